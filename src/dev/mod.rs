@@ -1,0 +1,1 @@
+//! The demo phone: a simulator of Twilio Verify for development, and its page.

@@ -1,0 +1,3 @@
+//! The program: settings, app, serve.
+
+fn main() {}

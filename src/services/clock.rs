@@ -1,0 +1,52 @@
+//! The one reader of the wall clock. It is handed in through the state, so
+//! that tests move time instead of waiting for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Tells the time in Unix seconds. Clones of a manual clock share its time.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System,
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The machine's own clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands still at `now` (Unix seconds) until [`Clock::advance`].
+    #[must_use]
+    pub fn manual(now: i64) -> Self {
+        Self(Source::Manual(Arc::new(AtomicI64::new(now))))
+    }
+
+    /// The time in whole Unix seconds.
+    #[must_use]
+    #[allow(clippy::disallowed_methods)] // the one place that reads the wall clock
+    pub fn now(&self) -> i64 {
+        match &self.0 {
+            Source::Manual(seconds) => seconds.load(Ordering::SeqCst),
+            Source::System => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .ok()
+                .and_then(|elapsed| i64::try_from(elapsed.as_secs()).ok())
+                .unwrap_or(0),
+        }
+    }
+
+    /// Moves a manual clock forward; the system's clock is left alone.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(seconds) = &self.0 {
+            let by = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
+            seconds.fetch_add(by, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What pages show: askama structs with no logic beyond formatting.
