@@ -1,0 +1,251 @@
+//! Sending the code of a verification, and taking it back.
+
+use crate::models::challenge::{
+    Challenge, MAX_CALLS, MAX_SENDS, Outcome, SEND_INTERVAL,
+};
+use crate::models::{Database, Error};
+use crate::services::twilio_verify::{Channel, SendError, Sent, TwilioVerify};
+
+/// How the last sending of a verification ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is under way.
+    Sending,
+    /// By SMS.
+    Sms,
+    /// By a voice call.
+    Call,
+    /// Twilio gave no answer in time; it may have been sent.
+    Unknown,
+    /// Nothing was sent, because the last code was sent a moment ago.
+    HeldBack,
+    /// Twilio says that this is no number that can be reached.
+    InvalidNumber,
+    /// Twilio says that this number was sent too many.
+    TooMany,
+    /// Twilio blocks the number: fraud, or its country.
+    Blocked,
+    /// Twilio refuses our credentials or service.
+    Misconfigured,
+    /// Neither SMS nor call could be sent.
+    Failed,
+}
+
+impl Delivery {
+    const ALL: [Self; 10] = [
+        Self::Sending,
+        Self::Sms,
+        Self::Call,
+        Self::Unknown,
+        Self::HeldBack,
+        Self::InvalidNumber,
+        Self::TooMany,
+        Self::Blocked,
+        Self::Misconfigured,
+        Self::Failed,
+    ];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sending => "sending",
+            Self::Sms => "sms",
+            Self::Call => "call",
+            Self::Unknown => "unknown",
+            Self::HeldBack => "held_back",
+            Self::InvalidNumber => "invalid_number",
+            Self::TooMany => "too_many",
+            Self::Blocked => "blocked",
+            Self::Misconfigured => "misconfigured",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|delivery| delivery.as_str() == text)
+    }
+
+    /// Whether the person may have a code in hand.
+    #[must_use]
+    pub const fn may_have_arrived(self) -> bool {
+        matches!(self, Self::Sending | Self::Sms | Self::Call | Self::Unknown)
+    }
+}
+
+impl From<&SendError> for Delivery {
+    fn from(error: &SendError) -> Self {
+        match error {
+            SendError::InvalidNumber => Self::InvalidNumber,
+            SendError::TooMany => Self::TooMany,
+            SendError::Blocked => Self::Blocked,
+            SendError::Misconfigured => Self::Misconfigured,
+            SendError::Failed => Self::Failed,
+        }
+    }
+}
+
+/// How a code is to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By SMS, or by a call where SMS fails.
+    Any,
+    /// By a call: "call me instead".
+    Call,
+}
+
+/// Why another code was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ResendRefused {
+    /// The last one was sent a moment ago: wait so many seconds.
+    #[error("too soon after the last one")]
+    Wait(i64),
+    /// The verification has sent all that it may.
+    #[error("no more codes for this verification")]
+    NoMoreSends,
+    /// The verification has called once already.
+    #[error("no more calls for this verification")]
+    NoMoreCalls,
+    /// The verification expired, was used, closed or superseded.
+    #[error("the verification is gone")]
+    Gone,
+    /// The work could not be done.
+    #[error(transparent)]
+    Other(#[from] Error),
+}
+
+impl Challenge {
+    /// Sends the code again, or calls with it. The sending is counted in the
+    /// statement that permits it, before Twilio is asked.
+    ///
+    /// # Errors
+    /// [`ResendRefused`] when nothing may be sent. That Twilio refused is no
+    /// error here but the [`Delivery`].
+    pub async fn resend(
+        &self,
+        database: &Database,
+        verify: &TwilioVerify,
+        way: Way,
+        unlimited: bool,
+        now: i64,
+    ) -> Result<Delivery, ResendRefused> {
+        let reserved = sqlx::query(
+            "UPDATE challenges SET sends = sends + 1, calls = calls + $1, last_sent_at = $2, \
+             delivery = $3 WHERE id = $4 AND closed_at IS NULL AND expires_at > $2 \
+             AND ($5 = 1 OR (sends < $6 AND calls + $1 <= $7 AND NOT EXISTS ( \
+             SELECT 1 FROM challenges recent WHERE recent.user_id = challenges.user_id \
+             AND recent.purpose = challenges.purpose AND recent.last_sent_at > $8 \
+             AND (recent.outcome IS NULL OR recent.outcome <> $9))))",
+        )
+        .bind(i64::from(way == Way::Call))
+        .bind(now)
+        .bind(Delivery::Sending.as_str())
+        .bind(self.id.as_str())
+        .bind(i64::from(unlimited))
+        .bind(MAX_SENDS)
+        .bind(MAX_CALLS)
+        .bind(now - SEND_INTERVAL)
+        .bind(Outcome::Approved.as_str())
+        .execute(database)
+        .await
+        .map_err(Error::from)?;
+        if reserved.rows_affected() == 0 {
+            return Err(self.why_not(database, way, now).await?);
+        }
+        Ok(self.deliver(database, verify, way).await?)
+    }
+
+    async fn why_not(
+        &self,
+        database: &Database,
+        way: Way,
+        now: i64,
+    ) -> Result<ResendRefused, Error> {
+        let Some(current) = Self::find_open(database, &self.id, now).await? else {
+            return Ok(ResendRefused::Gone);
+        };
+        if current.sends >= MAX_SENDS {
+            return Ok(ResendRefused::NoMoreSends);
+        }
+        if way == Way::Call && current.calls >= MAX_CALLS {
+            return Ok(ResendRefused::NoMoreCalls);
+        }
+        Ok(ResendRefused::Wait(current.wait(now).max(1)))
+    }
+
+    /// Seconds until another code may be asked for.
+    #[must_use]
+    pub fn wait(&self, now: i64) -> i64 {
+        self.last_sent_at.map_or(0, |at| (at + SEND_INTERVAL - now).max(0))
+    }
+
+    /// Asks Twilio and writes down how it ended, also for the verification that
+    /// carried this one over meanwhile. Where neither is open any more, the code
+    /// that just went out is taken back.
+    pub(super) async fn deliver(
+        &self,
+        database: &Database,
+        verify: &TwilioVerify,
+        way: Way,
+    ) -> Result<Delivery, Error> {
+        let service = self.purpose.service();
+        let answer = match way {
+            Way::Any => verify.send(service, &self.phone).await,
+            Way::Call => verify.call(service, &self.phone).await,
+        };
+        let (delivery, sid) = match &answer {
+            Ok(Sent { sid: None, .. }) => (Delivery::Unknown, None),
+            Ok(Sent { sid, channel: Channel::Sms }) => (Delivery::Sms, sid.as_deref()),
+            Ok(Sent { sid, channel: Channel::Call }) => (Delivery::Call, sid.as_deref()),
+            // A code that was sent before still stands at Twilio.
+            Err(error) => (Delivery::from(error), self.provider_sid.as_deref()),
+        };
+        let recorded = sqlx::query(
+            "UPDATE challenges SET delivery = $1, provider_sid = $2 WHERE closed_at IS NULL \
+             AND user_id = $3 AND purpose = $4 AND phone = $5 AND (id = $6 OR delivery = $7)",
+        )
+        .bind(delivery.as_str())
+        .bind(sid)
+        .bind(self.user_id.as_str())
+        .bind(self.purpose.as_str())
+        .bind(&self.phone)
+        .bind(self.id.as_str())
+        .bind(Delivery::Sending.as_str())
+        .execute(database)
+        .await?;
+        if recorded.rows_affected() == 0 {
+            cancel(database, verify, self, sid).await?;
+        }
+        Ok(delivery)
+    }
+
+    /// Cancels the verification at Twilio, unless an open one here holds the
+    /// same: Twilio keeps one verification a number and service, and another
+    /// user may have asked for it too. That Twilio could not be asked is logged
+    /// only, since the code is dead here either way.
+    pub(super) async fn cancel_at_twilio(
+        &self,
+        database: &Database,
+        verify: &TwilioVerify,
+    ) -> Result<(), Error> {
+        cancel(database, verify, self, self.provider_sid.as_deref()).await
+    }
+}
+
+async fn cancel(
+    database: &Database,
+    verify: &TwilioVerify,
+    challenge: &Challenge,
+    sid: Option<&str>,
+) -> Result<(), Error> {
+    let Some(sid) = sid else { return Ok(()) };
+    let held: Option<i64> = sqlx::query_scalar(
+        "SELECT checks FROM challenges WHERE provider_sid = $1 AND closed_at IS NULL LIMIT 1",
+    )
+    .bind(sid)
+    .fetch_optional(database)
+    .await?;
+    if held.is_none() {
+        // The client has logged why, if it failed.
+        let _ = verify.cancel(challenge.purpose.service(), sid).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! Opening a verification: what it supersedes, and what it takes over.
+
+use crate::models::challenge::{
+    Challenge, ChallengeId, Delivery, LIFE, Outcome, Purpose, SEND_INTERVAL, Way,
+};
+use crate::models::token::random_id;
+use crate::models::user::User;
+use crate::models::{Connection, Database, Error};
+use crate::services::twilio_verify::TwilioVerify;
+
+/// What a verification is opened with.
+#[derive(Debug)]
+pub struct NewChallenge<'a> {
+    /// The account as it was checked.
+    pub user: &'a User,
+    /// What for.
+    pub purpose: Purpose,
+    /// The number, in E.164.
+    pub phone: &'a str,
+    /// Where to go afterwards: a local path.
+    pub next: Option<&'a str>,
+    /// Whether the log-in is to outlive the browser.
+    pub remember: bool,
+    /// Whether the number is one of the demo phone's, to which no limit applies.
+    pub unlimited: bool,
+}
+
+/// What stands in the new row of the sending.
+struct Sending {
+    provider_sid: Option<String>,
+    delivery: Delivery,
+    sends: i64,
+    calls: i64,
+    checks: i64,
+    last_sent_at: Option<i64>,
+    expires_at: i64,
+}
+
+impl Challenge {
+    /// Opens a verification, closes all others of the user, and sends a code,
+    /// unless one was sent to the same number for the same purpose less than
+    /// [`SEND_INTERVAL`] ago: Twilio would send that very code again, so the new
+    /// verification carries the old one over and nothing is sent.
+    ///
+    /// How the sending ended stands in the row's `delivery`. `None` when the
+    /// account changed since it was checked.
+    ///
+    /// # Errors
+    /// When the database fails or there are no random numbers.
+    pub async fn open(
+        database: &Database,
+        verify: &TwilioVerify,
+        new: NewChallenge<'_>,
+        now: i64,
+    ) -> Result<Option<Self>, Error> {
+        let id = ChallengeId(random_id()?);
+        let mut transaction = database.begin().await?;
+        if !User::lock(&mut transaction, &new.user.id, new.user.auth_version).await? {
+            return Ok(None);
+        }
+        let closed = Self::close_all(&mut transaction, &new.user.id, now).await?;
+        let predecessor = closed.iter().find(|old| old.can_be_carried_over(&new, now));
+        let sending = match predecessor {
+            Some(old) => Sending::carried_over(old),
+            None => Sending::of(&mut transaction, &new, now).await?,
+        };
+        insert(&mut transaction, &id, &new, &sending, now).await?;
+        transaction.commit().await?;
+
+        for old in closed.iter().filter(|old| predecessor.is_none_or(|kept| kept.id != old.id)) {
+            old.cancel_at_twilio(database, verify).await?;
+        }
+        let challenge = Self::find_open(database, &id, now).await?;
+        let Some(mut challenge) = challenge else { return Ok(None) };
+        if predecessor.is_none() && challenge.delivery == Delivery::Sending {
+            challenge.delivery = challenge.deliver(database, verify, Way::Any).await?;
+        }
+        Ok(Some(challenge))
+    }
+
+    fn can_be_carried_over(&self, new: &NewChallenge<'_>, now: i64) -> bool {
+        self.purpose == new.purpose
+            && self.phone == new.phone
+            && self.auth_version == new.user.auth_version
+            && self.expires_at > now
+            && self.delivery.may_have_arrived()
+            && self.last_sent_at.is_some_and(|at| at > now - SEND_INTERVAL)
+    }
+}
+
+impl Sending {
+    /// The same code, so the same tries and the same end.
+    fn carried_over(old: &Challenge) -> Self {
+        Self {
+            provider_sid: old.provider_sid.clone(),
+            delivery: old.delivery,
+            sends: old.sends,
+            calls: old.calls,
+            checks: old.checks,
+            last_sent_at: old.last_sent_at,
+            expires_at: old.expires_at,
+        }
+    }
+
+    /// A sending that is counted before it is made, or held back when the last
+    /// one to this user for this purpose is too recent. One whose code was then
+    /// entered rightly does not hold back the next.
+    async fn of(
+        connection: &mut Connection,
+        new: &NewChallenge<'_>,
+        now: i64,
+    ) -> Result<Self, Error> {
+        let recent: Option<i64> = sqlx::query_scalar(
+            "SELECT MAX(last_sent_at) FROM challenges \
+             WHERE user_id = $1 AND purpose = $2 AND last_sent_at > $3 \
+             AND (outcome IS NULL OR outcome <> $4)",
+        )
+        .bind(new.user.id.as_str())
+        .bind(new.purpose.as_str())
+        .bind(now - SEND_INTERVAL)
+        .bind(Outcome::Approved.as_str())
+        .fetch_one(connection)
+        .await?;
+        let recent = recent.filter(|_| !new.unlimited);
+        Ok(Self {
+            provider_sid: None,
+            delivery: if recent.is_some() { Delivery::HeldBack } else { Delivery::Sending },
+            sends: i64::from(recent.is_none()),
+            calls: 0,
+            checks: 0,
+            last_sent_at: Some(recent.unwrap_or(now)),
+            expires_at: now + LIFE,
+        })
+    }
+}
+
+async fn insert(
+    connection: &mut Connection,
+    id: &ChallengeId,
+    new: &NewChallenge<'_>,
+    sending: &Sending,
+    now: i64,
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO challenges (id, user_id, auth_version, purpose, phone, provider_sid, \
+         delivery, next, remember, sends, calls, checks, created_at, last_sent_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+    )
+    .bind(id.as_str())
+    .bind(new.user.id.as_str())
+    .bind(new.user.auth_version)
+    .bind(new.purpose.as_str())
+    .bind(new.phone)
+    .bind(sending.provider_sid.as_deref())
+    .bind(sending.delivery.as_str())
+    .bind(new.next)
+    .bind(i64::from(new.remember))
+    .bind(sending.sends)
+    .bind(sending.calls)
+    .bind(sending.checks)
+    .bind(now)
+    .bind(sending.last_sent_at)
+    .bind(sending.expires_at)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! Types and all the SQL. Statements are valid on SQLite and on PostgreSQL;
+//! every "check, then act" is one statement or one transaction.
+
+pub mod challenge;
+pub mod session;
+pub mod token;
+pub mod user;
+
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyPool, Executor};
+
+use crate::services::passwords;
+
+/// Why a model could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database refused or could not be reached.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// The operating system had no random numbers to give.
+    #[error("no random numbers")]
+    Randomness(#[from] getrandom::Error),
+    /// A password could not be hashed or compared.
+    #[error("password hashing failed")]
+    Passwords(#[from] passwords::Error),
+}
+
+/// The pool of connections, to either engine.
+pub type Database = AnyPool;
+
+/// One connection: of the pool, or of a transaction.
+pub type Connection = sqlx::AnyConnection;
+
+/// Connections in the pool: more do not help SQLite, and one instance needs no
+/// more of PostgreSQL's.
+const MAX_CONNECTIONS: u32 = 8;
+
+/// Longest wait for a connection before the request is given up.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens the database, and creates and migrates it where needed.
+///
+/// # Errors
+/// When the database cannot be opened or a migration fails.
+pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
+    sqlx::any::install_default_drivers();
+    let options: AnyConnectOptions = url.parse()?;
+    let database = AnyPoolOptions::new()
+        .max_connections(MAX_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(prepare(connection)))
+        .connect_with(options)
+        .await?;
+    sqlx::migrate!().run(&database).await?;
+    Ok(database)
+}
+
+/// Sets what SQLite leaves off by default; PostgreSQL needs nothing.
+async fn prepare(connection: &mut Connection) -> Result<(), sqlx::Error> {
+    if connection.backend_name() == "SQLite" {
+        connection
+            .execute(
+                "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
+                 PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// The UNIQUE column that an error is about, as `table.column`.
+///
+/// PostgreSQL reports the constraint's name (`users_email_key`), SQLite the
+/// column (`UNIQUE constraint failed: users.email_key`): constraints are named
+/// so that both lead to the same answer.
+fn is_violation_of(error: &sqlx::Error, table: &str, column: &str) -> bool {
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    error.is_unique_violation()
+        && (error.constraint() == Some(&format!("{table}_{column}"))
+            || error.message().ends_with(&format!("{table}.{column}")))
+}

@@ -1,0 +1,284 @@
+//! Accounts.
+
+use secrecy::SecretString;
+use sqlx::any::AnyRow;
+use sqlx::{FromRow, Row};
+
+use crate::models::token::random_id;
+use crate::models::{Connection, Database, Error, is_violation_of};
+use crate::services::passwords::Passwords;
+
+/// `last_seen_at` is written at most once in so many seconds.
+pub const LAST_SEEN_INTERVAL: i64 = 60;
+
+/// What identifies an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserId(String);
+
+impl UserId {
+    /// The id as the database holds it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn from_column(id: String) -> Self {
+        Self(id)
+    }
+}
+
+/// An account, without what proves it.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// What identifies it.
+    pub id: UserId,
+    /// The name as it was typed.
+    pub username: String,
+    /// The address as it was typed.
+    pub email: String,
+    /// Raised by every change of password or factor.
+    pub auth_version: i64,
+    /// The number that codes are sent to, in E.164. Set means that two-factor
+    /// authentication is on.
+    pub verification_phone: Option<String>,
+    /// What the person says, with `\n` as line end.
+    pub about_me: String,
+    /// The last visit in Unix seconds, to the minute.
+    pub last_seen_at: Option<i64>,
+}
+
+impl FromRow<'_, AnyRow> for User {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: UserId(row.try_get("user_id")?),
+            username: row.try_get("username")?,
+            email: row.try_get("email")?,
+            auth_version: row.try_get("auth_version")?,
+            verification_phone: row.try_get("verification_phone")?,
+            about_me: row.try_get("about_me")?,
+            last_seen_at: row.try_get("last_seen_at")?,
+        })
+    }
+}
+
+/// What registration asks for, checked.
+#[derive(Debug)]
+pub struct NewUser {
+    /// The name as typed.
+    pub username: String,
+    /// The address as typed.
+    pub email: String,
+    /// The password, not yet hashed.
+    pub password: SecretString,
+}
+
+/// Why an account was not made or renamed.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// Somebody has that name, in whatever case.
+    #[error("the name is taken")]
+    UsernameTaken,
+    /// Somebody has that address, in whatever case.
+    #[error("the address is taken")]
+    EmailTaken,
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] Error),
+}
+
+impl From<sqlx::Error> for SaveError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_violation_of(&error, "users", "username_key") {
+            Self::UsernameTaken
+        } else if is_violation_of(&error, "users", "email_key") {
+            Self::EmailTaken
+        } else {
+            Self::Other(error.into())
+        }
+    }
+}
+
+impl User {
+    /// Makes an account with two-factor authentication off.
+    ///
+    /// # Errors
+    /// When the name or the address is taken, or the work cannot be done.
+    pub async fn create(
+        database: &Database,
+        passwords: &Passwords,
+        new: NewUser,
+        now: i64,
+    ) -> Result<(), SaveError> {
+        let password_hash = passwords.hash(new.password).await.map_err(Error::from)?;
+        sqlx::query(
+            "INSERT INTO users (id, username, username_key, email, email_key, \
+             password_hash, auth_version, about_me, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, 1, '', $7)",
+        )
+        .bind(random_id()?)
+        .bind(&new.username)
+        .bind(case_key(&new.username))
+        .bind(&new.email)
+        .bind(case_key(&new.email))
+        .bind(password_hash)
+        .bind(now)
+        .execute(database)
+        .await?;
+        Ok(())
+    }
+
+    /// The account of that name, in whatever case.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_by_username(
+        database: &Database,
+        username: &str,
+    ) -> Result<Option<Self>, Error> {
+        Ok(sqlx::query_as(
+            "SELECT id AS user_id, username, email, auth_version, verification_phone, about_me, \
+             last_seen_at FROM users WHERE username_key = $1",
+        )
+        .bind(case_key(username))
+        .fetch_optional(database)
+        .await?)
+    }
+
+    /// The account with that name and that password. An unknown name costs the
+    /// same work as a wrong password. A hash made with other parameters than
+    /// today's is made anew.
+    ///
+    /// # Errors
+    /// When the database fails or no password can be compared.
+    pub async fn authenticate(
+        database: &Database,
+        passwords: &Passwords,
+        username: &str,
+        password: SecretString,
+    ) -> Result<Option<Self>, Error> {
+        let row = sqlx::query(
+            "SELECT id AS user_id, username, email, auth_version, verification_phone, about_me, \
+             last_seen_at, password_hash FROM users WHERE username_key = $1",
+        )
+        .bind(case_key(username))
+        .fetch_optional(database)
+        .await?;
+        let stored: Option<String> = row.as_ref().map(|row| row.try_get("password_hash")).transpose()?;
+        let found = passwords.compare(password.clone(), stored.as_deref()).await?;
+        let (Some(row), Some(stored), true) = (row, stored, found.matches) else {
+            return Ok(None);
+        };
+        let user = Self::from_row(&row)?;
+        if found.outdated {
+            user.rehash(database, passwords, password, &stored).await?;
+        }
+        Ok(Some(user))
+    }
+
+    /// The password is the same, so `auth_version` stays; a password changed
+    /// meanwhile stays too.
+    async fn rehash(
+        &self,
+        database: &Database,
+        passwords: &Passwords,
+        password: SecretString,
+        stored: &str,
+    ) -> Result<(), Error> {
+        let password_hash = passwords.hash(password).await?;
+        sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
+            .bind(password_hash)
+            .bind(self.id.as_str())
+            .bind(stored)
+            .execute(database)
+            .await?;
+        Ok(())
+    }
+
+    /// Changes what the profile shows.
+    ///
+    /// # Errors
+    /// When the name is taken or the database fails.
+    pub async fn update_profile(
+        &self,
+        database: &Database,
+        username: &str,
+        about_me: &str,
+    ) -> Result<(), SaveError> {
+        sqlx::query(
+            "UPDATE users SET username = $1, username_key = $2, about_me = $3 WHERE id = $4",
+        )
+        .bind(username)
+        .bind(case_key(username))
+        .bind(about_me)
+        .bind(self.id.as_str())
+        .execute(database)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes a visit, at most once in [`LAST_SEEN_INTERVAL`].
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn touch(&self, database: &Database, now: i64) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE users SET last_seen_at = $1 \
+             WHERE id = $2 AND (last_seen_at IS NULL OR last_seen_at <= $3)",
+        )
+        .bind(now)
+        .bind(self.id.as_str())
+        .bind(now - LAST_SEEN_INTERVAL)
+        .execute(database)
+        .await?;
+        Ok(())
+    }
+
+    /// Sets the number that codes go to, or none, if the account still is what
+    /// `auth_version` says. Returns whether it was.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_verification_phone(
+        connection: &mut Connection,
+        id: &UserId,
+        auth_version: i64,
+        phone: Option<&str>,
+    ) -> Result<bool, Error> {
+        let done = sqlx::query(
+            "UPDATE users SET verification_phone = $1, auth_version = auth_version + 1 \
+             WHERE id = $2 AND auth_version = $3",
+        )
+        .bind(phone)
+        .bind(id.as_str())
+        .bind(auth_version)
+        .execute(connection)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Locks the account's row for this transaction, if the account still is
+    /// what `auth_version` says. Returns whether it is. A transaction that
+    /// begins with it waits for its turn on either engine.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn lock(
+        connection: &mut Connection,
+        id: &UserId,
+        auth_version: i64,
+    ) -> Result<bool, Error> {
+        let done = sqlx::query(
+            "UPDATE users SET auth_version = auth_version WHERE id = $1 AND auth_version = $2",
+        )
+        .bind(id.as_str())
+        .bind(auth_version)
+        .execute(connection)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+/// How names and addresses are compared: without regard to case.
+fn case_key(text: &str) -> String {
+    text.to_lowercase()
+}

@@ -1,0 +1,249 @@
+//! Password hashing with argon2id, on threads of its own.
+//!
+//! As many threads as cores, each with its own memory, behind a bounded queue:
+//! hashing never holds up the async threads, never takes more than one hash a
+//! core, and a flood of log-ins is turned away instead of piling up.
+
+use std::fmt;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use argon2::password_hash::phc::{self, Output, ParamsString, PasswordHash, Salt};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::oneshot;
+
+/// Memory of one hash in KiB, passes, lanes: the OWASP password storage cheat
+/// sheet's first choice for argon2id (ASVS 11.4.2).
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// Bytes of a hash and of its salt.
+const HASH_LENGTH: usize = 32;
+const SALT_LENGTH: usize = 16;
+
+/// Hashes that may wait for a core: about a second's work of one core.
+const QUEUE_LENGTH: usize = 64;
+
+/// Why a password was neither hashed nor compared.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Too many hashes are waiting already.
+    #[error("too many passwords are waiting to be hashed")]
+    Busy,
+    /// The hashing threads are gone.
+    #[error("password hashing has stopped")]
+    Stopped,
+    /// The threads could not be started.
+    #[error("password hashing could not start: {0}")]
+    Start(#[from] std::io::Error),
+    /// The operating system had no random numbers to give.
+    #[error("no random numbers for a salt")]
+    Randomness(#[from] getrandom::Error),
+    /// The algorithm refused its input.
+    #[error("argon2 failed: {0}")]
+    Argon2(#[from] argon2::Error),
+    /// A hash could not be written as a PHC string.
+    #[error("a password hash could not be written: {0}")]
+    Format(#[from] argon2::password_hash::Error),
+}
+
+/// What a comparison found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Comparison {
+    /// The password is the one that was hashed.
+    pub matches: bool,
+    /// The hash was made with other parameters than today's.
+    pub outdated: bool,
+}
+
+/// The handle to the hashing threads. They end when its last clone is dropped.
+#[derive(Clone)]
+pub struct Passwords {
+    queue: SyncSender<Job>,
+    nobodys: Arc<str>,
+}
+
+impl fmt::Debug for Passwords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Passwords").finish_non_exhaustive()
+    }
+}
+
+enum Job {
+    Hash(SecretString, oneshot::Sender<Result<String, Error>>),
+    Compare(SecretString, Arc<str>, oneshot::Sender<Result<Comparison, Error>>),
+}
+
+impl Passwords {
+    /// Starts one thread a core.
+    ///
+    /// # Errors
+    /// When a thread cannot be started or there are no random numbers.
+    pub fn start() -> Result<Self, Error> {
+        let (queue, jobs) = sync_channel(QUEUE_LENGTH);
+        let jobs = Arc::new(Mutex::new(jobs));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..cores {
+            let jobs = Arc::clone(&jobs);
+            std::thread::Builder::new()
+                .name("passwords".into())
+                .spawn(move || work(&jobs))?;
+        }
+        Ok(Self {
+            queue,
+            nobodys: nobodys_hash()?.into(),
+        })
+    }
+
+    /// Hashes a password with a new salt, to a PHC string.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when too many are waiting; others when hashing fails.
+    pub async fn hash(&self, password: SecretString) -> Result<String, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.submit(Job::Hash(password, reply))?;
+        answer.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Compares a password with a PHC string. Without one (nobody has that
+    /// name) it does the same work and never matches, so that time tells
+    /// nothing. A stored string that cannot be read never matches either.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when too many are waiting; others when hashing fails.
+    pub async fn compare(
+        &self,
+        password: SecretString,
+        stored: Option<&str>,
+    ) -> Result<Comparison, Error> {
+        let (reply, answer) = oneshot::channel();
+        let phc = stored.map_or_else(|| Arc::clone(&self.nobodys), Arc::from);
+        self.submit(Job::Compare(password, phc, reply))?;
+        let found = answer.await.map_err(|_| Error::Stopped)??;
+        Ok(Comparison {
+            matches: found.matches && stored.is_some(),
+            outdated: found.outdated,
+        })
+    }
+
+    fn submit(&self, job: Job) -> Result<(), Error> {
+        self.queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Busy,
+            TrySendError::Disconnected(_) => Error::Stopped,
+        })
+    }
+}
+
+/// What one thread does until the last handle is gone. An asker that went away
+/// meanwhile is no error: its answer is dropped.
+fn work(jobs: &Mutex<Receiver<Job>>) {
+    let mut memory = Vec::new();
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Err(_) => return,
+            Ok(Job::Hash(_, reply)) if reply.is_closed() => {}
+            Ok(Job::Compare(_, _, reply)) if reply.is_closed() => {}
+            Ok(Job::Hash(password, reply)) => {
+                let _ = reply.send(hash(&password, &mut memory));
+            }
+            Ok(Job::Compare(password, phc, reply)) => {
+                let _ = reply.send(compare(&password, &phc, &mut memory));
+            }
+        }
+    }
+}
+
+fn params() -> Result<Params, Error> {
+    Ok(Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_LENGTH))?)
+}
+
+fn hash(password: &SecretString, memory: &mut Vec<Block>) -> Result<String, Error> {
+    let mut salt = [0; SALT_LENGTH];
+    getrandom::fill(&mut salt)?;
+    let mut output = [0; HASH_LENGTH];
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params()?);
+    derive(&argon2, password, &salt, &mut output, memory)?;
+    to_phc(&salt, &output)
+}
+
+fn to_phc(salt: &[u8], output: &[u8]) -> Result<String, Error> {
+    let phc = PasswordHash {
+        algorithm: ARGON2ID_IDENT,
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params()?)?,
+        salt: Some(Salt::new(salt).map_err(format_error)?),
+        hash: Some(Output::new(output).map_err(format_error)?),
+    };
+    Ok(phc.to_string())
+}
+
+fn format_error(error: phc::Error) -> Error {
+    Error::Format(error.into())
+}
+
+/// A hash that no password has: random bytes in today's form.
+fn nobodys_hash() -> Result<String, Error> {
+    let (mut salt, mut output) = ([0; SALT_LENGTH], [0; HASH_LENGTH]);
+    getrandom::fill(&mut salt)?;
+    getrandom::fill(&mut output)?;
+    to_phc(&salt, &output)
+}
+
+fn compare(
+    password: &SecretString,
+    phc: &str,
+    memory: &mut Vec<Block>,
+) -> Result<Comparison, Error> {
+    let Some(stored) = Stored::read(phc) else {
+        tracing::error!(event = "password_hash_unreadable", "a stored password hash cannot be read");
+        return Ok(Comparison { matches: false, outdated: false });
+    };
+    let outdated = stored.algorithm != Algorithm::Argon2id
+        || stored.version != Version::V0x13
+        || stored.params != params()?;
+    let mut output = vec![0; stored.output.len()];
+    let argon2 = Argon2::new(stored.algorithm, stored.version, stored.params);
+    derive(&argon2, password, &stored.salt, &mut output, memory)?;
+    // Output compares in constant time.
+    Ok(Comparison { matches: Output::new(&output).map_err(format_error)? == stored.output, outdated })
+}
+
+struct Stored {
+    algorithm: Algorithm,
+    version: Version,
+    params: Params,
+    salt: Salt,
+    output: Output,
+}
+
+impl Stored {
+    fn read(phc: &str) -> Option<Self> {
+        let hash = PasswordHash::new(phc).ok()?;
+        Some(Self {
+            algorithm: hash.algorithm.as_str().parse().ok()?,
+            version: Version::try_from(hash.version?).ok()?,
+            params: Params::try_from(&hash).ok()?,
+            salt: hash.salt?,
+            output: hash.hash?,
+        })
+    }
+}
+
+fn derive(
+    argon2: &Argon2<'_>,
+    password: &SecretString,
+    salt: &[u8],
+    output: &mut [u8],
+    memory: &mut Vec<Block>,
+) -> Result<(), Error> {
+    let blocks = argon2.params().block_count();
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::new());
+    }
+    let password = password.expose_secret().as_bytes();
+    argon2.hash_password_into_with_memory(password, salt, output, memory.as_mut_slice())?;
+    Ok(())
+}
