@@ -1,6 +1,14 @@
 //! Raw fields to parsed values, or errors by field. No database: what only the
 //! database can tell (a name is taken) comes back from its constraints.
 
+pub mod auth;
+pub mod email;
+pub mod local_path;
+pub mod password;
+pub mod profile;
+pub mod two_factor;
+pub mod username;
+
 use std::borrow::Cow;
 
 /// What is wrong with a form: at most one sentence a field, in the order in
@@ -22,6 +30,15 @@ impl Errors {
         if self.get(field).is_none() {
             self.0.push((field, sentence.into()));
         }
+    }
+
+    /// What a field came to, or its sentence added.
+    pub fn take<T>(
+        &mut self,
+        field: &'static str,
+        parsed: Result<T, Cow<'static, str>>,
+    ) -> Option<T> {
+        parsed.map_err(|sentence| self.add(field, sentence)).ok()
     }
 
     /// The sentence for a field, if there is one.

@@ -9,7 +9,7 @@ use crate::models::{Connection, Database, Error, is_violation_of};
 use crate::services::passwords::Passwords;
 
 /// `last_seen_at` is written at most once in so many seconds.
-pub const LAST_SEEN_INTERVAL: i64 = 60;
+const LAST_SEEN_INTERVAL: i64 = 60;
 
 /// What identifies an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,6 +214,12 @@ impl User {
         .execute(database)
         .await?;
         Ok(())
+    }
+
+    /// Whether a visit now is to be noted.
+    #[must_use]
+    pub fn is_touch_due(&self, now: i64) -> bool {
+        self.last_seen_at.is_none_or(|at| now - at >= LAST_SEEN_INTERVAL)
     }
 
     /// Notes a visit, at most once in [`LAST_SEEN_INTERVAL`].

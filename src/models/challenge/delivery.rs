@@ -150,7 +150,7 @@ impl Challenge {
         if reserved.rows_affected() == 0 {
             return Err(self.why_not(database, way, now).await?);
         }
-        Ok(self.deliver(database, verify, way).await?)
+        Ok(self.deliver(database, verify, way, now).await?)
     }
 
     async fn why_not(
@@ -185,6 +185,7 @@ impl Challenge {
         database: &Database,
         verify: &TwilioVerify,
         way: Way,
+        now: i64,
     ) -> Result<Delivery, Error> {
         let service = self.purpose.service();
         let answer = match way {
@@ -212,7 +213,7 @@ impl Challenge {
         .execute(database)
         .await?;
         if recorded.rows_affected() == 0 {
-            cancel(database, verify, self, sid).await?;
+            self.cancel_sid(database, verify, sid, now).await?;
         }
         Ok(delivery)
     }
@@ -225,27 +226,34 @@ impl Challenge {
         &self,
         database: &Database,
         verify: &TwilioVerify,
+        now: i64,
     ) -> Result<(), Error> {
-        cancel(database, verify, self, self.provider_sid.as_deref()).await
+        if self.expires_at <= now {
+            return Ok(()); // and at Twilio too
+        }
+        self.cancel_sid(database, verify, self.provider_sid.as_deref(), now).await
     }
-}
 
-async fn cancel(
-    database: &Database,
-    verify: &TwilioVerify,
-    challenge: &Challenge,
-    sid: Option<&str>,
-) -> Result<(), Error> {
-    let Some(sid) = sid else { return Ok(()) };
-    let held: Option<i64> = sqlx::query_scalar(
-        "SELECT checks FROM challenges WHERE provider_sid = $1 AND closed_at IS NULL LIMIT 1",
-    )
-    .bind(sid)
-    .fetch_optional(database)
-    .await?;
-    if held.is_none() {
-        // The client has logged why, if it failed.
-        let _ = verify.cancel(challenge.purpose.service(), sid).await;
+    async fn cancel_sid(
+        &self,
+        database: &Database,
+        verify: &TwilioVerify,
+        sid: Option<&str>,
+        now: i64,
+    ) -> Result<(), Error> {
+        let Some(sid) = sid else { return Ok(()) };
+        let held: Option<i64> = sqlx::query_scalar(
+            "SELECT checks FROM challenges \
+             WHERE provider_sid = $1 AND closed_at IS NULL AND expires_at > $2 LIMIT 1",
+        )
+        .bind(sid)
+        .bind(now)
+        .fetch_optional(database)
+        .await?;
+        if held.is_none() {
+            // The client has logged why, if it failed.
+            let _ = verify.cancel(self.purpose.service(), sid).await;
+        }
+        Ok(())
     }
-    Ok(())
 }

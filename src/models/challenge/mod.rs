@@ -298,7 +298,7 @@ impl Challenge {
         .bind(self.id.as_str())
         .execute(database)
         .await?;
-        self.cancel_at_twilio(database, verify).await
+        self.cancel_at_twilio(database, verify, now).await
     }
 
     /// Closes all of a user's open verifications, whatever they are for.

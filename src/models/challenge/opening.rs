@@ -68,12 +68,12 @@ impl Challenge {
         transaction.commit().await?;
 
         for old in closed.iter().filter(|old| predecessor.is_none_or(|kept| kept.id != old.id)) {
-            old.cancel_at_twilio(database, verify).await?;
+            old.cancel_at_twilio(database, verify, now).await?;
         }
         let challenge = Self::find_open(database, &id, now).await?;
         let Some(mut challenge) = challenge else { return Ok(None) };
         if predecessor.is_none() && challenge.delivery == Delivery::Sending {
-            challenge.delivery = challenge.deliver(database, verify, Way::Any).await?;
+            challenge.delivery = challenge.deliver(database, verify, Way::Any, now).await?;
         }
         Ok(Some(challenge))
     }

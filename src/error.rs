@@ -1,0 +1,74 @@
+//! What goes wrong inside, typed; outside only a status, which
+//! `middleware/error_pages.rs` makes a page of. Details go to the log.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::models;
+use crate::services::passwords;
+
+/// Seconds after which a browser may try again when too much is going on.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// Why a request could not be answered as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// There is no such page, or not for this visitor.
+    #[error("not found")]
+    NotFound,
+    /// A model could not do its work.
+    #[error(transparent)]
+    Model(#[from] models::Error),
+    /// The data of a session could not be read or written.
+    #[error("session data: {0}")]
+    Session(#[from] tower_sessions::session::Error),
+    /// A layer that a handler relies on is not there: a mistake in `routes.rs`.
+    #[error("the {0} layer is missing")]
+    MissingLayer(&'static str),
+}
+
+impl From<sqlx::Error> for AppError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Model(error.into())
+    }
+}
+
+impl AppError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Model(models::Error::Passwords(passwords::Error::Busy)) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Model(_) | Self::Session(_) | Self::MissingLayer(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
+    }
+}
+
+impl IntoResponse for AppError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if status.is_server_error() {
+            tracing::error!(event = "error", error = %chain(&self), "a request failed");
+        }
+        let mut response = status.into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
+    }
+}
+
+/// An error with everything that caused it, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

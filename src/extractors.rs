@@ -1,0 +1,75 @@
+//! What handlers ask for by type. The guard in `middleware/access.rs` has let
+//! the request through before any of these is asked.
+
+use axum::extract::FromRequestParts;
+use axum::http::Method;
+use axum::http::request::Parts;
+
+use crate::error::AppError;
+use crate::models::challenge::Challenge;
+use crate::models::user::User;
+use crate::session::Session;
+use crate::state::AppState;
+use crate::views::layout::Layout;
+
+/// The user who is logged in.
+pub struct CurrentUser(pub User);
+
+impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AppError> {
+        let session = Session::from_request_parts(parts, state).await?;
+        let user = session.user().ok_or(AppError::MissingLayer("access"))?;
+        Ok(Self(user.clone()))
+    }
+}
+
+/// The verification that is open in this session.
+#[derive(Clone)]
+pub struct Pending(pub Challenge);
+
+impl<S: Send + Sync> FromRequestParts<S> for Pending {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AppError> {
+        parts.extensions.get::<Self>().cloned().ok_or(AppError::MissingLayer("access"))
+    }
+}
+
+/// Makes the frame of a page.
+pub struct Page {
+    session: Session,
+    demo_phone: bool,
+    head: bool,
+}
+
+impl Page {
+    /// The frame, with the messages that were kept for the next page. They are
+    /// shown once; a HEAD request, which shows nothing, leaves them.
+    ///
+    /// # Errors
+    /// When the session's data cannot be read.
+    pub async fn layout(&self, title: &str) -> Result<Layout, AppError> {
+        let messages =
+            if self.head { Vec::new() } else { self.session.take_messages().await? };
+        Ok(Layout {
+            title: title.to_owned(),
+            username: self.session.user().map(|user| user.username.clone()),
+            messages,
+            demo_phone: self.demo_phone,
+        })
+    }
+}
+
+impl FromRequestParts<AppState> for Page {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, AppError> {
+        Ok(Self {
+            session: Session::from_request_parts(parts, state).await?,
+            demo_phone: state.demo_phone.is_some(),
+            head: parts.method == Method::HEAD,
+        })
+    }
+}

@@ -1,0 +1,109 @@
+//! Registration, log-in, re-authentication.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::forms::local_path::LocalPath;
+use crate::forms::{Errors, email, password, username};
+use crate::models::user::NewUser;
+
+/// `POST /register`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct RegisterForm {
+    /// As typed.
+    pub username: String,
+    /// As typed.
+    pub email: String,
+    password: SecretString,
+    confirm_password: SecretString,
+}
+
+impl RegisterForm {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// What is wrong, by field.
+    pub fn parse(&self) -> Result<NewUser, Errors> {
+        let mut errors = Errors::default();
+        let username = errors.take("username", username::parse(&self.username));
+        let email = errors.take("email", email::parse(&self.email));
+        let (name, address) = (self.username.trim(), self.email.trim());
+        errors.take("password", password::check(&self.password, name, address));
+        if self.password.expose_secret() != self.confirm_password.expose_secret() {
+            errors.add("confirm_password", "The passwords do not match");
+        }
+        match (username, email) {
+            (Some(username), Some(email)) if errors.is_empty() => {
+                Ok(NewUser { username, email, password: self.password.clone() })
+            }
+            _ => Err(errors),
+        }
+    }
+}
+
+/// `POST /login`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct LoginForm {
+    /// As typed.
+    pub username: String,
+    /// As typed.
+    pub password: SecretString,
+    remember_me: String,
+    next: String,
+}
+
+impl LoginForm {
+    /// Whether the log-in is to outlive the browser: any value does, but those
+    /// that say no.
+    #[must_use]
+    pub fn remember_me(&self) -> bool {
+        let value = self.remember_me.trim().to_ascii_lowercase();
+        !["", "0", "false", "n", "off"].contains(&value.as_str())
+    }
+
+    /// Where to go afterwards.
+    #[must_use]
+    pub fn next(&self) -> Option<LocalPath> {
+        LocalPath::parse(&self.next)
+    }
+}
+
+/// `POST /reauth`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ReauthForm {
+    /// As typed.
+    pub password: SecretString,
+    next: String,
+}
+
+impl ReauthForm {
+    /// Where to go afterwards.
+    #[must_use]
+    pub fn next(&self) -> Option<LocalPath> {
+        LocalPath::parse(&self.next)
+    }
+}
+
+/// `?next=` of a page with a form.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct NextQuery {
+    next: String,
+}
+
+impl NextQuery {
+    /// Where to go afterwards.
+    #[must_use]
+    pub fn next(&self) -> Option<LocalPath> {
+        LocalPath::parse(&self.next)
+    }
+
+    /// Whether the visitor was sent here from a page that asks for a log-in.
+    #[must_use]
+    pub fn was_sent(&self) -> bool {
+        !self.next.is_empty()
+    }
+}

@@ -1,0 +1,55 @@
+//! What an address may be.
+
+use std::borrow::Cow;
+
+use lettre::Address;
+use validator::ValidateEmail;
+
+/// Most characters of an address (RFC 5321, 4.5.3.1.3 with its brackets off).
+const MAX: usize = 254;
+
+/// Checks an address and returns it trimmed. Both judges must agree: either
+/// alone lets rubbish through.
+///
+/// # Errors
+/// A sentence for the field.
+pub fn parse(typed: &str) -> Result<String, Cow<'static, str>> {
+    let address = typed.trim();
+    let valid = address.len() <= MAX
+        && address.validate_email()
+        && address.parse::<Address>().is_ok();
+    if valid { Ok(address.to_owned()) } else { Err("Enter a valid email address".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_and_trimmed() {
+        for address in ["harry@example.com", "Harry+Spam@Example.co.uk", "o'neil@example.org"] {
+            assert_eq!(parse(&format!(" {address} ")).unwrap(), address);
+        }
+    }
+
+    #[test]
+    fn rubbish_is_refused() {
+        let long = format!("{}@example.com", "a".repeat(243));
+        for address in [
+            "", "harry", "harry@", "@example.com", "a b@example.com", "a@b@example.com",
+            "a@example.com\r\nBcc: x@example.com", "a@exa mple.com", "a@-example.com",
+            "\"a b\"@example.com", "a@example..com", "a\0@example.com", "<a@example.com>", long.as_str(),
+        ] {
+            assert!(parse(address).is_err(), "{address:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_at_most_254_characters() {
+        let label = "a".repeat(60);
+        let domain = format!("{label}.{label}.{label}.com");
+        let local = "b".repeat(254 - 1 - domain.len());
+        assert!(parse(&format!("{local}@{domain}")).is_ok());
+        assert!(parse(&format!("b{local}@{domain}")).is_err());
+    }
+}

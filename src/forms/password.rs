@@ -1,0 +1,124 @@
+//! What a password may be. No rules of composition (ASVS 6.2.5): what counts is
+//! its length and how soon somebody would guess it.
+
+use std::borrow::Cow;
+
+use secrecy::{ExposeSecret, SecretString};
+use zxcvbn::feedback::Feedback;
+use zxcvbn::{Score, zxcvbn};
+
+/// Fewest characters (ASVS 6.2.1) and most.
+const MIN: usize = 8;
+const MAX: usize = 128;
+
+/// The most that is even looked at, in bytes: 128 characters of UTF-8.
+const MAX_BYTES: usize = 4 * MAX;
+
+/// Words of this app, which a guesser tries first (ASVS 6.1.2).
+const APP_WORDS: [&str; 3] = ["twostep", "twilio", "verify"];
+
+/// Letters and digits that must be left of a password without the words above,
+/// the name and the address.
+const MIN_OWN_CHARACTERS: usize = 4;
+
+/// Checks a password that somebody wants to have.
+///
+/// # Errors
+/// A sentence for the field that says why not.
+pub fn check(password: &SecretString, username: &str, email: &str) -> Result<(), Cow<'static, str>> {
+    let password = password.expose_secret();
+    let length = password.chars().take(MAX_BYTES).count();
+    if length < MIN {
+        return Err(format!("Use at least {MIN} characters").into());
+    }
+    if length > MAX {
+        return Err(format!("Use at most {MAX} characters").into());
+    }
+    let mailbox = email.split('@').next().unwrap_or_default();
+    if holds_little_else(password, &[username, mailbox]) {
+        return Err("This is too close to your name or address, or to ours".into());
+    }
+    let own_words = [username, email, mailbox, "twostep"];
+    let guess = zxcvbn(password, &own_words);
+    if guess.score() < Score::Two {
+        return Err(easy_to_guess(guess.feedback()));
+    }
+    Ok(())
+}
+
+/// Whether a password is little more than the words that somebody who knows the
+/// account would try (ASVS 6.2.11).
+fn holds_little_else(password: &str, own_words: &[&str]) -> bool {
+    let letters = |text: &str| -> String {
+        text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
+    };
+    let mut rest = letters(password);
+    let before = rest.len();
+    let mut words: Vec<String> =
+        own_words.iter().chain(&APP_WORDS).map(|word| letters(word)).collect();
+    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+    for word in words.iter().filter(|word| word.chars().count() >= 3) {
+        rest = rest.replace(word.as_str(), "");
+    }
+    rest.len() < before && rest.chars().count() < MIN_OWN_CHARACTERS
+}
+
+fn easy_to_guess(feedback: Option<&Feedback>) -> Cow<'static, str> {
+    let mut sentence = String::from("This is easy to guess.");
+    if let Some(warning) = feedback.and_then(Feedback::warning) {
+        sentence.push_str(&format!(" {warning}"));
+    }
+    for suggestion in feedback.map(Feedback::suggestions).unwrap_or_default() {
+        sentence.push_str(&format!(" {suggestion}"));
+    }
+    sentence.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(password: &str) -> Result<(), String> {
+        check(&password.into(), "alice", "alice.smith@example.com").map_err(Cow::into_owned)
+    }
+
+    #[test]
+    fn a_password_has_8_to_128_characters() {
+        assert_eq!(checked("xk7#qpz").unwrap_err(), "Use at least 8 characters");
+        assert!(checked("xk7#qpzw").is_ok());
+        let long = "correct horse battery staple ".repeat(5);
+        assert!(checked(&long[..128]).is_ok());
+        assert_eq!(checked(&long[..129]).unwrap_err(), "Use at most 128 characters");
+        assert!(checked(&"\u{1f40e}\u{1f50b}".repeat(64)).is_ok());
+        assert!(checked(&"\u{1f40e}".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn no_composition_is_asked_for() {
+        for password in ["correct horse battery", "74839204718392", "\u{1f40e}\u{1f50b}\u{1f4ce}\u{2705} x y z"] {
+            assert!(checked(password).is_ok(), "{password}");
+        }
+    }
+
+    #[test]
+    fn what_is_easy_to_guess_is_refused_with_a_reason() {
+        for password in ["password1", "12345678", "qwertyuiop", "aaaaaaaa", "iloveyou1"] {
+            assert!(checked(password).unwrap_err().starts_with("This is easy to guess."));
+        }
+    }
+
+    #[test]
+    fn the_persons_own_words_and_ours_are_not_enough() {
+        for password in [
+            "alicealicealice",
+            "Alice-12!",
+            "alice.smith99",
+            "twilioverify123",
+            "Twostep!Twostep",
+            "twostepalice1",
+        ] {
+            assert!(checked(password).is_err(), "{password}");
+        }
+        assert!(checked("alice rides a green tram").is_ok());
+    }
+}

@@ -1,0 +1,84 @@
+//! Editing the profile.
+
+use serde::Deserialize;
+
+use crate::forms::{Errors, username};
+
+/// Most characters of "about me".
+const MAX_ABOUT_ME: usize = 140;
+
+/// `POST /edit_profile`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct EditProfileForm {
+    /// As typed.
+    pub username: String,
+    /// As typed.
+    pub about_me: String,
+}
+
+/// A profile, checked.
+#[derive(Debug)]
+pub struct Profile {
+    /// The name as typed.
+    pub username: String,
+    /// With `\n` as line end.
+    pub about_me: String,
+}
+
+impl EditProfileForm {
+    /// Checks every field. Somebody's own name is always right, whatever the
+    /// rules say today.
+    ///
+    /// # Errors
+    /// What is wrong, by field.
+    pub fn parse(&self, current_username: &str) -> Result<Profile, Errors> {
+        let mut errors = Errors::default();
+        let username = if self.username.trim() == current_username {
+            Some(current_username.to_owned())
+        } else {
+            errors.take("username", username::parse(&self.username))
+        };
+        // Browsers send a line end as two characters; here it is one.
+        let about_me = self.about_me.replace("\r\n", "\n").replace('\r', "\n");
+        let about_me = about_me.trim();
+        if about_me.chars().count() > MAX_ABOUT_ME {
+            errors.add("about_me", format!("Use at most {MAX_ABOUT_ME} characters"));
+        }
+        if about_me.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+            errors.add("about_me", "This holds characters that cannot be shown");
+        }
+        match username {
+            Some(username) if errors.is_empty() => {
+                Ok(Profile { username, about_me: about_me.to_owned() })
+            }
+            _ => Err(errors),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(about_me: &str) -> Result<String, Errors> {
+        let form = EditProfileForm { username: "harry".into(), about_me: about_me.into() };
+        form.parse("harry").map(|profile| profile.about_me)
+    }
+
+    #[test]
+    fn about_me_has_at_most_140_characters_and_a_line_end_is_one() {
+        assert!(parsed(&"\u{e9}".repeat(140)).is_ok());
+        assert!(parsed(&"\u{e9}".repeat(141)).is_err());
+        assert_eq!(parsed(&"a\r\n".repeat(70)).unwrap().len(), 139); // the last is trimmed
+        assert!(parsed(&format!("{}b", "a\r\n".repeat(70))).is_err());
+        assert_eq!(parsed("one\r\ntwo\rthree").unwrap(), "one\ntwo\nthree");
+    }
+
+    #[test]
+    fn about_me_holds_no_control_characters() {
+        assert!(parsed("a\0b").is_err());
+        assert!(parsed("a\u{7}b").is_err());
+        assert!(parsed("a\tb").is_ok());
+    }
+}

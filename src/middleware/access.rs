@@ -1,0 +1,135 @@
+//! Who may call a page. `routes.rs` says it of each; nothing else decides it.
+
+use axum::extract::{Request, State};
+use axum::http::{Method, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use crate::error::AppError;
+use crate::extractors::Pending;
+use crate::forms::local_path::LocalPath;
+use crate::middleware::client_address::ClientAddress;
+use crate::models::challenge::{Challenge, Purpose};
+use crate::session::{Session, Visitor};
+use crate::state::AppState;
+use crate::views::layout::Kind;
+
+/// Who may call a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Everyone.
+    Any,
+    /// Only who is signed out.
+    Guest,
+    /// Only who is signed in.
+    User,
+    /// Only who is signed in and proved it in the last ten minutes.
+    Fresh,
+    /// Only who has a verification open in this session.
+    Pending,
+    /// Only the machine that the program runs on, in development.
+    Dev,
+}
+
+/// Lets a request through, or sends it where it can get in.
+pub async fn guard(
+    State((app, access)): State<(AppState, Access)>,
+    session: Session,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let refused = match access {
+        Access::Any => None,
+        Access::Guest => session.user().map(|_| Redirect::to("/home").into_response()),
+        Access::User => session.user().is_none().then(|| ask("/login", &request)),
+        Access::Fresh if session.user().is_none() => Some(ask("/login", &request)),
+        Access::Fresh => {
+            (!session.is_fresh(app.clock.now())).then(|| ask("/reauth", &request))
+        }
+        Access::Pending => match pending(&app, &session).await {
+            Ok(Ok(challenge)) => {
+                request.extensions_mut().insert(Pending(challenge));
+                None
+            }
+            Ok(Err(elsewhere)) => Some(elsewhere),
+            Err(error) => Some(error.into_response()),
+        },
+        Access::Dev => {
+            let client = request.extensions().get::<ClientAddress>();
+            let local = client.is_some_and(|client| client.0.is_loopback());
+            (!local).then(|| AppError::NotFound.into_response())
+        }
+    };
+    match refused {
+        Some(response) => response,
+        None => next.run(request).await,
+    }
+}
+
+/// To `page`, and from there back to where the request went. The page that a
+/// POST came from has the same path.
+fn ask(page: &str, request: &Request) -> Response {
+    let wanted = wanted(request.uri(), request.method());
+    Redirect::to(&with_next(page, &wanted)).into_response()
+}
+
+fn wanted(uri: &Uri, method: &Method) -> LocalPath {
+    let wanted = match uri.path_and_query() {
+        Some(whole) if matches!(*method, Method::GET | Method::HEAD) => whole.as_str(),
+        _ => uri.path(),
+    };
+    LocalPath::parse(wanted).unwrap_or_else(LocalPath::home)
+}
+
+/// A link to `page` that carries `next`.
+#[must_use]
+pub fn with_next(page: &str, next: &LocalPath) -> String {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("next", next.as_str())
+        .finish();
+    format!("{page}?{query}")
+}
+
+/// The open verification, or the way out for who has none.
+async fn pending(
+    app: &AppState,
+    session: &Session,
+) -> Result<Result<Challenge, Response>, AppError> {
+    let Some(id) = session.challenge() else {
+        return Ok(Err(nothing_pending(session).await?));
+    };
+    let challenge = Challenge::find_open(&app.database, id, app.clock.now()).await?;
+    match challenge.filter(|challenge| belongs_to(challenge, session)) {
+        Some(challenge) => Ok(Ok(challenge)),
+        None => Ok(Err(expired(session).await?)),
+    }
+}
+
+/// A half log-in finishes log-ins only, and a user only what is their own.
+fn belongs_to(challenge: &Challenge, session: &Session) -> bool {
+    match session.visitor() {
+        Visitor::PendingLogin { .. } => challenge.purpose == Purpose::LogIn,
+        Visitor::LoggedIn { user, .. } => {
+            challenge.purpose != Purpose::LogIn && challenge.user_id == user.id
+        }
+        Visitor::Anonymous => false,
+    }
+}
+
+async fn nothing_pending(session: &Session) -> Result<Response, AppError> {
+    if session.user().is_none() {
+        return Ok(Redirect::to(&with_next("/login", &LocalPath::home())).into_response());
+    }
+    session.add_message(Kind::Info, "There is no code to enter.").await?;
+    Ok(Redirect::to("/home").into_response())
+}
+
+/// The answer to a code that comes too late.
+///
+/// # Errors
+/// When the session's data cannot be read.
+pub async fn expired(session: &Session) -> Result<Response, AppError> {
+    session.add_message(Kind::Info, "That code has expired.").await?;
+    let page = if session.user().is_some() { "/home" } else { "/login" };
+    Ok(Redirect::to(page).into_response())
+}

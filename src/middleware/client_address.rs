@@ -1,0 +1,85 @@
+//! Who sent a request: the peer, or what a trusted proxy says of it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::Response;
+use ipnet::IpNet;
+
+use crate::state::AppState;
+
+/// The address that a request came from.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientAddress(pub IpAddr);
+
+/// Adds [`ClientAddress`] to the request.
+pub async fn find(
+    State(app): State<AppState>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let address = client_address(peer.ip(), request.headers(), &app.config.trusted_proxies);
+    request.extensions_mut().insert(ClientAddress(address));
+    next.run(request).await
+}
+
+/// Reads `X-Forwarded-For` from the right, for as long as each hop is a trusted
+/// proxy (ASVS 15.3.4): what stands further left, anybody may have written.
+fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+    let mut address = peer.to_canonical();
+    let lines: Vec<&str> =
+        headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
+    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+        if !is_trusted(address) {
+            break;
+        }
+        let Ok(hop) = hop.trim().parse::<IpAddr>() else { break };
+        address = hop.to_canonical();
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in forwarded {
+            headers.append("x-forwarded-for", line.parse().unwrap());
+        }
+        let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+        client_address(peer.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn nobody_is_believed_unless_trusted() {
+        assert_eq!(found("203.0.113.9", &["198.51.100.1"], &[]), "203.0.113.9");
+        assert_eq!(found("203.0.113.9", &["198.51.100.1"], &["10.0.0.0/8"]), "203.0.113.9");
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_one_hop_at_a_time() {
+        let trusted = ["10.0.0.0/8"];
+        assert_eq!(found("10.0.0.1", &["198.51.100.1"], &trusted), "198.51.100.1");
+        assert_eq!(found("10.0.0.1", &["1.1.1.1, 198.51.100.1"], &trusted), "198.51.100.1");
+        assert_eq!(found("10.0.0.1", &["198.51.100.1, 10.0.0.2"], &trusted), "198.51.100.1");
+        assert_eq!(found("10.0.0.1", &["1.1.1.1", "198.51.100.1"], &trusted), "198.51.100.1");
+    }
+
+    #[test]
+    fn what_is_no_address_ends_the_search() {
+        let trusted = ["10.0.0.0/8"];
+        assert_eq!(found("10.0.0.1", &["198.51.100.1, unknown"], &trusted), "10.0.0.1");
+        assert_eq!(found("10.0.0.1", &[""], &trusted), "10.0.0.1");
+    }
+
+    #[test]
+    fn an_address_has_one_form() {
+        assert_eq!(found("::ffff:203.0.113.9", &[], &[]), "203.0.113.9");
+    }
+}

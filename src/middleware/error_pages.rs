@@ -1,0 +1,115 @@
+//! Turns every refusal that is not a page yet into one: those of handlers, of
+//! axum's extractors and router, of the other layers, and panics.
+
+use std::any::Any;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tower_http::csrf::ProtectionError;
+
+use crate::middleware::request_log::RequestId;
+use crate::state::AppState;
+use crate::views::errors::ErrorPage;
+use crate::views::layout::Layout;
+
+/// What of a refusal's own headers goes on to the page.
+const KEPT: [HeaderName; 3] = [header::ALLOW, header::RETRY_AFTER, header::SET_COOKIE];
+
+/// Replaces the body of a refusal that is not HTML.
+pub async fn render(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+    let response = next.run(request).await;
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) || is_html(response.headers()) {
+        return response;
+    }
+    if let Some(error) = response.extensions().get::<ProtectionError>() {
+        tracing::warn!(event = "csrf_refused", %error, "a request from another site was refused");
+    }
+    let (heading, sentence) = words(status);
+    let page = ErrorPage {
+        layout: Layout {
+            title: heading.to_owned(),
+            demo_phone: app.demo_phone.is_some(),
+            ..Layout::default()
+        },
+        status: status.as_u16(),
+        heading: heading.to_owned(),
+        sentence: sentence.to_owned(),
+        request_id,
+    };
+    let mut rendered = (status, page).into_response();
+    for name in KEPT {
+        for value in response.headers().get_all(&name) {
+            rendered.headers_mut().append(&name, value.clone());
+        }
+    }
+    rendered
+}
+
+fn is_html(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("text/html"))
+}
+
+/// The last resort: a panic is logged and answered like any other error.
+#[allow(clippy::needless_pass_by_value)] // the layer hands it over
+pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let what = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    tracing::error!(event = "panic", what, "a handler panicked");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}
+
+/// The answer of the CSRF layer.
+pub fn cross_site(_: ProtectionError) -> Response {
+    StatusCode::FORBIDDEN.into_response()
+}
+
+/// The answer to a request that took too long, which may be tried again.
+pub fn timed_out() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
+fn words(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::FORBIDDEN => (
+            "Not from here",
+            "This form was sent from another site, so nothing was done. Open the page here and send it again.",
+        ),
+        StatusCode::NOT_FOUND => {
+            ("Page not found", "There is nothing at this address. It may have moved, or been mistyped.")
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ("Not possible", "This address exists, but not for what was asked of it.")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => ("Too long", "What was sent is longer than any form here."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            ("Not a form", "This address takes what its form sends, and nothing else.")
+        }
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            ("Not understood", "The form was not filled in the way its page does it.")
+        }
+        StatusCode::TOO_MANY_REQUESTS => {
+            ("Too many requests", "That was too often. Wait a moment and try again.")
+        }
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
+            ("Too busy", "This could not be done just now. Try again in a moment.")
+        }
+        status if status.is_client_error() => {
+            ("Not understood", "The request could not be read.")
+        }
+        _ => ("Something went wrong", "That was our mistake, not yours. Try again in a moment."),
+    }
+}

@@ -1,0 +1,8 @@
+//! What every request passes through, in the order in which `routes.rs` puts it.
+
+pub mod access;
+pub mod client_address;
+pub mod error_pages;
+pub mod request_log;
+pub mod security_headers;
+pub mod session;

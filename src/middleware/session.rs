@@ -1,0 +1,105 @@
+//! Opens the session that a request's cookie names, and answers with a cookie
+//! where a token was issued or the session ended.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::{Cookie, SameSite};
+
+use crate::config::Environment;
+use crate::error::AppError;
+use crate::models::session::{ACTIVITY_INTERVAL, SessionRow};
+use crate::models::token::Token;
+use crate::session::{CookieChange, Session};
+use crate::state::AppState;
+
+/// One query for session and user. A cookie that opens nothing is as good as
+/// none; it is left alone, since a request that was under way while the token
+/// changed must not remove the new one.
+pub async fn open(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    match opened(&app, &request).await {
+        Ok(session) => {
+            request.extensions_mut().insert(session.clone());
+            let response = next.run(request).await;
+            close(&app, &session, response).await
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn opened(app: &AppState, request: &Request) -> Result<Session, AppError> {
+    let now = app.clock.now();
+    let row = match cookie_value(app, request.headers()) {
+        Some(token) => SessionRow::find(&app.database, &token, now).await?,
+        None => None,
+    };
+    if request.method() != Method::HEAD
+        && let Some(row) = &row
+    {
+        note_activity(app, row, now).await;
+    }
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    Ok(Session::new(&app.database, row, now, safe))
+}
+
+fn cookie_value(app: &AppState, headers: &HeaderMap) -> Option<Token> {
+    let jar = CookieJar::from_headers(headers);
+    jar.get(cookie_name(app)).map(|cookie| Token::received(cookie.value()))
+}
+
+/// Moves the idle end and the user's last visit, once a minute. That it could
+/// not be written is no reason to refuse a page.
+async fn note_activity(app: &AppState, row: &SessionRow, now: i64) {
+    if now - row.last_active_at >= ACTIVITY_INTERVAL
+        && let Err(error) = row.touch(&app.database, now).await
+    {
+        tracing::warn!(event = "activity_not_noted", %error, "activity could not be noted");
+    }
+    if let Some((user, _)) = &row.login
+        && user.is_touch_due(now)
+        && let Err(error) = user.touch(&app.database, now).await
+    {
+        tracing::warn!(event = "activity_not_noted", %error, "a visit could not be noted");
+    }
+}
+
+/// Writes what changed, whatever the response's status, and sets the cookie.
+async fn close(app: &AppState, session: &Session, mut response: Response) -> Response {
+    if let Err(error) = session.save().await {
+        return error.into_response();
+    }
+    let cookie = match session.take_cookie_change() {
+        CookieChange::Keep => return response,
+        CookieChange::Remove => cookie(app, "", Some(0)),
+        CookieChange::Set(issued) => cookie(app, issued.token.expose(), issued.max_age),
+    };
+    match HeaderValue::from_str(&cookie) {
+        Ok(value) => {
+            response.headers_mut().append(header::SET_COOKIE, value);
+            response
+        }
+        Err(_) => AppError::MissingLayer("cookie").into_response(),
+    }
+}
+
+fn cookie_name(app: &AppState) -> &'static str {
+    match app.config.environment {
+        Environment::Production => "__Host-session",
+        Environment::Development => "session",
+    }
+}
+
+/// `Lax`, so that somebody who follows a link from a mail arrives signed in.
+fn cookie(app: &AppState, value: &str, max_age: Option<i64>) -> String {
+    let cookie = Cookie::build((cookie_name(app), value))
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(app.config.environment == Environment::Production);
+    match max_age {
+        Some(seconds) => cookie.max_age(time::Duration::seconds(seconds)).to_string(),
+        None => cookie.to_string(),
+    }
+}

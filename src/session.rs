@@ -1,0 +1,355 @@
+//! The session of a request: who it is, as an enum that a half log-in cannot
+//! pass for a log-in in, and the store that keeps its messages.
+//!
+//! tower-sessions' stock layer brings sessions back that were ended meanwhile,
+//! keeps the cookie's value in clear and knows no end that activity does not
+//! move, so the layer in `middleware/session.rs` takes its place. Its `Session`
+//! and `SessionStore` stay, for the data of a session.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use tower_sessions::session::{Id, Record};
+use tower_sessions::{SessionStore, session_store};
+
+use crate::error::AppError;
+use crate::models::challenge::{Challenge, ChallengeId};
+use crate::models::session::{Issued, SessionId, SessionRow};
+use crate::models::user::{User, UserId};
+use crate::models::{Connection, Database};
+use crate::views::layout::{Kind, Message};
+
+/// A log-in counts as fresh for so many seconds: changing what proves an
+/// account asks for one (ASVS 7.5.1).
+pub const FRESH: i64 = 10 * 60;
+
+/// The one key of tower-sessions' data.
+const MESSAGES: &str = "messages";
+
+/// Who sent a request.
+#[derive(Debug, Clone)]
+pub enum Visitor {
+    /// Nobody we know.
+    Anonymous,
+    /// Somebody whose password was right, and whose code is still to come.
+    PendingLogin {
+        /// The verification that is open.
+        challenge: ChallengeId,
+    },
+    /// A user.
+    LoggedIn {
+        /// Who.
+        user: Box<User>,
+        /// When that was last proved in full, in Unix seconds.
+        authenticated_at: i64,
+        /// The verification that is open: enabling, or re-authentication.
+        challenge: Option<ChallengeId>,
+    },
+}
+
+/// What becomes of the cookie at the end of the request.
+#[derive(Default)]
+pub enum CookieChange {
+    /// Nothing: it stays as it is, with the life it was given.
+    #[default]
+    Keep,
+    /// It gets a new token.
+    Set(Issued),
+    /// It is removed, because this very request ended the session.
+    Remove,
+}
+
+/// The session of a request. Clones share it.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    visitor: Visitor,
+    row: Option<SessionRow>,
+    data: tower_sessions::Session,
+    safe_method: bool,
+    cookie: Arc<Mutex<CookieChange>>,
+}
+
+/// A message in the session's data.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    success: bool,
+    text: String,
+}
+
+impl Session {
+    /// The session that a request's cookie opened, or an empty one.
+    #[must_use]
+    pub fn new(database: &Database, row: Option<SessionRow>, now: i64, safe_method: bool) -> Self {
+        let visitor = row.as_ref().map_or(Visitor::Anonymous, visitor);
+        let cookie = Arc::default();
+        let store = RowStore {
+            database: database.clone(),
+            loaded: row.as_ref().map(|row| row.data.clone()),
+            cookie: Arc::clone(&cookie),
+            now,
+        };
+        let id = row.as_ref().and_then(|row| row.id.as_str().parse().ok());
+        let data = tower_sessions::Session::new(id, Arc::new(store), None);
+        Self(Arc::new(Inner { visitor, row, data, safe_method, cookie }))
+    }
+
+    /// Who sent the request.
+    #[must_use]
+    pub fn visitor(&self) -> &Visitor {
+        &self.0.visitor
+    }
+
+    /// The living row behind the cookie.
+    #[must_use]
+    pub fn row(&self) -> Option<&SessionRow> {
+        self.0.row.as_ref()
+    }
+
+    /// The user, if somebody is logged in.
+    #[must_use]
+    pub fn user(&self) -> Option<&User> {
+        match &self.0.visitor {
+            Visitor::LoggedIn { user, .. } => Some(user),
+            Visitor::Anonymous | Visitor::PendingLogin { .. } => None,
+        }
+    }
+
+    /// Whether the last full proof of who it is is less than [`FRESH`] old.
+    #[must_use]
+    pub fn is_fresh(&self, now: i64) -> bool {
+        match self.0.visitor {
+            Visitor::LoggedIn { authenticated_at, .. } => now - authenticated_at < FRESH,
+            Visitor::Anonymous | Visitor::PendingLogin { .. } => false,
+        }
+    }
+
+    /// The verification that is open in this session.
+    #[must_use]
+    pub fn challenge(&self) -> Option<&ChallengeId> {
+        match &self.0.visitor {
+            Visitor::PendingLogin { challenge } => Some(challenge),
+            Visitor::LoggedIn { challenge, .. } => challenge.as_ref(),
+            Visitor::Anonymous => None,
+        }
+    }
+
+    /// Keeps a message for the next page. A GET never makes a session for it.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub async fn add_message(&self, kind: Kind, text: &str) -> Result<(), AppError> {
+        if self.0.row.is_none() && self.0.safe_method {
+            return Ok(());
+        }
+        let mut messages: Vec<Stored> = self.0.data.get(MESSAGES).await?.unwrap_or_default();
+        messages.push(Stored { success: kind == Kind::Success, text: text.to_owned() });
+        Ok(self.0.data.insert(MESSAGES, messages).await?)
+    }
+
+    /// Takes the messages out, for the page that shows them.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub async fn take_messages(&self) -> Result<Vec<Message>, AppError> {
+        // remove() marks the data as modified even where nothing was there.
+        let Some(messages) = self.0.data.get::<Vec<Stored>>(MESSAGES).await? else {
+            return Ok(Vec::new());
+        };
+        self.0.data.remove_value(MESSAGES).await?;
+        let message = |stored: Stored| Message {
+            kind: if stored.success { Kind::Success } else { Kind::Info },
+            text: stored.text,
+        };
+        Ok(messages.into_iter().map(message).collect())
+    }
+
+    /// Writes the data, if it changed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn save(&self) -> Result<(), AppError> {
+        if self.0.data.is_modified() {
+            self.0.data.save().await?;
+        }
+        Ok(())
+    }
+
+    /// Begins a half log-in: this browser may enter the code of `challenge`,
+    /// and nothing else. Whatever session it had ends.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn begin_pending_login(
+        &self,
+        connection: &mut Connection,
+        challenge: &Challenge,
+        now: i64,
+    ) -> Result<Issued, AppError> {
+        let id = SessionId::from(Id::default().to_string());
+        let issued =
+            SessionRow::begin_anonymous(connection, &id, Some(&challenge.id), "{}", now).await?;
+        self.end_row(connection).await?;
+        Ok(issued)
+    }
+
+    /// Begins a log-in in a new session, and ends the one that the browser had.
+    /// `None` when the account changed since it was checked.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn begin_login(
+        &self,
+        connection: &mut Connection,
+        user: &UserId,
+        auth_version: i64,
+        remember: bool,
+        now: i64,
+    ) -> Result<Option<Issued>, AppError> {
+        let id = SessionId::from(Id::default().to_string());
+        let issued =
+            SessionRow::begin_login(connection, &id, user, auth_version, remember, now).await?;
+        if issued.is_some() {
+            self.end_row(connection).await?;
+        }
+        Ok(issued)
+    }
+
+    async fn end_row(&self, connection: &mut Connection) -> Result<(), AppError> {
+        if let Some(row) = &self.0.row {
+            SessionRow::end(connection, &row.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a log-in a new token. `authenticated_at` says when it was last
+    /// proved, or stays as it was; `challenge` is the verification that is open
+    /// from now on. `None` when the session ended meanwhile.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn renew(
+        &self,
+        connection: &mut Connection,
+        proved_at: Option<i64>,
+        challenge: Option<&ChallengeId>,
+        now: i64,
+    ) -> Result<Option<Issued>, AppError> {
+        let (Some(row), Visitor::LoggedIn { authenticated_at, .. }) = (self.row(), self.visitor())
+        else {
+            return Ok(None);
+        };
+        let proved_at = proved_at.unwrap_or(*authenticated_at);
+        Ok(row.renew(connection, proved_at, challenge, now).await?)
+    }
+
+    /// Ends the session on the server, and its cookie.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end(&self, connection: &mut Connection) -> Result<(), AppError> {
+        if self.0.row.is_some() {
+            self.end_row(connection).await?;
+            self.change_cookie(CookieChange::Remove);
+        }
+        Ok(())
+    }
+
+    /// Hands out a token: called after the transaction that issued it.
+    pub fn send(&self, issued: Issued) {
+        self.change_cookie(CookieChange::Set(issued));
+    }
+
+    /// What becomes of the cookie: asked once, at the end of the request.
+    #[must_use]
+    pub fn take_cookie_change(&self) -> CookieChange {
+        std::mem::take(&mut self.0.cookie.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change_cookie(&self, change: CookieChange) {
+        *self.0.cookie.lock().unwrap_or_else(PoisonError::into_inner) = change;
+    }
+}
+
+fn visitor(row: &SessionRow) -> Visitor {
+    match (&row.login, &row.challenge_id) {
+        (Some((user, authenticated_at)), challenge) => Visitor::LoggedIn {
+            user: Box::new(user.clone()),
+            authenticated_at: *authenticated_at,
+            challenge: challenge.clone(),
+        },
+        (None, Some(challenge)) => Visitor::PendingLogin { challenge: challenge.clone() },
+        (None, None) => Visitor::Anonymous,
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Session {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AppError> {
+        parts.extensions.get::<Self>().cloned().ok_or(AppError::MissingLayer("session"))
+    }
+}
+
+/// The data of one request's session, in the row that the layer has read. It
+/// saves by UPDATE alone, so that a session which ended while the request was
+/// under way stays ended.
+#[derive(Clone)]
+struct RowStore {
+    database: Database,
+    loaded: Option<String>,
+    cookie: Arc<Mutex<CookieChange>>,
+    now: i64,
+}
+
+impl std::fmt::Debug for RowStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RowStore").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl SessionStore for RowStore {
+    async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+        let id = SessionId::from(record.id.to_string());
+        let data = encode(record)?;
+        let mut connection = self.database.acquire().await.map_err(backend)?;
+        let issued = SessionRow::begin_anonymous(&mut connection, &id, None, &data, self.now)
+            .await
+            .map_err(backend)?;
+        *self.cookie.lock().unwrap_or_else(PoisonError::into_inner) = CookieChange::Set(issued);
+        Ok(())
+    }
+
+    async fn save(&self, record: &Record) -> session_store::Result<()> {
+        let id = SessionId::from(record.id.to_string());
+        SessionRow::save_data(&self.database, &id, &encode(record)?).await.map_err(backend)
+    }
+
+    async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
+        let Some(loaded) = &self.loaded else { return Ok(None) };
+        // What cannot be read is an empty session, never an error for a person.
+        let data = serde_json::from_str(loaded).unwrap_or_default();
+        Ok(Some(Record { id: *id, data, expiry_date: OffsetDateTime::UNIX_EPOCH }))
+    }
+
+    async fn delete(&self, id: &Id) -> session_store::Result<()> {
+        let mut connection = self.database.acquire().await.map_err(backend)?;
+        let id = SessionId::from(id.to_string());
+        SessionRow::end(&mut connection, &id).await.map_err(backend)
+    }
+}
+
+fn encode(record: &Record) -> session_store::Result<String> {
+    serde_json::to_string(&record.data)
+        .map_err(|error| session_store::Error::Encode(error.to_string()))
+}
+
+fn backend(error: impl std::error::Error) -> session_store::Error {
+    session_store::Error::Backend(error.to_string())
+}

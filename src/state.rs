@@ -1,0 +1,36 @@
+//! What every handler can reach.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::dev::simulator::{DemoPhone, is_demo_number};
+use crate::models::Database;
+use crate::services::clock::Clock;
+use crate::services::passwords::Passwords;
+use crate::services::twilio_verify::TwilioVerify;
+
+/// The parts of the app, put together in `lib.rs`. Clones share them.
+#[derive(Clone)]
+pub struct AppState {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// The pool of connections.
+    pub database: Database,
+    /// Password hashing.
+    pub passwords: Passwords,
+    /// Twilio Verify, or the demo phone behind the same client.
+    pub verify: TwilioVerify,
+    /// The demo phone, where Twilio is not configured in development.
+    pub demo_phone: Option<DemoPhone>,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl AppState {
+    /// Whether no limit applies to a number: those with which the demo phone
+    /// shows what can go wrong.
+    #[must_use]
+    pub fn is_unlimited(&self, phone: &str) -> bool {
+        self.demo_phone.is_some() && is_demo_number(phone)
+    }
+}
