@@ -84,6 +84,9 @@ fn date(moment: OffsetDateTime) -> String {
 
 #[cfg(test)]
 mod tests {
+    use askama::Template;
+    use scraper::{ElementRef, Html, Selector};
+
     use super::*;
 
     /// 4 May 2026, 12:34:56 UTC.
@@ -138,5 +141,57 @@ mod tests {
         errors.add("email", "y");
         errors.add("password", "z");
         assert_eq!(first_wrong(&errors), "email");
+    }
+
+    fn only<'a>(page: &'a Html, selector: &str) -> ElementRef<'a> {
+        let found: Vec<_> = page.select(&Selector::parse(selector).unwrap()).collect();
+        assert_eq!(found.len(), 1, "{selector}");
+        found[0]
+    }
+
+    #[test]
+    fn an_error_stands_at_its_field_and_in_the_summary() {
+        let mut errors = Errors::one("form", "Try later");
+        errors.add("email", "Not <that> one");
+        errors.add("password", "Too short");
+        let page = auth::RegisterPage {
+            layout: layout::Layout::default(),
+            username: "\"><script>".to_owned(),
+            email: String::new(),
+            errors,
+        };
+        let page = Html::parse_document(&page.render().unwrap());
+
+        let email = only(&page, "input.is-invalid[autofocus]");
+        assert_eq!(email.attr("name"), Some("email"));
+        assert_eq!(email.attr("aria-invalid"), Some("true"));
+        assert_eq!(email.attr("aria-describedby"), Some("email-error"));
+        let error = only(&page, "input + #email-error.invalid-feedback");
+        assert_eq!(error.text().collect::<String>(), "Not <that> one");
+
+        let password = only(&page, "#password");
+        let described = password.attr("aria-describedby");
+        assert_eq!(described, Some("password-error password-hint"));
+        assert_eq!(only(&page, "#username").attr("value"), Some("\"><script>"));
+        only(&page, "[role=alert] a[href='#email']");
+        assert_eq!(
+            only(&page, "[role=alert] li:first-child")
+                .inner_html()
+                .trim(),
+            "Try later"
+        );
+    }
+
+    #[test]
+    fn a_text_that_begins_with_a_line_break_keeps_it() {
+        let page = profile::EditProfilePage {
+            layout: layout::Layout::default(),
+            username: "harry".to_owned(),
+            about_me: "\n</textarea>b ".to_owned(),
+            errors: Errors::default(),
+        };
+        let page = Html::parse_document(&page.render().unwrap());
+        let text: String = only(&page, "textarea").text().collect();
+        assert_eq!(text, "\n</textarea>b ");
     }
 }
