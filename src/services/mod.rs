@@ -1,5 +1,6 @@
 //! The outside world: each service takes its address, secret and time-out as
 //! arguments, has its own error, and knows nothing of this app.
 
+pub mod assets;
 pub mod clock;
 pub mod passwords;

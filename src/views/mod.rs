@@ -1,1 +1,197 @@
 //! What pages show: askama structs with no logic beyond formatting.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+
+use crate::forms::Errors;
+
+pub mod auth;
+pub mod dev;
+pub mod errors;
+pub mod layout;
+pub mod profile;
+pub mod two_factor;
+
+/// The address of a static file. Templates call it by this name, and a test
+/// looks for it there.
+#[must_use]
+pub fn asset(path: &str) -> &'static str {
+    crate::services::assets::url(path)
+}
+
+/// The first field that is wrong, which takes the focus; empty where none is.
+#[must_use]
+pub fn first_wrong(errors: &Errors) -> &'static str {
+    errors
+        .iter()
+        .map(|(field, _)| field)
+        .find(|field| *field != "form")
+        .unwrap_or_default()
+}
+
+/// A moment, for `<time>` and for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timestamp {
+    /// RFC 3339 in UTC, for the attribute.
+    pub datetime: String,
+    /// In words, as seen from now.
+    pub words: String,
+}
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+/// Less than an hour ahead: clocks differ a little.
+const AHEAD: i64 = 1 - HOUR;
+/// The last second of the year 9999: later ones have no RFC 3339 form.
+const LAST: i64 = 253_402_300_799;
+
+/// Puts `at` into words as seen from `now` (Unix seconds both).
+#[must_use]
+pub fn timestamp(at: i64, now: i64) -> Timestamp {
+    let at = at.clamp(0, LAST);
+    let moment = OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let ago = |count: i64, unit: &str| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {unit}{plural} ago")
+    };
+    let elapsed = now.saturating_sub(at);
+    let words = match elapsed {
+        ..AHEAD => date(moment),
+        AHEAD..MINUTE => "just now".to_owned(),
+        MINUTE..HOUR => ago(elapsed / MINUTE, "minute"),
+        HOUR..DAY => ago(elapsed / HOUR, "hour"),
+        _ => match elapsed / DAY {
+            1 => "yesterday".to_owned(),
+            days @ 2..30 => ago(days, "day"),
+            _ => date(moment),
+        },
+    };
+    Timestamp {
+        datetime: moment.format(&Rfc3339).unwrap_or_default(),
+        words,
+    }
+}
+
+fn date(moment: OffsetDateTime) -> String {
+    moment
+        .format(format_description!(
+            "[day padding:none] [month repr:long] [year]"
+        ))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use askama::Template;
+    use scraper::{ElementRef, Html, Selector};
+
+    use super::*;
+
+    /// 4 May 2026, 12:34:56 UTC.
+    const AT: i64 = 1_777_898_096;
+
+    #[test]
+    fn time_is_told_in_words() {
+        for (elapsed, words) in [
+            (-HOUR, "4 May 2026"),
+            (-HOUR + 1, "just now"),
+            (0, "just now"),
+            (59, "just now"),
+            (60, "1 minute ago"),
+            (119, "1 minute ago"),
+            (120, "2 minutes ago"),
+            (HOUR - 1, "59 minutes ago"),
+            (HOUR, "1 hour ago"),
+            (3 * HOUR, "3 hours ago"),
+            (DAY - 1, "23 hours ago"),
+            (DAY, "yesterday"),
+            (2 * DAY - 1, "yesterday"),
+            (2 * DAY, "2 days ago"),
+            (12 * DAY, "12 days ago"),
+            (30 * DAY - 1, "29 days ago"),
+            (30 * DAY, "4 May 2026"),
+        ] {
+            let told = timestamp(AT, AT + elapsed);
+            assert_eq!(told.words, words, "{elapsed}");
+            assert_eq!(told.datetime, "2026-05-04T12:34:56Z");
+        }
+    }
+
+    #[test]
+    fn odd_numbers_still_make_a_date() {
+        let numbers = [i64::MIN, -1, 0, 1, LAST, LAST + 1, i64::MAX];
+        for at in numbers {
+            for now in numbers {
+                let told = timestamp(at, now);
+                assert_eq!(told.datetime.len(), "1970-01-01T00:00:00Z".len());
+                assert!(!told.words.is_empty());
+            }
+        }
+        assert_eq!(timestamp(i64::MIN, AT).words, "1 January 1970");
+        assert_eq!(timestamp(i64::MAX, AT).words, "31 December 9999");
+    }
+
+    #[test]
+    fn the_first_wrong_field_is_never_the_form_itself() {
+        assert_eq!(first_wrong(&Errors::default()), "");
+        assert_eq!(first_wrong(&Errors::one("form", "x")), "");
+        let mut errors = Errors::one("form", "x");
+        errors.add("email", "y");
+        errors.add("password", "z");
+        assert_eq!(first_wrong(&errors), "email");
+    }
+
+    fn only<'a>(page: &'a Html, selector: &str) -> ElementRef<'a> {
+        let found: Vec<_> = page.select(&Selector::parse(selector).unwrap()).collect();
+        assert_eq!(found.len(), 1, "{selector}");
+        found[0]
+    }
+
+    #[test]
+    fn an_error_stands_at_its_field_and_in_the_summary() {
+        let mut errors = Errors::one("form", "Try later");
+        errors.add("email", "Not <that> one");
+        errors.add("password", "Too short");
+        let page = auth::RegisterPage {
+            layout: layout::Layout::default(),
+            username: "\"><script>".to_owned(),
+            email: String::new(),
+            errors,
+        };
+        let page = Html::parse_document(&page.render().unwrap());
+
+        let email = only(&page, "input.is-invalid[autofocus]");
+        assert_eq!(email.attr("name"), Some("email"));
+        assert_eq!(email.attr("aria-invalid"), Some("true"));
+        assert_eq!(email.attr("aria-describedby"), Some("email-error"));
+        let error = only(&page, "input + #email-error.invalid-feedback");
+        assert_eq!(error.text().collect::<String>(), "Not <that> one");
+
+        let password = only(&page, "#password");
+        let described = password.attr("aria-describedby");
+        assert_eq!(described, Some("password-error password-hint"));
+        assert_eq!(only(&page, "#username").attr("value"), Some("\"><script>"));
+        only(&page, "[role=alert] a[href='#email']");
+        assert_eq!(
+            only(&page, "[role=alert] li:first-child")
+                .inner_html()
+                .trim(),
+            "Try later"
+        );
+    }
+
+    #[test]
+    fn a_text_that_begins_with_a_line_break_keeps_it() {
+        let page = profile::EditProfilePage {
+            layout: layout::Layout::default(),
+            username: "harry".to_owned(),
+            about_me: "\n</textarea>b ".to_owned(),
+            errors: Errors::default(),
+        };
+        let page = Html::parse_document(&page.render().unwrap());
+        let text: String = only(&page, "textarea").text().collect();
+        assert_eq!(text, "\n</textarea>b ");
+    }
+}

@@ -1,0 +1,3 @@
+//! One module a page's name: extract, call, answer.
+
+pub mod assets;

@@ -1,0 +1,172 @@
+//! Static files, embedded in the binary and named by their content, so that
+//! browsers may keep them for a year and never show an old one.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use data_encoding::HEXLOWER;
+use rust_embed::RustEmbed;
+
+#[derive(RustEmbed)]
+#[folder = "static/"]
+struct Files;
+
+/// A static file as it is served.
+#[derive(Debug)]
+pub struct Asset {
+    /// Its content.
+    pub bytes: Cow<'static, [u8]>,
+    /// The value of `Content-Type`.
+    pub content_type: &'static str,
+    /// The value of `ETag`: a weak one, since compression changes the bytes.
+    pub etag: String,
+}
+
+struct Catalogue {
+    /// `css/app.css` to `/static/css/app.<hash>.css`.
+    urls: HashMap<String, String>,
+    /// `css/app.<hash>.css` to the file.
+    assets: HashMap<String, Asset>,
+}
+
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::read);
+
+impl Catalogue {
+    fn read() -> Self {
+        let mut catalogue = Self {
+            urls: HashMap::new(),
+            assets: HashMap::new(),
+        };
+        for path in Files::iter() {
+            // A list of what is served, so that licences and notes beside the files are not.
+            let Some((stem, extension)) = path.rsplit_once('.') else {
+                continue;
+            };
+            let Some(content_type) = content_type(extension) else {
+                continue;
+            };
+            let Some(file) = Files::get(&path) else {
+                continue;
+            };
+            let mut hash = HEXLOWER.encode(&file.metadata.sha256_hash());
+            hash.truncate(16);
+            let hashed_path = format!("{stem}.{hash}.{extension}");
+            catalogue
+                .urls
+                .insert(path.to_string(), format!("/static/{hashed_path}"));
+            catalogue.assets.insert(
+                hashed_path,
+                Asset {
+                    bytes: file.data,
+                    content_type,
+                    etag: format!("W/\"{hash}\""),
+                },
+            );
+        }
+        catalogue
+    }
+}
+
+fn content_type(extension: &str) -> Option<&'static str> {
+    match extension {
+        "css" => Some("text/css; charset=utf-8"),
+        "js" => Some("text/javascript; charset=utf-8"),
+        "svg" => Some("image/svg+xml"),
+        "png" => Some("image/png"),
+        "ico" => Some("image/x-icon"),
+        _ => None,
+    }
+}
+
+/// The address of a static file, `css/app.css` for example. An unknown name
+/// gives an address that answers 404: a misprint must not take a page down.
+#[must_use]
+pub fn url(path: &str) -> &'static str {
+    CATALOGUE
+        .urls
+        .get(path)
+        .map_or("/static/missing", String::as_str)
+}
+
+/// The file at a hashed path, `css/app.<hash>.css` for example.
+#[must_use]
+pub fn find(hashed_path: &str) -> Option<&'static Asset> {
+    CATALOGUE.assets.get(hashed_path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    #[test]
+    fn names_carry_the_content() {
+        let url = url("css/app.css");
+        let hashed_path = url.strip_prefix("/static/").unwrap();
+        let hash = hashed_path
+            .strip_prefix("css/app.")
+            .and_then(|rest| rest.strip_suffix(".css"))
+            .unwrap();
+        assert_eq!(hash.len(), 16);
+
+        let asset = find(hashed_path).unwrap();
+        assert_eq!(asset.content_type, "text/css; charset=utf-8");
+        assert_eq!(asset.etag, format!("W/\"{hash}\""));
+        assert_eq!(
+            asset.bytes.as_ref(),
+            std::fs::read("static/css/app.css").unwrap()
+        );
+    }
+
+    #[test]
+    fn only_listed_kinds_are_served() {
+        assert!(find("css/app.css").is_none(), "the plain name");
+        assert!(
+            CATALOGUE
+                .assets
+                .values()
+                .all(|asset| !asset.bytes.is_empty())
+        );
+        assert!(
+            CATALOGUE
+                .urls
+                .keys()
+                .all(|path| !path.contains("LICENSE") && !path.ends_with(".md")),
+        );
+        assert_eq!(url("vendor/bootstrap-5.3.9/LICENSE"), "/static/missing");
+        assert!(find("missing").is_none());
+    }
+
+    #[test]
+    fn every_asset_of_a_template_exists() {
+        let mut seen = 0;
+        for template in files_below(Path::new("templates")) {
+            let text = std::fs::read_to_string(&template).unwrap();
+            for rest in text.split("asset(\"").skip(1) {
+                let (name, _) = rest.split_once('"').unwrap();
+                assert!(
+                    CATALOGUE.urls.contains_key(name),
+                    "{name} in {}",
+                    template.display()
+                );
+                seen += 1;
+            }
+        }
+        assert!(seen > 3, "templates name their assets as asset(\"…\")");
+    }
+
+    fn files_below(folder: &Path) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                files.extend(files_below(&path));
+            } else {
+                files.push(path);
+            }
+        }
+        files
+    }
+}

@@ -1,0 +1,58 @@
+//! What stands on every page, around its own content.
+
+/// The frame of a page: a field `layout` of every page's struct.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    /// Shown as `{title} | Twostep`.
+    pub title: String,
+    /// Who is signed in, if anybody is.
+    pub username: Option<String>,
+    /// What just happened, above the content.
+    pub messages: Vec<Message>,
+    /// Whether codes go to the demo phone: every page says so.
+    pub demo_phone: bool,
+}
+
+/// One sentence about what just happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// How it looks, and how urgently it is read out.
+    pub kind: Kind,
+    /// The sentence.
+    pub text: String,
+}
+
+/// The kinds of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Something worked.
+    Success,
+    /// Good to know.
+    Info,
+    /// Something is in the way.
+    Warning,
+    /// Something failed.
+    Danger,
+}
+
+impl Kind {
+    /// Bootstrap's name of it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Danger => "danger",
+        }
+    }
+
+    /// Its ARIA role: only what needs doing something about interrupts.
+    #[must_use]
+    pub fn role(self) -> &'static str {
+        match self {
+            Self::Success | Self::Info => "status",
+            Self::Warning | Self::Danger => "alert",
+        }
+    }
+}
