@@ -1,3 +1,29 @@
-//! One module a page's name: extract, call, answer.
+//! The actions, one file a feature: extract, then form, then model or service,
+//! then view or redirect.
 
 pub mod assets;
+pub mod auth;
+pub mod health;
+pub mod profile;
+pub mod two_factor;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use crate::forms::local_path::LocalPath;
+
+/// The answer to a form that was not filled in right: the form again.
+fn unprocessable(page: impl IntoResponse) -> Response {
+    (StatusCode::UNPROCESSABLE_ENTITY, page).into_response()
+}
+
+/// To where a form was to lead, or home.
+fn onwards(next: Option<&LocalPath>) -> Response {
+    Redirect::to(next.map_or("/home", LocalPath::as_str)).into_response()
+}
+
+/// To the log-in, for somebody whose session ended while the request was under
+/// way.
+fn signed_out() -> Response {
+    Redirect::to("/login?next=%2Fhome").into_response()
+}

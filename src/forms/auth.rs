@@ -55,6 +55,13 @@ pub struct LoginForm {
 }
 
 impl LoginForm {
+    /// The name to look for: what nobody can be called is nobody.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let name = self.username.trim();
+        if username::is_wellformed(name) { name } else { "" }
+    }
+
     /// Whether the log-in is to outlive the browser: any value does, but those
     /// that say no.
     #[must_use]

@@ -58,6 +58,15 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
     Ok(database)
 }
 
+/// Whether the database answers.
+///
+/// # Errors
+/// When it does not.
+pub async fn ping(database: &Database) -> Result<(), Error> {
+    sqlx::query("SELECT 1").execute(database).await?;
+    Ok(())
+}
+
 /// Sets what SQLite leaves off by default; PostgreSQL needs nothing.
 async fn prepare(connection: &mut Connection) -> Result<(), sqlx::Error> {
     if connection.backend_name() == "SQLite" {

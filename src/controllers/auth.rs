@@ -1,0 +1,262 @@
+//! Registration, log-in, log-out, re-authentication.
+
+use axum::extract::{Form, Query, State};
+use axum::http::header::HeaderName;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use crate::controllers::{onwards, signed_out, unprocessable};
+use crate::error::AppError;
+use crate::extractors::{CurrentUser, Page};
+use crate::forms::Errors;
+use crate::forms::auth::{LoginForm, NextQuery, ReauthForm, RegisterForm};
+use crate::forms::local_path::LocalPath;
+use crate::models::challenge::{Challenge, NewChallenge, Purpose};
+use crate::models::user::{SaveError, User};
+use crate::session::Session;
+use crate::state::AppState;
+use crate::views::auth::{LoginPage, LogoutPage, ReauthPage, RegisterPage};
+use crate::views::layout::{Kind, Message};
+
+/// `GET /register`
+pub async fn register_form(page: Page) -> Result<Response, AppError> {
+    register_page(&page, &RegisterForm::default(), Errors::default()).await
+}
+
+/// `POST /register`
+pub async fn register(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    Form(form): Form<RegisterForm>,
+) -> Result<Response, AppError> {
+    let created = match form.parse() {
+        Ok(new) => User::create(&app.database, &app.passwords, new, app.clock.now()).await,
+        Err(errors) => return Ok(unprocessable(register_page(&page, &form, errors).await?)),
+    };
+    let errors = match created {
+        Ok(()) => {
+            tracing::info!(event = "registered", "an account was made");
+            let welcome = "You have successfully registered. Login to continue";
+            session.add_message(Kind::Success, welcome).await?;
+            return Ok(Redirect::to("/login").into_response());
+        }
+        Err(SaveError::UsernameTaken) => {
+            Errors::one("username", "Please use a different username")
+        }
+        Err(SaveError::EmailTaken) => {
+            Errors::one("email", "Please use a different email address")
+        }
+        Err(SaveError::Other(error)) => return Err(error.into()),
+    };
+    Ok(unprocessable(register_page(&page, &form, errors).await?))
+}
+
+async fn register_page(
+    page: &Page,
+    form: &RegisterForm,
+    errors: Errors,
+) -> Result<Response, AppError> {
+    let page = RegisterPage {
+        layout: page.layout("Register").await?,
+        username: form.username.clone(),
+        email: form.email.clone(),
+        errors,
+    };
+    Ok(page.into_response())
+}
+
+/// `GET /login`. Who was sent here from another page is told why, by `next`
+/// alone, so that nothing needs to be kept for somebody who is not known yet.
+pub async fn login_form(
+    page: Page,
+    Query(query): Query<NextQuery>,
+) -> Result<LoginPage, AppError> {
+    let mut layout = page.layout("Login").await?;
+    if query.was_sent() && layout.messages.is_empty() {
+        let text = "Please log in to access this page.".to_owned();
+        layout.messages.push(Message { kind: Kind::Info, text });
+    }
+    Ok(LoginPage {
+        layout,
+        username: String::new(),
+        next: query.next().map(|next| next.as_str().to_owned()),
+        remember_me: false,
+        errors: Errors::default(),
+    })
+}
+
+/// `POST /login`
+pub async fn login(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    Form(form): Form<LoginForm>,
+) -> Result<Response, AppError> {
+    let (name, password) = (form.name(), form.password.clone());
+    let user = User::authenticate(&app.database, &app.passwords, name, password).await?;
+    let answer = match user.as_ref().map(|user| (user, user.verification_phone.as_deref())) {
+        Some((user, Some(phone))) => half_login(&app, &session, user, phone, &form).await?,
+        Some((user, None)) => full_login(&app, &session, user, &form).await?,
+        None => None,
+    };
+    match answer {
+        Some(response) => Ok(response),
+        None => login_refused(&page, &form).await,
+    }
+}
+
+/// Without two-factor authentication the password is all. `None` when the
+/// account changed since the password was checked.
+async fn full_login(
+    app: &AppState,
+    session: &Session,
+    user: &User,
+    form: &LoginForm,
+) -> Result<Option<Response>, AppError> {
+    let now = app.clock.now();
+    let mut transaction = app.database.begin().await?;
+    let issued = session
+        .begin_login(&mut transaction, &user.id, user.auth_version, form.remember_me(), now)
+        .await?;
+    let Some(issued) = issued else { return Ok(None) };
+    transaction.commit().await?;
+    session.send(issued);
+    tracing::info!(event = "login", user = user.id.as_str(), amr = "pwd", "logged in");
+    Ok(Some(onwards(form.next().as_ref())))
+}
+
+/// With it the password opens a verification, and the session that may finish
+/// it; even where no code could be sent, which the next page says.
+async fn half_login(
+    app: &AppState,
+    session: &Session,
+    user: &User,
+    phone: &str,
+    form: &LoginForm,
+) -> Result<Option<Response>, AppError> {
+    let (next, now) = (form.next(), app.clock.now());
+    let new = NewChallenge {
+        user,
+        purpose: Purpose::LogIn,
+        phone,
+        next: next.as_ref().map(LocalPath::as_str),
+        remember: form.remember_me(),
+        unlimited: app.is_unlimited(phone),
+    };
+    let Some(challenge) = Challenge::open(&app.database, &app.verify, new, now).await? else {
+        return Ok(None);
+    };
+    let mut transaction = app.database.begin().await?;
+    let issued = session.begin_pending_login(&mut transaction, &challenge, now).await?;
+    transaction.commit().await?;
+    session.send(issued);
+    tracing::info!(event = "login_half", user = user.id.as_str(), amr = "pwd", "password right");
+    Ok(Some(Redirect::to("/verify_2fa").into_response()))
+}
+
+async fn login_refused(page: &Page, form: &LoginForm) -> Result<Response, AppError> {
+    tracing::info!(event = "login_failed", "a name or a password was wrong");
+    Ok(unprocessable(LoginPage {
+        layout: page.layout("Login").await?,
+        username: form.username.clone(),
+        next: form.next().map(|next| next.as_str().to_owned()),
+        remember_me: form.remember_me(),
+        errors: Errors::one("form", "Invalid username or password"),
+    }))
+}
+
+/// `GET /logout`: a page with a button, since a link must never sign anybody out.
+pub async fn logout_form(page: Page) -> Result<LogoutPage, AppError> {
+    Ok(LogoutPage { layout: page.layout("Logout").await? })
+}
+
+/// `POST /logout`: ends the session on the server, and tells the browser to
+/// forget what it kept of the pages (ASVS 14.3.1).
+pub async fn logout(
+    State(app): State<AppState>,
+    session: Session,
+) -> Result<impl IntoResponse, AppError> {
+    let mut connection = app.database.acquire().await?;
+    session.end(&mut connection).await?;
+    if let Some(user) = session.user() {
+        tracing::info!(event = "logout", user = user.id.as_str(), "logged out");
+    }
+    let forget = (HeaderName::from_static("clear-site-data"), "\"cache\", \"storage\"");
+    Ok(([forget], Redirect::to("/login")))
+}
+
+/// `GET /reauth`
+pub async fn reauth_form(
+    page: Page,
+    Query(query): Query<NextQuery>,
+) -> Result<ReauthPage, AppError> {
+    reauth_page(&page, query.next().as_ref(), Errors::default()).await
+}
+
+/// `POST /reauth`: the password, and with two-factor authentication a code.
+pub async fn reauth(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    CurrentUser(current): CurrentUser,
+    Form(form): Form<ReauthForm>,
+) -> Result<Response, AppError> {
+    let (next, password) = (form.next(), form.password.clone());
+    let user =
+        User::authenticate(&app.database, &app.passwords, &current.username, password).await?;
+    // The name may be another's by now, if this account was renamed meanwhile.
+    let Some(user) = user.filter(|user| user.id == current.id) else {
+        tracing::info!(event = "reauth_failed", user = current.id.as_str(), "wrong password");
+        let errors = Errors::one("password", "Invalid password");
+        return Ok(unprocessable(reauth_page(&page, next.as_ref(), errors).await?));
+    };
+    match &user.verification_phone {
+        Some(phone) => half_reauth(&app, &session, &user, phone, next.as_ref()).await,
+        None => {
+            let now = app.clock.now();
+            let mut connection = app.database.acquire().await?;
+            let issued = session.renew(&mut connection, Some(now), None, now).await?;
+            let Some(issued) = issued else { return Ok(signed_out()) };
+            session.send(issued);
+            tracing::info!(event = "reauth", user = user.id.as_str(), amr = "pwd", "proved again");
+            Ok(onwards(next.as_ref()))
+        }
+    }
+}
+
+async fn half_reauth(
+    app: &AppState,
+    session: &Session,
+    user: &User,
+    phone: &str,
+    next: Option<&LocalPath>,
+) -> Result<Response, AppError> {
+    let now = app.clock.now();
+    let new = NewChallenge {
+        user,
+        purpose: Purpose::Reauth,
+        phone,
+        next: next.map(LocalPath::as_str),
+        remember: false,
+        unlimited: app.is_unlimited(phone),
+    };
+    let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
+    let Some(challenge) = opened else { return Ok(signed_out()) };
+    let mut connection = app.database.acquire().await?;
+    let issued = session.renew(&mut connection, None, Some(&challenge.id), now).await?;
+    let Some(issued) = issued else { return Ok(signed_out()) };
+    session.send(issued);
+    Ok(Redirect::to("/verify_2fa").into_response())
+}
+
+async fn reauth_page(
+    page: &Page,
+    next: Option<&LocalPath>,
+    errors: Errors,
+) -> Result<ReauthPage, AppError> {
+    Ok(ReauthPage {
+        layout: page.layout("Confirm it is you").await?,
+        next: next.map(|next| next.as_str().to_owned()),
+        errors,
+    })
+}

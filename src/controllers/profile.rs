@@ -1,0 +1,87 @@
+//! The home page and profiles.
+
+use axum::extract::{Form, Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use crate::controllers::unprocessable;
+use crate::error::AppError;
+use crate::extractors::{CurrentUser, Page};
+use crate::forms::profile::EditProfileForm;
+use crate::forms::{Errors, username};
+use crate::models::user::{SaveError, User};
+use crate::session::Session;
+use crate::state::AppState;
+use crate::views::layout::Kind;
+use crate::views::profile::{EditProfilePage, HomePage, ProfilePage};
+
+/// `GET /` and `GET /home`
+pub async fn home(page: Page, CurrentUser(user): CurrentUser) -> Result<HomePage, AppError> {
+    Ok(HomePage {
+        layout: page.layout("Home").await?,
+        two_factor_enabled: user.verification_phone.is_some(),
+    })
+}
+
+/// `GET /user/{username}`, in whatever case.
+pub async fn show(
+    State(app): State<AppState>,
+    page: Page,
+    CurrentUser(current): CurrentUser,
+    Path(name): Path<String>,
+) -> Result<ProfilePage, AppError> {
+    if !username::is_wellformed(&name) {
+        return Err(AppError::NotFound);
+    }
+    let user = if name == current.username {
+        current.clone()
+    } else {
+        User::find_by_username(&app.database, &name).await?.ok_or(AppError::NotFound)?
+    };
+    let layout = page.layout("Profile").await?;
+    Ok(ProfilePage::new(layout, &user, user.id == current.id, app.clock.now()))
+}
+
+/// `GET /edit_profile`
+pub async fn edit_form(
+    page: Page,
+    CurrentUser(user): CurrentUser,
+) -> Result<EditProfilePage, AppError> {
+    Ok(EditProfilePage {
+        layout: page.layout("Edit Profile").await?,
+        username: user.username,
+        about_me: user.about_me,
+        errors: Errors::default(),
+    })
+}
+
+/// `POST /edit_profile`
+pub async fn edit(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+    Form(form): Form<EditProfileForm>,
+) -> Result<Response, AppError> {
+    let errors = match form.parse(&user.username) {
+        Ok(profile) => {
+            let (name, about_me) = (&profile.username, &profile.about_me);
+            match user.update_profile(&app.database, name, about_me).await {
+                Ok(()) => {
+                    session.add_message(Kind::Success, "Your profile has been updated").await?;
+                    return Ok(Redirect::to(&format!("/user/{name}")).into_response());
+                }
+                Err(SaveError::Other(error)) => return Err(error.into()),
+                Err(SaveError::UsernameTaken | SaveError::EmailTaken) => {
+                    Errors::one("username", "Please use a different username")
+                }
+            }
+        }
+        Err(errors) => errors,
+    };
+    Ok(unprocessable(EditProfilePage {
+        layout: page.layout("Edit Profile").await?,
+        username: form.username,
+        about_me: form.about_me,
+        errors,
+    }))
+}

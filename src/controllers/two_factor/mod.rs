@@ -1,0 +1,186 @@
+//! Switching two-factor authentication on and off, and changing the number.
+
+pub mod verify;
+
+use axum::extract::{Form, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use crate::controllers::{signed_out, unprocessable};
+use crate::error::AppError;
+use crate::extractors::{CurrentUser, Page};
+use crate::forms::Errors;
+use crate::forms::phone_number::PhoneNumber;
+use crate::forms::two_factor::EnableForm;
+use crate::models::challenge::{Challenge, Delivery, NewChallenge, Outcome, Purpose};
+use crate::models::session::SessionRow;
+use crate::models::user::User;
+use crate::session::Session;
+use crate::state::AppState;
+use crate::views::layout::Kind;
+use crate::views::two_factor::{
+    CANNOT_SEND_TO_NUMBER, DisablePage, EnablePage, masked, not_delivered,
+};
+
+/// Seconds after which Twilio sends to a number again that got too many codes.
+pub(super) const TOO_MANY_RETRY_AFTER: i64 = 600;
+
+/// `GET /enable_2fa`
+pub async fn enable_form(
+    page: Page,
+    CurrentUser(user): CurrentUser,
+) -> Result<EnablePage, AppError> {
+    enable_page(&page, &user, String::new(), Errors::default()).await
+}
+
+/// `POST /enable_2fa`: sends a code to the number. With two-factor
+/// authentication on it is a change of number, and the old one stays until the
+/// new one is verified.
+pub async fn enable(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+    Form(form): Form<EnableForm>,
+) -> Result<Response, AppError> {
+    let phone = match allowed_number(&app, &form) {
+        Ok(phone) => phone,
+        Err(sentence) => {
+            let errors = Errors::one("verification_phone", sentence);
+            let typed = form.verification_phone;
+            return Ok(unprocessable(enable_page(&page, &user, typed, errors).await?));
+        }
+    };
+    let now = app.clock.now();
+    let new = NewChallenge {
+        user: &user,
+        purpose: Purpose::Enable,
+        phone: phone.as_str(),
+        next: None,
+        remember: false,
+        unlimited: app.is_unlimited(phone.as_str()),
+    };
+    let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
+    let Some(challenge) = opened else { return Ok(signed_out()) };
+    if !challenge.delivery.may_have_arrived() {
+        challenge.close(&app.database, &app.verify, Outcome::NotSent, now).await?;
+        let (status, errors, retry_after) = not_sent(&challenge, now);
+        let page = enable_page(&page, &user, form.verification_phone, errors).await?;
+        return Ok(refusal(status, retry_after, page));
+    }
+    let mut connection = app.database.acquire().await?;
+    let issued = session.renew(&mut connection, None, Some(&challenge.id), now).await?;
+    let Some(issued) = issued else { return Ok(signed_out()) };
+    session.send(issued);
+    Ok(Redirect::to("/verify_2fa").into_response())
+}
+
+fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'static str> {
+    let phone =
+        PhoneNumber::parse(&form.verification_phone).map_err(|_| "Invalid phone number")?;
+    match &app.config.sms_countries {
+        Some(allowed) if !phone.in_countries(allowed) => Err(CANNOT_SEND_TO_NUMBER),
+        _ => Ok(phone),
+    }
+}
+
+/// What the form says when no code could be sent.
+fn not_sent(challenge: &Challenge, now: i64) -> (StatusCode, Errors, Option<i64>) {
+    let sentence = not_delivered(challenge.delivery, challenge.wait(now));
+    match challenge.delivery {
+        Delivery::InvalidNumber => {
+            let errors = Errors::one("verification_phone", "Invalid phone number");
+            (StatusCode::UNPROCESSABLE_ENTITY, errors, None)
+        }
+        Delivery::Blocked => {
+            let errors = Errors::one("verification_phone", sentence);
+            (StatusCode::UNPROCESSABLE_ENTITY, errors, None)
+        }
+        Delivery::TooMany => {
+            let errors = Errors::one("form", sentence);
+            (StatusCode::TOO_MANY_REQUESTS, errors, Some(TOO_MANY_RETRY_AFTER))
+        }
+        Delivery::HeldBack => {
+            let errors = Errors::one("form", sentence);
+            (StatusCode::TOO_MANY_REQUESTS, errors, Some(challenge.wait(now).max(1)))
+        }
+        _ => (StatusCode::SERVICE_UNAVAILABLE, Errors::one("form", sentence), None),
+    }
+}
+
+/// A page with the status of a refusal, and when to try again.
+pub(super) fn refusal(
+    status: StatusCode,
+    retry_after: Option<i64>,
+    page: impl IntoResponse,
+) -> Response {
+    let mut response = (status, page).into_response();
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+async fn enable_page(
+    page: &Page,
+    user: &User,
+    verification_phone: String,
+    errors: Errors,
+) -> Result<EnablePage, AppError> {
+    let current = user.verification_phone.as_deref().map(masked);
+    let title = match current {
+        Some(_) => "Change your phone number",
+        None => "Enable two-factor authentication",
+    };
+    Ok(EnablePage { layout: page.layout(title).await?, verification_phone, current, errors })
+}
+
+/// `GET /disable_2fa`
+pub async fn disable_form(
+    session: Session,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+) -> Result<Response, AppError> {
+    match user.verification_phone.as_deref() {
+        None => already_off(&session, &user).await,
+        Some(phone) => Ok(DisablePage {
+            layout: page.layout("Disable two-factor authentication").await?,
+            masked_phone: masked(phone),
+        }
+        .into_response()),
+    }
+}
+
+/// `POST /disable_2fa`: all other sessions end, and every open verification.
+pub async fn disable(
+    State(app): State<AppState>,
+    session: Session,
+    CurrentUser(user): CurrentUser,
+) -> Result<Response, AppError> {
+    if user.verification_phone.is_none() {
+        return already_off(&session, &user).await;
+    }
+    let now = app.clock.now();
+    let mut transaction = app.database.begin().await?;
+    let changed =
+        User::set_verification_phone(&mut transaction, &user.id, user.auth_version, None).await?;
+    let issued = session.renew(&mut transaction, None, None, now).await?;
+    let (true, Some(issued), Some(row)) = (changed, issued, session.row()) else {
+        return Ok(signed_out());
+    };
+    SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
+    let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
+    transaction.commit().await?;
+    session.send(issued);
+    for challenge in closed {
+        challenge.cancel_at_twilio(&app.database, &app.verify, now).await?;
+    }
+    tracing::info!(event = "two_factor_disabled", user = user.id.as_str(), "factor removed");
+    session.add_message(Kind::Success, "You have disabled two-factor authentication").await?;
+    Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
+}
+
+async fn already_off(session: &Session, user: &User) -> Result<Response, AppError> {
+    session.add_message(Kind::Info, "Two-factor authentication is off already.").await?;
+    Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
+}
