@@ -2,3 +2,4 @@
 //! arguments, has its own error, and knows nothing of this app.
 
 pub mod clock;
+pub mod twilio_verify;
