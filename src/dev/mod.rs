@@ -1,1 +1,3 @@
 //! The demo phone: a simulator of Twilio Verify for development, and its page.
+
+pub mod simulator;

@@ -3,4 +3,7 @@
 
 pub mod assets;
 pub mod clock;
+pub mod assets;
+pub mod clock;
 pub mod passwords;
+pub mod twilio_verify;

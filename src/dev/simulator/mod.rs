@@ -1,0 +1,157 @@
+//! The demo phone: a simulator of Twilio Verify, on a free loopback port of
+//! this program. The client of the real service is pointed at it, so that
+//! development and tests run the code that production runs. What it answers is
+//! in `rules`, how it can be made to fail for tests in [`Failure`].
+
+mod failure;
+mod rules;
+mod server;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use url::Url;
+
+use crate::services::clock::Clock;
+use crate::services::twilio_verify::{CONNECT_TIMEOUT, Channel, Settings, TIMEOUT};
+
+pub use failure::Failure;
+pub use rules::{BLOCKED, LANDLINE, SILENT, TOO_MANY, UNAVAILABLE, is_demo_number};
+
+use rules::{Verification, Verifications, random_sid};
+
+/// How many messages are kept.
+const MESSAGES: usize = 50;
+
+/// A running simulator. Clones are the same phone; it ends with the runtime.
+#[derive(Clone)]
+pub struct DemoPhone(Arc<Phone>);
+
+struct Phone {
+    base_url: Url,
+    account: String,
+    token: String,
+    service: String,
+    enroll_service: String,
+    clock: Clock,
+    state: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    main: Verifications,
+    enroll: Verifications,
+    messages: VecDeque<Message>,
+    counters: Counters,
+    failure: Option<Failure>,
+}
+
+/// A text or call that the phone received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The number (E.164).
+    pub to: String,
+    /// Text or call.
+    pub channel: Channel,
+    /// The six digits.
+    pub code: String,
+    /// Unix seconds.
+    pub sent_at: i64,
+}
+
+/// The requests that arrived, whatever was answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Codes asked for.
+    pub creates: u64,
+    /// Codes checked.
+    pub checks: u64,
+    /// Verifications cancelled.
+    pub cancels: u64,
+    /// Redirects ([`Failure::Redirect`]) that somebody followed.
+    pub followed: u64,
+}
+
+impl DemoPhone {
+    /// Starts the simulator, with credentials and services of its own; its
+    /// codes expire by `clock`.
+    ///
+    /// # Errors
+    /// When no port can be bound, or the system has no random numbers.
+    pub async fn start(clock: Clock) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let base_url = format!("http://{}", listener.local_addr()?);
+        let phone = Self(Arc::new(Phone {
+            base_url: Url::parse(&base_url).map_err(io::Error::other)?,
+            account: random_sid("AC").map_err(io::Error::other)?,
+            token: random_sid("").map_err(io::Error::other)?,
+            service: random_sid("VA").map_err(io::Error::other)?,
+            enroll_service: random_sid("VA").map_err(io::Error::other)?,
+            clock,
+            state: Mutex::default(),
+        }));
+        let app = server::router(phone.clone());
+        tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, app).await {
+                tracing::error!(%error, "the demo phone has stopped");
+            }
+        });
+        Ok(phone)
+    }
+
+    /// What points the client at this phone, with the default time-outs.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            base_url: self.0.base_url.clone(),
+            username: self.0.account.clone(),
+            password: SecretString::from(self.0.token.clone()),
+            service: self.0.service.clone(),
+            enroll_service: self.0.enroll_service.clone(),
+            connect_timeout: CONNECT_TIMEOUT,
+            timeout: TIMEOUT,
+        }
+    }
+
+    /// The last 50 texts and calls, newest first.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Message> {
+        self.lock().messages.iter().cloned().collect()
+    }
+
+    /// How many requests arrived so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.lock().counters
+    }
+
+    /// For tests: answers every later request with this failure, until `None`.
+    pub fn fail_with(&self, failure: Option<Failure>) {
+        self.lock().failure = failure;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn receive(&mut self, verification: &Verification, now: i64) {
+        let Some(attempt) = verification.attempts.last() else {
+            return;
+        };
+        let (to, code, channel) = (&verification.to, &verification.code, attempt.channel);
+        tracing::info!("demo phone: {} to {to}, code {code}", channel.as_str());
+        self.messages.push_front(Message {
+            to: to.clone(),
+            channel,
+            code: code.clone(),
+            sent_at: now,
+        });
+        self.messages.truncate(MESSAGES);
+    }
+}

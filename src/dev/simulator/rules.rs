@@ -1,0 +1,215 @@
+//! What Twilio Verify does with numbers and codes: the behaviour that
+//! Twilio's pages "Verification", "Verification Check" and "Rate limits and
+//! timeouts" describe. One [`Verifications`] is one Verify service.
+
+use std::collections::HashMap;
+
+use data_encoding::HEXLOWER;
+
+use crate::services::twilio_verify::Channel;
+
+/// A landline: an SMS is refused (60205), a call works.
+pub const LANDLINE: &str = "+12025550110";
+/// A number that fraud guard blocks (60410).
+pub const BLOCKED: &str = "+12025550111";
+/// A number to which too many codes were sent (60203).
+pub const TOO_MANY: &str = "+12025550112";
+/// A number that cannot be served at the moment, by SMS or call (503).
+pub const UNAVAILABLE: &str = "+12025550113";
+/// A number that is sent its code, while the answer never comes.
+pub const SILENT: &str = "+12025550114";
+
+/// How long a code lives, in seconds from the first send.
+const LIFETIME: i64 = 10 * 60;
+/// Sends a verification.
+const SENDS: usize = 5;
+/// Wrong codes a verification.
+const CHECKS: u32 = 5;
+
+/// Whether a number (E.164) is one with a set behaviour; no limit applies to it.
+#[must_use]
+pub fn is_demo_number(number: &str) -> bool {
+    [LANDLINE, BLOCKED, TOO_MANY, UNAVAILABLE, SILENT].contains(&number)
+}
+
+/// The verifications that are pending, one a number.
+#[derive(Default)]
+pub(super) struct Verifications(HashMap<String, Verification>);
+
+/// A verification.
+#[derive(Clone)]
+pub(super) struct Verification {
+    pub(super) sid: String,
+    pub(super) to: String,
+    pub(super) code: String,
+    /// Of the latest send.
+    pub(super) channel: Channel,
+    /// `pending`, `approved` or `canceled`.
+    pub(super) status: &'static str,
+    pub(super) created_at: i64,
+    pub(super) attempts: Vec<Attempt>,
+    wrong_checks: u32,
+}
+
+/// One send of a code.
+#[derive(Clone)]
+pub(super) struct Attempt {
+    pub(super) sid: String,
+    pub(super) channel: Channel,
+    pub(super) at: i64,
+}
+
+/// By what a verification is looked up.
+pub(super) enum Key {
+    Sid(String),
+    To(String),
+}
+
+/// An error of Twilio's.
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) code: i64,
+    pub(super) message: &'static str,
+}
+
+impl Refusal {
+    pub(super) const CREDENTIALS: Self = Self::new(401, 20003, "Authenticate");
+    pub(super) const NOT_FOUND: Self =
+        Self::new(404, 20404, "The requested resource was not found");
+    pub(super) const PARAMETER: Self = Self::new(400, 60200, "Invalid parameter");
+    const LANDLINE: Self = Self::new(403, 60205, "SMS is not supported by landline phone number");
+    const BLOCKED: Self = Self::new(403, 60410, "Verification delivery attempt blocked");
+    const SENDS: Self = Self::new(429, 60203, "Max send attempts reached");
+    const CHECKS: Self = Self::new(429, 60202, "Max check attempts reached");
+    const UNAVAILABLE: Self = Self::new(503, 20503, "Service unavailable");
+    const INTERNAL: Self = Self::new(500, 20500, "Internal server error");
+
+    const fn new(status: u16, code: i64, message: &'static str) -> Self {
+        Self {
+            status,
+            code,
+            message,
+        }
+    }
+}
+
+impl From<getrandom::Error> for Refusal {
+    fn from(_: getrandom::Error) -> Self {
+        Self::INTERNAL
+    }
+}
+
+impl Verifications {
+    /// Sends a code; within its life the same one.
+    pub(super) fn create(
+        &mut self,
+        to: &str,
+        channel: &str,
+        now: i64,
+    ) -> Result<Verification, Refusal> {
+        let channel = match channel {
+            "sms" => Channel::Sms,
+            "call" => Channel::Call,
+            _ => return Err(Refusal::PARAMETER),
+        };
+        if !is_e164(to) {
+            return Err(Refusal::PARAMETER);
+        }
+        match (to, channel) {
+            (LANDLINE, Channel::Sms) => return Err(Refusal::LANDLINE),
+            (BLOCKED, _) => return Err(Refusal::BLOCKED),
+            (TOO_MANY, _) => return Err(Refusal::SENDS),
+            (UNAVAILABLE, _) => return Err(Refusal::UNAVAILABLE),
+            _ => {}
+        }
+        self.forget_expired(now);
+        let attempt = Attempt {
+            sid: random_sid("VL")?,
+            channel,
+            at: now,
+        };
+        if let Some(open) = self.0.get_mut(to) {
+            if open.attempts.len() >= SENDS && !is_demo_number(to) {
+                return Err(Refusal::SENDS);
+            }
+            open.channel = channel;
+            open.attempts.push(attempt);
+            return Ok(open.clone());
+        }
+        let verification = Verification {
+            sid: random_sid("VE")?,
+            to: to.to_owned(),
+            code: random_code()?,
+            channel,
+            status: "pending",
+            created_at: now,
+            attempts: vec![attempt],
+            wrong_checks: 0,
+        };
+        self.0.insert(to.to_owned(), verification.clone());
+        Ok(verification)
+    }
+
+    /// Checks a code; the right one ends the verification.
+    pub(super) fn check(
+        &mut self,
+        key: &Key,
+        code: &str,
+        now: i64,
+    ) -> Result<Verification, Refusal> {
+        let mut open = self.find(key, now)?;
+        if open.wrong_checks >= CHECKS && !is_demo_number(&open.to) {
+            return Err(Refusal::CHECKS);
+        }
+        if open.code == code {
+            open.status = "approved";
+            self.0.remove(&open.to);
+        } else {
+            open.wrong_checks = open.wrong_checks.saturating_add(1);
+            self.0.insert(open.to.clone(), open.clone());
+        }
+        Ok(open)
+    }
+
+    /// Ends a verification.
+    pub(super) fn cancel(&mut self, sid: &str, now: i64) -> Result<Verification, Refusal> {
+        let mut open = self.find(&Key::Sid(sid.to_owned()), now)?;
+        open.status = "canceled";
+        self.0.remove(&open.to);
+        Ok(open)
+    }
+
+    /// A pending verification.
+    pub(super) fn find(&mut self, key: &Key, now: i64) -> Result<Verification, Refusal> {
+        self.forget_expired(now);
+        let found = match key {
+            Key::Sid(sid) => self.0.values().find(|it| it.sid == *sid),
+            Key::To(to) => self.0.get(to),
+        };
+        found.cloned().ok_or(Refusal::NOT_FOUND)
+    }
+
+    fn forget_expired(&mut self, now: i64) {
+        self.0
+            .retain(|_, it| now < it.created_at.saturating_add(LIFETIME));
+    }
+}
+
+/// A prefix and 32 random hexadecimal digits.
+pub(super) fn random_sid(prefix: &str) -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("{prefix}{}", HEXLOWER.encode(&bytes)))
+}
+
+fn random_code() -> Result<String, getrandom::Error> {
+    Ok(format!("{:06}", getrandom::u64()? % 1_000_000))
+}
+
+fn is_e164(number: &str) -> bool {
+    number.strip_prefix('+').is_some_and(|digits| {
+        (7..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}

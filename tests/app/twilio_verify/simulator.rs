@@ -1,0 +1,485 @@
+//! The demo phone's simulator, as a table of what the real service does.
+
+use std::time::Duration;
+
+use reqwest::Client;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use twostep::dev::simulator::{
+    BLOCKED, DemoPhone, Failure, LANDLINE, SILENT, TOO_MANY, UNAVAILABLE, is_demo_number,
+};
+use twostep::services::clock::Clock;
+use twostep::services::twilio_verify::{
+    CancelError, Channel, CheckError, SendError, Sent, Service, TwilioVerify, Verdict,
+};
+
+use super::{TO, sent, spec};
+
+const START: i64 = 1_700_000_000;
+
+struct Demo {
+    phone: DemoPhone,
+    clock: Clock,
+    client: TwilioVerify,
+}
+
+impl Demo {
+    async fn start() -> Self {
+        let clock = Clock::manual(START);
+        let phone = DemoPhone::start(clock.clone()).await.unwrap();
+        let mut settings = phone.settings();
+        settings.timeout = Duration::from_secs(30);
+        Self {
+            client: TwilioVerify::new(settings).unwrap(),
+            phone,
+            clock,
+        }
+    }
+
+    fn impatient_client(&self) -> TwilioVerify {
+        let mut settings = self.phone.settings();
+        settings.timeout = Duration::from_millis(300);
+        TwilioVerify::new(settings).unwrap()
+    }
+
+    /// A code by SMS: its verification's SID, and the code.
+    async fn text(&self) -> (String, String) {
+        let sent = self.client.send(Service::Main, TO).await.unwrap();
+        (sent.sid.unwrap(), self.latest_code())
+    }
+
+    fn latest_code(&self) -> String {
+        self.phone.messages()[0].code.clone()
+    }
+
+    async fn check(&self, sid: &str, code: &str) -> Result<Verdict, CheckError> {
+        let code = SecretString::from(code);
+        self.client.check(Service::Main, TO, Some(sid), &code).await
+    }
+
+    /// A request past the client: status, Twilio code, body.
+    async fn post(&self, path: &str, form: &[(&str, &str)]) -> (u16, i64, Value) {
+        let settings = self.phone.settings();
+        let password = settings.password.expose_secret().to_owned();
+        self.post_as(&settings.username, &password, &settings.service, path, form)
+            .await
+    }
+
+    async fn post_as(
+        &self,
+        username: &str,
+        password: &str,
+        service: &str,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> (u16, i64, Value) {
+        let base = self.phone.settings().base_url;
+        let response = Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .build()
+            .unwrap()
+            .post(format!("{base}v2/Services/{service}/{path}"))
+            .basic_auth(username, Some(password))
+            .form(form)
+            .send()
+            .await
+            .unwrap();
+        let status = response.status().as_u16();
+        assert_eq!(response.headers()["content-type"], "application/json");
+        let body: Value = response.json().await.unwrap();
+        if status >= 400 {
+            assert_eq!(body["status"], status);
+            assert!(body["message"].is_string() && body["more_info"].is_string());
+        }
+        (status, body["code"].as_i64().unwrap_or_default(), body)
+    }
+
+    async fn create(&self, to: &str, channel: &str) -> (u16, i64) {
+        let form = [("To", to), ("Channel", channel)];
+        let (status, code, _) = self.post("Verifications", &form).await;
+        (status, code)
+    }
+
+    async fn raw_check(&self, sid: &str, code: &str) -> (u16, i64) {
+        let form = [("VerificationSid", sid), ("Code", code)];
+        let (status, code, _) = self.post("VerificationCheck", &form).await;
+        (status, code)
+    }
+}
+
+fn wrong(code: &str) -> &'static str {
+    if code == "000000" { "111111" } else { "000000" }
+}
+
+#[tokio::test]
+async fn what_it_answers_fits_twilios_specification() {
+    let demo = Demo::start().await;
+    let form = [("To", TO), ("Channel", "sms")];
+    let (status, _, verification) = demo.post("Verifications", &form).await;
+    assert_eq!(status, 201);
+    assert_eq!(verification["status"], "pending");
+    assert_eq!(verification["to"], TO);
+    assert_eq!(verification["channel"], "sms");
+    spec::assert_valid_resource("verify.v2.service.verification", &verification);
+    let sid = verification["sid"].as_str().unwrap();
+
+    let code = demo.latest_code();
+    for (entered, expected) in [(wrong(&code), "pending"), (code.as_str(), "approved")] {
+        let form = [("VerificationSid", sid), ("Code", entered)];
+        let (status, _, check) = demo.post("VerificationCheck", &form).await;
+        assert_eq!(status, 200);
+        assert_eq!(check["status"], expected);
+        assert_eq!(check["valid"], expected == "approved");
+        assert_eq!(check["to"], TO);
+        spec::assert_valid_resource("verify.v2.service.verification_check", &check);
+    }
+
+    let (sid, _) = demo.text().await;
+    let path = format!("Verifications/{sid}");
+    let (status, _, canceled) = demo.post(&path, &[("Status", "canceled")]).await;
+    assert_eq!((status, &canceled["status"]), (200, &"canceled".into()));
+    spec::assert_valid_resource("verify.v2.service.verification", &canceled);
+}
+
+#[tokio::test]
+async fn a_code_arrives_on_the_phone_and_is_approved_once() {
+    let demo = Demo::start().await;
+    let (sid, code) = demo.text().await;
+    let message = &demo.phone.messages()[0];
+    assert_eq!(message.to, TO);
+    assert_eq!(message.channel, Channel::Sms);
+    assert_eq!(message.sent_at, START);
+    assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()));
+
+    assert_eq!(demo.check(&sid, wrong(&code)).await, Ok(Verdict::Wrong));
+    assert_eq!(demo.check(&sid, &code).await, Ok(Verdict::Approved));
+    assert_eq!(demo.check(&sid, &code).await, Err(CheckError::Expired));
+    assert_eq!(demo.raw_check(&sid, &code).await, (404, 20404));
+    let counters = demo.phone.counters();
+    assert_eq!(
+        (counters.creates, counters.checks, counters.cancels),
+        (1, 4, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_code_can_be_checked_by_number() {
+    let demo = Demo::start().await;
+    let (_, code) = demo.text().await;
+    let code = SecretString::from(code);
+    let verdict = demo.client.check(Service::Main, TO, None, &code).await;
+    assert_eq!(verdict, Ok(Verdict::Approved));
+}
+
+#[tokio::test]
+async fn within_ten_minutes_a_number_has_the_same_verification_and_code() {
+    let demo = Demo::start().await;
+    let first = demo.text().await;
+    demo.clock.advance(Duration::from_secs(599));
+    assert_eq!(demo.text().await, first);
+    let called = demo.client.call(Service::Main, TO).await.unwrap();
+    assert_eq!(called.sid, Some(first.0.clone()));
+    assert_eq!(demo.latest_code(), first.1);
+    // The life counts from the first send.
+    demo.clock.advance(Duration::from_secs(1));
+    assert_eq!(demo.raw_check(&first.0, &first.1).await, (404, 20404));
+    assert_ne!(demo.text().await.0, first.0);
+}
+
+#[tokio::test]
+async fn a_code_lives_ten_minutes() {
+    let demo = Demo::start().await;
+    let (sid, code) = demo.text().await;
+    demo.clock.advance(Duration::from_secs(599));
+    assert_eq!(demo.check(&sid, &code).await, Ok(Verdict::Approved));
+
+    let (sid, code) = demo.text().await;
+    demo.clock.advance(Duration::from_secs(600));
+    assert_eq!(demo.check(&sid, &code).await, Err(CheckError::Expired));
+    assert_eq!(demo.raw_check(&sid, &code).await, (404, 20404));
+}
+
+#[tokio::test]
+async fn a_verification_is_sent_five_times_by_whatever_channel() {
+    let demo = Demo::start().await;
+    for channel in ["sms", "call", "sms", "sms", "call"] {
+        assert_eq!(demo.create(TO, channel).await, (201, 0));
+    }
+    for channel in ["sms", "call"] {
+        assert_eq!(demo.create(TO, channel).await, (429, 60203));
+    }
+    assert_eq!(
+        demo.client.send(Service::Main, TO).await,
+        Err(SendError::TooMany)
+    );
+    assert_eq!(demo.phone.messages().len(), 5);
+    demo.clock.advance(Duration::from_secs(600));
+    assert_eq!(demo.create(TO, "sms").await, (201, 0));
+}
+
+#[tokio::test]
+async fn a_verification_takes_five_wrong_codes() {
+    let demo = Demo::start().await;
+    let (sid, code) = demo.text().await;
+    for _ in 0..4 {
+        assert_eq!(demo.check(&sid, wrong(&code)).await, Ok(Verdict::Wrong));
+    }
+    assert_eq!(demo.check(&sid, &code).await, Ok(Verdict::Approved));
+
+    let (sid, code) = demo.text().await;
+    for _ in 0..5 {
+        assert_eq!(demo.check(&sid, wrong(&code)).await, Ok(Verdict::Wrong));
+    }
+    assert_eq!(demo.check(&sid, &code).await, Err(CheckError::TooManyWrong));
+    assert_eq!(demo.raw_check(&sid, &code).await, (429, 60202));
+}
+
+#[tokio::test]
+async fn a_cancelled_verification_is_over_and_the_next_is_a_new_one() {
+    let demo = Demo::start().await;
+    let (sid, code) = demo.text().await;
+    assert_eq!(demo.client.cancel(Service::Main, &sid).await, Ok(()));
+    assert_eq!(demo.raw_check(&sid, &code).await, (404, 20404));
+    let path = format!("Verifications/{sid}");
+    let (status, error, _) = demo.post(&path, &[("Status", "canceled")]).await;
+    assert_eq!((status, error), (404, 20404));
+    assert_eq!(demo.client.cancel(Service::Main, &sid).await, Ok(()));
+    assert_ne!(demo.text().await.0, sid);
+    assert_eq!(demo.phone.counters().cancels, 3);
+}
+
+#[tokio::test]
+async fn the_two_services_know_nothing_of_each_other() {
+    let demo = Demo::start().await;
+    let (sid, code) = demo.text().await;
+    let enroll = demo.client.send(Service::Enroll, TO).await.unwrap();
+    let enroll_sid = enroll.sid.unwrap();
+    assert_ne!(enroll_sid, sid);
+    let secret = SecretString::from(code.clone());
+    let result = demo
+        .client
+        .check(Service::Enroll, TO, Some(&sid), &secret)
+        .await;
+    assert_eq!(result, Err(CheckError::Expired));
+    demo.client
+        .cancel(Service::Enroll, &enroll_sid)
+        .await
+        .unwrap();
+    assert_eq!(demo.check(&sid, &code).await, Ok(Verdict::Approved));
+}
+
+#[tokio::test]
+async fn what_is_no_number_or_channel_is_an_invalid_parameter() {
+    let demo = Demo::start().await;
+    for to in [
+        "",
+        "12025550123",
+        "+0123456789",
+        "+1202555012x",
+        "+1234567890123456",
+    ] {
+        assert_eq!(demo.create(to, "sms").await, (400, 60200), "{to}");
+    }
+    assert_eq!(demo.create(TO, "pigeon").await, (400, 60200));
+    assert_eq!(
+        demo.client.send(Service::Main, "no number").await,
+        Err(SendError::InvalidNumber)
+    );
+    let (status, error, _) = demo.post("VerificationCheck", &[("To", TO)]).await;
+    assert_eq!((status, error), (400, 60200));
+}
+
+#[tokio::test]
+async fn wrong_credentials_and_a_wrong_service_are_told() {
+    let demo = Demo::start().await;
+    let settings = demo.phone.settings();
+    let (username, service) = (settings.username.as_str(), settings.service.as_str());
+    let password = settings.password.expose_secret();
+    let form = [("To", TO), ("Channel", "sms")];
+    for (username, password) in [(username, "wrong"), ("wrong", password), ("", "")] {
+        let (status, code, _) = demo
+            .post_as(username, password, service, "Verifications", &form)
+            .await;
+        assert_eq!((status, code), (401, 20003));
+    }
+    let (status, code, _) = demo
+        .post_as(username, password, "VA0", "Verifications", &form)
+        .await;
+    assert_eq!((status, code), (404, 20404));
+    assert!(demo.phone.messages().is_empty());
+    assert_eq!(demo.phone.counters().creates, 4);
+}
+
+#[tokio::test]
+async fn the_last_fifty_messages_are_kept_newest_first() {
+    let demo = Demo::start().await;
+    for i in 0..51 {
+        demo.clock.advance(Duration::from_secs(1));
+        let to = format!("+1202555{i:04}");
+        assert_eq!(demo.create(&to, "sms").await, (201, 0));
+    }
+    let messages = demo.phone.messages();
+    assert_eq!(messages.len(), 50);
+    assert_eq!(messages[0].to, "+12025550050");
+    assert_eq!(messages[49].to, "+12025550001");
+}
+
+#[tokio::test]
+async fn the_demo_numbers_do_what_is_said_of_them() {
+    let demo = Demo::start().await;
+    let client = &demo.client;
+    assert_eq!(demo.create(LANDLINE, "sms").await, (403, 60205));
+    let Ok(Sent {
+        sid: Some(_),
+        channel,
+    }) = client.send(Service::Main, LANDLINE).await
+    else {
+        panic!("no call");
+    };
+    assert_eq!(channel, Channel::Call);
+    assert_eq!(demo.phone.messages()[0].channel, Channel::Call);
+
+    for channel in ["sms", "call"] {
+        assert_eq!(demo.create(BLOCKED, channel).await, (403, 60410));
+        assert_eq!(demo.create(TOO_MANY, channel).await, (429, 60203));
+        assert_eq!(demo.create(UNAVAILABLE, channel).await, (503, 20503));
+    }
+    for (number, creates, expected) in [
+        (BLOCKED, 1, SendError::Blocked),
+        (TOO_MANY, 1, SendError::TooMany),
+        (UNAVAILABLE, 2, SendError::Failed),
+    ] {
+        let before = demo.phone.counters().creates;
+        assert_eq!(client.send(Service::Main, number).await, Err(expected));
+        assert_eq!(demo.phone.counters().creates - before, creates);
+    }
+    assert_eq!(demo.phone.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn the_silent_number_is_sent_a_code_that_can_be_checked_by_number() {
+    let demo = Demo::start().await;
+    let result = demo.impatient_client().send(Service::Main, SILENT).await;
+    assert_eq!(result, sent(None, Channel::Sms));
+    assert_eq!(demo.phone.counters().creates, 1);
+    let message = &demo.phone.messages()[0];
+    assert_eq!(message.to, SILENT);
+    let code = SecretString::from(message.code.clone());
+    let verdict = demo.client.check(Service::Main, SILENT, None, &code).await;
+    assert_eq!(verdict, Ok(Verdict::Approved));
+}
+
+#[tokio::test]
+async fn no_limit_applies_to_a_demo_number() {
+    let demo = Demo::start().await;
+    for _ in 0..6 {
+        assert_eq!(demo.create(LANDLINE, "call").await, (201, 0));
+    }
+    let code = demo.latest_code();
+    for entered in [wrong(&code); 6] {
+        let entered = SecretString::from(entered);
+        let verdict = demo
+            .client
+            .check(Service::Main, LANDLINE, None, &entered)
+            .await;
+        assert_eq!(verdict, Ok(Verdict::Wrong));
+    }
+    for number in [LANDLINE, BLOCKED, TOO_MANY, UNAVAILABLE, SILENT] {
+        assert!(is_demo_number(number));
+    }
+    assert!(!is_demo_number("+12025550109") && !is_demo_number("+12025550115"));
+}
+
+#[tokio::test]
+async fn a_hostile_peer_never_gets_a_code_approved() {
+    for failure in [
+        Failure::Status(200, None),
+        Failure::Status(500, None),
+        Failure::Status(401, Some(20003)),
+        Failure::Hangup,
+        Failure::Garbage,
+        Failure::Redirect,
+        Failure::OtherTo,
+        Failure::OtherSid,
+    ] {
+        let demo = Demo::start().await;
+        let (sid, code) = demo.text().await;
+        demo.phone.fail_with(Some(failure));
+        for entered in [code.as_str(), wrong(&code)] {
+            let result = demo.check(&sid, entered).await;
+            assert_eq!(result, Err(CheckError::Unavailable), "{failure:?}");
+        }
+        assert_eq!(demo.phone.counters().followed, 0);
+        demo.phone.fail_with(None);
+        assert_eq!(demo.check(&sid, &code).await, Ok(Verdict::Approved));
+    }
+}
+
+#[tokio::test]
+async fn a_cancelling_that_is_not_confirmed_is_an_error() {
+    for failure in [
+        Failure::Status(500, None),
+        Failure::Hangup,
+        Failure::Garbage,
+        Failure::Redirect,
+        Failure::OtherSid,
+    ] {
+        let demo = Demo::start().await;
+        let (sid, _) = demo.text().await;
+        demo.phone.fail_with(Some(failure));
+        let result = demo.client.cancel(Service::Main, &sid).await;
+        assert_eq!(result, Err(CancelError), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_calls_a_pending_code_valid_gets_it_refused() {
+    let demo = Demo::start().await;
+    let (sid, code) = demo.text().await;
+    demo.phone.fail_with(Some(Failure::PendingButValid));
+    assert_eq!(demo.check(&sid, &code).await, Ok(Verdict::Wrong));
+    let form = [("VerificationSid", sid.as_str()), ("Code", code.as_str())];
+    let (_, _, body) = demo.post("VerificationCheck", &form).await;
+    assert_eq!(
+        (&body["status"], &body["valid"]),
+        (&"pending".into(), &true.into())
+    );
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_waited_for_no_longer_than_the_time_out() {
+    let demo = Demo::start().await;
+    let (sid, code) = demo.text().await;
+    demo.phone.fail_with(Some(Failure::Silence));
+    let client = demo.impatient_client();
+    let code = SecretString::from(code);
+    let result = client.check(Service::Main, TO, Some(&sid), &code).await;
+    assert_eq!(result, Err(CheckError::Unavailable));
+    assert_eq!(client.cancel(Service::Main, &sid).await, Err(CancelError));
+    let result = client.send(Service::Main, TO).await;
+    assert_eq!(result, sent(None, Channel::Sms));
+}
+
+#[tokio::test]
+async fn a_hostile_peers_sends_are_unknown_or_failed_by_the_same_table() {
+    for (failure, creates, expected) in [
+        (Failure::Hangup, 1, sent(None, Channel::Sms)),
+        (Failure::Garbage, 1, sent(None, Channel::Sms)),
+        (Failure::OtherTo, 1, sent(None, Channel::Sms)),
+        (Failure::Redirect, 2, Err(SendError::Failed)),
+        (Failure::Status(500, None), 2, Err(SendError::Failed)),
+        (
+            Failure::Status(403, Some(60410)),
+            1,
+            Err(SendError::Blocked),
+        ),
+    ] {
+        let demo = Demo::start().await;
+        demo.phone.fail_with(Some(failure));
+        let result = demo.client.send(Service::Main, TO).await;
+        assert_eq!(result, expected, "{failure:?}");
+        assert_eq!(demo.phone.counters().creates, creates, "{failure:?}");
+        assert_eq!(demo.phone.counters().followed, 0);
+    }
+}
