@@ -33,7 +33,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Pending {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AppError> {
-        parts.extensions.get::<Self>().cloned().ok_or(AppError::MissingLayer("access"))
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or(AppError::MissingLayer("access"))
     }
 }
 
@@ -51,8 +55,11 @@ impl Page {
     /// # Errors
     /// When the session's data cannot be read.
     pub async fn layout(&self, title: &str) -> Result<Layout, AppError> {
-        let messages =
-            if self.head { Vec::new() } else { self.session.take_messages().await? };
+        let messages = if self.head {
+            Vec::new()
+        } else {
+            self.session.take_messages().await?
+        };
         Ok(Layout {
             title: title.to_owned(),
             username: self.session.user().map(|user| user.username.clone()),

@@ -96,7 +96,13 @@ impl Session {
         };
         let id = row.as_ref().and_then(|row| row.id.as_str().parse().ok());
         let data = tower_sessions::Session::new(id, Arc::new(store), None);
-        Self(Arc::new(Inner { visitor, row, data, safe_method, cookie }))
+        Self(Arc::new(Inner {
+            visitor,
+            row,
+            data,
+            safe_method,
+            cookie,
+        }))
     }
 
     /// Who sent the request.
@@ -124,7 +130,9 @@ impl Session {
     #[must_use]
     pub fn is_fresh(&self, now: i64) -> bool {
         match self.0.visitor {
-            Visitor::LoggedIn { authenticated_at, .. } => now - authenticated_at < FRESH,
+            Visitor::LoggedIn {
+                authenticated_at, ..
+            } => now - authenticated_at < FRESH,
             Visitor::Anonymous | Visitor::PendingLogin { .. } => false,
         }
     }
@@ -148,7 +156,10 @@ impl Session {
             return Ok(());
         }
         let mut messages: Vec<Stored> = self.0.data.get(MESSAGES).await?.unwrap_or_default();
-        messages.push(Stored { success: kind == Kind::Success, text: text.to_owned() });
+        messages.push(Stored {
+            success: kind == Kind::Success,
+            text: text.to_owned(),
+        });
         Ok(self.0.data.insert(MESSAGES, messages).await?)
     }
 
@@ -163,7 +174,11 @@ impl Session {
         };
         self.0.data.remove_value(MESSAGES).await?;
         let message = |stored: Stored| Message {
-            kind: if stored.success { Kind::Success } else { Kind::Info },
+            kind: if stored.success {
+                Kind::Success
+            } else {
+                Kind::Info
+            },
             text: stored.text,
         };
         Ok(messages.into_iter().map(message).collect())
@@ -240,7 +255,12 @@ impl Session {
         challenge: Option<&ChallengeId>,
         now: i64,
     ) -> Result<Option<Issued>, AppError> {
-        let (Some(row), Visitor::LoggedIn { authenticated_at, .. }) = (self.row(), self.visitor())
+        let (
+            Some(row),
+            Visitor::LoggedIn {
+                authenticated_at, ..
+            },
+        ) = (self.row(), self.visitor())
         else {
             return Ok(None);
         };
@@ -283,7 +303,9 @@ fn visitor(row: &SessionRow) -> Visitor {
             authenticated_at: *authenticated_at,
             challenge: challenge.clone(),
         },
-        (None, Some(challenge)) => Visitor::PendingLogin { challenge: challenge.clone() },
+        (None, Some(challenge)) => Visitor::PendingLogin {
+            challenge: challenge.clone(),
+        },
         (None, None) => Visitor::Anonymous,
     }
 }
@@ -292,7 +314,11 @@ impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AppError> {
-        parts.extensions.get::<Self>().cloned().ok_or(AppError::MissingLayer("session"))
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or(AppError::MissingLayer("session"))
     }
 }
 
@@ -328,14 +354,22 @@ impl SessionStore for RowStore {
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
         let id = SessionId::from(record.id.to_string());
-        SessionRow::save_data(&self.database, &id, &encode(record)?).await.map_err(backend)
+        SessionRow::save_data(&self.database, &id, &encode(record)?)
+            .await
+            .map_err(backend)
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
-        let Some(loaded) = &self.loaded else { return Ok(None) };
+        let Some(loaded) = &self.loaded else {
+            return Ok(None);
+        };
         // What cannot be read is an empty session, never an error for a person.
         let data = serde_json::from_str(loaded).unwrap_or_default();
-        Ok(Some(Record { id: *id, data, expiry_date: OffsetDateTime::UNIX_EPOCH }))
+        Ok(Some(Record {
+            id: *id,
+            data,
+            expiry_date: OffsetDateTime::UNIX_EPOCH,
+        }))
     }
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {

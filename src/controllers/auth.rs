@@ -40,12 +40,8 @@ pub async fn register(
             session.add_message(Kind::Success, welcome).await?;
             return Ok(Redirect::to("/login").into_response());
         }
-        Err(SaveError::UsernameTaken) => {
-            Errors::one("username", "Please use a different username")
-        }
-        Err(SaveError::EmailTaken) => {
-            Errors::one("email", "Please use a different email address")
-        }
+        Err(SaveError::UsernameTaken) => Errors::one("username", "Please use a different username"),
+        Err(SaveError::EmailTaken) => Errors::one("email", "Please use a different email address"),
         Err(SaveError::Other(error)) => return Err(error.into()),
     };
     Ok(unprocessable(register_page(&page, &form, errors).await?))
@@ -67,14 +63,14 @@ async fn register_page(
 
 /// `GET /login`. Who was sent here from another page is told why, by `next`
 /// alone, so that nothing needs to be kept for somebody who is not known yet.
-pub async fn login_form(
-    page: Page,
-    Query(query): Query<NextQuery>,
-) -> Result<LoginPage, AppError> {
+pub async fn login_form(page: Page, Query(query): Query<NextQuery>) -> Result<LoginPage, AppError> {
     let mut layout = page.layout("Login").await?;
     if query.was_sent() && layout.messages.is_empty() {
         let text = "Please log in to access this page.".to_owned();
-        layout.messages.push(Message { kind: Kind::Info, text });
+        layout.messages.push(Message {
+            kind: Kind::Info,
+            text,
+        });
     }
     Ok(LoginPage {
         layout,
@@ -94,7 +90,10 @@ pub async fn login(
 ) -> Result<Response, AppError> {
     let (name, password) = (form.name(), form.password.clone());
     let user = User::authenticate(&app.database, &app.passwords, name, password).await?;
-    let answer = match user.as_ref().map(|user| (user, user.verification_phone.as_deref())) {
+    let answer = match user
+        .as_ref()
+        .map(|user| (user, user.verification_phone.as_deref()))
+    {
         Some((user, Some(phone))) => half_login(&app, &session, user, phone, &form).await?,
         Some((user, None)) => full_login(&app, &session, user, &form).await?,
         None => None,
@@ -116,12 +115,25 @@ async fn full_login(
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     let issued = session
-        .begin_login(&mut transaction, &user.id, user.auth_version, form.remember_me(), now)
+        .begin_login(
+            &mut transaction,
+            &user.id,
+            user.auth_version,
+            form.remember_me(),
+            now,
+        )
         .await?;
-    let Some(issued) = issued else { return Ok(None) };
+    let Some(issued) = issued else {
+        return Ok(None);
+    };
     transaction.commit().await?;
     session.send(issued);
-    tracing::info!(event = "login", user = user.id.as_str(), amr = "pwd", "logged in");
+    tracing::info!(
+        event = "login",
+        user = user.id.as_str(),
+        amr = "pwd",
+        "logged in"
+    );
     Ok(Some(onwards(form.next().as_ref())))
 }
 
@@ -147,10 +159,17 @@ async fn half_login(
         return Ok(None);
     };
     let mut transaction = app.database.begin().await?;
-    let issued = session.begin_pending_login(&mut transaction, &challenge, now).await?;
+    let issued = session
+        .begin_pending_login(&mut transaction, &challenge, now)
+        .await?;
     transaction.commit().await?;
     session.send(issued);
-    tracing::info!(event = "login_half", user = user.id.as_str(), amr = "pwd", "password right");
+    tracing::info!(
+        event = "login_half",
+        user = user.id.as_str(),
+        amr = "pwd",
+        "password right"
+    );
     Ok(Some(Redirect::to("/verify_2fa").into_response()))
 }
 
@@ -167,7 +186,9 @@ async fn login_refused(page: &Page, form: &LoginForm) -> Result<Response, AppErr
 
 /// `GET /logout`: a page with a button, since a link must never sign anybody out.
 pub async fn logout_form(page: Page) -> Result<LogoutPage, AppError> {
-    Ok(LogoutPage { layout: page.layout("Logout").await? })
+    Ok(LogoutPage {
+        layout: page.layout("Logout").await?,
+    })
 }
 
 /// `POST /logout`: ends the session on the server, and tells the browser to
@@ -181,7 +202,10 @@ pub async fn logout(
     if let Some(user) = session.user() {
         tracing::info!(event = "logout", user = user.id.as_str(), "logged out");
     }
-    let forget = (HeaderName::from_static("clear-site-data"), "\"cache\", \"storage\"");
+    let forget = (
+        HeaderName::from_static("clear-site-data"),
+        "\"cache\", \"storage\"",
+    );
     Ok(([forget], Redirect::to("/login")))
 }
 
@@ -206,9 +230,15 @@ pub async fn reauth(
         User::authenticate(&app.database, &app.passwords, &current.username, password).await?;
     // The name may be another's by now, if this account was renamed meanwhile.
     let Some(user) = user.filter(|user| user.id == current.id) else {
-        tracing::info!(event = "reauth_failed", user = current.id.as_str(), "wrong password");
+        tracing::info!(
+            event = "reauth_failed",
+            user = current.id.as_str(),
+            "wrong password"
+        );
         let errors = Errors::one("password", "Invalid password");
-        return Ok(unprocessable(reauth_page(&page, next.as_ref(), errors).await?));
+        return Ok(unprocessable(
+            reauth_page(&page, next.as_ref(), errors).await?,
+        ));
     };
     match &user.verification_phone {
         Some(phone) => half_reauth(&app, &session, &user, phone, next.as_ref()).await,
@@ -216,9 +246,16 @@ pub async fn reauth(
             let now = app.clock.now();
             let mut connection = app.database.acquire().await?;
             let issued = session.renew(&mut connection, Some(now), None, now).await?;
-            let Some(issued) = issued else { return Ok(signed_out()) };
+            let Some(issued) = issued else {
+                return Ok(signed_out());
+            };
             session.send(issued);
-            tracing::info!(event = "reauth", user = user.id.as_str(), amr = "pwd", "proved again");
+            tracing::info!(
+                event = "reauth",
+                user = user.id.as_str(),
+                amr = "pwd",
+                "proved again"
+            );
             Ok(onwards(next.as_ref()))
         }
     }
@@ -241,10 +278,16 @@ async fn half_reauth(
         unlimited: app.is_unlimited(phone),
     };
     let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
-    let Some(challenge) = opened else { return Ok(signed_out()) };
+    let Some(challenge) = opened else {
+        return Ok(signed_out());
+    };
     let mut connection = app.database.acquire().await?;
-    let issued = session.renew(&mut connection, None, Some(&challenge.id), now).await?;
-    let Some(issued) = issued else { return Ok(signed_out()) };
+    let issued = session
+        .renew(&mut connection, None, Some(&challenge.id), now)
+        .await?;
+    let Some(issued) = issued else {
+        return Ok(signed_out());
+    };
     session.send(issued);
     Ok(Redirect::to("/verify_2fa").into_response())
 }

@@ -35,10 +35,17 @@ pub async fn show(
     let user = if name == current.username {
         current.clone()
     } else {
-        User::find_by_username(&app.database, &name).await?.ok_or(AppError::NotFound)?
+        User::find_by_username(&app.database, &name)
+            .await?
+            .ok_or(AppError::NotFound)?
     };
     let layout = page.layout("Profile").await?;
-    Ok(ProfilePage::new(layout, &user, user.id == current.id, app.clock.now()))
+    Ok(ProfilePage::new(
+        layout,
+        &user,
+        user.id == current.id,
+        app.clock.now(),
+    ))
 }
 
 /// `GET /edit_profile`
@@ -67,7 +74,9 @@ pub async fn edit(
             let (name, about_me) = (&profile.username, &profile.about_me);
             match user.update_profile(&app.database, name, about_me).await {
                 Ok(()) => {
-                    session.add_message(Kind::Success, "Your profile has been updated").await?;
+                    session
+                        .add_message(Kind::Success, "Your profile has been updated")
+                        .await?;
                     return Ok(Redirect::to(&format!("/user/{name}")).into_response());
                 }
                 Err(SaveError::Other(error)) => return Err(error.into()),

@@ -34,9 +34,11 @@ impl RegisterForm {
             errors.add("confirm_password", "The passwords do not match");
         }
         match (username, email) {
-            (Some(username), Some(email)) if errors.is_empty() => {
-                Ok(NewUser { username, email, password: self.password.clone() })
-            }
+            (Some(username), Some(email)) if errors.is_empty() => Ok(NewUser {
+                username,
+                email,
+                password: self.password.clone(),
+            }),
             _ => Err(errors),
         }
     }
@@ -59,7 +61,11 @@ impl LoginForm {
     #[must_use]
     pub fn name(&self) -> &str {
         let name = self.username.trim();
-        if username::is_wellformed(name) { name } else { "" }
+        if username::is_wellformed(name) {
+            name
+        } else {
+            ""
+        }
     }
 
     /// Whether the log-in is to outlive the browser: any value does, but those

@@ -15,10 +15,13 @@ const MAX: usize = 254;
 /// A sentence for the field.
 pub fn parse(typed: &str) -> Result<String, Cow<'static, str>> {
     let address = typed.trim();
-    let valid = address.len() <= MAX
-        && address.validate_email()
-        && address.parse::<Address>().is_ok();
-    if valid { Ok(address.to_owned()) } else { Err("Enter a valid email address".into()) }
+    let valid =
+        address.len() <= MAX && address.validate_email() && address.parse::<Address>().is_ok();
+    if valid {
+        Ok(address.to_owned())
+    } else {
+        Err("Enter a valid email address".into())
+    }
 }
 
 #[cfg(test)]
@@ -27,7 +30,11 @@ mod tests {
 
     #[test]
     fn addresses_are_taken_and_trimmed() {
-        for address in ["harry@example.com", "Harry+Spam@Example.co.uk", "o'neil@example.org"] {
+        for address in [
+            "harry@example.com",
+            "Harry+Spam@Example.co.uk",
+            "o'neil@example.org",
+        ] {
             assert_eq!(parse(&format!(" {address} ")).unwrap(), address);
         }
     }
@@ -36,9 +43,20 @@ mod tests {
     fn rubbish_is_refused() {
         let long = format!("{}@example.com", "a".repeat(243));
         for address in [
-            "", "harry", "harry@", "@example.com", "a b@example.com", "a@b@example.com",
-            "a@example.com\r\nBcc: x@example.com", "a@exa mple.com", "a@-example.com",
-            "\"a b\"@example.com", "a@example..com", "a\0@example.com", "<a@example.com>", long.as_str(),
+            "",
+            "harry",
+            "harry@",
+            "@example.com",
+            "a b@example.com",
+            "a@b@example.com",
+            "a@example.com\r\nBcc: x@example.com",
+            "a@exa mple.com",
+            "a@-example.com",
+            "\"a b\"@example.com",
+            "a@example..com",
+            "a\0@example.com",
+            "<a@example.com>",
+            long.as_str(),
         ] {
             assert!(parse(address).is_err(), "{address:?}");
         }

@@ -17,7 +17,9 @@ impl LocalPath {
     pub fn parse(text: &str) -> Option<Self> {
         let after_slash = text.strip_prefix('/')?;
         let harmless = text.len() <= MAX_LENGTH
-            && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
             && !starts_with_escaped_separator(after_slash)
             && stays_here(text);
         harmless.then(|| Self(text.to_owned()))
@@ -39,15 +41,23 @@ impl LocalPath {
 /// `%2f`, `%5c` and control characters right after the slash: a program that
 /// decodes once more than it should would read `//` or a broken header.
 fn starts_with_escaped_separator(after_slash: &str) -> bool {
-    let start: String = after_slash.chars().take(3).collect::<String>().to_ascii_lowercase();
+    let start: String = after_slash
+        .chars()
+        .take(3)
+        .collect::<String>()
+        .to_ascii_lowercase();
     start == "%2f" || start == "%5c" || start.starts_with("%0")
 }
 
 /// What a browser makes of it (WHATWG URL: dot segments go, `%2e` among them)
 /// is on the same host, holds no `//`, and is not the log-out.
 fn stays_here(text: &str) -> bool {
-    let Ok(here) = Url::parse("http://here.invalid/") else { return false };
-    let Ok(there) = here.join(text) else { return false };
+    let Ok(here) = Url::parse("http://here.invalid/") else {
+        return false;
+    };
+    let Ok(there) = here.join(text) else {
+        return false;
+    };
     there.origin() == here.origin()
         && there.username().is_empty()
         && !there.path().contains("//")

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod email;
 pub mod local_path;
 pub mod password;
+pub mod phone_number;
 pub mod profile;
 pub mod two_factor;
 pub mod username;

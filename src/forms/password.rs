@@ -25,7 +25,11 @@ const MIN_OWN_CHARACTERS: usize = 4;
 ///
 /// # Errors
 /// A sentence for the field that says why not.
-pub fn check(password: &SecretString, username: &str, email: &str) -> Result<(), Cow<'static, str>> {
+pub fn check(
+    password: &SecretString,
+    username: &str,
+    email: &str,
+) -> Result<(), Cow<'static, str>> {
     let password = password.expose_secret();
     let length = password.chars().take(MAX_BYTES).count();
     if length < MIN {
@@ -50,12 +54,18 @@ pub fn check(password: &SecretString, username: &str, email: &str) -> Result<(),
 /// account would try (ASVS 6.2.11).
 fn holds_little_else(password: &str, own_words: &[&str]) -> bool {
     let letters = |text: &str| -> String {
-        text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
+        text.to_lowercase()
+            .chars()
+            .filter(|c| c.is_alphanumeric())
+            .collect()
     };
     let mut rest = letters(password);
     let before = rest.len();
-    let mut words: Vec<String> =
-        own_words.iter().chain(&APP_WORDS).map(|word| letters(word)).collect();
+    let mut words: Vec<String> = own_words
+        .iter()
+        .chain(&APP_WORDS)
+        .map(|word| letters(word))
+        .collect();
     words.sort_by_key(|word| std::cmp::Reverse(word.len()));
     for word in words.iter().filter(|word| word.chars().count() >= 3) {
         rest = rest.replace(word.as_str(), "");
@@ -88,22 +98,39 @@ mod tests {
         assert!(checked("xk7#qpzw").is_ok());
         let long = "correct horse battery staple ".repeat(5);
         assert!(checked(&long[..128]).is_ok());
-        assert_eq!(checked(&long[..129]).unwrap_err(), "Use at most 128 characters");
+        assert_eq!(
+            checked(&long[..129]).unwrap_err(),
+            "Use at most 128 characters"
+        );
         assert!(checked(&"\u{1f40e}\u{1f50b}".repeat(64)).is_ok());
         assert!(checked(&"\u{1f40e}".repeat(100_000)).is_err());
     }
 
     #[test]
     fn no_composition_is_asked_for() {
-        for password in ["correct horse battery", "74839204718392", "\u{1f40e}\u{1f50b}\u{1f4ce}\u{2705} x y z"] {
+        for password in [
+            "correct horse battery",
+            "74839204718392",
+            "\u{1f40e}\u{1f50b}\u{1f4ce}\u{2705} x y z",
+        ] {
             assert!(checked(password).is_ok(), "{password}");
         }
     }
 
     #[test]
     fn what_is_easy_to_guess_is_refused_with_a_reason() {
-        for password in ["password1", "12345678", "qwertyuiop", "aaaaaaaa", "iloveyou1"] {
-            assert!(checked(password).unwrap_err().starts_with("This is easy to guess."));
+        for password in [
+            "password1",
+            "12345678",
+            "qwertyuiop",
+            "aaaaaaaa",
+            "iloveyou1",
+        ] {
+            assert!(
+                checked(password)
+                    .unwrap_err()
+                    .starts_with("This is easy to guess.")
+            );
         }
     }
 

@@ -45,13 +45,17 @@ impl EditProfileForm {
         if about_me.chars().count() > MAX_ABOUT_ME {
             errors.add("about_me", format!("Use at most {MAX_ABOUT_ME} characters"));
         }
-        if about_me.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        if about_me
+            .chars()
+            .any(|c| c.is_control() && c != '\n' && c != '\t')
+        {
             errors.add("about_me", "This holds characters that cannot be shown");
         }
         match username {
-            Some(username) if errors.is_empty() => {
-                Ok(Profile { username, about_me: about_me.to_owned() })
-            }
+            Some(username) if errors.is_empty() => Ok(Profile {
+                username,
+                about_me: about_me.to_owned(),
+            }),
             _ => Err(errors),
         }
     }
@@ -62,7 +66,10 @@ mod tests {
     use super::*;
 
     fn parsed(about_me: &str) -> Result<String, Errors> {
-        let form = EditProfileForm { username: "harry".into(), about_me: about_me.into() };
+        let form = EditProfileForm {
+            username: "harry".into(),
+            about_me: about_me.into(),
+        };
         form.parse("harry").map(|profile| profile.about_me)
     }
 

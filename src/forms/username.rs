@@ -8,9 +8,30 @@ const MAX: usize = 32;
 
 /// Names that would make others believe that the site itself speaks.
 const RESERVED: [&str; 24] = [
-    "abuse", "account", "admin", "administrator", "api", "help", "helpdesk", "hostmaster", "info",
-    "mail", "moderator", "noreply", "no-reply", "official", "operator", "postmaster", "root",
-    "security", "staff", "support", "system", "team", "twostep", "webmaster",
+    "abuse",
+    "account",
+    "admin",
+    "administrator",
+    "api",
+    "help",
+    "helpdesk",
+    "hostmaster",
+    "info",
+    "mail",
+    "moderator",
+    "noreply",
+    "no-reply",
+    "official",
+    "operator",
+    "postmaster",
+    "root",
+    "security",
+    "staff",
+    "support",
+    "system",
+    "team",
+    "twostep",
+    "webmaster",
 ];
 
 /// Whether a text has the form of a name: 2 to 32 of `A-Z a-z 0-9 . _ -`, the
@@ -23,7 +44,9 @@ pub fn is_wellformed(name: &str) -> bool {
     (MIN..=MAX).contains(&bytes.len())
         && edge(bytes.first())
         && edge(bytes.last())
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
 }
 
 /// Checks a name that somebody wants to have, and returns it trimmed.
@@ -33,12 +56,17 @@ pub fn is_wellformed(name: &str) -> bool {
 pub fn parse(typed: &str) -> Result<String, Cow<'static, str>> {
     let name = typed.trim();
     if !is_wellformed(name) {
-        return Err("Use 2 to 32 letters, digits, dots, dashes or underscores, with a letter or a \
+        return Err(
+            "Use 2 to 32 letters, digits, dots, dashes or underscores, with a letter or a \
                     digit at both ends"
-            .into());
+                .into(),
+        );
     }
-    let without_marks: String =
-        name.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    let without_marks: String = name
+        .to_ascii_lowercase()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
     let reserved = |word: &&str| word.replace('-', "") == without_marks;
     if RESERVED.iter().any(|word| reserved(&word)) {
         return Err("Please use a different username".into());
@@ -58,8 +86,22 @@ mod tests {
         }
         let too_long = "a".repeat(33);
         for name in [
-            "", "a", ".a", "a.", "-ab", "ab-", "_ab", "a b", "a/b", "a@b", "h\u{e9}l", "\u{430}dam",
-            "a\u{200b}b", "a\0b", "..", too_long.as_str(),
+            "",
+            "a",
+            ".a",
+            "a.",
+            "-ab",
+            "ab-",
+            "_ab",
+            "a b",
+            "a/b",
+            "a@b",
+            "h\u{e9}l",
+            "\u{430}dam",
+            "a\u{200b}b",
+            "a\0b",
+            "..",
+            too_long.as_str(),
         ] {
             assert!(parse(name).is_err(), "{name:?}");
         }
@@ -72,7 +114,9 @@ mod tests {
 
     #[test]
     fn names_that_would_mislead_are_reserved_in_any_case_and_with_marks() {
-        for name in ["admin", "Admin", "ROOT", "Support", "twostep", "no-reply", "noreply", "a.d.m-in"] {
+        for name in [
+            "admin", "Admin", "ROOT", "Support", "twostep", "no-reply", "noreply", "a.d.m-in",
+        ] {
             assert_eq!(parse(name).unwrap_err(), "Please use a different username");
         }
         assert!(parse("admiral").is_ok());

@@ -40,12 +40,12 @@ pub async fn guard(
 ) -> Response {
     let refused = match access {
         Access::Any => None,
-        Access::Guest => session.user().map(|_| Redirect::to("/home").into_response()),
+        Access::Guest => session
+            .user()
+            .map(|_| Redirect::to("/home").into_response()),
         Access::User => session.user().is_none().then(|| ask("/login", &request)),
         Access::Fresh if session.user().is_none() => Some(ask("/login", &request)),
-        Access::Fresh => {
-            (!session.is_fresh(app.clock.now())).then(|| ask("/reauth", &request))
-        }
+        Access::Fresh => (!session.is_fresh(app.clock.now())).then(|| ask("/reauth", &request)),
         Access::Pending => match pending(&app, &session).await {
             Ok(Ok(challenge)) => {
                 request.extensions_mut().insert(Pending(challenge));
@@ -120,7 +120,9 @@ async fn nothing_pending(session: &Session) -> Result<Response, AppError> {
     if session.user().is_none() {
         return Ok(Redirect::to(&with_next("/login", &LocalPath::home())).into_response());
     }
-    session.add_message(Kind::Info, "There is no code to enter.").await?;
+    session
+        .add_message(Kind::Info, "There is no code to enter.")
+        .await?;
     Ok(Redirect::to("/home").into_response())
 }
 
@@ -129,7 +131,13 @@ async fn nothing_pending(session: &Session) -> Result<Response, AppError> {
 /// # Errors
 /// When the session's data cannot be read.
 pub async fn expired(session: &Session) -> Result<Response, AppError> {
-    session.add_message(Kind::Info, "That code has expired.").await?;
-    let page = if session.user().is_some() { "/home" } else { "/login" };
+    session
+        .add_message(Kind::Info, "That code has expired.")
+        .await?;
+    let page = if session.user().is_some() {
+        "/home"
+    } else {
+        "/login"
+    };
     Ok(Redirect::to(page).into_response())
 }

@@ -31,13 +31,18 @@ pub async fn find(
 fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut address = peer.to_canonical();
-    let lines: Vec<&str> =
-        headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
+    let lines: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .collect();
     for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
         if !is_trusted(address) {
             break;
         }
-        let Ok(hop) = hop.trim().parse::<IpAddr>() else { break };
+        let Ok(hop) = hop.trim().parse::<IpAddr>() else {
+            break;
+        };
         address = hop.to_canonical();
     }
     address
@@ -59,22 +64,40 @@ mod tests {
     #[test]
     fn nobody_is_believed_unless_trusted() {
         assert_eq!(found("203.0.113.9", &["198.51.100.1"], &[]), "203.0.113.9");
-        assert_eq!(found("203.0.113.9", &["198.51.100.1"], &["10.0.0.0/8"]), "203.0.113.9");
+        assert_eq!(
+            found("203.0.113.9", &["198.51.100.1"], &["10.0.0.0/8"]),
+            "203.0.113.9"
+        );
     }
 
     #[test]
     fn a_trusted_proxy_is_believed_one_hop_at_a_time() {
         let trusted = ["10.0.0.0/8"];
-        assert_eq!(found("10.0.0.1", &["198.51.100.1"], &trusted), "198.51.100.1");
-        assert_eq!(found("10.0.0.1", &["1.1.1.1, 198.51.100.1"], &trusted), "198.51.100.1");
-        assert_eq!(found("10.0.0.1", &["198.51.100.1, 10.0.0.2"], &trusted), "198.51.100.1");
-        assert_eq!(found("10.0.0.1", &["1.1.1.1", "198.51.100.1"], &trusted), "198.51.100.1");
+        assert_eq!(
+            found("10.0.0.1", &["198.51.100.1"], &trusted),
+            "198.51.100.1"
+        );
+        assert_eq!(
+            found("10.0.0.1", &["1.1.1.1, 198.51.100.1"], &trusted),
+            "198.51.100.1"
+        );
+        assert_eq!(
+            found("10.0.0.1", &["198.51.100.1, 10.0.0.2"], &trusted),
+            "198.51.100.1"
+        );
+        assert_eq!(
+            found("10.0.0.1", &["1.1.1.1", "198.51.100.1"], &trusted),
+            "198.51.100.1"
+        );
     }
 
     #[test]
     fn what_is_no_address_ends_the_search() {
         let trusted = ["10.0.0.0/8"];
-        assert_eq!(found("10.0.0.1", &["198.51.100.1, unknown"], &trusted), "10.0.0.1");
+        assert_eq!(
+            found("10.0.0.1", &["198.51.100.1, unknown"], &trusted),
+            "10.0.0.1"
+        );
         assert_eq!(found("10.0.0.1", &[""], &trusted), "10.0.0.1");
     }
 

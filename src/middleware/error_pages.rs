@@ -20,7 +20,10 @@ const KEPT: [HeaderName; 3] = [header::ALLOW, header::RETRY_AFTER, header::SET_C
 
 /// Replaces the body of a refusal that is not HTML.
 pub async fn render(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+    let request_id = request
+        .extensions()
+        .get::<RequestId>()
+        .map(|id| id.0.clone());
     let response = next.run(request).await;
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) || is_html(response.headers()) {
@@ -78,7 +81,9 @@ pub fn cross_site(_: ProtectionError) -> Response {
 pub fn timed_out() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }
 
@@ -88,28 +93,37 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
             "Not from here",
             "This form was sent from another site, so nothing was done. Open the page here and send it again.",
         ),
-        StatusCode::NOT_FOUND => {
-            ("Page not found", "There is nothing at this address. It may have moved, or been mistyped.")
+        StatusCode::NOT_FOUND => (
+            "Page not found",
+            "There is nothing at this address. It may have moved, or been mistyped.",
+        ),
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "Not possible",
+            "This address exists, but not for what was asked of it.",
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("Too long", "What was sent is longer than any form here.")
         }
-        StatusCode::METHOD_NOT_ALLOWED => {
-            ("Not possible", "This address exists, but not for what was asked of it.")
-        }
-        StatusCode::PAYLOAD_TOO_LARGE => ("Too long", "What was sent is longer than any form here."),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            ("Not a form", "This address takes what its form sends, and nothing else.")
-        }
-        StatusCode::UNPROCESSABLE_ENTITY => {
-            ("Not understood", "The form was not filled in the way its page does it.")
-        }
-        StatusCode::TOO_MANY_REQUESTS => {
-            ("Too many requests", "That was too often. Wait a moment and try again.")
-        }
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
-            ("Too busy", "This could not be done just now. Try again in a moment.")
-        }
-        status if status.is_client_error() => {
-            ("Not understood", "The request could not be read.")
-        }
-        _ => ("Something went wrong", "That was our mistake, not yours. Try again in a moment."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+            "Not a form",
+            "This address takes what its form sends, and nothing else.",
+        ),
+        StatusCode::UNPROCESSABLE_ENTITY => (
+            "Not understood",
+            "The form was not filled in the way its page does it.",
+        ),
+        StatusCode::TOO_MANY_REQUESTS => (
+            "Too many requests",
+            "That was too often. Wait a moment and try again.",
+        ),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => (
+            "Too busy",
+            "This could not be done just now. Try again in a moment.",
+        ),
+        status if status.is_client_error() => ("Not understood", "The request could not be read."),
+        _ => (
+            "Something went wrong",
+            "That was our mistake, not yours. Try again in a moment.",
+        ),
     }
 }

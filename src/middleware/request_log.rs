@@ -23,8 +23,14 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub async fn log(mut request: Request, next: Next) -> Response {
     let id = random_id().unwrap_or_default();
     request.extensions_mut().insert(RequestId(id.clone()));
-    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str);
-    let client = request.extensions().get::<ClientAddress>().map(|client| client.0.to_string());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("-", MatchedPath::as_str);
+    let client = request
+        .extensions()
+        .get::<ClientAddress>()
+        .map(|client| client.0.to_string());
     let span = tracing::info_span!(
         "request", id, method = %request.method(), route, client = client.as_deref().unwrap_or("-"),
     );

@@ -19,7 +19,11 @@ use crate::state::AppState;
 /// none; it is left alone, since a request that was under way while the token
 /// changed must not remove the new one.
 pub async fn open(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
-    match opened(&app, &request).await {
+    let (method, token) = (
+        request.method().clone(),
+        cookie_value(&app, request.headers()),
+    );
+    match opened(&app, &method, token).await {
         Ok(session) => {
             request.extensions_mut().insert(session.clone());
             let response = next.run(request).await;
@@ -29,24 +33,29 @@ pub async fn open(State(app): State<AppState>, mut request: Request, next: Next)
     }
 }
 
-async fn opened(app: &AppState, request: &Request) -> Result<Session, AppError> {
+async fn opened(
+    app: &AppState,
+    method: &Method,
+    token: Option<Token>,
+) -> Result<Session, AppError> {
     let now = app.clock.now();
-    let row = match cookie_value(app, request.headers()) {
+    let row = match token {
         Some(token) => SessionRow::find(&app.database, &token, now).await?,
         None => None,
     };
-    if request.method() != Method::HEAD
+    if method != Method::HEAD
         && let Some(row) = &row
     {
         note_activity(app, row, now).await;
     }
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     Ok(Session::new(&app.database, row, now, safe))
 }
 
 fn cookie_value(app: &AppState, headers: &HeaderMap) -> Option<Token> {
     let jar = CookieJar::from_headers(headers);
-    jar.get(cookie_name(app)).map(|cookie| Token::received(cookie.value()))
+    jar.get(cookie_name(app))
+        .map(|cookie| Token::received(cookie.value()))
 }
 
 /// Moves the idle end and the user's last visit, once a minute. That it could

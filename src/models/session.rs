@@ -30,9 +30,18 @@ struct Life {
 impl Life {
     const fn of(logged_in: bool, remember: bool) -> Self {
         match (logged_in, remember) {
-            (false, _) => Self { absolute: ANONYMOUS_LIFE, idle: ANONYMOUS_LIFE },
-            (true, false) => Self { absolute: 7 * DAY, idle: 12 * HOUR },
-            (true, true) => Self { absolute: 30 * DAY, idle: 14 * DAY },
+            (false, _) => Self {
+                absolute: ANONYMOUS_LIFE,
+                idle: ANONYMOUS_LIFE,
+            },
+            (true, false) => Self {
+                absolute: 7 * DAY,
+                idle: 12 * HOUR,
+            },
+            (true, true) => Self {
+                absolute: 30 * DAY,
+                idle: 14 * DAY,
+            },
         }
     }
 }
@@ -111,7 +120,9 @@ impl SessionRow {
         Ok(Self {
             id: SessionId(row.try_get("id")?),
             login,
-            challenge_id: row.try_get::<Option<String>, _>("challenge_id")?.map(ChallengeId::from),
+            challenge_id: row
+                .try_get::<Option<String>, _>("challenge_id")?
+                .map(ChallengeId::from),
             remember: row.try_get::<i64, _>("remember")? != 0,
             data: row.try_get("data")?,
             last_active_at: row.try_get("last_active_at")?,
@@ -146,7 +157,10 @@ impl SessionRow {
         .bind(now + life.absolute)
         .execute(connection)
         .await?;
-        Ok(Issued { token, max_age: None })
+        Ok(Issued {
+            token,
+            max_age: None,
+        })
     }
 
     /// Begins a log-in, if the account still is what `auth_version` says: a

@@ -163,8 +163,13 @@ impl User {
         .bind(case_key(username))
         .fetch_optional(database)
         .await?;
-        let stored: Option<String> = row.as_ref().map(|row| row.try_get("password_hash")).transpose()?;
-        let found = passwords.compare(password.clone(), stored.as_deref()).await?;
+        let stored: Option<String> = row
+            .as_ref()
+            .map(|row| row.try_get("password_hash"))
+            .transpose()?;
+        let found = passwords
+            .compare(password.clone(), stored.as_deref())
+            .await?;
         let (Some(row), Some(stored), true) = (row, stored, found.matches) else {
             return Ok(None);
         };
@@ -219,7 +224,8 @@ impl User {
     /// Whether a visit now is to be noted.
     #[must_use]
     pub fn is_touch_due(&self, now: i64) -> bool {
-        self.last_seen_at.is_none_or(|at| now - at >= LAST_SEEN_INTERVAL)
+        self.last_seen_at
+            .is_none_or(|at| now - at >= LAST_SEEN_INTERVAL)
     }
 
     /// Notes a visit, at most once in [`LAST_SEEN_INTERVAL`].

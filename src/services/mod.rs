@@ -3,7 +3,5 @@
 
 pub mod assets;
 pub mod clock;
-pub mod assets;
-pub mod clock;
 pub mod passwords;
 pub mod twilio_verify;

@@ -73,7 +73,11 @@ impl fmt::Debug for Passwords {
 
 enum Job {
     Hash(SecretString, oneshot::Sender<Result<String, Error>>),
-    Compare(SecretString, Arc<str>, oneshot::Sender<Result<Comparison, Error>>),
+    Compare(
+        SecretString,
+        Arc<str>,
+        oneshot::Sender<Result<Comparison, Error>>,
+    ),
 }
 
 impl Passwords {
@@ -198,8 +202,14 @@ fn compare(
     memory: &mut Vec<Block>,
 ) -> Result<Comparison, Error> {
     let Some(stored) = Stored::read(phc) else {
-        tracing::error!(event = "password_hash_unreadable", "a stored password hash cannot be read");
-        return Ok(Comparison { matches: false, outdated: false });
+        tracing::error!(
+            event = "password_hash_unreadable",
+            "a stored password hash cannot be read"
+        );
+        return Ok(Comparison {
+            matches: false,
+            outdated: false,
+        });
     };
     let outdated = stored.algorithm != Algorithm::Argon2id
         || stored.version != Version::V0x13
@@ -208,7 +218,10 @@ fn compare(
     let argon2 = Argon2::new(stored.algorithm, stored.version, stored.params);
     derive(&argon2, password, &stored.salt, &mut output, memory)?;
     // Output compares in constant time.
-    Ok(Comparison { matches: Output::new(&output).map_err(format_error)? == stored.output, outdated })
+    Ok(Comparison {
+        matches: Output::new(&output).map_err(format_error)? == stored.output,
+        outdated,
+    })
 }
 
 struct Stored {

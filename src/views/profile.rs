@@ -3,9 +3,11 @@
 use askama::Template;
 use askama_web::WebTemplate;
 
-use super::Timestamp;
 use super::layout::Layout;
+use super::two_factor::masked;
+use super::{Timestamp, timestamp};
 use crate::forms::Errors;
+use crate::models::user::User;
 
 /// `/home`
 #[derive(Clone, Debug, Template, WebTemplate)]
@@ -36,7 +38,26 @@ pub struct ProfilePage {
     pub own: Option<OwnProfile>,
 }
 
+/// The width of the picture in pixels, twice what the page shows, for screens
+/// with more than one dot a pixel.
+const AVATAR_SIZE: u32 = 256;
+
 impl ProfilePage {
+    /// The profile of `user` as it is at `now` (Unix seconds).
+    #[must_use]
+    pub fn new(layout: Layout, user: &User, is_own: bool, now: i64) -> Self {
+        Self {
+            layout,
+            username: user.username.clone(),
+            avatar_url: avatar_url(&user.email),
+            about_me: Some(user.about_me.clone()).filter(|text| !text.is_empty()),
+            last_seen: user.last_seen_at.map(|at| timestamp(at, now)),
+            own: is_own.then(|| OwnProfile {
+                masked_phone: user.verification_phone.as_deref().map(masked),
+            }),
+        }
+    }
+
     fn initial(&self) -> String {
         self.username
             .chars()
@@ -44,6 +65,13 @@ impl ProfilePage {
             .map(|first| first.to_uppercase().to_string())
             .unwrap_or_default()
     }
+}
+
+/// Gravatar's address of a picture: the MD5 of the trimmed address in lower
+/// case, which protects nothing and is not meant to.
+fn avatar_url(email: &str) -> String {
+    let digest = md5::compute(email.trim().to_lowercase());
+    format!("https://www.gravatar.com/avatar/{digest:x}?d=identicon&s={AVATAR_SIZE}")
 }
 
 /// What only the owner of a profile sees.

@@ -5,6 +5,7 @@ use askama_web::WebTemplate;
 
 use super::layout::Layout;
 use crate::forms::Errors;
+use crate::models::challenge::{Challenge, Delivery, Purpose};
 
 /// `/enable_2fa`
 #[derive(Clone, Debug, Template, WebTemplate)]
@@ -20,16 +21,8 @@ pub struct EnablePage {
     pub errors: Errors,
 }
 
-/// What a code is entered for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// The second half of a log-in.
-    LogIn,
-    /// A phone that is being added or changed.
-    Enable,
-    /// The second half of a re-authentication.
-    Reauth,
-}
+/// What is said of a number that Twilio or the settings do not let us send to.
+pub const CANNOT_SEND_TO_NUMBER: &str = "We cannot send codes to this number.";
 
 /// `/verify_2fa`
 #[derive(Clone, Debug, Template, WebTemplate)]
@@ -43,8 +36,78 @@ pub struct VerifyPage {
     pub delivery: String,
     /// Whether it went.
     pub delivered: bool,
+    /// Where to begin again, once no code is taken any more.
+    pub begin_again: Option<&'static str>,
     /// What is wrong, by field.
     pub errors: Errors,
+}
+
+impl VerifyPage {
+    /// The page of an open verification as it is at `now` (Unix seconds).
+    #[must_use]
+    pub fn new(layout: Layout, challenge: &Challenge, now: i64, errors: Errors) -> Self {
+        let phone = masked(&challenge.phone);
+        let delivery = match challenge.delivery {
+            Delivery::Sms => format!("We texted a code to {phone}"),
+            Delivery::Call => format!("We are calling {phone} with your code"),
+            Delivery::Sending | Delivery::Unknown => {
+                format!("A code is on its way to {phone}. It may take a moment.")
+            }
+            other => not_delivered(other, challenge.wait(now)),
+        };
+        Self {
+            layout,
+            purpose: challenge.purpose,
+            delivery,
+            delivered: challenge.delivery.may_have_arrived(),
+            begin_again: None,
+            errors,
+        }
+    }
+
+    /// The page of a verification that the last wrong code has closed.
+    #[must_use]
+    pub fn exhausted(layout: Layout, challenge: &Challenge) -> Self {
+        let page = match challenge.purpose {
+            Purpose::LogIn => "/login",
+            Purpose::Enable => "/enable_2fa",
+            Purpose::Reauth => "/reauth",
+        };
+        Self {
+            layout,
+            purpose: challenge.purpose,
+            delivery: "That was the last try for this code.".to_owned(),
+            delivered: false,
+            begin_again: Some(page),
+            errors: Errors::one("form", "Invalid token"),
+        }
+    }
+}
+
+/// Why no code went out, and what to do next. `wait`: seconds until another may
+/// be asked for.
+#[must_use]
+pub fn not_delivered(delivery: Delivery, wait: i64) -> String {
+    match delivery {
+        Delivery::HeldBack if wait > 0 => {
+            format!("A code was sent a moment ago. You can ask for another in {wait} seconds.")
+        }
+        Delivery::HeldBack => "You can ask for a code now.".to_owned(),
+        Delivery::TooMany => {
+            "Too many codes were sent to this number. Try again in 10 minutes.".to_owned()
+        }
+        Delivery::Blocked | Delivery::InvalidNumber => CANNOT_SEND_TO_NUMBER.to_owned(),
+        Delivery::Misconfigured => "Codes cannot be sent at the moment.".to_owned(),
+        _ => "Codes cannot be sent at the moment. Try again.".to_owned(),
+    }
+}
+
+/// A number as pages show it: its last three digits. The blank does not break.
+#[must_use]
+pub fn masked(phone: &str) -> String {
+    let hidden = phone.chars().count().saturating_sub(3);
+    let end: String = phone.chars().skip(hidden).collect();
+    format!("\u{2022}\u{2022}\u{2022}\u{2022}\u{a0}{end}")
 }
 
 /// The answer to the right code while enabling.

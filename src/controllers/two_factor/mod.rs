@@ -12,7 +12,9 @@ use crate::extractors::{CurrentUser, Page};
 use crate::forms::Errors;
 use crate::forms::phone_number::PhoneNumber;
 use crate::forms::two_factor::EnableForm;
-use crate::models::challenge::{Challenge, Delivery, NewChallenge, Outcome, Purpose};
+use crate::models::challenge::{
+    Challenge, Delivery, NewChallenge, Outcome, Purpose, SEND_INTERVAL,
+};
 use crate::models::session::SessionRow;
 use crate::models::user::User;
 use crate::session::Session;
@@ -23,7 +25,7 @@ use crate::views::two_factor::{
 };
 
 /// Seconds after which Twilio sends to a number again that got too many codes.
-pub(super) const TOO_MANY_RETRY_AFTER: i64 = 600;
+const TOO_MANY_RETRY_AFTER: i64 = 600;
 
 /// `GET /enable_2fa`
 pub async fn enable_form(
@@ -48,7 +50,9 @@ pub async fn enable(
         Err(sentence) => {
             let errors = Errors::one("verification_phone", sentence);
             let typed = form.verification_phone;
-            return Ok(unprocessable(enable_page(&page, &user, typed, errors).await?));
+            return Ok(unprocessable(
+                enable_page(&page, &user, typed, errors).await?,
+            ));
         }
     };
     let now = app.clock.now();
@@ -61,23 +65,31 @@ pub async fn enable(
         unlimited: app.is_unlimited(phone.as_str()),
     };
     let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
-    let Some(challenge) = opened else { return Ok(signed_out()) };
+    let Some(challenge) = opened else {
+        return Ok(signed_out());
+    };
     if !challenge.delivery.may_have_arrived() {
-        challenge.close(&app.database, &app.verify, Outcome::NotSent, now).await?;
-        let (status, errors, retry_after) = not_sent(&challenge, now);
+        challenge
+            .close(&app.database, &app.verify, Outcome::NotSent, now)
+            .await?;
+        let (status, retry_after) = status_of(challenge.delivery);
+        let errors = not_sent(&challenge, now);
         let page = enable_page(&page, &user, form.verification_phone, errors).await?;
         return Ok(refusal(status, retry_after, page));
     }
     let mut connection = app.database.acquire().await?;
-    let issued = session.renew(&mut connection, None, Some(&challenge.id), now).await?;
-    let Some(issued) = issued else { return Ok(signed_out()) };
+    let issued = session
+        .renew(&mut connection, None, Some(&challenge.id), now)
+        .await?;
+    let Some(issued) = issued else {
+        return Ok(signed_out());
+    };
     session.send(issued);
     Ok(Redirect::to("/verify_2fa").into_response())
 }
 
 fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'static str> {
-    let phone =
-        PhoneNumber::parse(&form.verification_phone).map_err(|_| "Invalid phone number")?;
+    let phone = PhoneNumber::parse(&form.verification_phone).map_err(|_| "Invalid phone number")?;
     match &app.config.sms_countries {
         Some(allowed) if !phone.in_countries(allowed) => Err(CANNOT_SEND_TO_NUMBER),
         _ => Ok(phone),
@@ -85,26 +97,22 @@ fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'st
 }
 
 /// What the form says when no code could be sent.
-fn not_sent(challenge: &Challenge, now: i64) -> (StatusCode, Errors, Option<i64>) {
-    let sentence = not_delivered(challenge.delivery, challenge.wait(now));
+fn not_sent(challenge: &Challenge, now: i64) -> Errors {
     match challenge.delivery {
-        Delivery::InvalidNumber => {
-            let errors = Errors::one("verification_phone", "Invalid phone number");
-            (StatusCode::UNPROCESSABLE_ENTITY, errors, None)
-        }
-        Delivery::Blocked => {
-            let errors = Errors::one("verification_phone", sentence);
-            (StatusCode::UNPROCESSABLE_ENTITY, errors, None)
-        }
-        Delivery::TooMany => {
-            let errors = Errors::one("form", sentence);
-            (StatusCode::TOO_MANY_REQUESTS, errors, Some(TOO_MANY_RETRY_AFTER))
-        }
-        Delivery::HeldBack => {
-            let errors = Errors::one("form", sentence);
-            (StatusCode::TOO_MANY_REQUESTS, errors, Some(challenge.wait(now).max(1)))
-        }
-        _ => (StatusCode::SERVICE_UNAVAILABLE, Errors::one("form", sentence), None),
+        Delivery::InvalidNumber => Errors::one("verification_phone", "Invalid phone number"),
+        Delivery::Blocked => Errors::one("verification_phone", CANNOT_SEND_TO_NUMBER),
+        other => Errors::one("form", not_delivered(other, challenge.wait(now))),
+    }
+}
+
+/// The status of an answer that says how a sending ended, and after how many
+/// seconds another try makes sense.
+pub(super) fn status_of(delivery: Delivery) -> (StatusCode, Option<i64>) {
+    match delivery {
+        Delivery::InvalidNumber | Delivery::Blocked => (StatusCode::UNPROCESSABLE_ENTITY, None),
+        Delivery::TooMany => (StatusCode::TOO_MANY_REQUESTS, Some(TOO_MANY_RETRY_AFTER)),
+        Delivery::HeldBack => (StatusCode::TOO_MANY_REQUESTS, Some(SEND_INTERVAL)),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, Some(SEND_INTERVAL)),
     }
 }
 
@@ -116,7 +124,9 @@ pub(super) fn refusal(
 ) -> Response {
     let mut response = (status, page).into_response();
     if let Some(seconds) = retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
@@ -132,7 +142,12 @@ async fn enable_page(
         Some(_) => "Change your phone number",
         None => "Enable two-factor authentication",
     };
-    Ok(EnablePage { layout: page.layout(title).await?, verification_phone, current, errors })
+    Ok(EnablePage {
+        layout: page.layout(title).await?,
+        verification_phone,
+        current,
+        errors,
+    })
 }
 
 /// `GET /disable_2fa`
@@ -173,14 +188,24 @@ pub async fn disable(
     transaction.commit().await?;
     session.send(issued);
     for challenge in closed {
-        challenge.cancel_at_twilio(&app.database, &app.verify, now).await?;
+        challenge
+            .cancel_at_twilio(&app.database, &app.verify, now)
+            .await?;
     }
-    tracing::info!(event = "two_factor_disabled", user = user.id.as_str(), "factor removed");
-    session.add_message(Kind::Success, "You have disabled two-factor authentication").await?;
+    tracing::info!(
+        event = "two_factor_disabled",
+        user = user.id.as_str(),
+        "factor removed"
+    );
+    session
+        .add_message(Kind::Success, "You have disabled two-factor authentication")
+        .await?;
     Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
 }
 
 async fn already_off(session: &Session, user: &User) -> Result<Response, AppError> {
-    session.add_message(Kind::Info, "Two-factor authentication is off already.").await?;
+    session
+        .add_message(Kind::Info, "Two-factor authentication is off already.")
+        .await?;
     Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
 }

@@ -5,7 +5,7 @@ use axum::extract::{Form, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::{TOO_MANY_RETRY_AFTER, refusal};
+use super::{refusal, status_of};
 use crate::controllers::{onwards, signed_out};
 use crate::error::AppError;
 use crate::extractors::{Page, Pending};
@@ -41,11 +41,20 @@ pub async fn verify(
     Form(form): Form<VerifyForm>,
 ) -> Result<Response, AppError> {
     let Some(code) = form.code() else {
-        return wrong(&app, &page, &challenge, StatusCode::UNPROCESSABLE_ENTITY, "Invalid token")
-            .await;
+        return wrong(
+            &app,
+            &page,
+            &challenge,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Invalid token",
+        )
+        .await;
     };
     let now = app.clock.now();
-    let refused = match challenge.check(&app.database, &app.verify, &code, now).await {
+    let refused = match challenge
+        .check(&app.database, &app.verify, &code, now)
+        .await
+    {
         Ok(()) => return finish(&app, &session, &page, &challenge).await,
         Err(refused) => refused,
     };
@@ -55,12 +64,14 @@ pub async fn verify(
         Refused::Other(error) => return Err(error.into()),
         Refused::Exhausted => return exhausted(&page, &challenge).await,
         Refused::Wrong => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid token"),
-        Refused::CodeExpired => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "That code has expired. Ask for a new one.")
-        }
-        Refused::Unavailable => {
-            (StatusCode::SERVICE_UNAVAILABLE, "We could not check the code. Try again.")
-        }
+        Refused::CodeExpired => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "That code has expired. Ask for a new one.",
+        ),
+        Refused::Unavailable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "We could not check the code. Try again.",
+        ),
     };
     wrong(&app, &page, &challenge, status, sentence).await
 }
@@ -117,12 +128,20 @@ async fn finish_login(
     let (user, version) = (&challenge.user_id, challenge.auth_version);
     let mut transaction = app.database.begin().await?;
     let consumed = challenge.consume(&mut transaction, now).await?;
-    let issued =
-        session.begin_login(&mut transaction, user, version, challenge.remember, now).await?;
-    let (true, Some(issued)) = (consumed, issued) else { return expired(session).await };
+    let issued = session
+        .begin_login(&mut transaction, user, version, challenge.remember, now)
+        .await?;
+    let (true, Some(issued)) = (consumed, issued) else {
+        return expired(session).await;
+    };
     transaction.commit().await?;
     session.send(issued);
-    tracing::info!(event = "login", user = user.as_str(), amr = "pwd sms", "logged in");
+    tracing::info!(
+        event = "login",
+        user = user.as_str(),
+        amr = "pwd sms",
+        "logged in"
+    );
     Ok(to_next(challenge))
 }
 
@@ -136,8 +155,12 @@ async fn finish_reauth(
     if !challenge.consume(&mut transaction, now).await? {
         return expired(session).await;
     }
-    let issued = session.renew(&mut transaction, Some(now), None, now).await?;
-    let Some(issued) = issued else { return Ok(signed_out()) };
+    let issued = session
+        .renew(&mut transaction, Some(now), None, now)
+        .await?;
+    let Some(issued) = issued else {
+        return Ok(signed_out());
+    };
     transaction.commit().await?;
     session.send(issued);
     let user = challenge.user_id.as_str();
@@ -160,23 +183,33 @@ async fn finish_enable(
     let mut transaction = app.database.begin().await?;
     let consumed = challenge.consume(&mut transaction, now).await?;
     let phone = Some(challenge.phone.as_str());
-    let changed =
-        User::set_verification_phone(&mut transaction, &user.id, version, phone).await?;
+    let changed = User::set_verification_phone(&mut transaction, &user.id, version, phone).await?;
     if !(consumed && changed) {
-        transaction.rollback().await?;
         return expired(session).await;
     }
     let issued = session.renew(&mut transaction, None, None, now).await?;
-    let Some(issued) = issued else { return Ok(signed_out()) };
+    let Some(issued) = issued else {
+        return Ok(signed_out());
+    };
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
     transaction.commit().await?;
     session.send(issued);
     if user.verification_phone.is_some() {
-        tracing::info!(event = "phone_changed", user = user.id.as_str(), "factor changed");
-        session.add_message(Kind::Success, "You have changed your phone number").await?;
+        tracing::info!(
+            event = "phone_changed",
+            user = user.id.as_str(),
+            "factor changed"
+        );
+        session
+            .add_message(Kind::Success, "You have changed your phone number")
+            .await?;
         return Ok(Redirect::to(&format!("/user/{}", user.username)).into_response());
     }
-    tracing::info!(event = "two_factor_enabled", user = user.id.as_str(), "factor added");
+    tracing::info!(
+        event = "two_factor_enabled",
+        user = user.id.as_str(),
+        "factor added"
+    );
     Ok(EnabledPage {
         layout: page.layout("Two-factor authentication is on").await?,
         username: user.username.clone(),
@@ -218,41 +251,45 @@ async fn send_again(
     way: Way,
 ) -> Result<Response, AppError> {
     let (now, unlimited) = (app.clock.now(), app.is_unlimited(&challenge.phone));
-    let (status, sentence, retry_after) =
-        match challenge.resend(&app.database, &app.verify, way, unlimited, now).await {
-            Err(ResendRefused::Gone) => return expired(session).await,
-            Err(ResendRefused::Other(error)) => return Err(error.into()),
-            Err(ResendRefused::Wait(seconds)) => {
-                let sentence = not_delivered(Delivery::HeldBack, seconds);
-                (StatusCode::TOO_MANY_REQUESTS, sentence, Some(seconds))
-            }
-            Err(ResendRefused::NoMoreSends) => {
-                let sentence = "No more codes can be sent this time. Cancel and begin again.";
-                (StatusCode::TOO_MANY_REQUESTS, sentence.to_owned(), Some(challenge.ends_in(now)))
-            }
-            Err(ResendRefused::NoMoreCalls) => {
-                let sentence = "We have called you once already. Ask for a text instead.";
-                (StatusCode::TOO_MANY_REQUESTS, sentence.to_owned(), Some(challenge.ends_in(now)))
-            }
-            Ok(delivery) if delivery.may_have_arrived() => {
-                return Ok(Redirect::to("/verify_2fa").into_response());
-            }
-            Ok(delivery) => {
-                challenge.delivery = delivery;
-                let sentence = not_delivered(delivery, 0);
-                match delivery {
-                    Delivery::TooMany => {
-                        (StatusCode::TOO_MANY_REQUESTS, sentence, Some(TOO_MANY_RETRY_AFTER))
-                    }
-                    Delivery::Blocked | Delivery::InvalidNumber => {
-                        (StatusCode::UNPROCESSABLE_ENTITY, sentence, None)
-                    }
-                    _ => (StatusCode::SERVICE_UNAVAILABLE, sentence, None),
-                }
-            }
-        };
+    let sent = challenge
+        .resend(&app.database, &app.verify, way, unlimited, now)
+        .await;
+    let (status, sentence, retry_after) = match sent {
+        Err(ResendRefused::Gone) => return expired(session).await,
+        Err(ResendRefused::Other(error)) => return Err(error.into()),
+        Ok(delivery) if delivery.may_have_arrived() => {
+            return Ok(Redirect::to("/verify_2fa").into_response());
+        }
+        // How it ended stands on the page anyway.
+        Ok(delivery) => {
+            challenge.delivery = delivery;
+            let (status, retry_after) = status_of(delivery);
+            let page = verify_page(app, page, &challenge, Errors::default()).await?;
+            return Ok(refusal(status, retry_after, page));
+        }
+        Err(ResendRefused::Wait(seconds)) => {
+            let sentence = not_delivered(Delivery::HeldBack, seconds);
+            (StatusCode::TOO_MANY_REQUESTS, sentence, seconds)
+        }
+        Err(ResendRefused::NoMoreSends) => {
+            let sentence = "No more codes can be sent this time. Cancel and begin again.";
+            (
+                StatusCode::TOO_MANY_REQUESTS,
+                sentence.to_owned(),
+                challenge.ends_in(now),
+            )
+        }
+        Err(ResendRefused::NoMoreCalls) => {
+            let sentence = "We have called you once already. Ask for a text instead.";
+            (
+                StatusCode::TOO_MANY_REQUESTS,
+                sentence.to_owned(),
+                challenge.ends_in(now),
+            )
+        }
+    };
     let page = verify_page(app, page, &challenge, Errors::one("form", sentence)).await?;
-    Ok(refusal(status, retry_after, page))
+    Ok(refusal(status, Some(retry_after), page))
 }
 
 /// `POST /verify_2fa/cancel`
@@ -262,7 +299,9 @@ pub async fn cancel(
     Pending(challenge): Pending,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
-    challenge.close(&app.database, &app.verify, Outcome::Cancelled, now).await?;
+    challenge
+        .close(&app.database, &app.verify, Outcome::Cancelled, now)
+        .await?;
     let mut connection = app.database.acquire().await?;
     let page = match (challenge.purpose, session.row(), session.user()) {
         (Purpose::LogIn, ..) => {

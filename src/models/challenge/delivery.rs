@@ -1,8 +1,6 @@
 //! Sending the code of a verification, and taking it back.
 
-use crate::models::challenge::{
-    Challenge, MAX_CALLS, MAX_SENDS, Outcome, SEND_INTERVAL,
-};
+use crate::models::challenge::{Challenge, MAX_CALLS, MAX_SENDS, Outcome, SEND_INTERVAL};
 use crate::models::{Database, Error};
 use crate::services::twilio_verify::{Channel, SendError, Sent, TwilioVerify};
 
@@ -61,7 +59,9 @@ impl Delivery {
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|delivery| delivery.as_str() == text)
+        Self::ALL
+            .into_iter()
+            .find(|delivery| delivery.as_str() == text)
     }
 
     /// Whether the person may have a code in hand.
@@ -174,7 +174,14 @@ impl Challenge {
     /// Seconds until another code may be asked for.
     #[must_use]
     pub fn wait(&self, now: i64) -> i64 {
-        self.last_sent_at.map_or(0, |at| (at + SEND_INTERVAL - now).max(0))
+        self.last_sent_at
+            .map_or(0, |at| (at + SEND_INTERVAL - now).max(0))
+    }
+
+    /// Seconds that the verification still lives.
+    #[must_use]
+    pub fn ends_in(&self, now: i64) -> i64 {
+        (self.expires_at - now).max(1)
     }
 
     /// Asks Twilio and writes down how it ended, also for the verification that
@@ -194,8 +201,14 @@ impl Challenge {
         };
         let (delivery, sid) = match &answer {
             Ok(Sent { sid: None, .. }) => (Delivery::Unknown, None),
-            Ok(Sent { sid, channel: Channel::Sms }) => (Delivery::Sms, sid.as_deref()),
-            Ok(Sent { sid, channel: Channel::Call }) => (Delivery::Call, sid.as_deref()),
+            Ok(Sent {
+                sid,
+                channel: Channel::Sms,
+            }) => (Delivery::Sms, sid.as_deref()),
+            Ok(Sent {
+                sid,
+                channel: Channel::Call,
+            }) => (Delivery::Call, sid.as_deref()),
             // A code that was sent before still stands at Twilio.
             Err(error) => (Delivery::from(error), self.provider_sid.as_deref()),
         };
@@ -222,7 +235,10 @@ impl Challenge {
     /// same: Twilio keeps one verification a number and service, and another
     /// user may have asked for it too. That Twilio could not be asked is logged
     /// only, since the code is dead here either way.
-    pub(super) async fn cancel_at_twilio(
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn cancel_at_twilio(
         &self,
         database: &Database,
         verify: &TwilioVerify,
@@ -231,7 +247,8 @@ impl Challenge {
         if self.expires_at <= now {
             return Ok(()); // and at Twilio too
         }
-        self.cancel_sid(database, verify, self.provider_sid.as_deref(), now).await
+        self.cancel_sid(database, verify, self.provider_sid.as_deref(), now)
+            .await
     }
 
     async fn cancel_sid(

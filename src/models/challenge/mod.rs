@@ -71,7 +71,9 @@ impl Purpose {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::LogIn, Self::Enable, Self::Reauth].into_iter().find(|purpose| purpose.as_str() == text)
+        [Self::LogIn, Self::Enable, Self::Reauth]
+            .into_iter()
+            .find(|purpose| purpose.as_str() == text)
     }
 
     /// Numbers that are only being tried have a Verify service of their own
@@ -130,7 +132,8 @@ impl FromRow<'_, AnyRow> for Challenge {
             purpose: Purpose::parse(row.try_get("purpose")?).ok_or_else(|| unknown("purpose"))?,
             phone: row.try_get("phone")?,
             provider_sid: row.try_get("provider_sid")?,
-            delivery: Delivery::parse(row.try_get("delivery")?).ok_or_else(|| unknown("delivery"))?,
+            delivery: Delivery::parse(row.try_get("delivery")?)
+                .ok_or_else(|| unknown("delivery"))?,
             next: row.try_get("next")?,
             remember: row.try_get::<i64, _>("remember")? != 0,
             sends: row.try_get("sends")?,
@@ -240,7 +243,12 @@ impl Challenge {
         .map_err(Error::from)?;
         let checks = checks.ok_or(Refused::Gone)?;
         let answer = verify
-            .check(self.purpose.service(), &self.phone, self.provider_sid.as_deref(), code)
+            .check(
+                self.purpose.service(),
+                &self.phone,
+                self.provider_sid.as_deref(),
+                code,
+            )
             .await;
         let last = checks >= MAX_CHECKS;
         let refused = match answer {
@@ -252,7 +260,8 @@ impl Challenge {
             Err(CheckError::Unavailable) => Refused::Unavailable,
         };
         if last || matches!(refused, Refused::Exhausted) {
-            self.close(database, verify, Outcome::Exhausted, now).await?;
+            self.close(database, verify, Outcome::Exhausted, now)
+                .await?;
         }
         Err(refused)
     }

@@ -67,11 +67,16 @@ impl Challenge {
         insert(&mut transaction, &id, &new, &sending, now).await?;
         transaction.commit().await?;
 
-        for old in closed.iter().filter(|old| predecessor.is_none_or(|kept| kept.id != old.id)) {
+        for old in closed
+            .iter()
+            .filter(|old| predecessor.is_none_or(|kept| kept.id != old.id))
+        {
             old.cancel_at_twilio(database, verify, now).await?;
         }
         let challenge = Self::find_open(database, &id, now).await?;
-        let Some(mut challenge) = challenge else { return Ok(None) };
+        let Some(mut challenge) = challenge else {
+            return Ok(None);
+        };
         if predecessor.is_none() && challenge.delivery == Delivery::Sending {
             challenge.delivery = challenge.deliver(database, verify, Way::Any, now).await?;
         }
@@ -124,7 +129,11 @@ impl Sending {
         let recent = recent.filter(|_| !new.unlimited);
         Ok(Self {
             provider_sid: None,
-            delivery: if recent.is_some() { Delivery::HeldBack } else { Delivery::Sending },
+            delivery: if recent.is_some() {
+                Delivery::HeldBack
+            } else {
+                Delivery::Sending
+            },
             sends: i64::from(recent.is_none()),
             calls: 0,
             checks: 0,

@@ -1,0 +1,26 @@
+//! `/dev/phone`: what the demo phone received.
+
+use axum::extract::State;
+
+use crate::dev::simulator::Message;
+use crate::error::AppError;
+use crate::extractors::Page;
+use crate::state::AppState;
+use crate::views::dev::{DemoPhonePage, Entry};
+use crate::views::timestamp;
+
+/// `GET /dev/phone`, absent where codes go to real phones.
+pub async fn show(State(app): State<AppState>, page: Page) -> Result<DemoPhonePage, AppError> {
+    let phone = app.demo_phone.as_ref().ok_or(AppError::NotFound)?;
+    let now = app.clock.now();
+    let entry = |message: Message| Entry {
+        to: message.to,
+        channel: message.channel.as_str().to_owned(),
+        code: message.code,
+        sent: timestamp(message.sent_at, now),
+    };
+    Ok(DemoPhonePage {
+        layout: page.layout("Demo phone").await?,
+        messages: phone.messages().into_iter().map(entry).collect(),
+    })
+}

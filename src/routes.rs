@@ -1,0 +1,181 @@
+//! Every address of the app, in groups by who may call it, and what every
+//! request passes through on its way there.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
+use axum::http::{Method, StatusCode};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodRouter, get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::csrf::CsrfLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::config::Environment;
+use crate::controllers::{assets, auth, health, profile, two_factor};
+use crate::dev;
+use crate::middleware::access::{self, Access};
+use crate::middleware::{client_address, error_pages, request_log, security_headers, session};
+use crate::state::AppState;
+
+/// The longest form has a few fields; nothing longer is read.
+const BODY_LIMIT: usize = 16 * 1024;
+
+/// Longer than the slowest page: a code that Twilio is asked to cancel, to text
+/// and then to call with, at eight seconds each.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An address, and who may call it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Who.
+    pub access: Access,
+    /// How.
+    pub method: Method,
+    /// Where, with parameters in braces.
+    pub path: &'static str,
+}
+
+fn pages(routes: Routes) -> Routes {
+    routes
+        .group(Access::Any)
+        .get("/logout", auth::logout_form)
+        .post("/logout", auth::logout)
+        .group(Access::Guest)
+        .get("/register", auth::register_form)
+        .post("/register", auth::register)
+        .get("/login", auth::login_form)
+        .post("/login", auth::login)
+        .group(Access::User)
+        .get("/", profile::home)
+        .get("/home", profile::home)
+        .get("/user/{username}", profile::show)
+        .get("/edit_profile", profile::edit_form)
+        .post("/edit_profile", profile::edit)
+        .get("/reauth", auth::reauth_form)
+        .post("/reauth", auth::reauth)
+        .group(Access::Fresh)
+        .get("/enable_2fa", two_factor::enable_form)
+        .post("/enable_2fa", two_factor::enable)
+        .get("/disable_2fa", two_factor::disable_form)
+        .post("/disable_2fa", two_factor::disable)
+        .group(Access::Pending)
+        .get("/verify_2fa", two_factor::verify::form)
+        .post("/verify_2fa", two_factor::verify::verify)
+        .post("/verify_2fa/resend", two_factor::verify::resend)
+        .post("/verify_2fa/call", two_factor::verify::call)
+        .post("/verify_2fa/cancel", two_factor::verify::cancel)
+}
+
+fn development(routes: Routes) -> Routes {
+    routes
+        .group(Access::Dev)
+        .get("/dev/phone", dev::phone::show)
+}
+
+/// What needs no session: no cookie is looked at.
+fn without_session(routes: Routes) -> Routes {
+    routes
+        .group(Access::Any)
+        .get("/healthz", health::healthz)
+        .get("/readyz", health::readyz)
+        .get(
+            "/static/{*path}",
+            assets::show.layer(CompressionLayer::new()),
+        )
+}
+
+/// Puts the app's addresses and layers together, and lists the addresses.
+#[must_use]
+pub fn router(app: &AppState) -> (Router, Vec<Route>) {
+    let mut pages = pages(Routes::new(app));
+    if app.config.environment == Environment::Development {
+        pages = development(pages);
+    }
+    let plain = without_session(Routes::new(app));
+    let table = [pages.table, plain.table].concat();
+
+    // The last layer is the first that a request meets.
+    let router = pages
+        .router
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(from_fn_with_state(app.clone(), session::open))
+        .layer(CsrfLayer::new().with_rejection_response(error_pages::cross_site))
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
+        .merge(plain.router)
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            TIMEOUT,
+        ))
+        .layer(CatchPanicLayer::custom(error_pages::panicked))
+        .layer(from_fn_with_state(app.clone(), error_pages::render))
+        .layer(from_fn_with_state(app.clone(), security_headers::add))
+        .layer(from_fn(request_log::log))
+        .layer(from_fn_with_state(app.clone(), client_address::find))
+        .with_state(app.clone());
+    (router, table)
+}
+
+/// A router and its table, which axum's own does not tell.
+struct Routes {
+    app: AppState,
+    access: Access,
+    router: Router<AppState>,
+    table: Vec<Route>,
+}
+
+impl Routes {
+    fn new(app: &AppState) -> Self {
+        Self {
+            app: app.clone(),
+            access: Access::Any,
+            router: Router::new(),
+            table: Vec::new(),
+        }
+    }
+
+    /// Who may call the addresses that follow.
+    fn group(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    fn get<H, T>(self, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: 'static,
+    {
+        self.add(Method::GET, path, get(handler))
+    }
+
+    fn post<H, T>(self, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: 'static,
+    {
+        self.add(Method::POST, path, post(handler))
+    }
+
+    fn add(mut self, method: Method, path: &'static str, route: MethodRouter<AppState>) -> Self {
+        let access = self.access;
+        let route = match access {
+            Access::Any => route,
+            _ => route.layer(from_fn_with_state(
+                (self.app.clone(), access),
+                access::guard,
+            )),
+        };
+        self.router = self.router.route(path, route);
+        self.table.push(Route {
+            access,
+            method,
+            path,
+        });
+        self
+    }
+}
