@@ -1,6 +1,8 @@
 //! Raw fields to parsed values, or errors by field. No database: what only the
 //! database can tell (a name is taken) comes back from its constraints.
 
+pub mod phone_number;
+
 use std::borrow::Cow;
 
 /// What is wrong with a form: at most one sentence a field, in the order in

@@ -1,0 +1,208 @@
+//! A phone number to which a code can be sent.
+//!
+//! Validity and type come from libphonenumber's data in the `phonenumber`
+//! crate, matched here. Its own `parse`, `is_valid` and `number_type` are not
+//! used: they drop leading zeros, strip digits that belong to the number
+//! (`+250 06 593 457` in Rwanda, `+370 80 123 456` in Lithuania), and take a
+//! number for matching where only its beginning does.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use phonenumber::Metadata;
+use phonenumber::metadata::{DATABASE, Descriptor, Descriptors};
+
+#[cfg(test)]
+mod tests;
+
+/// Longest text that is looked at: a number of 15 digits, generously spaced.
+const MAX_INPUT: usize = 40;
+
+/// Longest number that E.164 knows, country code included.
+const MAX_DIGITS: usize = 15;
+
+/// A valid phone number in E.164, of a type that may receive codes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PhoneNumber {
+    e164: String,
+    region: Option<&'static str>,
+}
+
+/// The text is no number to which codes are sent. It does not say why: the
+/// page shows one sentence for every reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Invalid phone number")]
+pub struct PhoneNumberError;
+
+impl PhoneNumber {
+    /// Reads a number in international form, as a person types it: digits,
+    /// blanks and `+ - . ( )`, with a `+` at its beginning only. A national
+    /// prefix after the country code, as in `+44 (0)20 7946 0958`, is dropped.
+    ///
+    /// # Errors
+    /// Anything else; a number that libphonenumber's data calls invalid; and
+    /// the types premium rate, shared cost, toll free, pager, UAN and voicemail
+    /// (`verification_phone` in the product's rules for fields).
+    pub fn parse(text: &str) -> Result<Self, PhoneNumberError> {
+        Self::read(text).ok_or(PhoneNumberError)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        if text.len() > MAX_INPUT {
+            return None;
+        }
+        let typed = text.trim_matches(is_blank).strip_prefix('+')?;
+        if !typed.chars().all(|c| c.is_ascii_digit() || is_filler(c)) {
+            return None;
+        }
+        let digits: String = typed.chars().filter(char::is_ascii_digit).collect();
+        let (code, national) = split_country_code(&digits)?;
+
+        let (national, region) = match region_of(code, national) {
+            Some(region) => (national, region),
+            None => {
+                let shorter = without_national_prefix(code, national)?;
+                (shorter, region_of(code, shorter)?)
+            }
+        };
+        let e164 = format!("+{code}{national}");
+        if e164.len() > MAX_DIGITS + 1 || is_refused(region, national) {
+            return None;
+        }
+        Some(Self {
+            e164,
+            // libphonenumber's "001" stands for the codes of no country.
+            region: Some(region.id()).filter(|id| *id != "001"),
+        })
+    }
+
+    /// The number in E.164: `+12025550110`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.e164
+    }
+
+    /// The region's code, such as `US`; none for numbers of no country (`+883…`).
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        self.region
+    }
+
+    /// What pages and logs may show: the last three digits.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        let shown = self.e164.len().saturating_sub(3);
+        format!("•••• {}", self.e164.get(shown..).unwrap_or_default())
+    }
+
+    /// Whether the number belongs to one of these regions (`SMS_COUNTRIES`).
+    /// A number of no country never does.
+    #[must_use]
+    pub fn in_countries(&self, allowed: &BTreeSet<String>) -> bool {
+        self.region.is_some_and(|region| allowed.contains(region))
+    }
+}
+
+/// Shows the masked form only, so that no full number reaches a log.
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PhoneNumber({})", self.masked())
+    }
+}
+
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t')
+}
+
+fn is_filler(c: char) -> bool {
+    is_blank(c) || matches!(c, '-' | '.' | '(' | ')')
+}
+
+/// No country code is the beginning of another, so the first one found is it.
+fn split_country_code(digits: &str) -> Option<(u16, &str)> {
+    if digits.starts_with('0') {
+        return None;
+    }
+    (1..=3).find_map(|length| {
+        let (code, national) = digits.split_at_checked(length)?;
+        let code = code.parse().ok()?;
+        DATABASE.region(&code).map(|_| (code, national))
+    })
+}
+
+fn without_national_prefix(code: u16, national: &str) -> Option<&str> {
+    let regions = DATABASE.by_code(&code)?;
+    national.strip_prefix(regions.first()?.national_prefix()?)
+}
+
+/// The region to which a valid number belongs: libphonenumber's
+/// `getRegionCodeForNumber`, where the main region of a code comes first.
+fn region_of(code: u16, national: &str) -> Option<&'static Metadata> {
+    let regions = DATABASE.by_code(&code)?;
+    let region = match regions.as_slice() {
+        [only] => *only,
+        several => several
+            .iter()
+            .copied()
+            .find(|region| match region.leading_digits() {
+                Some(digits) => digits.find(national).is_some_and(|m| m.start() == 0),
+                None => is_valid(region, national),
+            })?,
+    };
+    is_valid(region, national).then_some(region)
+}
+
+fn is_valid(region: &Metadata, national: &str) -> bool {
+    let descriptors = region.descriptors();
+    matches(descriptors.general(), national)
+        && (accepted(descriptors)
+            .into_iter()
+            .chain(refused(descriptors))
+            .flatten()
+            .any(|descriptor| matches(descriptor, national)))
+}
+
+fn is_refused(region: &Metadata, national: &str) -> bool {
+    refused(region.descriptors())
+        .into_iter()
+        .flatten()
+        .any(|descriptor| matches(descriptor, national))
+}
+
+fn accepted(descriptors: &Descriptors) -> [Option<&Descriptor>; 4] {
+    [
+        descriptors.fixed_line(),
+        descriptors.mobile(),
+        descriptors.voip(),
+        descriptors.personal_number(),
+    ]
+}
+
+fn refused(descriptors: &Descriptors) -> [Option<&Descriptor>; 6] {
+    [
+        descriptors.premium_rate(),
+        descriptors.shared_cost(),
+        descriptors.toll_free(),
+        descriptors.pager(),
+        descriptors.uan(),
+        descriptors.voicemail(),
+    ]
+}
+
+/// Whether the whole number matches. `Descriptor::is_match` is content with its
+/// beginning, and so takes mobiles of Brazil (`+55 43 7077 7600`) for shared
+/// cost. Compiled in the crate's own cache, as the crate compiles its patterns.
+fn matches(descriptor: &Descriptor, national: &str) -> bool {
+    let lengths = descriptor.possible_length();
+    if !lengths.is_empty() && !lengths.iter().any(|l| usize::from(*l) == national.len()) {
+        return false;
+    }
+    let whole = format!("^(?x:{})$", descriptor.national_number().as_str());
+    let cache = DATABASE.cache();
+    let Ok(mut cache) = cache.lock() else {
+        return false;
+    };
+    cache
+        .compile(&whole)
+        .is_ok_and(|pattern| pattern.is_match(national))
+}
