@@ -1,0 +1,58 @@
+use percent_encoding::percent_decode_str;
+use secrecy::{ExposeSecret, SecretString};
+use url::{Url, form_urlencoded};
+
+use super::ConfigError;
+
+const NAME: &str = "DATABASE_URL";
+
+/// Checks a database's URL, which is never shown since it may hold a password.
+///
+/// # Errors
+/// It is neither SQLite's nor PostgreSQL's, or an SQLite database that does not
+/// outlive a connection or cannot be written: sessions are shared by a pool.
+pub(super) fn read(value: &str) -> Result<SecretString, ConfigError> {
+    let error = |problem| Err(ConfigError::new(NAME, problem));
+    let Some(rest) = value.strip_prefix("sqlite:") else {
+        let postgres = value.starts_with("postgres:") || value.starts_with("postgresql:");
+        if !postgres {
+            return error("must begin with sqlite: or postgres:");
+        }
+        return match Url::parse(value) {
+            Ok(url) if !url.cannot_be_a_base() => Ok(value.into()),
+            _ => error("must be a URL such as postgres://user:password@host/database"),
+        };
+    };
+    let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = percent_decode_str(path.strip_prefix("//").unwrap_or(path)).decode_utf8_lossy();
+    if path.is_empty() || path.contains(":memory:") || parameters.contains("mode=memory") {
+        return error("must name a file: a database in memory is not shared by connections");
+    }
+    match mode(parameters) {
+        None => Ok(value.into()),
+        Some(mode) if matches!(mode.as_str(), "rw" | "rwc") => Ok(value.into()),
+        Some(_) => error("must have mode=rwc or mode=rw, or no mode"),
+    }
+}
+
+/// The URL with which to connect: SQLite is told to create a missing file unless
+/// the URL names a mode of its own.
+pub(super) fn creating(url: &SecretString) -> SecretString {
+    let value = url.expose_secret();
+    let parameters = value.split_once('?').map(|(_, parameters)| parameters);
+    if !value.starts_with("sqlite:") || parameters.and_then(mode).is_some() {
+        return url.clone();
+    }
+    let separator = match parameters {
+        None => "?",
+        Some("") => "",
+        Some(_) => "&",
+    };
+    format!("{value}{separator}mode=rwc").into()
+}
+
+fn mode(parameters: &str) -> Option<String> {
+    form_urlencoded::parse(parameters.as_bytes())
+        .find(|(name, _)| name == "mode")
+        .map(|(_, mode)| mode.into_owned())
+}

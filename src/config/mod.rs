@@ -1,0 +1,248 @@
+//! The settings, and the only reader of the environment. They are read once, at
+//! the start; a wrong or half-given one stops it with one line that names it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+mod database_url;
+mod environment;
+mod error;
+mod twilio;
+mod values;
+
+pub use error::ConfigError;
+pub use twilio::Twilio;
+pub use values::Sender;
+
+use values::Variables;
+
+/// The names of all settings, in the order of `.env.template`.
+pub const SETTINGS: [&str; 19] = [
+    "APP_ENV",
+    "HOST",
+    "PORT",
+    "BASE_URL",
+    "DATABASE_URL",
+    "TWILIO_ACCOUNT_SID",
+    "TWILIO_AUTH_TOKEN",
+    "TWILIO_API_KEY_SID",
+    "TWILIO_API_KEY_SECRET",
+    "TWILIO_VERIFY_SERVICE_ID",
+    "TWILIO_VERIFY_ENROLL_SERVICE_ID",
+    "TWILIO_VERIFY_BASE_URL",
+    "SMTP_URL",
+    "MAIL_FROM",
+    "SMS_COUNTRIES",
+    "SMS_DAILY_LIMIT",
+    "TRUSTED_PROXIES",
+    "LOG_FORMAT",
+    "RUST_LOG",
+];
+
+/// Who uses this instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// A developer, on one machine: demo phone, demo mailbox, `/dev/*`.
+    Development,
+    /// People: everything is real, and cookies are `Secure`.
+    Production,
+}
+
+/// What a line of the log looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Every setting, valid and typed. `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `APP_ENV`.
+    pub environment: Environment,
+    /// `HOST`: the address to listen on.
+    pub host: IpAddr,
+    /// `PORT`: the port to listen on; 0 takes a free one.
+    pub port: u16,
+    /// `BASE_URL`, if said. Links are built with [`Config::base_url_for`].
+    pub base_url: Option<Url>,
+    /// `DATABASE_URL` as it was said. Connect with [`Config::connection_url`].
+    pub database_url: SecretString,
+    /// `TWILIO_*`; none is the demo phone.
+    pub twilio: Option<Twilio>,
+    /// `SMTP_URL`; none is the demo mailbox.
+    pub smtp_url: Option<SecretString>,
+    /// `MAIL_FROM`.
+    pub mail_from: Sender,
+    /// `SMS_COUNTRIES`: the only regions to which codes are sent; none is all.
+    pub sms_countries: Option<BTreeSet<String>>,
+    /// `SMS_DAILY_LIMIT`: codes sent a day by the whole service.
+    pub sms_daily_limit: u32,
+    /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `LOG_FORMAT`.
+    pub log_format: LogFormat,
+    /// `RUST_LOG`: directives that `EnvFilter` can read.
+    pub rust_log: String,
+    localhost: Url,
+}
+
+impl Config {
+    /// Reads the settings from the environment and `.env` in the current folder,
+    /// over which the environment wins.
+    ///
+    /// # Errors
+    /// What [`Config::from_variables`] refuses, and a `.env` that cannot be read.
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        Self::from_variables(&environment::variables()?)
+    }
+
+    /// Reads the settings from variables by name. Blanks around a value do not
+    /// count, an empty one is not set, and other names are ignored.
+    ///
+    /// # Errors
+    /// The first setting that is wrong, is missing beside another one, or is
+    /// missing in production.
+    pub fn from_variables(variables: &HashMap<String, String>) -> Result<Self, ConfigError> {
+        let variables = Variables(variables);
+        let base_url = variables.get("BASE_URL");
+        let database_url = variables.get("DATABASE_URL");
+        let smtp_url = variables.get("SMTP_URL");
+        let countries = variables.get("SMS_COUNTRIES");
+        let proxies = variables.get("TRUSTED_PROXIES");
+        let config = Self {
+            environment: variables.parse(
+                "APP_ENV",
+                Environment::Development,
+                "development or production",
+                |value| match value {
+                    "development" => Some(Environment::Development),
+                    "production" => Some(Environment::Production),
+                    _ => None,
+                },
+            )?,
+            host: variables.parse(
+                "HOST",
+                Ipv4Addr::LOCALHOST.into(),
+                "an IP address or localhost",
+                values::host,
+            )?,
+            port: variables.parse("PORT", 3000, "a number from 0 to 65535", |value| {
+                value.parse().ok()
+            })?,
+            base_url: base_url
+                .map(|value| values::origin("BASE_URL", value))
+                .transpose()?,
+            database_url: database_url::read(database_url.unwrap_or("sqlite://twostep.db"))?,
+            twilio: Twilio::read(&variables)?,
+            smtp_url: smtp_url.map(smtp).transpose()?,
+            mail_from: mail_from(&variables)?,
+            sms_countries: countries
+                .map(|value| values::regions("SMS_COUNTRIES", value))
+                .transpose()?,
+            sms_daily_limit: variables.parse(
+                "SMS_DAILY_LIMIT",
+                1000,
+                "a whole number from 0 to 4294967295",
+                |value| value.parse().ok(),
+            )?,
+            trusted_proxies: values::networks("TRUSTED_PROXIES", proxies.unwrap_or("none"))?,
+            log_format: variables.parse(
+                "LOG_FORMAT",
+                LogFormat::Text,
+                "text or json",
+                |value| match value {
+                    "text" => Some(LogFormat::Text),
+                    "json" => Some(LogFormat::Json),
+                    _ => None,
+                },
+            )?,
+            rust_log: variables.parse(
+                "RUST_LOG",
+                "info".to_owned(),
+                "log directives such as info,sqlx=warn",
+                |value| EnvFilter::try_new(value).ok().map(|_| value.to_owned()),
+            )?,
+            localhost: values::origin("BASE_URL", "http://localhost")?,
+        };
+        if config.environment == Environment::Production {
+            config.demand_production(proxies.is_some())?;
+        }
+        Ok(config)
+    }
+
+    /// What the demo of development stands in for must be said in production.
+    fn demand_production(&self, proxies_said: bool) -> Result<(), ConfigError> {
+        let demand = |met: bool, name, problem: &str| {
+            let problem = format!("{problem} when APP_ENV is production");
+            met.then_some(())
+                .ok_or_else(|| ConfigError::new(name, problem))
+        };
+        demand(self.base_url.is_some(), "BASE_URL", "must be set")?;
+        let is_https = |url: &Url| url.scheme() == "https";
+        demand(
+            self.base_url.as_ref().is_some_and(is_https),
+            "BASE_URL",
+            "must begin with https://",
+        )?;
+        demand(self.twilio.is_some(), "TWILIO_ACCOUNT_SID", "must be set")?;
+        demand(self.smtp_url.is_some(), "SMTP_URL", "must be set")?;
+        demand(
+            proxies_said,
+            "TRUSTED_PROXIES",
+            "must be set (to none where nothing stands in front)",
+        )
+    }
+
+    /// The URL on which links are built, of a server that listens on `port`:
+    /// `BASE_URL`, or `http://localhost:{port}` where it is not said.
+    #[must_use]
+    pub fn base_url_for(&self, port: u16) -> Url {
+        self.base_url.clone().unwrap_or_else(|| {
+            let mut url = self.localhost.clone();
+            // Fails only for URLs without a host.
+            let _ = url.set_port(Some(port));
+            url
+        })
+    }
+
+    /// `DATABASE_URL` as sqlx wants it: with `mode=rwc` for an SQLite URL that
+    /// names no mode, because the `Any` driver creates no file without.
+    #[must_use]
+    pub fn connection_url(&self) -> SecretString {
+        database_url::creating(&self.database_url)
+    }
+}
+
+/// A mail server's URL, never shown since it may hold a password.
+fn smtp(value: &str) -> Result<SecretString, ConfigError> {
+    let url = Url::parse(value).ok();
+    let is_smtp = |url: &Url| {
+        let has_host = url.host_str().is_some_and(|host| !host.is_empty());
+        matches!(url.scheme(), "smtp" | "smtps") && has_host
+    };
+    if !url.as_ref().is_some_and(is_smtp) {
+        let problem =
+            "must be a URL such as smtps://user:password@host:465 or smtp://localhost:1025";
+        return Err(ConfigError::new("SMTP_URL", problem));
+    }
+    Ok(value.into())
+}
+
+fn mail_from(variables: &Variables<'_>) -> Result<Sender, ConfigError> {
+    const NAME: &str = "MAIL_FROM";
+    let value = variables
+        .get(NAME)
+        .unwrap_or("Twostep <no-reply@localhost>");
+    values::sender(value).ok_or_else(|| {
+        let expected = "must be an address such as Twostep <no-reply@example.org>, not";
+        ConfigError::new(NAME, format!("{expected} {}", error::quoted(value)))
+    })
+}
