@@ -1,10 +1,5 @@
 //! Twostep: accounts with a password and an optional second step by phone.
-//!
-//! `ARCHITECTURE.md` says which layer holds what. Here, and nowhere else, the
-//! parts are put together.
-
 pub mod config;
-pub mod controllers;
 pub mod dev;
 pub mod error;
 pub mod extractors;
