@@ -1,5 +1,10 @@
 //! Twostep: accounts with a password and an optional second step by phone.
+//!
+//! `ARCHITECTURE.md` says which layer holds what. Here, and nowhere else, the
+//! parts are put together.
+
 pub mod config;
+pub mod controllers;
 pub mod dev;
 pub mod error;
 pub mod extractors;
@@ -15,6 +20,7 @@ pub mod views;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use secrecy::ExposeSecret;
@@ -56,19 +62,25 @@ pub struct App {
 
 impl App {
     /// Opens the database, starts the services and puts the parts together.
+    /// `twilio_timeout` is the longest wait for an answer of Twilio's.
     ///
     /// # Errors
     /// When one of the parts cannot be started.
-    pub async fn build(config: Config, clock: Clock) -> Result<Self, StartError> {
+    pub async fn build(
+        config: Config,
+        clock: Clock,
+        twilio_timeout: Duration,
+    ) -> Result<Self, StartError> {
         let database = models::connect(config.connection_url().expose_secret()).await?;
         let passwords = Passwords::start()?;
-        let (settings, demo_phone) = match &config.twilio {
+        let (mut settings, demo_phone) = match &config.twilio {
             Some(twilio) => (verify_settings(twilio), None),
             None => {
                 let phone = DemoPhone::start(clock.clone()).await?;
                 (phone.settings(), Some(phone))
             }
         };
+        settings.timeout = twilio_timeout;
         let state = AppState {
             config: Arc::new(config),
             database,

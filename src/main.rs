@@ -1,15 +1,85 @@
 //! The program: settings, app, serve.
 
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use twostep::config::Config;
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+use twostep::App;
+use twostep::config::{Config, LogFormat};
+use twostep::services::clock::Clock;
+use twostep::services::twilio_verify;
 
 fn main() -> ExitCode {
-    match Config::from_environment() {
-        Ok(_config) => ExitCode::SUCCESS,
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("twostep: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::from_environment()?;
+    start_log(&config);
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(serve(config))
+}
+
+/// The log goes to the standard error output, one line an event.
+fn start_log(config: &Config) {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&config.rust_log))
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    let address = (config.host, config.port);
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        format!(
+            "HOST, PORT: {}:{} cannot be had: {error}",
+            address.0, address.1
+        )
+    })?;
+    let app = App::build(config, Clock::system(), twilio_verify::TIMEOUT).await?;
+    // Other programs wait for this line. That nobody reads it is no error.
+    let _ = writeln!(
+        std::io::stdout(),
+        "Listening on http://{}",
+        listener.local_addr()?
+    );
+    app.serve(listener, shutdown()).await?;
+    Ok(())
+}
+
+/// Ready when the program is asked to end: Ctrl-C, or SIGTERM from a supervisor.
+async fn shutdown() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
     }
 }

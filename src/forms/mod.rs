@@ -1,7 +1,14 @@
 //! Raw fields to parsed values, or errors by field. No database: what only the
 //! database can tell (a name is taken) comes back from its constraints.
 
+pub mod auth;
+pub mod email;
+pub mod local_path;
+pub mod password;
 pub mod phone_number;
+pub mod profile;
+pub mod two_factor;
+pub mod username;
 
 use std::borrow::Cow;
 

@@ -18,6 +18,9 @@ pub struct RequestId(pub String);
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What pages and supervisors ask for by themselves, all the time.
+const QUIET: [&str; 4] = ["/static/{*path}", "/dev/phone", "/healthz", "/readyz"];
+
 /// Runs the request in a span with its id. The log names the route and not the
 /// address: that may hold what somebody typed.
 pub async fn log(mut request: Request, next: Next) -> Response {
@@ -27,6 +30,7 @@ pub async fn log(mut request: Request, next: Next) -> Response {
         .extensions()
         .get::<MatchedPath>()
         .map_or("-", MatchedPath::as_str);
+    let is_quiet = QUIET.contains(&route);
     let client = request
         .extensions()
         .get::<ClientAddress>()
@@ -37,12 +41,13 @@ pub async fn log(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     async move {
         let mut response = next.run(request).await;
-        tracing::info!(
-            event = "request",
-            status = response.status().as_u16(),
-            milliseconds = started.elapsed().as_millis(),
-            "answered"
-        );
+        let status = response.status().as_u16();
+        let milliseconds = started.elapsed().as_millis();
+        if is_quiet {
+            tracing::debug!(event = "request", status, milliseconds, "answered");
+        } else {
+            tracing::info!(event = "request", status, milliseconds, "answered");
+        }
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(X_REQUEST_ID, value);
         }

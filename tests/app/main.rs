@@ -7,4 +7,8 @@
     reason = "clippy.toml exempts test functions, but not the helpers beside them"
 )]
 
+mod logs;
 mod settings;
+mod support;
+mod twilio_verify;
+mod walk;

@@ -1,0 +1,152 @@
+//! A client that keeps cookies and sends what browsers send with a form.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, RequestBuilder};
+
+use super::Page;
+
+/// One browser profile.
+pub struct Browser {
+    client: Client,
+    base: String,
+    cookies: Mutex<BTreeMap<String, String>>,
+}
+
+impl Browser {
+    pub fn new(address: SocketAddr) -> Self {
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .no_proxy()
+            .build()
+            .unwrap();
+        Self {
+            client,
+            base: format!("http://{address}"),
+            cookies: Mutex::default(),
+        }
+    }
+
+    /// The same cookies in another browser: a stolen session.
+    pub fn copy(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            base: self.base.clone(),
+            cookies: Mutex::new(self.cookies.lock().unwrap().clone()),
+        }
+    }
+
+    /// The value of the session's cookie.
+    pub fn session_cookie(&self) -> Option<String> {
+        self.cookies.lock().unwrap().get("session").cloned()
+    }
+
+    /// Sets the session's cookie to anything.
+    pub fn set_session_cookie(&self, value: &str) {
+        self.cookies
+            .lock()
+            .unwrap()
+            .insert("session".into(), value.into());
+    }
+
+    /// A request with this browser's cookies, for what the methods below do not do.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        let cookies: Vec<String> = self
+            .cookies
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        if cookies.is_empty() {
+            request
+        } else {
+            request.header(COOKIE, cookies.join("; "))
+        }
+    }
+
+    /// Sends a request and keeps the cookies of the answer.
+    pub async fn send(&self, request: RequestBuilder) -> Page {
+        let response = request.send().await.unwrap();
+        for cookie in response.headers().get_all(SET_COOKIE) {
+            self.keep(cookie.to_str().unwrap());
+        }
+        Page::read(response).await
+    }
+
+    fn keep(&self, cookie: &str) {
+        let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
+        let (name, value) = pair.split_once('=').unwrap();
+        let mut cookies = self.cookies.lock().unwrap();
+        if attributes.contains("Max-Age=0") {
+            cookies.remove(name);
+        } else {
+            cookies.insert(name.to_owned(), value.to_owned());
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Page {
+        let request = self.request(Method::GET, path);
+        self.send(request.header("sec-fetch-site", "none")).await
+    }
+
+    pub async fn head(&self, path: &str) -> Page {
+        self.send(self.request(Method::HEAD, path)).await
+    }
+
+    /// Sends a form as a page of ours does.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let request = self.request(Method::POST, path);
+        let request = request
+            .header("origin", &self.base)
+            .header("sec-fetch-site", "same-origin")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body);
+        self.send(request).await
+    }
+
+    /// Goes where a redirect leads, as a browser does.
+    pub async fn follow(&self, page: &Page) -> Page {
+        self.get(page.location().expect("no redirect")).await
+    }
+
+    pub async fn register(&self, username: &str, email: &str, password: &str) -> Page {
+        self.post(
+            "/register",
+            &[
+                ("username", username),
+                ("email", email),
+                ("password", password),
+                ("confirm_password", password),
+            ],
+        )
+        .await
+    }
+
+    pub async fn log_in(&self, username: &str, password: &str) -> Page {
+        self.post("/login", &[("username", username), ("password", password)])
+            .await
+    }
+
+    pub async fn enable(&self, phone: &str) -> Page {
+        self.post("/enable_2fa", &[("verification_phone", phone)])
+            .await
+    }
+
+    pub async fn verify(&self, token: &str) -> Page {
+        self.post("/verify_2fa", &[("token", token)]).await
+    }
+
+    /// Whether the session is a log-in: who is not logged in is sent away.
+    pub async fn is_logged_in(&self) -> bool {
+        self.get("/home").await.status == 200
+    }
+}

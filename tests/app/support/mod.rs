@@ -1,0 +1,235 @@
+//! The app as tests see it: the real program's parts on a free port, with a
+//! database file of its own, the demo phone, and a clock that stands still.
+
+mod browser;
+mod page;
+
+pub use browser::Browser;
+pub use page::Page;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sqlx::Row;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use twostep::App;
+use twostep::config::Config;
+use twostep::dev::simulator::{DemoPhone, Message};
+use twostep::routes::Route;
+use twostep::services::clock::Clock;
+use twostep::state::AppState;
+
+/// Good enough for zxcvbn, and nobody's name is in it.
+pub const PASSWORD: &str = "green tram rides at noon";
+
+/// A number in Kenya, as the tutorial has it, and two more.
+pub const PHONE: &str = "+254720227267";
+pub const OTHER_PHONE: &str = "+4915123456789";
+pub const THIRD_PHONE: &str = "+447400123456";
+
+/// Some moment in 2026.
+pub const NOW: i64 = 1_790_000_000;
+
+/// How long the app waits for Twilio in tests.
+pub const TWILIO_TIMEOUT: Duration = Duration::from_millis(400);
+
+/// A running app.
+pub struct TestApp {
+    pub state: AppState,
+    pub routes: Vec<Route>,
+    pub address: SocketAddr,
+    folder: TempDir,
+}
+
+impl TestApp {
+    /// The app as a developer gets it who configures nothing.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The app with these settings besides.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.db");
+        let mut variables = HashMap::from([(
+            "DATABASE_URL".to_owned(),
+            format!("sqlite://{}", path.display()),
+        )]);
+        for (name, value) in settings {
+            variables.insert((*name).to_owned(), (*value).to_owned());
+        }
+        let config = Config::from_variables(&variables).unwrap();
+        let app = App::build(config, Clock::manual(NOW), TWILIO_TIMEOUT)
+            .await
+            .unwrap();
+        let (state, routes) = (app.state.clone(), app.routes.clone());
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { app.serve(listener, std::future::pending()).await.unwrap() });
+        Self {
+            state,
+            routes,
+            address,
+            folder,
+        }
+    }
+
+    /// The app as it goes online; Twilio is at `verify_url`.
+    pub async fn production(verify_url: &str) -> Self {
+        let account = format!("AC{}", "a".repeat(32));
+        let service = format!("VA{}", "b".repeat(32));
+        Self::with(&[
+            ("APP_ENV", "production"),
+            ("BASE_URL", "https://login.example"),
+            ("TWILIO_ACCOUNT_SID", &account),
+            ("TWILIO_AUTH_TOKEN", "a-twilio-token"),
+            ("TWILIO_VERIFY_SERVICE_ID", &service),
+            ("TWILIO_VERIFY_BASE_URL", verify_url),
+            ("SMTP_URL", "smtp://127.0.0.1:1"),
+            ("TRUSTED_PROXIES", "none"),
+        ])
+        .await
+    }
+
+    /// A new browser, without cookies.
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.address)
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, seconds: u64) {
+        self.state.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// The demo phone.
+    pub fn phone(&self) -> &DemoPhone {
+        self.state.demo_phone.as_ref().unwrap()
+    }
+
+    /// What the demo phone received last.
+    pub fn last_message(&self) -> Message {
+        self.phone()
+            .messages()
+            .first()
+            .cloned()
+            .expect("nothing was sent")
+    }
+
+    /// The code that the demo phone received last.
+    pub fn last_code(&self) -> String {
+        self.last_message().code
+    }
+
+    /// How many texts and calls the demo phone received.
+    pub fn messages_sent(&self) -> usize {
+        self.phone().messages().len()
+    }
+
+    /// Makes an account.
+    pub async fn register(&self, username: &str) {
+        let email = format!("{username}@example.com");
+        let page = self.browser().register(username, &email, PASSWORD).await;
+        page.redirects_to("/login");
+    }
+
+    /// Makes an account and logs it in.
+    pub async fn signed_in(&self, username: &str) -> Browser {
+        self.register(username).await;
+        let browser = self.browser();
+        browser
+            .log_in(username, PASSWORD)
+            .await
+            .redirects_to("/home");
+        browser
+    }
+
+    /// Makes an account with two-factor authentication on, logged in.
+    pub async fn with_two_factor(&self, username: &str, phone: &str) -> Browser {
+        let browser = self.signed_in(username).await;
+        self.enable(&browser, phone).await;
+        browser
+    }
+
+    /// Switches two-factor authentication on.
+    pub async fn enable(&self, browser: &Browser, phone: &str) {
+        browser.enable(phone).await.redirects_to("/verify_2fa");
+        let page = browser.verify(&self.last_code()).await;
+        assert!(page.status == 200 || page.status == 303, "{}", page.text());
+    }
+
+    /// A browser in which the password was right and the code is still to come.
+    pub async fn half_logged_in(&self, username: &str) -> Browser {
+        let browser = self.browser();
+        browser
+            .log_in(username, PASSWORD)
+            .await
+            .redirects_to("/verify_2fa");
+        browser
+    }
+
+    /// The number in an account's row.
+    pub async fn phone_of(&self, username: &str) -> Option<String> {
+        sqlx::query("SELECT verification_phone FROM users WHERE username_key = $1")
+            .bind(username)
+            .fetch_one(&self.state.database)
+            .await
+            .unwrap()
+            .get(0)
+    }
+
+    /// How many rows a query counts.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql)
+            .fetch_one(&self.state.database)
+            .await
+            .unwrap()
+    }
+
+    /// Changes rows behind the app's back.
+    pub async fn execute(&self, sql: &'static str) -> u64 {
+        sqlx::query(sql)
+            .execute(&self.state.database)
+            .await
+            .unwrap()
+            .rows_affected()
+    }
+
+    /// Everything in the database as text, to see whether it changed or holds
+    /// what it should not.
+    pub async fn dump(&self) -> String {
+        let mut text = String::new();
+        for sql in [
+            "SELECT id || '|' || username || '|' || email || '|' || password_hash || '|' || \
+             auth_version || '|' || COALESCE(verification_phone, '-') || '|' || about_me \
+             FROM users ORDER BY id",
+            "SELECT id || '|' || token_hash || '|' || COALESCE(user_id, '-') || '|' || \
+             COALESCE(challenge_id, '-') || '|' || COALESCE(authenticated_at, 0) || '|' || data \
+             || '|' || expires_at FROM sessions ORDER BY id",
+            "SELECT id || '|' || user_id || '|' || purpose || '|' || phone || '|' || \
+             COALESCE(provider_sid, '-') || '|' || delivery || '|' || sends || '|' || checks \
+             || '|' || COALESCE(outcome, '-') || '|' || COALESCE(next, '-') \
+             FROM challenges ORDER BY id",
+        ] {
+            let rows = sqlx::query(sql)
+                .fetch_all(&self.state.database)
+                .await
+                .unwrap();
+            for row in rows {
+                text.push_str(&row.get::<String, _>(0));
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    /// The bytes of the database file and its log.
+    pub fn database_bytes(&self) -> Vec<u8> {
+        ["test.db", "test.db-wal"]
+            .iter()
+            .filter_map(|name| std::fs::read(self.folder.path().join(name)).ok())
+            .flatten()
+            .collect()
+    }
+}

@@ -1,0 +1,100 @@
+//! An answer of the app, read as a browser reads it.
+
+use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
+use scraper::{Html, Selector};
+
+/// A whole answer.
+pub struct Page {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Page {
+    pub async fn read(response: reqwest::Response) -> Self {
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned(),
+        }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub fn location(&self) -> Option<&str> {
+        self.header(LOCATION.as_str())
+    }
+
+    /// The `Set-Cookie` of the session, if there is one.
+    pub fn set_cookie(&self) -> Option<&str> {
+        self.header(SET_COOKIE.as_str())
+    }
+
+    /// Asserts a 303 to exactly this place.
+    #[track_caller]
+    pub fn redirects_to(&self, path: &str) {
+        let found = (self.status, self.location());
+        assert_eq!(found, (303, Some(path)), "{}", self.text());
+    }
+
+    pub fn html(&self) -> Html {
+        Html::parse_document(&self.body)
+    }
+
+    /// The elements that a CSS selector finds, as their text.
+    pub fn all(&self, selector: &str) -> Vec<String> {
+        let selector = Selector::parse(selector).unwrap();
+        self.html()
+            .select(&selector)
+            .map(|element| words(&element.text().collect::<String>()))
+            .collect()
+    }
+
+    /// The text of the first element that a CSS selector finds.
+    pub fn first(&self, selector: &str) -> Option<String> {
+        self.all(selector).into_iter().next()
+    }
+
+    /// The values of an attribute of the elements that a CSS selector finds.
+    pub fn attributes(&self, selector: &str, name: &str) -> Vec<String> {
+        let selector = Selector::parse(selector).unwrap();
+        self.html()
+            .select(&selector)
+            .filter_map(|element| element.attr(name).map(str::to_owned))
+            .collect()
+    }
+
+    /// The value of a field of the form.
+    pub fn value_of(&self, field: &str) -> Option<String> {
+        self.attributes(&format!("input[name={field}]"), "value")
+            .into_iter()
+            .next()
+    }
+
+    /// The sentence at a field.
+    pub fn error_at(&self, field: &str) -> Option<String> {
+        self.first(&format!("#{field}-error"))
+    }
+
+    /// The messages, warnings and summaries on the page.
+    pub fn alerts(&self) -> Vec<String> {
+        self.all("main [role=alert], main [role=status]")
+    }
+
+    /// Whether one of them holds a text.
+    pub fn says(&self, text: &str) -> bool {
+        self.alerts().iter().any(|alert| alert.contains(text))
+    }
+
+    /// What a person reads.
+    pub fn text(&self) -> String {
+        self.all("body").join(" ")
+    }
+}
+
+/// Blanks and line ends as a browser shows them.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
