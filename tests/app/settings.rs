@@ -204,6 +204,8 @@ fn the_sender_is_an_address() {
         "Twostep <a@example.org> <b@example.org>",
         "Two\"step <a@example.org>",
         "Twostep\r\nBcc: <b@example.org>",
+        "\"a\r\nBcc: b\"@example.org",
+        "Twostep <\"a\tb\"@example.org>",
     ];
     all_stop("MAIL_FROM", &wrong);
 }
