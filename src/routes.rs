@@ -90,7 +90,6 @@ fn without_session(routes: Routes) -> Routes {
 }
 
 /// Puts the app's addresses and layers together, and lists the addresses.
-#[must_use]
 pub fn router(app: &AppState) -> (Router, Vec<Route>) {
     let mut pages = pages(Routes::new(app));
     if app.config.environment == Environment::Development {

@@ -68,7 +68,7 @@ pub fn parse(typed: &str) -> Result<String, Cow<'static, str>> {
         .filter(char::is_ascii_alphanumeric)
         .collect();
     let reserved = |word: &&str| word.replace('-', "") == without_marks;
-    if RESERVED.iter().any(|word| reserved(&word)) {
+    if RESERVED.iter().any(reserved) {
         return Err("Please use a different username".into());
     }
     Ok(name.to_owned())
