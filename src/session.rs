@@ -235,11 +235,17 @@ impl Session {
         Ok(issued)
     }
 
-    async fn end_row(&self, connection: &mut Connection) -> Result<(), AppError> {
-        if let Some(row) = &self.0.row {
-            SessionRow::end(connection, &row.id).await?;
+    /// Ends the row alone, for a session that another one takes the place of.
+    /// Returns whether it was still there: a half log-in that was given up
+    /// meanwhile must not be finished.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_row(&self, connection: &mut Connection) -> Result<bool, AppError> {
+        match &self.0.row {
+            Some(row) => Ok(SessionRow::end(connection, &row.id).await?),
+            None => Ok(false),
         }
-        Ok(())
     }
 
     /// Gives a log-in a new token. `authenticated_at` says when it was last
@@ -375,7 +381,10 @@ impl SessionStore for RowStore {
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
         let mut connection = self.database.acquire().await.map_err(backend)?;
         let id = SessionId::from(id.to_string());
-        SessionRow::end(&mut connection, &id).await.map_err(backend)
+        SessionRow::end(&mut connection, &id)
+            .await
+            .map_err(backend)?;
+        Ok(())
     }
 }
 

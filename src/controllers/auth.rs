@@ -10,7 +10,7 @@ use crate::extractors::{CurrentUser, Page};
 use crate::forms::Errors;
 use crate::forms::auth::{LoginForm, NextQuery, ReauthForm, RegisterForm};
 use crate::forms::local_path::LocalPath;
-use crate::models::challenge::{Challenge, NewChallenge, Purpose};
+use crate::models::challenge::{Challenge, NewChallenge, Outcome, Purpose};
 use crate::models::user::{SaveError, User};
 use crate::session::Session;
 use crate::state::AppState;
@@ -191,14 +191,25 @@ pub async fn logout_form(page: Page) -> Result<LogoutPage, AppError> {
     })
 }
 
-/// `POST /logout`: ends the session on the server, and tells the browser to
+/// `POST /logout`: ends the session on the server, with what was begun in it, and tells the browser to
 /// forget what it kept of the pages (ASVS 14.3.1).
 pub async fn logout(
     State(app): State<AppState>,
     session: Session,
 ) -> Result<impl IntoResponse, AppError> {
+    let now = app.clock.now();
+    let begun = match session.challenge() {
+        Some(id) => Challenge::find_open(&app.database, id, now).await?,
+        None => None,
+    };
     let mut connection = app.database.acquire().await?;
     session.end(&mut connection).await?;
+    drop(connection); // Twilio may take its time
+    if let Some(challenge) = begun {
+        challenge
+            .close(&app.database, &app.verify, Outcome::Cancelled, now)
+            .await?;
+    }
     if let Some(user) = session.user() {
         tracing::info!(event = "logout", user = user.id.as_str(), "logged out");
     }

@@ -3,7 +3,6 @@
 
 use std::any::Any;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -17,6 +16,9 @@ use crate::views::layout::Layout;
 
 /// What of a refusal's own headers goes on to the page.
 const KEPT: [HeaderName; 3] = [header::ALLOW, header::RETRY_AFTER, header::SET_COOKIE];
+
+/// Seconds after which to try again when too much is going on.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// Replaces the body of a refusal that is not HTML.
 pub async fn render(State(app): State<AppState>, request: Request, next: Next) -> Response {
@@ -50,6 +52,12 @@ pub async fn render(State(app): State<AppState>, request: Request, next: Next) -
             rendered.headers_mut().append(&name, value.clone());
         }
     }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        rendered
+            .headers_mut()
+            .entry(header::RETRY_AFTER)
+            .or_insert(RETRY_AFTER);
+    }
     rendered
 }
 
@@ -75,16 +83,6 @@ pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
 /// The answer of the CSRF layer.
 pub fn cross_site(_: ProtectionError) -> Response {
     StatusCode::FORBIDDEN.into_response()
-}
-
-/// The answer to a request that took too long, which may be tried again.
-pub fn timed_out() -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    response
 }
 
 fn words(status: StatusCode) -> (&'static str, &'static str) {

@@ -128,10 +128,11 @@ async fn finish_login(
     let (user, version) = (&challenge.user_id, challenge.auth_version);
     let mut transaction = app.database.begin().await?;
     let consumed = challenge.consume(&mut transaction, now).await?;
+    let alive = session.end_row(&mut transaction).await?;
     let issued = session
         .begin_login(&mut transaction, user, version, challenge.remember, now)
         .await?;
-    let (true, Some(issued)) = (consumed, issued) else {
+    let (true, Some(issued)) = (consumed && alive, issued) else {
         return expired(session).await;
     };
     transaction.commit().await?;
