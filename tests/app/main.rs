@@ -8,6 +8,7 @@
 )]
 
 mod logs;
+mod sessions;
 mod settings;
 mod support;
 mod twilio_verify;
