@@ -246,11 +246,31 @@ impl Session {
         Ok(issued)
     }
 
-    async fn end_row(&self, connection: &mut Connection) -> Result<(), AppError> {
-        if let Some(row) = &self.0.row {
-            SessionRow::end(connection, &row.id).await?;
+    /// Makes a log-in of a half one, whose code was right. `None` when that one
+    /// ended or the account changed meanwhile.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn finish_pending_login(
+        &self,
+        connection: &mut Connection,
+        challenge: &Challenge,
+        now: i64,
+    ) -> Result<Option<Issued>, AppError> {
+        if !self.end_row(connection).await? {
+            return Ok(None);
         }
-        Ok(())
+        let (user, version) = (&challenge.user_id, challenge.auth_version);
+        self.begin_login(connection, user, version, challenge.remember, now)
+            .await
+    }
+
+    /// Returns whether there was a row to end.
+    async fn end_row(&self, connection: &mut Connection) -> Result<bool, AppError> {
+        match &self.0.row {
+            Some(row) => Ok(SessionRow::end(connection, &row.id).await?),
+            None => Ok(false),
+        }
     }
 
     /// Gives a log-in a new token. `authenticated_at` says when it was last
@@ -386,7 +406,10 @@ impl SessionStore for RowStore {
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
         let mut connection = self.database.acquire().await.map_err(backend)?;
         let id = SessionId::from(id.to_string());
-        SessionRow::end(&mut connection, &id).await.map_err(backend)
+        SessionRow::end(&mut connection, &id)
+            .await
+            .map_err(backend)?;
+        Ok(())
     }
 }
 
