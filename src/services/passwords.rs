@@ -23,6 +23,11 @@ const LANES: u32 = 1;
 const HASH_LENGTH: usize = 32;
 const SALT_LENGTH: usize = 16;
 
+/// The most that a stored hash may ask for, in KiB and passes: one that asks for
+/// more was not made by any version of this program.
+const MAX_MEMORY_KIB: u32 = 256 * 1024;
+const MAX_PASSES: u32 = 64;
+
 /// Hashes that may wait for a core: about a second's work of one core.
 const QUEUE_LENGTH: usize = 64;
 
@@ -235,10 +240,14 @@ struct Stored {
 impl Stored {
     fn read(phc: &str) -> Option<Self> {
         let hash = PasswordHash::new(phc).ok()?;
+        let params = Params::try_from(&hash).ok()?;
+        if params.m_cost() > MAX_MEMORY_KIB || params.t_cost() > MAX_PASSES {
+            return None;
+        }
         Some(Self {
             algorithm: hash.algorithm.as_str().parse().ok()?,
             version: Version::try_from(hash.version?).ok()?,
-            params: Params::try_from(&hash).ok()?,
+            params,
             salt: hash.salt?,
             output: hash.hash?,
         })
