@@ -26,7 +26,7 @@ async fn assert_dead(app: &TestApp, cookie: &str) {
 }
 
 /// The value and the attributes of an answer's cookie.
-fn cookie_of(page: &Page) -> (String, Vec<String>) {
+pub fn cookie_of(page: &Page) -> (String, Vec<String>) {
     let cookie = page.set_cookie().expect("no cookie");
     let mut parts = cookie.split("; ").map(str::to_owned);
     let (_, value) = parts.next().unwrap().split_once('=').map(owned).unwrap();
