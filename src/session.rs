@@ -155,7 +155,7 @@ impl Session {
         if self.0.row.is_none() && self.0.safe_method {
             return Ok(());
         }
-        let mut messages: Vec<Stored> = self.0.data.get(MESSAGES).await?.unwrap_or_default();
+        let mut messages = self.messages().await?;
         messages.push(Stored {
             success: kind == Kind::Success,
             text: text.to_owned(),
@@ -169,9 +169,10 @@ impl Session {
     /// When the data cannot be read.
     pub async fn take_messages(&self) -> Result<Vec<Message>, AppError> {
         // remove() marks the data as modified even where nothing was there.
-        let Some(messages) = self.0.data.get::<Vec<Stored>>(MESSAGES).await? else {
+        let messages = self.messages().await?;
+        if messages.is_empty() {
             return Ok(Vec::new());
-        };
+        }
         self.0.data.remove_value(MESSAGES).await?;
         let message = |stored: Stored| Message {
             kind: if stored.success {
@@ -182,6 +183,16 @@ impl Session {
             text: stored.text,
         };
         Ok(messages.into_iter().map(message).collect())
+    }
+
+    /// The messages that are kept. What cannot be read is none, as in
+    /// [`RowStore::load`].
+    async fn messages(&self) -> Result<Vec<Stored>, AppError> {
+        match self.0.data.get(MESSAGES).await {
+            Ok(messages) => Ok(messages.unwrap_or_default()),
+            Err(tower_sessions::session::Error::SerdeJson(_)) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Writes the data, if it changed.
@@ -235,13 +246,27 @@ impl Session {
         Ok(issued)
     }
 
-    /// Ends the row alone, for a session that another one takes the place of.
-    /// Returns whether it was still there: a half log-in that was given up
-    /// meanwhile must not be finished.
+    /// Makes a log-in of a half one, whose code was right. `None` when that one
+    /// ended or the account changed meanwhile.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn end_row(&self, connection: &mut Connection) -> Result<bool, AppError> {
+    pub async fn finish_pending_login(
+        &self,
+        connection: &mut Connection,
+        challenge: &Challenge,
+        now: i64,
+    ) -> Result<Option<Issued>, AppError> {
+        if !self.end_row(connection).await? {
+            return Ok(None);
+        }
+        let (user, version) = (&challenge.user_id, challenge.auth_version);
+        self.begin_login(connection, user, version, challenge.remember, now)
+            .await
+    }
+
+    /// Returns whether there was a row to end.
+    async fn end_row(&self, connection: &mut Connection) -> Result<bool, AppError> {
         match &self.0.row {
             Some(row) => Ok(SessionRow::end(connection, &row.id).await?),
             None => Ok(false),

@@ -10,6 +10,7 @@ use crate::extractors::{CurrentUser, Page};
 use crate::forms::Errors;
 use crate::forms::auth::{LoginForm, NextQuery, ReauthForm, RegisterForm};
 use crate::forms::local_path::LocalPath;
+use crate::models;
 use crate::models::challenge::{Challenge, NewChallenge, Outcome, Purpose};
 use crate::models::user::{SaveError, User};
 use crate::session::Session;
@@ -29,7 +30,13 @@ pub async fn register(
     page: Page,
     Form(form): Form<RegisterForm>,
 ) -> Result<Response, AppError> {
-    let created = match form.parse() {
+    let judge = move || (form.parse(), form);
+    let (parsed, form) = app
+        .passwords
+        .run(judge)
+        .await
+        .map_err(models::Error::from)?;
+    let created = match parsed {
         Ok(new) => User::create(&app.database, &app.passwords, new, app.clock.now()).await,
         Err(errors) => return Ok(unprocessable(register_page(&page, &form, errors).await?)),
     };

@@ -275,7 +275,7 @@ impl SessionRow {
         Ok(())
     }
 
-    /// Ends a session. Returns whether it was still there to be ended.
+    /// Ends a session. Returns whether it had not ended yet.
     ///
     /// # Errors
     /// When the database fails.

@@ -7,7 +7,9 @@
     reason = "clippy.toml exempts test functions, but not the helpers beside them"
 )]
 
+mod accounts;
 mod logs;
+mod sessions;
 mod settings;
 mod support;
 mod twilio_verify;
