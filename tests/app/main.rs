@@ -7,6 +7,7 @@
     reason = "clippy.toml exempts test functions, but not the helpers beside them"
 )]
 
+mod access;
 mod logs;
 mod settings;
 mod support;
