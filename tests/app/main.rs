@@ -8,6 +8,8 @@
 )]
 
 mod access;
+mod addresses;
+mod error_pages;
 mod logs;
 mod settings;
 mod support;
