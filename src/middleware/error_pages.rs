@@ -3,14 +3,14 @@
 
 use std::any::Any;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::csrf::ProtectionError;
 
 use crate::middleware::request_log::RequestId;
+use crate::middleware::session::SignedIn;
 use crate::state::AppState;
 use crate::views::errors::ErrorPage;
 use crate::views::layout::Layout;
@@ -36,6 +36,10 @@ pub async fn render(State(app): State<AppState>, request: Request, next: Next) -
     let page = ErrorPage {
         layout: Layout {
             title: heading.to_owned(),
+            username: response
+                .extensions()
+                .get()
+                .map(|SignedIn(name)| name.clone()),
             demo_phone: app.demo_phone.is_some(),
             ..Layout::default()
         },
@@ -75,16 +79,6 @@ pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
 /// The answer of the CSRF layer.
 pub fn cross_site(_: ProtectionError) -> Response {
     StatusCode::FORBIDDEN.into_response()
-}
-
-/// The answer to a request that took too long, which may be tried again.
-pub fn timed_out() -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    response
 }
 
 fn words(status: StatusCode) -> (&'static str, &'static str) {
