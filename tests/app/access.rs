@@ -69,7 +69,7 @@ pub enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 5] = [
+    pub const ALL: [Self; 5] = [
         Self::Guest,
         Self::HalfLoggedIn,
         Self::Fresh,

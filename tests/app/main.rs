@@ -9,8 +9,11 @@
 
 mod access;
 mod addresses;
+mod csrf;
 mod error_pages;
+mod headers;
 mod logs;
+mod pages;
 mod settings;
 mod support;
 mod twilio_verify;
