@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use axum::extract::FromRequestParts;
+use axum::http::Method;
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -71,7 +72,7 @@ struct Inner {
     visitor: Visitor,
     row: Option<SessionRow>,
     data: tower_sessions::Session,
-    safe_method: bool,
+    keeps_messages: bool,
     cookie: Arc<Mutex<CookieChange>>,
 }
 
@@ -85,7 +86,13 @@ struct Stored {
 impl Session {
     /// The session that a request's cookie opened, or an empty one.
     #[must_use]
-    pub fn new(database: &Database, row: Option<SessionRow>, now: i64, safe_method: bool) -> Self {
+    pub fn new(database: &Database, row: Option<SessionRow>, now: i64, method: &Method) -> Self {
+        // A GET never makes a session for a message; nobody sees what a HEAD leads to.
+        let keeps_messages = match *method {
+            Method::GET => row.is_some(),
+            Method::HEAD | Method::OPTIONS => false,
+            _ => true,
+        };
         let visitor = row.as_ref().map_or(Visitor::Anonymous, visitor);
         let cookie = Arc::default();
         let store = RowStore {
@@ -100,7 +107,7 @@ impl Session {
             visitor,
             row,
             data,
-            safe_method,
+            keeps_messages,
             cookie,
         }))
     }
@@ -147,12 +154,12 @@ impl Session {
         }
     }
 
-    /// Keeps a message for the next page. A GET never makes a session for it.
+    /// Keeps a message for the next page.
     ///
     /// # Errors
     /// When the data cannot be read.
     pub async fn add_message(&self, kind: Kind, text: &str) -> Result<(), AppError> {
-        if self.0.row.is_none() && self.0.safe_method {
+        if !self.0.keeps_messages {
             return Ok(());
         }
         let mut messages: Vec<Stored> = self.0.data.get(MESSAGES).await?.unwrap_or_default();

@@ -56,8 +56,7 @@ async fn opened(
     {
         note_activity(app, row, now).await;
     }
-    let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    Ok(Session::new(&app.database, row, now, safe))
+    Ok(Session::new(&app.database, row, now, method))
 }
 
 fn cookie_value(app: &AppState, headers: &HeaderMap) -> Option<Token> {
