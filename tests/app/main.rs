@@ -9,6 +9,7 @@
 
 mod access;
 mod addresses;
+mod architecture;
 mod csrf;
 mod error_pages;
 mod headers;
