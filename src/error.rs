@@ -13,6 +13,9 @@ pub enum AppError {
     /// There is no such page, or not for this visitor.
     #[error("not found")]
     NotFound,
+    /// What was sent is no form that can be read.
+    #[error("unreadable: {0}")]
+    Unreadable(StatusCode),
     /// A model could not do its work.
     #[error(transparent)]
     Model(#[from] models::Error),
@@ -34,6 +37,7 @@ impl AppError {
     fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Unreadable(status) => *status,
             Self::Model(models::Error::Passwords(passwords::Error::Busy)) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

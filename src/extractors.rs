@@ -1,9 +1,12 @@
 //! What handlers ask for by type. The guard in `middleware/access.rs` has let
 //! the request through before any of these is asked.
 
-use axum::extract::FromRequestParts;
-use axum::http::Method;
+use axum::body::{Body, Bytes};
+use axum::extract::{self, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
+use percent_encoding::percent_decode;
+use serde::de::DeserializeOwned;
 
 use crate::error::AppError;
 use crate::models::challenge::Challenge;
@@ -38,6 +41,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Pending {
             .get::<Self>()
             .cloned()
             .ok_or(AppError::MissingLayer("access"))
+    }
+}
+
+/// A form whose text is UTF-8. axum's own takes every byte that is not for the
+/// same U+FFFD, and different passwords for one.
+pub struct Form<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
+    type Rejection = AppError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, AppError> {
+        let (parts, body) = request.into_parts();
+        let bytes = Bytes::from_request(Request::new(body), state)
+            .await
+            .map_err(|rejection| AppError::Unreadable(rejection.status()))?;
+        if percent_decode(&bytes).decode_utf8().is_err() {
+            return Err(AppError::Unreadable(StatusCode::BAD_REQUEST));
+        }
+        let request = Request::from_parts(parts, Body::from(bytes));
+        extract::Form::from_request(request, state)
+            .await
+            .map(|form| Self(form.0))
+            .map_err(|rejection| AppError::Unreadable(rejection.status()))
     }
 }
 

@@ -164,7 +164,8 @@ impl Routes {
         let access = self.access;
         let route = match access {
             Access::Any => route,
-            _ => route.layer(from_fn_with_state(
+            // route_layer: a method that is not there is 405 for everybody.
+            _ => route.route_layer(from_fn_with_state(
                 (self.app.clone(), access),
                 access::guard,
             )),

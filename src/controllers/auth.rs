@@ -1,12 +1,12 @@
 //! Registration, log-in, log-out, re-authentication.
 
-use axum::extract::{Form, Query, State};
+use axum::extract::{Query, State};
 use axum::http::header::HeaderName;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::controllers::{onwards, signed_out, unprocessable};
 use crate::error::AppError;
-use crate::extractors::{CurrentUser, Page};
+use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::Errors;
 use crate::forms::auth::{LoginForm, NextQuery, ReauthForm, RegisterForm};
 use crate::forms::local_path::LocalPath;

@@ -1,11 +1,11 @@
 //! The home page and profiles.
 
-use axum::extract::{Form, Path, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::controllers::unprocessable;
 use crate::error::AppError;
-use crate::extractors::{CurrentUser, Page};
+use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::profile::EditProfileForm;
 use crate::forms::{Errors, username};
 use crate::models::user::{SaveError, User};

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tower_http::csrf::ProtectionError;
 
 use crate::middleware::request_log::RequestId;
+use crate::middleware::session::SignedIn;
 use crate::state::AppState;
 use crate::views::errors::ErrorPage;
 use crate::views::layout::Layout;
@@ -38,6 +39,10 @@ pub async fn render(State(app): State<AppState>, request: Request, next: Next) -
     let page = ErrorPage {
         layout: Layout {
             title: heading.to_owned(),
+            username: response
+                .extensions()
+                .get()
+                .map(|SignedIn(name)| name.clone()),
             demo_phone: app.demo_phone.is_some(),
             ..Layout::default()
         },

@@ -15,6 +15,10 @@ use crate::models::token::Token;
 use crate::session::{CookieChange, Session};
 use crate::state::AppState;
 
+/// Who sent the request that a response refuses: for the error page's links.
+#[derive(Clone)]
+pub struct SignedIn(pub String);
+
 /// One query for session and user. A cookie that opens nothing is as good as
 /// none; it is left alone, since a request that was under way while the token
 /// changed must not remove the new one.
@@ -26,7 +30,11 @@ pub async fn open(State(app): State<AppState>, mut request: Request, next: Next)
     match opened(&app, &method, token).await {
         Ok(session) => {
             request.extensions_mut().insert(session.clone());
-            let response = next.run(request).await;
+            let mut response = next.run(request).await;
+            if let Some(user) = session.user() {
+                let signed_in = SignedIn(user.username.clone());
+                response.extensions_mut().insert(signed_in);
+            }
             close(&app, &session, response).await
         }
         Err(error) => error.into_response(),
@@ -48,8 +56,7 @@ async fn opened(
     {
         note_activity(app, row, now).await;
     }
-    let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    Ok(Session::new(&app.database, row, now, safe))
+    Ok(Session::new(&app.database, row, now, method))
 }
 
 fn cookie_value(app: &AppState, headers: &HeaderMap) -> Option<Token> {

@@ -7,8 +7,15 @@
     reason = "clippy.toml exempts test functions, but not the helpers beside them"
 )]
 
+mod access;
 mod accounts;
+mod addresses;
+mod architecture;
+mod csrf;
+mod error_pages;
+mod headers;
 mod logs;
+mod pages;
 mod sessions;
 mod settings;
 mod support;

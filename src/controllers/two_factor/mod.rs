@@ -2,13 +2,13 @@
 
 pub mod verify;
 
-use axum::extract::{Form, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::controllers::{signed_out, unprocessable};
 use crate::error::AppError;
-use crate::extractors::{CurrentUser, Page};
+use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::Errors;
 use crate::forms::phone_number::PhoneNumber;
 use crate::forms::two_factor::EnableForm;

@@ -1,14 +1,14 @@
 //! Entering a code: the second half of a log-in, of a re-authentication, and of
 //! enabling.
 
-use axum::extract::{Form, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::{refusal, status_of};
 use crate::controllers::{onwards, signed_out};
 use crate::error::AppError;
-use crate::extractors::{Page, Pending};
+use crate::extractors::{Form, Page, Pending};
 use crate::forms::Errors;
 use crate::forms::local_path::LocalPath;
 use crate::forms::two_factor::VerifyForm;

@@ -3,6 +3,7 @@
 
 mod browser;
 mod page;
+pub mod raw;
 
 pub use browser::Browser;
 pub use page::Page;

@@ -1,0 +1,119 @@
+//! Addresses that are not there, methods that do not work, and the page that
+//! only this machine is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use twostep::services::assets;
+
+use crate::access::{PAGES, Role, app_with_people, concrete};
+use crate::support::{TestApp, raw};
+
+#[tokio::test]
+async fn other_methods_are_405_and_name_those_that_work() {
+    let app = app_with_people().await;
+    let mut allowed = BTreeMap::<&str, BTreeSet<&str>>::new();
+    for (method, path, _) in PAGES {
+        let methods: &[&str] = if *method == Method::GET {
+            &["GET", "HEAD"]
+        } else {
+            &["POST"]
+        };
+        allowed.entry(path).or_default().extend(methods);
+    }
+    for role in [Role::Guest, Role::Stale] {
+        let browser = role.browser(&app).await;
+        let before = app.dump().await;
+        for (pattern, allowed) in &allowed {
+            let path = concrete(pattern);
+            for method in [
+                "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FOO", "get",
+            ] {
+                if allowed.contains(method) {
+                    continue;
+                }
+                let request = browser.request(method.parse().unwrap(), &path);
+                let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+                let page = browser.send(request).await;
+                let what = format!("{role:?}: {method} {path}");
+                assert_eq!(page.status, 405, "{what}: {:?}", page.location());
+                let allow = page.header("allow").unwrap().split(',').map(str::trim);
+                assert_eq!(allow.collect::<BTreeSet<_>>(), *allowed, "{what}");
+                if method == "HEAD" {
+                    assert_eq!(page.body, "");
+                } else {
+                    assert_eq!(page.first("h1").as_deref(), Some("Not possible"), "{what}");
+                }
+            }
+        }
+        assert_eq!(app.dump().await, before);
+    }
+}
+
+/// Neighbours of what is there, and what strangers try everywhere.
+const NOWHERE: &str = "
+    /home/ /home/x.css /home.css //home /./home /Home /login.php /login/ /user /user/
+    /user/harry/ /user/harry/x /user/nobody /user/harry%2Fx /user/.. /user/%00
+    /.git/HEAD /.env /twostep.db /Cargo.toml /favicon.ico /metrics /debug /verify_2fa/
+    /dev /dev/ /dev/phone/ /healthz/ /static /static/ /static/css /static/css/app.css
+    /static/../Cargo.toml /static/%2e%2e/ /static/%2e%2e/Cargo.toml
+    /static/css/../../Cargo.toml /static/..%2fCargo.toml /static/%2fetc%2fpasswd
+    /static//etc/passwd /static/%5c..%5cCargo.toml /%2e%2e/Cargo.toml
+";
+
+#[tokio::test]
+async fn what_is_not_on_the_list_is_not_found() {
+    let app = app_with_people().await;
+    let cookie = Role::Fresh.browser(&app).await.session_cookie().unwrap();
+    let cookie = format!("Cookie: session={cookie}");
+    let css = assets::url("css/app.css");
+    let misspelt = css.replace(".css", ".CSS");
+    let deeper = format!("{css}/x");
+    let others = [misspelt, deeper];
+    let paths = NOWHERE.split_whitespace();
+    for path in paths.chain(others.iter().map(String::as_str)) {
+        for headers in [&[][..], &[cookie.as_str()]] {
+            let page = raw::send(app.address, &format!("GET {path}"), headers, b"").await;
+            let users = path.starts_with("/user/") && headers.is_empty();
+            if users && page.status == 303 {
+                assert!(page.location().unwrap().starts_with("/login?next="));
+                continue;
+            }
+            assert_eq!(page.status, 404, "{path} {headers:?}");
+            assert_eq!(
+                page.first("h1").as_deref(),
+                Some("Page not found"),
+                "{path}"
+            );
+            assert_eq!(page.header("cache-control"), Some("no-store"), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_demo_phone_is_shown_to_this_machine_alone() {
+    let app = TestApp::start().await;
+    let behind_proxy = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    for (app, forwarded, status) in [
+        (&app, "127.0.0.1", 200),
+        (&app, "203.0.113.9", 200), // nobody's word is believed
+        (&behind_proxy, "127.0.0.1", 200),
+        (&behind_proxy, "::1", 200),
+        (&behind_proxy, "203.0.113.9", 404),
+        (&behind_proxy, "127.0.0.1, 203.0.113.9", 404),
+        (&behind_proxy, "2001:db8::1", 404),
+    ] {
+        let browser = app.browser();
+        for method in [Method::GET, Method::HEAD] {
+            let request = browser.request(method, "/dev/phone");
+            let page = browser
+                .send(request.header("x-forwarded-for", forwarded))
+                .await;
+            assert_eq!(page.status, status, "{forwarded}");
+        }
+    }
+    let production = TestApp::production("http://127.0.0.1:9").await;
+    let page = production.browser().get("/dev/phone").await;
+    assert_eq!(page.status, 404);
+}

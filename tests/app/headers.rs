@@ -1,0 +1,268 @@
+//! The headers of every response, cookies, static files.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, IF_NONE_MATCH};
+
+use crate::support::{PASSWORD, PHONE, Page, TestApp};
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https://www.gravatar.com; font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What every response carries, with its value.
+const ALWAYS: [(&str, &str); 6] = [
+    ("content-security-policy", POLICY),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("x-frame-options", "DENY"),
+];
+
+/// What else may be there, and nothing more.
+const KNOWN: &str = "permissions-policy cache-control x-request-id date content-type
+    content-length location set-cookie allow etag vary content-encoding transfer-encoding
+    clear-site-data";
+
+const A_YEAR: &str = "public, max-age=31536000, immutable";
+
+#[track_caller]
+fn carries_our_headers(page: &Page, what: &str) {
+    for (name, value) in ALWAYS {
+        let found: Vec<_> = page.headers.get_all(name).iter().collect();
+        assert_eq!(found, [value], "{what}: {name}");
+    }
+    let policy = page.header("permissions-policy").unwrap();
+    assert!(policy.split(", ").all(|feature| feature.ends_with("=()")));
+    for feature in ["camera", "geolocation", "microphone", "payment", "usb"] {
+        assert!(policy.contains(&format!("{feature}=()")), "{feature}");
+    }
+    let known: Vec<&str> = KNOWN.split_whitespace().collect();
+    for name in page.headers.keys().map(|name| name.as_str()) {
+        let expected = known.contains(&name) || ALWAYS.iter().any(|(always, _)| *always == name);
+        assert!(expected, "{what}: {name}");
+    }
+    for name in ["cache-control", "permissions-policy", "x-request-id"] {
+        assert_eq!(page.headers.get_all(name).iter().count(), 1, "{what}");
+    }
+}
+
+/// The addresses of the static files on a page.
+fn static_files(page: &Page) -> BTreeSet<String> {
+    let hrefs = page.attributes("link", "href");
+    let sources = page.attributes("script, img[src^='/']", "src");
+    hrefs.into_iter().chain(sources).collect()
+}
+
+#[tokio::test]
+async fn every_response_carries_the_headers() {
+    let app = TestApp::start().await;
+    let harry = app.signed_in("harry").await;
+    let css = static_files(&harry.get("/home").await).pop_first().unwrap();
+    let twice = [("username", "a"), ("username", "b")];
+    let foreign = harry
+        .request(Method::POST, "/logout")
+        .header("origin", "https://evil.example");
+    let long = harry
+        .request(Method::POST, "/logout")
+        .body("a".repeat(16 * 1024 + 1));
+    let json = harry.request(Method::POST, "/edit_profile").body("{}");
+    let known = harry.request(Method::GET, &css).header(IF_NONE_MATCH, "*");
+    app.execute("ALTER TABLE challenges RENAME TO lost").await;
+    for (status, page) in [
+        (200, harry.get("/home").await),
+        (200, harry.head("/home").await),
+        (200, harry.get("/healthz").await),
+        (200, harry.get("/dev/phone").await),
+        (303, harry.get("/login").await),
+        (303, app.browser().get("/home").await),
+        (400, harry.get("/reauth?next=a&next=b").await),
+        (403, harry.send(foreign).await),
+        (404, harry.get("/nowhere").await),
+        (404, harry.get("/static/nothing").await),
+        (
+            405,
+            harry.send(harry.request(Method::OPTIONS, "/home")).await,
+        ),
+        (413, harry.send(long).await),
+        (415, harry.send(json).await),
+        (422, harry.post("/edit_profile", &twice).await),
+        (422, app.browser().log_in("harry", "x").await),
+        (500, harry.enable(PHONE).await),
+        (303, harry.post("/logout", &[]).await),
+    ] {
+        assert_eq!(page.status, status);
+        carries_our_headers(&page, &status.to_string());
+        assert_eq!(page.header("cache-control"), Some("no-store"), "{status}");
+    }
+    for (status, page) in [
+        (200, app.browser().get(&css).await),
+        (304, harry.send(known).await),
+    ] {
+        assert_eq!(page.status, status);
+        carries_our_headers(&page, &css);
+        assert_eq!(page.header("cache-control"), Some(A_YEAR));
+        assert_eq!(page.set_cookie(), None);
+    }
+}
+
+#[tokio::test]
+async fn hsts_is_sent_in_production_and_nowhere_else() {
+    let app = TestApp::production("http://127.0.0.1:9").await;
+    for path in [
+        "/login",
+        "/home",
+        "/nowhere",
+        "/healthz",
+        "/static/x",
+        "/dev/phone",
+    ] {
+        let mut page = app.browser().get(path).await;
+        let hsts = page.headers.remove("strict-transport-security").unwrap();
+        assert_eq!(hsts, "max-age=63072000; includeSubDomains");
+        carries_our_headers(&page, path);
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_may_read_our_answers() {
+    let app = TestApp::start().await;
+    let harry = app.signed_in("harry").await;
+    for (method, path) in [
+        (Method::GET, "/home"),
+        (Method::OPTIONS, "/login"),
+        (Method::GET, "/healthz"),
+    ] {
+        let request = harry
+            .request(method, path)
+            .header("origin", "https://evil.example");
+        let request = request.header("access-control-request-method", "POST");
+        let page = harry.send(request).await;
+        let cors = |headers: &HeaderMap| {
+            headers
+                .keys()
+                .any(|name| name.as_str().starts_with("access-control"))
+        };
+        assert!(!cors(&page.headers), "{path}");
+    }
+}
+
+/// The parts of a `Set-Cookie`: name and value, and the attributes.
+fn parts(page: &Page) -> (&str, &str, BTreeSet<String>) {
+    assert_eq!(page.headers.get_all("set-cookie").iter().count(), 1);
+    let (pair, attributes) = page.set_cookie().unwrap().split_once("; ").unwrap();
+    let (name, value) = pair.split_once('=').unwrap();
+    (
+        name,
+        value,
+        attributes.split("; ").map(str::to_owned).collect(),
+    )
+}
+
+async fn cookies(app: &TestApp, name: &str, attributes: &[&str]) {
+    let browser = app.browser();
+    let email = "harry@example.com";
+    let registered = browser.register("harry", email, PASSWORD).await;
+    let logged_in = browser.log_in("harry", PASSWORD).await;
+    let logged_out = browser.post("/logout", &[]).await;
+    let fields = [
+        ("username", "harry"),
+        ("password", PASSWORD),
+        ("remember_me", "y"),
+    ];
+    let remembered = browser.post("/login", &fields).await;
+    let expected = |more: Option<&str>| -> BTreeSet<String> {
+        attributes
+            .iter()
+            .copied()
+            .chain(more)
+            .map(str::to_owned)
+            .collect()
+    };
+    for (page, more) in [
+        (&registered, None),
+        (&logged_in, None),
+        (&logged_out, Some("Max-Age=0")),
+        (&remembered, Some("Max-Age=2592000")),
+    ] {
+        let (found, value, attributes) = parts(page);
+        assert_eq!((found, attributes), (name, expected(more)));
+        // 256 bits of base64url, or nothing at all.
+        assert_eq!(value.len(), if more == Some("Max-Age=0") { 0 } else { 43 });
+    }
+    assert_eq!(browser.get("/home").await.set_cookie(), None);
+}
+
+#[tokio::test]
+async fn the_cookie_is_for_this_host_over_https_in_production() {
+    let app = TestApp::production("http://127.0.0.1:9").await;
+    let attributes = ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"];
+    cookies(&app, "__Host-session", &attributes).await;
+}
+
+#[tokio::test]
+async fn the_cookie_works_without_https_in_development() {
+    let app = TestApp::start().await;
+    cookies(&app, "session", &["HttpOnly", "SameSite=Lax", "Path=/"]).await;
+}
+
+#[tokio::test]
+async fn static_files_are_kept_for_a_year_under_a_name_of_their_content() {
+    let app = TestApp::start().await;
+    let browser = app.browser();
+    let mut files = static_files(&browser.get("/login").await);
+    files.extend(static_files(&browser.get("/dev/phone").await));
+    assert!(files.len() >= 5, "{files:?}");
+    let name = regex::Regex::new(r"^/static/[a-z0-9/._-]+\.[0-9a-f]{16}\.(css|js|svg)$").unwrap();
+    for path in files {
+        let kind = name.captures(&path).expect(&path)[1].to_owned();
+        let file = browser.get(&path).await;
+        assert_eq!(file.status, 200);
+        let content_type = match kind.as_str() {
+            "css" => "text/css; charset=utf-8",
+            "js" => "text/javascript; charset=utf-8",
+            _ => "image/svg+xml",
+        };
+        assert_eq!(file.header("content-type"), Some(content_type));
+        assert_eq!(file.header("content-encoding"), None);
+        assert_eq!(file.header("cache-control"), Some(A_YEAR));
+
+        let etag = file.header("etag").unwrap();
+        let again = browser
+            .request(Method::GET, &path)
+            .header(IF_NONE_MATCH, etag);
+        let again = browser.send(again).await;
+        assert_eq!((again.status, again.body.as_str()), (304, ""));
+        assert_eq!(again.header("etag"), Some(etag));
+        let other = browser
+            .request(Method::GET, &path)
+            .header(IF_NONE_MATCH, "\"x\"");
+        assert_eq!(browser.send(other).await.status, 200);
+
+        let request = browser.request(Method::GET, &path);
+        let small = request
+            .header(ACCEPT_ENCODING, "gzip, br")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(small.headers()["content-encoding"], "br", "{path}");
+        assert_eq!(small.headers()["vary"], "accept-encoding");
+        assert!(
+            small.bytes().await.unwrap().len() < file.body.len(),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn health_checks_are_plain_text() {
+    let app = TestApp::start().await;
+    for path in ["/healthz", "/readyz"] {
+        let page = app.browser().get(path).await;
+        assert_eq!((page.status, page.body.as_str()), (200, "ok"));
+        assert_eq!(
+            page.header("content-type"),
+            Some("text/plain; charset=utf-8")
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! Every page, read for what the content security policy forbids: nothing of
+//! it is needed.
+
+use scraper::Selector;
+
+use crate::support::{Browser, OTHER_PHONE, PHONE, Page, TestApp};
+
+/// One of every page that can be seen without two-factor authentication, and
+/// then one of those with it.
+async fn every_page(app: &TestApp) -> Vec<Page> {
+    let (guest, harry) = (app.browser(), app.signed_in("harry").await);
+    app.register("alice").await;
+    let about = [
+        ("username", "harry"),
+        ("about_me", "<b onclick=x style=y>\nhttp://x.example"),
+    ];
+    harry.post("/edit_profile", &about).await;
+    let mut pages = vec![
+        guest.post("/register", &[("username", "<script>")]).await,
+        guest.log_in("<img src=x>", "x").await,
+        harry
+            .post("/edit_profile", &[("username", "<style>")])
+            .await,
+        harry.post("/reauth", &[("password", "x")]).await,
+        harry.enable("\"><script>").await,
+    ];
+    visit(
+        &guest,
+        "/login /login?next=%2Fx /register /logout /dev/phone /nowhere",
+        &mut pages,
+    )
+    .await;
+    let paths = "/home /user/harry /user/alice /edit_profile /reauth /enable_2fa /logout /nowhere";
+    visit(&harry, paths, &mut pages).await;
+    harry.enable(PHONE).await;
+    visit(&harry, "/verify_2fa", &mut pages).await;
+    pages.push(harry.verify("x").await);
+    pages.push(harry.verify(&app.last_code()).await);
+    let paths = "/home /user/harry /enable_2fa /disable_2fa /dev/phone";
+    visit(&harry, paths, &mut pages).await;
+    visit(
+        &app.half_logged_in("harry").await,
+        "/verify_2fa",
+        &mut pages,
+    )
+    .await;
+    harry.enable(OTHER_PHONE).await;
+    visit(&harry, "/verify_2fa", &mut pages).await;
+    pages.push(harry.post("/verify_2fa/resend", &[]).await);
+    pages
+}
+
+async fn visit(browser: &Browser, paths: &str, pages: &mut Vec<Page>) {
+    for path in paths.split_whitespace() {
+        pages.push(browser.get(path).await);
+    }
+}
+
+#[tokio::test]
+async fn no_page_needs_what_the_policy_forbids() {
+    let app = TestApp::start().await;
+    let pages = every_page(&app).await;
+    for page in pages {
+        let title = page.first("title").unwrap();
+        assert!(title.ends_with(" | Twostep"), "{title}");
+        assert!(
+            matches!(page.status, 200 | 404 | 422 | 429),
+            "{title} {}",
+            page.status
+        );
+        assert_eq!(
+            page.header("content-type"),
+            Some("text/html; charset=utf-8")
+        );
+        for attribute in [
+            "href",
+            "src",
+            "action",
+            "formaction",
+            "srcset",
+            "poster",
+            "data",
+            "ping",
+        ] {
+            for link in page.attributes(&format!("[{attribute}]"), attribute) {
+                let local =
+                    link.starts_with('/') && !link.starts_with("//") && !link.contains('\\');
+                let picture =
+                    attribute == "src" && link.starts_with("https://www.gravatar.com/avatar/");
+                assert!(local || picture || link.starts_with('#'), "{title}: {link}");
+            }
+        }
+        let html = page.html();
+        for element in html.select(&Selector::parse("*").unwrap()) {
+            let name = element.value().name();
+            let inline = name == "script" && element.attr("src").is_none();
+            let foreign = ["style", "base", "iframe", "object", "embed", "svg"].contains(&name);
+            assert!(!inline && !foreign, "{title}: {name}");
+            for (attribute, _) in element.value().attrs() {
+                let code = attribute.starts_with("on") || attribute == "style";
+                assert!(!code && attribute != "http-equiv", "{title}: {attribute}");
+            }
+        }
+    }
+}
