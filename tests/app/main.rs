@@ -9,8 +9,10 @@
 
 mod accounts;
 mod logs;
+mod profile;
 mod sessions;
 mod settings;
 mod support;
+mod tutorial_defects;
 mod twilio_verify;
 mod walk;
