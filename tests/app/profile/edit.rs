@@ -1,0 +1,205 @@
+//! Editing one's profile.
+
+use tokio::task::JoinSet;
+
+use crate::support::{Browser, PASSWORD, Page, TestApp};
+
+async fn edit(browser: &Browser, username: &str, about_me: &str) -> Page {
+    let fields = [("username", username), ("about_me", about_me)];
+    browser.post("/edit_profile", &fields).await
+}
+
+/// What the form would send again: a browser drops the first line break of a
+/// textarea, and so does the parser.
+async fn form(browser: &Browser) -> (String, String) {
+    let page = browser.get("/edit_profile").await;
+    (
+        page.value_of("username").unwrap(),
+        raw_text(&page, "textarea"),
+    )
+}
+
+/// An element's text with its blanks and line ends.
+fn raw_text(page: &Page, selector: &str) -> String {
+    let selector = scraper::Selector::parse(selector).unwrap();
+    let html = page.html();
+    html.select(&selector).next().unwrap().text().collect()
+}
+
+#[tokio::test]
+async fn about_me_has_at_most_140_characters() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    let lines = "ab\r\n".repeat(46); // three each, the last end is trimmed
+    for (longest, more) in [
+        ("a".repeat(140), "a"),
+        ("\u{e9}".repeat(140), "\u{e9}"),
+        ("\u{1f40e}".repeat(140), "!"),
+        (format!("{lines}cd"), "\r\nx"),
+        (format!("  {}\r\n\r\n", "b".repeat(140)), "x"),
+    ] {
+        edit(&browser, "alice", &longest)
+            .await
+            .redirects_to("/user/alice");
+        let shown = raw_text(&browser.get("/user/alice").await, ".about-me");
+        assert_eq!(shown, longest.trim().replace("\r\n", "\n"));
+        let page = edit(&browser, "alice", &format!("{longest}{more}")).await;
+        assert_eq!(page.status, 422);
+        let error = page.error_at("about_me").unwrap();
+        assert_eq!(error, "Use at most 140 characters");
+        let unchanged = raw_text(&browser.get("/user/alice").await, ".about-me");
+        assert_eq!(unchanged, shown);
+    }
+    edit(&browser, "alice", " \r\n ")
+        .await
+        .redirects_to("/user/alice");
+    let page = browser.get("/user/alice").await;
+    assert!(
+        page.all(".about-me").is_empty(),
+        "an empty one is not shown"
+    );
+}
+
+#[tokio::test]
+async fn control_characters_are_refused() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    for text in ["a\0b", "a\u{1b}[31mb", "a\u{8}b", "a\u{7f}b", "a\u{85}b"] {
+        let page = edit(&browser, "alice", text).await;
+        assert_eq!(page.status, 422, "{text:?}");
+        assert!(page.error_at("about_me").is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_taken_name_is_refused_by_the_database() {
+    let app = TestApp::start().await;
+    app.register("Bob").await;
+    let browser = app.signed_in("alice").await;
+    for name in ["Bob", "bob", " BOB "] {
+        let page = edit(&browser, name, "kept as typed").await;
+        assert_eq!(page.status, 422);
+        let error = page.error_at("username").unwrap();
+        assert_eq!(error, "Please use a different username");
+        assert_eq!(page.value_of("username").as_deref(), Some(name));
+        assert_eq!(raw_text(&page, "textarea"), "kept as typed");
+    }
+    let unchanged = ("alice".to_owned(), String::new());
+    assert_eq!(form(&browser).await, unchanged, "nor was the text saved");
+
+    // Ten who want one name at once.
+    let mut requests = JoinSet::new();
+    for number in 0..10 {
+        let browser = app.signed_in(&format!("user{number}")).await;
+        requests.spawn(async move { edit(&browser, "Wanted", "").await });
+    }
+    let pages = requests.join_all().await;
+    let won = pages.iter().filter(|page| page.status == 303).count();
+    let lost = pages.iter().filter(|page| page.status == 422).count();
+    assert_eq!((won, lost), (1, 9));
+}
+
+#[tokio::test]
+async fn ones_own_name_may_change_its_case() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    for name in ["alice", "Alice", "ALICE", " alice "] {
+        let page = edit(&browser, name, "").await;
+        page.redirects_to(&format!("/user/{}", name.trim()));
+        let profile = browser.follow(&page).await;
+        assert!(profile.says("Your profile has been updated"));
+        assert_eq!(profile.first("h1").as_deref(), Some(name.trim()));
+    }
+}
+
+#[tokio::test]
+async fn a_new_name_is_used_everywhere_at_once_and_the_old_one_is_free() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    edit(&browser, "alicia", "")
+        .await
+        .redirects_to("/user/alicia");
+    assert_eq!(browser.get("/user/alice").await.status, 404);
+    let home = browser.get("/home").await;
+    assert!(home.text().contains("alicia"));
+    let profile = home.attributes("nav a", "href");
+    assert!(profile.contains(&"/user/alicia".to_owned()));
+    assert_eq!(app.browser().log_in("alice", PASSWORD).await.status, 422);
+    let page = app.browser().log_in("Alicia", PASSWORD).await;
+    page.redirects_to("/home");
+    let page = app
+        .browser()
+        .register("alice", "new@example.com", PASSWORD)
+        .await;
+    page.redirects_to("/login");
+}
+
+#[tokio::test]
+async fn each_field_keeps_what_was_typed_when_the_other_is_wrong() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    let long = format!("\n{} <b>", "x".repeat(200));
+    let page = edit(&browser, " Alicia ", &long).await;
+    assert_eq!(page.status, 422);
+    assert_eq!(page.value_of("username").as_deref(), Some(" Alicia "));
+    assert_eq!(raw_text(&page, "textarea"), long);
+    assert_eq!(page.error_at("username"), None);
+    for name in ["", "a", "al/ice", "admin", "ali\u{441}e"] {
+        let page = edit(&browser, name, "\r\n Hello. ").await;
+        assert_eq!(page.status, 422, "{name:?}");
+        assert!(page.error_at("username").is_some());
+        assert_eq!(page.error_at("about_me"), None);
+        assert_eq!(page.value_of("username").as_deref(), Some(name));
+        let text = raw_text(&page, "textarea").replace("\r\n", "\n");
+        assert_eq!(text, "\n Hello. ");
+        assert_eq!(form(&browser).await.0, "alice");
+    }
+}
+
+#[tokio::test]
+async fn fields_that_the_form_does_not_have_change_nothing() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    app.register("bob").await;
+    let id: String = sqlx::query_scalar("SELECT id FROM users WHERE username = 'bob'")
+        .fetch_one(&app.state.database)
+        .await
+        .unwrap();
+    let before = app.dump().await;
+    let fields = [
+        ("username", "alice"),
+        ("about_me", ""),
+        ("id", &*id),
+        ("user_id", &*id),
+        ("email", "new@example.com"),
+        ("password", "new"),
+        ("password_hash", "x"),
+        ("verification_phone", "+254720227267"),
+        ("auth_version", "7"),
+        ("last_seen_at", "1"),
+        ("submit", "Save"),
+    ];
+    let page = browser.post("/edit_profile", &fields).await;
+    page.redirects_to("/user/alice");
+    browser.follow(&page).await; // shows the message
+    assert_eq!(app.dump().await, before);
+}
+
+#[tokio::test]
+async fn saving_again_and_again_leaves_the_text_as_it_was() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    let text = "a  b\n\n  &amp; <b>\"quoted\"</b> &lt;\n\t</textarea> \u{1f40e}\u{202e}'%41'";
+    edit(&browser, "alice", text)
+        .await
+        .redirects_to("/user/alice");
+    for _ in 0..3 {
+        let (name, shown) = form(&browser).await;
+        assert_eq!(shown, text);
+        // As browsers send it.
+        let page = edit(&browser, &name, &shown.replace('\n', "\r\n")).await;
+        page.redirects_to("/user/alice");
+        let profile = browser.get("/user/alice").await;
+        assert_eq!(raw_text(&profile, ".about-me"), text);
+    }
+}

@@ -1,0 +1,88 @@
+//! What a client says of our address reaches nothing that we send.
+
+use reqwest::Method;
+
+use crate::support::{PASSWORD, PHONE, TestApp};
+
+const HEADERS: [(&str, &str); 8] = [
+    ("host", "evil.example"),
+    ("x-forwarded-host", "evil.example"),
+    ("x-forwarded-server", "evil.example"),
+    ("x-forwarded-proto", "evil.example"),
+    (
+        "forwarded",
+        "for=evil.example;host=evil.example;proto=https",
+    ),
+    ("x-original-url", "https://evil.example/"),
+    ("x-rewrite-url", "//evil.example/"),
+    ("x-host", "evil.example"),
+];
+
+#[tokio::test]
+async fn attack_16_a_foreign_host_reaches_no_link_redirect_or_page() {
+    let app = TestApp::start().await;
+    let guest = app.browser();
+    let user = app.with_two_factor("alice", PHONE).await;
+    let half = app.half_logged_in("alice").await;
+    for header in HEADERS {
+        for (browser, path) in [
+            (&guest, "/"),
+            (&guest, "/home"),
+            (&guest, "/login"),
+            (&guest, "/login?next=%2Fhome"),
+            (&guest, "/register"),
+            (&guest, "/logout"),
+            (&guest, "/nothing"),
+            (&guest, "/static/nothing"),
+            (&guest, "/dev/phone"),
+            (&guest, "/healthz"),
+            (&user, "/home"),
+            (&user, "/login"),
+            (&user, "/user/alice"),
+            (&user, "/user/nobody"),
+            (&user, "/edit_profile"),
+            (&user, "/enable_2fa"),
+            (&user, "/disable_2fa"),
+            (&user, "/reauth?next=%2Fenable_2fa"),
+            (&half, "/verify_2fa"),
+        ] {
+            let plain = browser.get(path).await;
+            let request = browser.request(Method::GET, path);
+            let page = browser.send(request.header(header.0, header.1)).await;
+            assert_eq!(page.status, plain.status, "{path} {header:?}");
+            assert_eq!(page.location(), plain.location(), "{path} {header:?}");
+            assert!(!page.body.contains("evil.example"), "{path} {header:?}");
+            let said = format!("{:?}", page.headers);
+            assert!(!said.contains("evil.example"), "{path} {header:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn attack_16_nor_after_a_form() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    for header in HEADERS {
+        let browser = app.browser();
+        for (path, body, location) in [
+            (
+                "/login",
+                format!("username=alice&password={}", PASSWORD.replace(' ', "+")),
+                "/home",
+            ),
+            ("/edit_profile", "username=alice".to_owned(), "/user/alice"),
+            ("/logout", String::new(), "/login"),
+        ] {
+            let request = browser
+                .request(Method::POST, path)
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("sec-fetch-site", "same-origin")
+                .header(header.0, header.1)
+                .body(body);
+            let page = browser.send(request).await;
+            page.redirects_to(location);
+            let said = format!("{:?}", page.headers);
+            assert!(!said.contains("evil.example"), "{path} {header:?}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Profiles: what they show, and to whom.
+
+mod edit;
+mod foreign_hosts;
+mod script;
+
+use reqwest::Method;
+
+use crate::support::{PASSWORD, PHONE, TestApp};
+
+const LAST_SEEN: &str = "SELECT COALESCE(last_seen_at, 0) FROM users WHERE username_key = 'alice'";
+
+#[tokio::test]
+async fn the_links_to_edit_and_to_two_factor_stand_on_ones_own_page_only() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    let bob = app.with_two_factor("bob", PHONE).await;
+    let links = ["/edit_profile", "/enable_2fa", "/disable_2fa"];
+    for (browser, name, expected) in [
+        (&alice, "alice", &links[..2]),
+        (&bob, "bob", &links[..]),
+        (&alice, "bob", &[]),
+        (&bob, "alice", &[]),
+    ] {
+        let page = browser.get(&format!("/user/{name}")).await;
+        assert_eq!(page.first("h1").as_deref(), Some(name));
+        let found = page.attributes("main a", "href");
+        assert_eq!(found, expected, "{name}");
+        let own = page.text().contains("Two-factor");
+        assert_eq!(own, !expected.is_empty(), "nor whether it is on");
+    }
+}
+
+#[tokio::test]
+async fn a_page_tells_no_address_number_or_id() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    let bob = app.with_two_factor("bob", PHONE).await;
+    let row: (String, String) =
+        sqlx::query_as("SELECT id, password_hash FROM users WHERE username = 'bob'")
+            .fetch_one(&app.state.database)
+            .await
+            .unwrap();
+    for (browser, path) in [(&alice, "/user/bob"), (&bob, "/user/bob"), (&bob, "/home")] {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, 200);
+        for secret in [
+            "bob@example.com",
+            "example.com",
+            PHONE,
+            "254720",
+            &row.0,
+            &row.1,
+        ] {
+            assert!(!page.body.contains(secret), "{path}: {secret}");
+        }
+    }
+    assert!(!alice.get("/user/bob").await.body.contains("267"));
+    assert!(bob.get("/user/bob").await.text().contains("•••• 267"));
+}
+
+#[tokio::test]
+async fn a_name_is_found_in_any_case_and_under_no_other_spelling() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("Alice").await;
+    let bob = app.signed_in("bob").await;
+    for path in ["/user/Alice", "/user/alice", "/user/ALICE", "/user/al%69ce"] {
+        for (browser, own) in [(&alice, true), (&bob, false)] {
+            let page = browser.get(path).await;
+            assert_eq!(page.status, 200, "{path}");
+            assert_eq!(page.first("h1").as_deref(), Some("Alice"));
+            let is_own = page.text().contains("Edit Profile");
+            assert_eq!(is_own, own, "{path}");
+        }
+    }
+    for path in [
+        "/user/nobody",
+        "/user/al%2569ce",
+        "/user/alice%20",
+        "/user/%20alice",
+        "/user/alice%00",
+        "/user/alice%0a",
+        "/user/alice%2f",
+        "/user/alice%2fedit",
+        "/user/%ff",
+        "/user/al%69ce%5c",
+        "/user/alic%C3%A9",
+        "/user/alice%E2%80%8B",
+        "/user/%",
+        "/user/alice/",
+        "/user/",
+        "/user",
+        "/user/..%2fhome",
+        "/user/'%20OR%201=1--",
+        "/user/%25",
+        "/user/_____",
+        &format!("/user/{}", "a".repeat(5000)),
+    ] {
+        let page = alice.get(path).await;
+        assert!([400, 404].contains(&page.status), "{path}: {}", page.status);
+        assert!(page.first("h1").is_some());
+        assert!(
+            page.header("content-type")
+                .unwrap()
+                .starts_with("text/html")
+        );
+    }
+}
+
+#[tokio::test]
+async fn profiles_are_for_users_only() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    for path in ["/user/alice", "/user/nobody"] {
+        let expected = format!("/login?next={}", path.replace('/', "%2F"));
+        app.browser().get(path).await.redirects_to(&expected);
+        let half = app.half_logged_in("alice").await;
+        half.get(path).await.redirects_to(&expected);
+    }
+}
+
+#[tokio::test]
+async fn the_picture_is_gravatars_by_the_md5_of_the_address() {
+    let app = TestApp::start().await;
+    let browser = app.browser();
+    let page = browser
+        .register("harry", "  Harry@Email.COM ", PASSWORD)
+        .await;
+    page.redirects_to("/login");
+    browser.log_in("harry", PASSWORD).await;
+    let page = browser.get("/user/harry").await;
+    let sources = page.attributes("main img", "src");
+    let [source] = &sources[..] else {
+        panic!("{sources:?}")
+    };
+    let avatar = "https://www.gravatar.com/avatar/3f4360b2a748228ba4f745a3ebd428dc?";
+    let query = source.strip_prefix(avatar).expect("another address");
+    assert!(
+        query.split('&').any(|pair| pair == "d=identicon"),
+        "{query}"
+    );
+    let policy = page.attributes("main img", "referrerpolicy");
+    assert_eq!(policy, ["no-referrer"]);
+    assert_eq!(page.attributes("main img", "alt"), [""]);
+}
+
+#[tokio::test]
+async fn the_last_visit_is_noted_at_most_once_a_minute() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    assert_eq!(app.count(LAST_SEEN).await, 0, "no page was seen yet");
+    alice.get("/home").await;
+    let first = app.count(LAST_SEEN).await;
+    assert_eq!(first, app.state.clock.now());
+    app.advance(59);
+    alice.get("/home").await;
+    alice.post("/edit_profile", &[]).await;
+    assert_eq!(app.count(LAST_SEEN).await, first);
+    app.advance(1);
+    let stylesheet = alice
+        .get("/login")
+        .await
+        .attributes("link", "href")
+        .into_iter()
+        .find(|href| href.starts_with("/static/"));
+    assert_eq!(stylesheet, None, "a redirect has no links");
+    assert_eq!(app.count(LAST_SEEN).await, first + 60, "but is a visit");
+}
+
+#[tokio::test]
+async fn files_probes_and_head_are_no_visits() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    let home = alice.get("/home").await;
+    let first = app.count(LAST_SEEN).await;
+    app.advance(3600);
+    let mut paths = home.attributes("link[href^='/static/']", "href");
+    paths.extend(["/healthz".to_owned(), "/readyz".to_owned()]);
+    assert!(paths.len() > 3);
+    for path in paths {
+        assert_eq!(alice.get(&path).await.status, 200, "{path}");
+    }
+    assert_eq!(alice.head("/home").await.status, 200);
+    let other = alice.request(Method::OPTIONS, "/static/none");
+    alice.send(other).await;
+    // Nor is a visit to somebody's profile one of theirs.
+    let bob = app.signed_in("bob").await;
+    bob.get("/user/alice").await;
+    assert_eq!(app.count(LAST_SEEN).await, first);
+}
+
+#[tokio::test]
+async fn the_last_visit_is_told_in_words_and_for_machines() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    let bob = app.signed_in("bob").await;
+    let page = bob.get("/user/alice").await;
+    assert!(page.all("time").is_empty(), "she was not here yet");
+    alice.get("/home").await;
+    for (seconds, words) in [
+        (0, "just now"),
+        (60, "1 minute ago"),
+        (3540, "1 hour ago"),
+        (7200, "3 hours ago"),
+    ] {
+        app.advance(seconds);
+        let page = bob.get("/user/alice").await;
+        assert_eq!(page.all("time"), [words]);
+        let machine = page.attributes("time", "datetime");
+        assert_eq!(machine, ["2026-09-21T14:13:20Z"]);
+        assert!(page.text().contains(&format!("Last seen {words}")));
+    }
+}
