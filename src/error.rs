@@ -1,14 +1,11 @@
 //! What goes wrong inside, typed; outside only a status, which
 //! `middleware/error_pages.rs` makes a page of. Details go to the log.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::models;
 use crate::services::passwords;
-
-/// Seconds after which a browser may try again when too much is going on.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// Why a request could not be answered as it should.
 #[derive(Debug, thiserror::Error)]
@@ -57,13 +54,7 @@ impl IntoResponse for AppError {
         if status.is_server_error() {
             tracing::error!(event = "error", error = %chain(&self), "a request failed");
         }
-        let mut response = status.into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, RETRY_AFTER);
-        }
-        response
+        status.into_response()
     }
 }
 

@@ -106,12 +106,15 @@ impl App {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
+        let database = self.state.database;
         let service = self
             .router
             .into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, service)
             .with_graceful_shutdown(shutdown)
-            .await
+            .await?;
+        database.close().await;
+        Ok(())
     }
 }
 

@@ -10,7 +10,8 @@ use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::Errors;
 use crate::forms::auth::{LoginForm, NextQuery, ReauthForm, RegisterForm};
 use crate::forms::local_path::LocalPath;
-use crate::models::challenge::{Challenge, NewChallenge, Purpose};
+use crate::models;
+use crate::models::challenge::{Challenge, NewChallenge, Outcome, Purpose};
 use crate::models::user::{SaveError, User};
 use crate::session::Session;
 use crate::state::AppState;
@@ -29,7 +30,13 @@ pub async fn register(
     page: Page,
     Form(form): Form<RegisterForm>,
 ) -> Result<Response, AppError> {
-    let created = match form.parse() {
+    let judge = move || (form.parse(), form);
+    let (parsed, form) = app
+        .passwords
+        .run(judge)
+        .await
+        .map_err(models::Error::from)?;
+    let created = match parsed {
         Ok(new) => User::create(&app.database, &app.passwords, new, app.clock.now()).await,
         Err(errors) => return Ok(unprocessable(register_page(&page, &form, errors).await?)),
     };
@@ -191,14 +198,25 @@ pub async fn logout_form(page: Page) -> Result<LogoutPage, AppError> {
     })
 }
 
-/// `POST /logout`: ends the session on the server, and tells the browser to
+/// `POST /logout`: ends the session on the server, with what was begun in it, and tells the browser to
 /// forget what it kept of the pages (ASVS 14.3.1).
 pub async fn logout(
     State(app): State<AppState>,
     session: Session,
 ) -> Result<impl IntoResponse, AppError> {
+    let now = app.clock.now();
+    let begun = match session.challenge() {
+        Some(id) => Challenge::find_open(&app.database, id, now).await?,
+        None => None,
+    };
     let mut connection = app.database.acquire().await?;
     session.end(&mut connection).await?;
+    drop(connection); // Twilio may take its time
+    if let Some(challenge) = begun {
+        challenge
+            .close(&app.database, &app.verify, Outcome::Cancelled, now)
+            .await?;
+    }
     if let Some(user) = session.user() {
         tracing::info!(event = "logout", user = user.id.as_str(), "logged out");
     }

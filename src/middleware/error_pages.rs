@@ -4,7 +4,7 @@
 use std::any::Any;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::csrf::ProtectionError;
@@ -17,6 +17,9 @@ use crate::views::layout::Layout;
 
 /// What of a refusal's own headers goes on to the page.
 const KEPT: [HeaderName; 3] = [header::ALLOW, header::RETRY_AFTER, header::SET_COOKIE];
+
+/// Seconds after which to try again when too much is going on.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// Replaces the body of a refusal that is not HTML.
 pub async fn render(State(app): State<AppState>, request: Request, next: Next) -> Response {
@@ -53,6 +56,12 @@ pub async fn render(State(app): State<AppState>, request: Request, next: Next) -
         for value in response.headers().get_all(&name) {
             rendered.headers_mut().append(&name, value.clone());
         }
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        rendered
+            .headers_mut()
+            .entry(header::RETRY_AFTER)
+            .or_insert(RETRY_AFTER);
     }
     rendered
 }

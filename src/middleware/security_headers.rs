@@ -17,7 +17,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 const FEATURES: &str = "accelerometer=(), autoplay=(), camera=(), display-capture=(), \
     encrypted-media=(), fullscreen=(), geolocation=(), gyroscope=(), magnetometer=(), \
     microphone=(), midi=(), payment=(), picture-in-picture=(), publickey-credentials-get=(), \
-    screen-wake-lock=(), usb=(), web-share=(), xr-spatial-tracking=()";
+    screen-wake-lock=(), usb=(), xr-spatial-tracking=()";
 
 /// `same-origin` and not `no-referrer`: with that, browsers send `Origin: null`
 /// with our own forms, and the CSRF layer could not tell them from others'.

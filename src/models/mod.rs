@@ -9,6 +9,8 @@ pub mod user;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+#[cfg(unix)]
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AnyPool, Executor};
 
 use crate::services::passwords;
@@ -46,6 +48,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// When the database cannot be opened or a migration fails.
 pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
     sqlx::any::install_default_drivers();
+    make_private_file(url);
     let options: AnyConnectOptions = url.parse()?;
     let database = AnyPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
@@ -56,6 +59,22 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
         .await?;
     sqlx::migrate!().run(&database).await?;
     Ok(database)
+}
+
+/// Makes a new SQLite file readable for its owner alone, since it holds what
+/// proves accounts. SQLite gives the files beside it the same mode. Where it
+/// cannot be made, opening it will say why.
+fn make_private_file(url: &str) {
+    #[cfg(unix)]
+    if let Ok(options) = url.parse::<SqliteConnectOptions>() {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut file = std::fs::OpenOptions::new();
+        let _ = file
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(options.get_filename());
+    }
 }
 
 /// Whether the database answers.

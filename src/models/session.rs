@@ -275,16 +275,16 @@ impl SessionRow {
         Ok(())
     }
 
-    /// Ends a session.
+    /// Ends a session. Returns whether it had not ended yet.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn end(connection: &mut Connection, id: &SessionId) -> Result<(), Error> {
-        sqlx::query("DELETE FROM sessions WHERE id = $1")
+    pub async fn end(connection: &mut Connection, id: &SessionId) -> Result<bool, Error> {
+        let done = sqlx::query("DELETE FROM sessions WHERE id = $1")
             .bind(id.as_str())
             .execute(connection)
             .await?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 
     /// Ends all of a user's sessions but one.

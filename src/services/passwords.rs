@@ -23,6 +23,11 @@ const LANES: u32 = 1;
 const HASH_LENGTH: usize = 32;
 const SALT_LENGTH: usize = 16;
 
+/// The most that a stored hash may ask for, in KiB and passes: one that asks for
+/// more was not made by any version of this program.
+const MAX_MEMORY_KIB: u32 = 256 * 1024;
+const MAX_PASSES: u32 = 64;
+
 /// Hashes that may wait for a core: about a second's work of one core.
 const QUEUE_LENGTH: usize = 64;
 
@@ -71,14 +76,8 @@ impl fmt::Debug for Passwords {
     }
 }
 
-enum Job {
-    Hash(SecretString, oneshot::Sender<Result<String, Error>>),
-    Compare(
-        SecretString,
-        Arc<str>,
-        oneshot::Sender<Result<Comparison, Error>>,
-    ),
-}
+/// Work for one of the threads, which lends it its memory.
+type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
 
 impl Passwords {
     /// Starts one thread a core.
@@ -106,9 +105,7 @@ impl Passwords {
     /// # Errors
     /// [`Error::Busy`] when too many are waiting; others when hashing fails.
     pub async fn hash(&self, password: SecretString) -> Result<String, Error> {
-        let (reply, answer) = oneshot::channel();
-        self.submit(Job::Hash(password, reply))?;
-        answer.await.map_err(|_| Error::Stopped)?
+        self.submit(move |memory| hash(&password, memory)).await?
     }
 
     /// Compares a password with a PHC string. Without one (nobody has that
@@ -122,40 +119,56 @@ impl Passwords {
         password: SecretString,
         stored: Option<&str>,
     ) -> Result<Comparison, Error> {
-        let (reply, answer) = oneshot::channel();
         let phc = stored.map_or_else(|| Arc::clone(&self.nobodys), Arc::from);
-        self.submit(Job::Compare(password, phc, reply))?;
-        let found = answer.await.map_err(|_| Error::Stopped)??;
+        let found = self
+            .submit(move |memory| compare(&password, &phc, memory))
+            .await??;
         Ok(Comparison {
             matches: found.matches && stored.is_some(),
             outdated: found.outdated,
         })
     }
 
-    fn submit(&self, job: Job) -> Result<(), Error> {
+    /// Does other work that keeps a core busy, such as judging a password, on
+    /// the same threads and with the same bound.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when too much is waiting.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        self.submit(|_| work()).await
+    }
+
+    /// Queues work and waits for it. Where nobody waits for the answer any more
+    /// by the time its turn comes, it is left undone.
+    async fn submit<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |memory| {
+            if !reply.is_closed() {
+                let _ = reply.send(work(memory));
+            }
+        });
         self.queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => Error::Busy,
             TrySendError::Disconnected(_) => Error::Stopped,
-        })
+        })?;
+        answer.await.map_err(|_| Error::Stopped)
     }
 }
 
-/// What one thread does until the last handle is gone. An asker that went away
-/// meanwhile is no error: its answer is dropped.
+/// What one thread does until the last handle is gone.
 fn work(jobs: &Mutex<Receiver<Job>>) {
     let mut memory = Vec::new();
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match job {
+            Ok(job) => job(&mut memory),
             Err(_) => return,
-            Ok(Job::Hash(_, reply)) if reply.is_closed() => {}
-            Ok(Job::Compare(_, _, reply)) if reply.is_closed() => {}
-            Ok(Job::Hash(password, reply)) => {
-                let _ = reply.send(hash(&password, &mut memory));
-            }
-            Ok(Job::Compare(password, phc, reply)) => {
-                let _ = reply.send(compare(&password, &phc, &mut memory));
-            }
         }
     }
 }
@@ -235,10 +248,14 @@ struct Stored {
 impl Stored {
     fn read(phc: &str) -> Option<Self> {
         let hash = PasswordHash::new(phc).ok()?;
+        let params = Params::try_from(&hash).ok()?;
+        if params.m_cost() > MAX_MEMORY_KIB || params.t_cost() > MAX_PASSES {
+            return None;
+        }
         Some(Self {
             algorithm: hash.algorithm.as_str().parse().ok()?,
             version: Version::try_from(hash.version?).ok()?,
-            params: Params::try_from(&hash).ok()?,
+            params,
             salt: hash.salt?,
             output: hash.hash?,
         })

@@ -1,5 +1,7 @@
 //! What stands on every page, around its own content.
 
+use serde::{Deserialize, Serialize};
+
 /// The frame of a page: a field `layout` of every page's struct.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
@@ -14,7 +16,7 @@ pub struct Layout {
 }
 
 /// One sentence about what just happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// How it looks, and how urgently it is read out.
     pub kind: Kind,
@@ -23,7 +25,7 @@ pub struct Message {
 }
 
 /// The kinds of messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// Something worked.
     Success,

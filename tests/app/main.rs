@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod accounts;
 mod addresses;
 mod architecture;
 mod csrf;
@@ -15,6 +16,7 @@ mod error_pages;
 mod headers;
 mod logs;
 mod pages;
+mod sessions;
 mod settings;
 mod support;
 mod twilio_verify;

@@ -125,23 +125,18 @@ async fn finish_login(
     challenge: &Challenge,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
-    let (user, version) = (&challenge.user_id, challenge.auth_version);
     let mut transaction = app.database.begin().await?;
     let consumed = challenge.consume(&mut transaction, now).await?;
     let issued = session
-        .begin_login(&mut transaction, user, version, challenge.remember, now)
+        .finish_pending_login(&mut transaction, challenge, now)
         .await?;
     let (true, Some(issued)) = (consumed, issued) else {
         return expired(session).await;
     };
     transaction.commit().await?;
     session.send(issued);
-    tracing::info!(
-        event = "login",
-        user = user.as_str(),
-        amr = "pwd sms",
-        "logged in"
-    );
+    let user = challenge.user_id.as_str();
+    tracing::info!(event = "login", user, amr = "pwd sms", "logged in");
     Ok(to_next(challenge))
 }
 

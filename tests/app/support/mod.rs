@@ -36,6 +36,18 @@ pub const NOW: i64 = 1_790_000_000;
 /// How long the app waits for Twilio in tests.
 pub const TWILIO_TIMEOUT: Duration = Duration::from_millis(400);
 
+/// Waits until something is so, and fails where it never becomes so.
+pub async fn until(condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait)
+        .await
+        .expect("it never became so");
+}
+
 /// A running app.
 pub struct TestApp {
     pub state: AppState,

@@ -6,16 +6,14 @@
 //! move, so the layer in `middleware/session.rs` takes its place. Its `Session`
 //! and `SessionStore` stay, for the data of a session.
 
+mod store;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_trait::async_trait;
 use axum::extract::FromRequestParts;
 use axum::http::Method;
 use axum::http::request::Parts;
-use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use tower_sessions::session::{Id, Record};
-use tower_sessions::{SessionStore, session_store};
+use tower_sessions::session::Id;
 
 use crate::error::AppError;
 use crate::models::challenge::{Challenge, ChallengeId};
@@ -23,6 +21,9 @@ use crate::models::session::{Issued, SessionId, SessionRow};
 use crate::models::user::{User, UserId};
 use crate::models::{Connection, Database};
 use crate::views::layout::{Kind, Message};
+
+pub use store::CookieChange;
+use store::RowStore;
 
 /// A log-in counts as fresh for so many seconds: changing what proves an
 /// account asks for one (ASVS 7.5.1).
@@ -52,18 +53,6 @@ pub enum Visitor {
     },
 }
 
-/// What becomes of the cookie at the end of the request.
-#[derive(Default)]
-pub enum CookieChange {
-    /// Nothing: it stays as it is, with the life it was given.
-    #[default]
-    Keep,
-    /// It gets a new token.
-    Set(Issued),
-    /// It is removed, because this very request ended the session.
-    Remove,
-}
-
 /// The session of a request. Clones share it.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
@@ -74,13 +63,6 @@ struct Inner {
     data: tower_sessions::Session,
     keeps_messages: bool,
     cookie: Arc<Mutex<CookieChange>>,
-}
-
-/// A message in the session's data.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    success: bool,
-    text: String,
 }
 
 impl Session {
@@ -162,9 +144,9 @@ impl Session {
         if !self.0.keeps_messages {
             return Ok(());
         }
-        let mut messages: Vec<Stored> = self.0.data.get(MESSAGES).await?.unwrap_or_default();
-        messages.push(Stored {
-            success: kind == Kind::Success,
+        let mut messages = self.messages().await?;
+        messages.push(Message {
+            kind,
             text: text.to_owned(),
         });
         Ok(self.0.data.insert(MESSAGES, messages).await?)
@@ -176,19 +158,21 @@ impl Session {
     /// When the data cannot be read.
     pub async fn take_messages(&self) -> Result<Vec<Message>, AppError> {
         // remove() marks the data as modified even where nothing was there.
-        let Some(messages) = self.0.data.get::<Vec<Stored>>(MESSAGES).await? else {
-            return Ok(Vec::new());
-        };
-        self.0.data.remove_value(MESSAGES).await?;
-        let message = |stored: Stored| Message {
-            kind: if stored.success {
-                Kind::Success
-            } else {
-                Kind::Info
-            },
-            text: stored.text,
-        };
-        Ok(messages.into_iter().map(message).collect())
+        let messages = self.messages().await?;
+        if !messages.is_empty() {
+            self.0.data.remove_value(MESSAGES).await?;
+        }
+        Ok(messages)
+    }
+
+    /// The messages that are kept. What cannot be read is none, as in
+    /// [`RowStore::load`].
+    async fn messages(&self) -> Result<Vec<Message>, AppError> {
+        match self.0.data.get(MESSAGES).await {
+            Ok(messages) => Ok(messages.unwrap_or_default()),
+            Err(tower_sessions::session::Error::SerdeJson(_)) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Writes the data, if it changed.
@@ -242,11 +226,31 @@ impl Session {
         Ok(issued)
     }
 
-    async fn end_row(&self, connection: &mut Connection) -> Result<(), AppError> {
-        if let Some(row) = &self.0.row {
-            SessionRow::end(connection, &row.id).await?;
+    /// Makes a log-in of a half one, whose code was right. `None` when that one
+    /// ended or the account changed meanwhile.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn finish_pending_login(
+        &self,
+        connection: &mut Connection,
+        challenge: &Challenge,
+        now: i64,
+    ) -> Result<Option<Issued>, AppError> {
+        if !self.end_row(connection).await? {
+            return Ok(None);
         }
-        Ok(())
+        let (user, version) = (&challenge.user_id, challenge.auth_version);
+        self.begin_login(connection, user, version, challenge.remember, now)
+            .await
+    }
+
+    /// Returns whether there was a row to end.
+    async fn end_row(&self, connection: &mut Connection) -> Result<bool, AppError> {
+        match &self.0.row {
+            Some(row) => Ok(SessionRow::end(connection, &row.id).await?),
+            None => Ok(false),
+        }
     }
 
     /// Gives a log-in a new token. `authenticated_at` says when it was last
@@ -327,70 +331,4 @@ impl<S: Sync> FromRequestParts<S> for Session {
             .cloned()
             .ok_or(AppError::MissingLayer("session"))
     }
-}
-
-/// The data of one request's session, in the row that the layer has read. It
-/// saves by UPDATE alone, so that a session which ended while the request was
-/// under way stays ended.
-#[derive(Clone)]
-struct RowStore {
-    database: Database,
-    loaded: Option<String>,
-    cookie: Arc<Mutex<CookieChange>>,
-    now: i64,
-}
-
-impl std::fmt::Debug for RowStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RowStore").finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl SessionStore for RowStore {
-    async fn create(&self, record: &mut Record) -> session_store::Result<()> {
-        let id = SessionId::from(record.id.to_string());
-        let data = encode(record)?;
-        let mut connection = self.database.acquire().await.map_err(backend)?;
-        let issued = SessionRow::begin_anonymous(&mut connection, &id, None, &data, self.now)
-            .await
-            .map_err(backend)?;
-        *self.cookie.lock().unwrap_or_else(PoisonError::into_inner) = CookieChange::Set(issued);
-        Ok(())
-    }
-
-    async fn save(&self, record: &Record) -> session_store::Result<()> {
-        let id = SessionId::from(record.id.to_string());
-        SessionRow::save_data(&self.database, &id, &encode(record)?)
-            .await
-            .map_err(backend)
-    }
-
-    async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
-        let Some(loaded) = &self.loaded else {
-            return Ok(None);
-        };
-        // What cannot be read is an empty session, never an error for a person.
-        let data = serde_json::from_str(loaded).unwrap_or_default();
-        Ok(Some(Record {
-            id: *id,
-            data,
-            expiry_date: OffsetDateTime::UNIX_EPOCH,
-        }))
-    }
-
-    async fn delete(&self, id: &Id) -> session_store::Result<()> {
-        let mut connection = self.database.acquire().await.map_err(backend)?;
-        let id = SessionId::from(id.to_string());
-        SessionRow::end(&mut connection, &id).await.map_err(backend)
-    }
-}
-
-fn encode(record: &Record) -> session_store::Result<String> {
-    serde_json::to_string(&record.data)
-        .map_err(|error| session_store::Error::Encode(error.to_string()))
-}
-
-fn backend(error: impl std::error::Error) -> session_store::Error {
-    session_store::Error::Backend(error.to_string())
 }

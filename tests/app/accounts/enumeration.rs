@@ -1,0 +1,95 @@
+//! Logging in tells nobody which names exist.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{PASSWORD, PHONE, Page, TestApp};
+
+/// Everything that an answer tells, but for the name that was typed.
+fn told(page: &Page, name: &str) -> (u16, Vec<String>, String) {
+    let mut headers: Vec<String> = page
+        .headers
+        .iter()
+        .filter(|(name, _)| !["x-request-id", "date", "content-length"].contains(&name.as_str()))
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    headers.sort();
+    let body = page.body.replace(name, "NAME");
+    (page.status, headers, body)
+}
+
+#[tokio::test]
+async fn attack_13_an_unknown_name_and_a_known_one_get_the_same_answer() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    app.with_two_factor("guarded", PHONE).await;
+    let sent = app.messages_sent();
+    let rows = app.count("SELECT COUNT(*) FROM sessions").await;
+    let mut answers = Vec::new();
+    for name in [
+        "alice", "guarded", "nobody", "ALICE", "admin", "n\u{f6}", "' OR 1=1",
+    ] {
+        let fields = [
+            ("username", name),
+            ("password", "a wrong one"),
+            ("next", "/home"),
+        ];
+        let page = app.browser().post("/login", &fields).await;
+        let escaped = name.replace('\'', "&#39;");
+        answers.push((name, told(&page, &escaped)));
+    }
+    for (name, answer) in &answers {
+        assert_eq!(answer, &answers[0].1, "{name}");
+    }
+    assert_eq!(answers[0].1.0, 422);
+    assert_eq!(app.messages_sent(), sent);
+    assert_eq!(app.count("SELECT COUNT(*) FROM sessions").await, rows);
+}
+
+/// The median time of a refused log-in of each name, taken in turns, so that
+/// whatever else the machine does falls on all of them alike.
+async fn medians<const N: usize>(app: &TestApp, names: [&str; N]) -> [Duration; N] {
+    let mut times = [(); N].map(|()| Vec::new());
+    let browser = app.browser();
+    for _ in 0..15 {
+        for (name, times) in names.iter().zip(&mut times) {
+            let started = Instant::now();
+            let page = browser.log_in(name, "a wrong one").await;
+            times.push(started.elapsed());
+            assert_eq!(page.status, 422);
+        }
+    }
+    times.map(|mut times| {
+        times.sort();
+        times[times.len() / 2]
+    })
+}
+
+#[tokio::test]
+async fn attack_13_an_unknown_name_costs_as_much_time_as_a_known_one() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    app.with_two_factor("guarded", PHONE).await;
+    let names = ["alice", "guarded", "nobody", "no such name"];
+    let [known, guarded, unknown, impossible] = medians(&app, names).await;
+    for other in [guarded, unknown, impossible] {
+        assert!(
+            other * 2 > known && known * 2 > other,
+            "{known:?} against {other:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn attack_13_a_right_password_is_needed_before_two_factor_shows() {
+    let app = TestApp::start().await;
+    app.with_two_factor("guarded", PHONE).await;
+    app.register("alice").await;
+    for name in ["guarded", "alice"] {
+        let browser = app.browser();
+        assert_eq!(browser.log_in(name, "a wrong one").await.status, 422);
+        let page = browser.get("/verify_2fa").await;
+        page.redirects_to("/login?next=%2Fhome");
+    }
+    let page = app.browser().log_in("guarded", PASSWORD).await;
+    page.redirects_to("/verify_2fa");
+}

@@ -1,0 +1,157 @@
+//! Logging in, and out.
+
+use super::assert_errors;
+use crate::sessions::cookie_of;
+use crate::support::{PASSWORD, TestApp};
+
+#[tokio::test]
+async fn a_wrong_name_or_password_shows_the_form_again_as_it_was() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    for (name, password) in [("alice", "wrong"), ("nobody", PASSWORD), (" Al ", "")] {
+        let fields = [
+            ("username", name),
+            ("password", password),
+            ("remember_me", "1"),
+            ("next", "/user/alice"),
+        ];
+        let browser = app.browser();
+        let page = browser.post("/login", &fields).await;
+        assert_eq!(page.status, 422);
+        assert_eq!(page.alerts(), ["Invalid username or password"]);
+        assert_eq!(page.value_of("username").as_deref(), Some(name));
+        assert_eq!(page.value_of("next").as_deref(), Some("/user/alice"));
+        assert_eq!(page.value_of("password"), None);
+        assert_eq!(page.all("input[name=remember_me][checked]").len(), 1);
+        assert_eq!(page.set_cookie(), None);
+    }
+    let page = app.browser().log_in("alice", "wrong").await;
+    assert!(page.all("input[name=remember_me][checked]").is_empty());
+    assert_eq!(page.value_of("next"), None);
+}
+
+#[tokio::test]
+async fn the_name_is_taken_in_any_case_and_with_blanks_around_it() {
+    let app = TestApp::start().await;
+    app.register("Alice").await;
+    for name in ["Alice", "alice", "ALICE", "  alice\t", "\u{a0}aLICE "] {
+        let page = app.browser().log_in(name, PASSWORD).await;
+        page.redirects_to("/home");
+    }
+    // The address is no name.
+    let page = app.browser().log_in("Alice@example.com", PASSWORD).await;
+    assert_eq!(page.status, 422);
+}
+
+#[tokio::test]
+async fn any_value_remembers_but_those_that_say_no() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    for (value, remembered) in [
+        ("on", true),
+        ("1", true),
+        ("y", true),
+        ("true", true),
+        ("", false),
+        (" ", false),
+        ("0", false),
+        ("false", false),
+        ("False", false),
+        ("n", false),
+        ("off", false),
+        ("OFF", false),
+    ] {
+        let fields = [
+            ("username", "alice"),
+            ("password", PASSWORD),
+            ("remember_me", value),
+        ];
+        let page = app.browser().post("/login", &fields).await;
+        let is_long = cookie_of(&page).1.contains(&"Max-Age=2592000".to_owned());
+        assert_eq!(is_long, remembered, "{value:?}");
+    }
+}
+
+#[tokio::test]
+async fn logging_out_takes_a_button_and_ends_the_row() {
+    const LOG_INS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    let page = browser.get("/logout").await;
+    assert_eq!(page.status, 200);
+    let button = "main form[method=post][action='/logout'] button";
+    assert_eq!(page.all(button), ["Log out"]);
+    browser.head("/logout").await;
+    assert!(browser.is_logged_in().await);
+    assert_eq!(app.count(LOG_INS).await, 1);
+
+    let page = browser.post("/logout", &[]).await;
+    page.redirects_to("/login");
+    assert_eq!(
+        page.header("clear-site-data"),
+        Some("\"cache\", \"storage\"")
+    );
+    assert_eq!(app.count(LOG_INS).await, 0);
+    assert!(!browser.is_logged_in().await);
+    // Once more, and by somebody who never was logged in: the same answer.
+    for browser in [browser, app.browser()] {
+        assert_eq!(browser.get("/logout").await.status, 200);
+        browser.post("/logout", &[]).await.redirects_to("/login");
+    }
+}
+
+#[tokio::test]
+async fn who_is_signed_in_is_sent_home_from_the_pages_for_guests() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    for path in ["/login", "/register", "/login?next=%2Flogin"] {
+        browser.get(path).await.redirects_to("/home");
+    }
+    let fields = [("username", "alice"), ("password", "wrong")];
+    browser.post("/login", &fields).await.redirects_to("/home");
+    let page = browser.register("bob", "bob@example.com", PASSWORD).await;
+    page.redirects_to("/home");
+    assert_eq!(app.count(super::USERS).await, 1);
+}
+
+#[tokio::test]
+async fn proving_again_asks_for_ones_own_password() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    super::register(
+        &app.browser(),
+        [
+            "bob",
+            "b@example.com",
+            "bob rides another tram",
+            "bob rides another tram",
+        ],
+    )
+    .await
+    .redirects_to("/login");
+    app.advance(600);
+    browser
+        .get("/enable_2fa")
+        .await
+        .redirects_to("/reauth?next=%2Fenable_2fa");
+    for password in ["", "wrong", "bob rides another tram"] {
+        let fields = [
+            ("password", password),
+            ("username", "bob"),
+            ("next", "/enable_2fa"),
+        ];
+        let page = browser.post("/reauth", &fields).await;
+        assert_errors(&page, &[("password", "Invalid password")]);
+        assert_eq!(page.value_of("next").as_deref(), Some("/enable_2fa"));
+        assert_eq!(page.set_cookie(), None);
+        assert!(!browser.get("/enable_2fa").await.status.eq(&200));
+    }
+    let fields = [("password", PASSWORD), ("next", "/enable_2fa")];
+    let page = browser.post("/reauth", &fields).await;
+    page.redirects_to("/enable_2fa");
+    assert_eq!(browser.get("/enable_2fa").await.status, 200);
+    app.advance(599);
+    assert_eq!(browser.get("/enable_2fa").await.status, 200);
+    app.advance(1);
+    assert_eq!(browser.get("/enable_2fa").await.status, 303);
+}

@@ -1,0 +1,250 @@
+//! What ends while a request is under way stays ended.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use twostep::dev::simulator::Failure;
+
+use super::{ROWS, assert_dead};
+use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp, until};
+
+/// How many sessions are log-ins.
+const LOG_INS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";
+
+/// Sends `request`, in which the app asks Twilio and waits in vain, and does
+/// `meanwhile` while it waits.
+async fn while_waiting<T>(
+    app: &TestApp,
+    request: impl Future<Output = Page>,
+    meanwhile: impl Future<Output = T>,
+) -> (Page, T) {
+    let asked = || {
+        let counters = app.phone().counters();
+        counters.creates + counters.checks
+    };
+    let before = asked();
+    app.phone().fail_with(Some(Failure::Silence));
+    let result = tokio::join!(request, async {
+        until(|| asked() > before).await;
+        meanwhile.await
+    });
+    app.phone().fail_with(None);
+    result
+}
+
+/// Sends `request`, which is held up where it first writes to the database, and
+/// commits `sql` before it can go on.
+async fn while_writing(
+    app: &TestApp,
+    request: impl Future<Output = Page>,
+    sql: &'static str,
+) -> Page {
+    let database = &app.state.database;
+    let mut transaction = database.begin().await.unwrap();
+    let done = sqlx::query(sql).execute(&mut *transaction).await.unwrap();
+    assert_eq!(done.rows_affected(), 1);
+    let in_use = || usize::try_from(database.size()).unwrap() - database.num_idle();
+    let (page, ()) = tokio::join!(request, async {
+        // Reading takes a moment; who waits for the lock keeps a connection.
+        let mut since = Instant::now();
+        while since.elapsed() < Duration::from_millis(300) {
+            if in_use() < 2 {
+                since = Instant::now();
+            }
+            tokio::task::yield_now().await;
+        }
+        transaction.commit().await.unwrap();
+    });
+    page
+}
+
+/// Leaves a message and an open verification, so that the page which says that
+/// a code could not be checked changes the session's data.
+async fn prepare(app: &TestApp, browser: &Browser, phone: &str) {
+    browser.enable(phone).await.redirects_to("/verify_2fa");
+    assert_eq!(app.last_message().to, phone);
+    let fields = [("username", "alice"), ("about_me", "Hello.")];
+    let page = browser.post("/edit_profile", &fields).await;
+    page.redirects_to("/user/alice");
+}
+
+/// Asserts that this is that page.
+fn assert_data_changed(page: &Page) {
+    assert_eq!(page.status, 503, "{}", page.text());
+    assert!(page.says("Your profile has been updated"));
+    assert_eq!(page.set_cookie(), None);
+}
+
+#[tokio::test]
+async fn attack_18_a_session_that_was_logged_out_is_not_saved_again() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    prepare(&app, &browser, PHONE).await;
+    let (stolen, rows) = (browser.copy(), app.count(ROWS).await);
+    let (late, out) =
+        while_waiting(&app, stolen.verify("123456"), browser.post("/logout", &[])).await;
+    out.redirects_to("/login");
+    assert_data_changed(&late);
+    assert_dead(&app, &stolen.session_cookie().unwrap()).await;
+    assert_eq!(app.count(ROWS).await, rows - 1);
+}
+
+#[tokio::test]
+async fn attack_18_a_session_that_another_browser_ended_is_not_saved_again() {
+    let app = TestApp::start().await;
+    let first = app.with_two_factor("alice", PHONE).await;
+    let second = app.half_logged_in("alice").await;
+    second.verify(&app.last_code()).await.redirects_to("/home");
+    prepare(&app, &second, OTHER_PHONE).await;
+    let (late, disabled) = while_waiting(
+        &app,
+        second.verify("123456"),
+        first.post("/disable_2fa", &[]),
+    )
+    .await;
+    disabled.redirects_to("/user/alice");
+    assert_data_changed(&late);
+    assert_dead(&app, &second.session_cookie().unwrap()).await;
+    assert!(first.is_logged_in().await);
+    assert_eq!(app.count(LOG_INS).await, 1);
+    assert_eq!(app.phone_of("alice").await, None);
+}
+
+#[tokio::test]
+async fn attack_18_renewing_does_not_bring_an_ended_session_back() {
+    let app = TestApp::start().await;
+    let browser = app.with_two_factor("alice", PHONE).await;
+    let stolen = browser.copy();
+    let rows = app.count(ROWS).await;
+    let reauth = [("password", PASSWORD)];
+    let (late, _) = while_waiting(
+        &app,
+        stolen.post("/reauth", &reauth),
+        browser.post("/logout", &[]),
+    )
+    .await;
+    late.redirects_to("/login?next=%2Fhome");
+    assert_eq!(late.set_cookie(), None);
+    assert_dead(&app, &stolen.session_cookie().unwrap()).await;
+    assert_eq!(app.count(ROWS).await, rows - 1);
+}
+
+#[tokio::test]
+async fn attack_18_nor_does_proving_again_without_a_code() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    let late = while_writing(
+        &app,
+        browser.post("/reauth", &[("password", PASSWORD)]),
+        "DELETE FROM sessions WHERE user_id IS NOT NULL",
+    )
+    .await;
+    late.redirects_to("/login?next=%2Fhome");
+    assert_eq!(late.set_cookie(), None);
+    assert!(!browser.is_logged_in().await);
+    assert_eq!(app.count(LOG_INS).await, 0);
+}
+
+#[tokio::test]
+async fn a_log_in_does_not_outlive_the_account_it_was_checked_against() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let browser = app.browser();
+    let late = while_writing(
+        &app,
+        browser.log_in("alice", PASSWORD),
+        "UPDATE users SET auth_version = auth_version + 1",
+    )
+    .await;
+    assert_eq!(late.status, 422, "{}", late.text());
+    assert!(late.says("Invalid username or password"));
+    assert!(!browser.is_logged_in().await);
+    browser
+        .log_in("alice", PASSWORD)
+        .await
+        .redirects_to("/home");
+}
+
+#[tokio::test]
+async fn half_a_log_in_does_not_outlive_it_either() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let rows = app.count(ROWS).await;
+    let browser = app.browser();
+    let late = while_writing(
+        &app,
+        browser.log_in("alice", PASSWORD),
+        "UPDATE users SET auth_version = auth_version + 1",
+    )
+    .await;
+    assert_eq!(late.status, 422, "{}", late.text());
+    assert_eq!(app.messages_sent(), 1, "only what enabling sent");
+    assert_eq!(app.count(ROWS).await, rows);
+}
+
+#[tokio::test]
+async fn a_log_in_of_a_user_who_is_deleted_meanwhile_is_refused() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let browser = app.browser();
+    let login = browser.log_in("alice", PASSWORD);
+    let late = while_writing(&app, login, "DELETE FROM users").await;
+    assert_eq!(late.status, 422, "{}", late.text());
+    assert_eq!(late.set_cookie(), None);
+}
+
+#[tokio::test]
+async fn a_code_does_not_change_an_account_whose_session_ended_meanwhile() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    browser.enable(PHONE).await.redirects_to("/verify_2fa");
+    let code = app.last_code();
+    let late = while_writing(
+        &app,
+        browser.verify(&code),
+        "DELETE FROM sessions WHERE user_id IS NOT NULL",
+    )
+    .await;
+    late.redirects_to("/login?next=%2Fhome");
+    assert_eq!(late.set_cookie(), None);
+    assert_eq!(app.phone_of("alice").await, None);
+    assert_eq!(app.count(LOG_INS).await, 0);
+}
+
+#[tokio::test]
+async fn attack_18_half_a_log_in_that_ended_meanwhile_does_not_become_a_whole_one() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let browser = app.half_logged_in("alice").await;
+    let (code, log_ins) = (app.last_code(), app.count(LOG_INS).await);
+    let late = while_writing(
+        &app,
+        browser.verify(&code),
+        "DELETE FROM sessions WHERE challenge_id IS NOT NULL",
+    )
+    .await;
+    late.redirects_to("/login");
+    assert_eq!(late.set_cookie(), None);
+    assert!(!browser.is_logged_in().await);
+    assert_eq!(app.count(LOG_INS).await, log_ins);
+}
+
+#[tokio::test]
+async fn a_request_that_began_before_a_renewal_does_not_disturb_the_new_cookie() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    prepare(&app, &browser, PHONE).await;
+    let early = browser.copy();
+    let (late, renewed) = while_waiting(
+        &app,
+        early.verify("123456"),
+        browser.post("/reauth", &[("password", PASSWORD)]),
+    )
+    .await;
+    renewed.redirects_to("/home");
+    assert_data_changed(&late);
+    assert!(browser.is_logged_in().await);
+    assert_dead(&app, &early.session_cookie().unwrap()).await;
+    let home = browser.get("/home").await;
+    assert!(home.alerts().is_empty(), "its data was written");
+}

@@ -1,0 +1,227 @@
+//! How long a session lives, and what its cookie says of that.
+
+use super::{ROWS, assert_dead, cookie_of};
+use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+async fn log_in(app: &TestApp, remember: bool) -> (Browser, Page) {
+    let browser = app.browser();
+    let fields = [
+        ("username", "alice"),
+        ("password", PASSWORD),
+        ("remember_me", if remember { "1" } else { "" }),
+    ];
+    let page = browser.post("/login", &fields).await;
+    page.redirects_to("/home");
+    (browser, page)
+}
+
+/// Asserts that a session which does nothing is alive a second before `idle`
+/// and dead then, and that one which is used all the time dies at `absolute`.
+async fn assert_life(remember: bool, idle: u64, absolute: u64) {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let (used, _) = log_in(&app, remember).await;
+    let (left, _) = log_in(&app, remember).await;
+    app.advance(idle - 1);
+    assert!(used.is_logged_in().await);
+    app.advance(1);
+    assert!(!left.is_logged_in().await, "the idle life is over");
+    assert!(used.is_logged_in().await, "activity has moved it");
+
+    let step = idle - MINUTE;
+    let mut elapsed = idle;
+    while elapsed + step < absolute - 1 {
+        app.advance(step);
+        elapsed += step;
+        assert!(used.is_logged_in().await, "after {elapsed} seconds");
+    }
+    app.advance(absolute - 1 - elapsed);
+    assert!(used.is_logged_in().await);
+    app.advance(1);
+    assert!(!used.is_logged_in().await, "the absolute life is over");
+    assert_dead(&app, &used.session_cookie().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_session_lives_12_hours_idle_and_7_days_at_most() {
+    assert_life(false, 12 * HOUR, 7 * DAY).await;
+}
+
+#[tokio::test]
+async fn a_remembered_session_lives_14_days_idle_and_30_days_at_most() {
+    assert_life(true, 14 * DAY, 30 * DAY).await;
+}
+
+#[tokio::test]
+async fn neither_renewing_nor_proving_again_moves_the_absolute_end() {
+    for remember in [false, true] {
+        let app = TestApp::start().await;
+        app.register("alice").await;
+        let (browser, _) = log_in(&app, remember).await;
+        let (half, whole) = if remember {
+            (10 * DAY, 30 * DAY)
+        } else {
+            (11 * HOUR, 7 * DAY)
+        };
+        let mut elapsed = 0;
+        while elapsed + half < whole {
+            app.advance(half);
+            elapsed += half;
+            let page = browser.post("/reauth", &[("password", PASSWORD)]).await;
+            page.redirects_to("/home");
+            let rest = whole - elapsed;
+            let (_, attributes) = cookie_of(&page);
+            let max_age = format!("Max-Age={rest}");
+            assert_eq!(attributes.contains(&max_age), remember, "{attributes:?}");
+        }
+        app.advance(whole - elapsed);
+        assert!(!browser.is_logged_in().await);
+    }
+}
+
+#[tokio::test]
+async fn a_message_or_half_a_log_in_lives_an_hour() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.execute("DELETE FROM sessions").await;
+    let browser = app.browser();
+    browser.register("bob", "bob@example.com", PASSWORD).await;
+    let half = app.half_logged_in("alice").await;
+    app.execute("UPDATE challenges SET expires_at = expires_at + 100000")
+        .await;
+    app.advance(HOUR - 1);
+    assert_eq!(half.get("/verify_2fa").await.status, 200);
+    let copy = browser.copy();
+    app.advance(1);
+    half.get("/verify_2fa")
+        .await
+        .redirects_to("/login?next=%2Fhome");
+    assert!(copy.get("/login").await.alerts().is_empty());
+}
+
+#[tokio::test]
+async fn activity_is_noted_once_a_minute_and_not_by_head() {
+    const ENDS: &str = "SELECT idle_expires_at FROM sessions WHERE user_id IS NOT NULL";
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    let at_first = app.count(ENDS).await;
+    app.advance(MINUTE - 1);
+    browser.get("/home").await;
+    assert_eq!(app.count(ENDS).await, at_first);
+    app.advance(1);
+    browser.head("/home").await;
+    assert_eq!(app.count(ENDS).await, at_first);
+    browser.get("/home").await;
+    assert_eq!(app.count(ENDS).await, at_first + 60);
+    app.advance(MINUTE);
+    browser.post("/edit_profile", &[("username", "")]).await;
+    assert_eq!(app.count(ENDS).await, at_first + 120, "a 422 counts too");
+}
+
+#[tokio::test]
+async fn the_cookie_ends_with_the_browser_unless_the_log_in_is_remembered() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let (browser, page) = log_in(&app, false).await;
+    let plain = ["HttpOnly", "Path=/", "SameSite=Lax"];
+    assert_eq!(cookie_of(&page).1, plain);
+    browser.enable(PHONE).await;
+    let enabled = browser.verify(&app.last_code()).await;
+    assert_eq!(cookie_of(&enabled).1, plain);
+}
+
+#[tokio::test]
+async fn the_remembered_cookie_is_set_once_and_stays_long() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let (browser, page) = log_in(&app, true).await;
+    let (_, attributes) = cookie_of(&page);
+    let long = ["HttpOnly", "Max-Age=2592000", "Path=/", "SameSite=Lax"];
+    assert_eq!(attributes, long);
+    for _ in 0..3 {
+        app.advance(DAY);
+        for path in ["/home", "/user/alice", "/edit_profile", "/nothing"] {
+            assert_eq!(browser.get(path).await.set_cookie(), None, "{path}");
+        }
+        let fields = [("username", "alice"), ("about_me", "Hello.")];
+        let page = browser.post("/edit_profile", &fields).await;
+        assert_eq!(page.set_cookie(), None);
+    }
+    // With a code to enter, the half log-in's cookie is short and the whole
+    // one's is long.
+    let page = browser.post("/reauth", &[("password", PASSWORD)]).await;
+    let left = format!("Max-Age={}", 27 * DAY);
+    assert!(cookie_of(&page).1.contains(&left));
+    browser.enable(PHONE).await;
+    let page = browser.verify(&app.last_code()).await;
+    assert!(cookie_of(&page).1.contains(&left));
+    let browser = app.browser();
+    let fields = [
+        ("username", "alice"),
+        ("password", PASSWORD),
+        ("remember_me", "1"),
+    ];
+    let page = browser.post("/login", &fields).await;
+    page.redirects_to("/verify_2fa");
+    assert_eq!(cookie_of(&page).1, ["HttpOnly", "Path=/", "SameSite=Lax"]);
+    let page = browser.verify(&app.last_code()).await;
+    assert_eq!(cookie_of(&page).1, long);
+}
+
+#[tokio::test]
+async fn only_the_request_that_ended_the_session_removes_the_cookie() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    let dead = browser.copy();
+    let page = browser.post("/logout", &[]).await;
+    page.redirects_to("/login");
+    let (value, attributes) = cookie_of(&page);
+    assert_eq!(value, "");
+    let removal = ["HttpOnly", "Max-Age=0", "Path=/", "SameSite=Lax"];
+    assert_eq!(attributes, removal);
+    assert_eq!(browser.session_cookie(), None);
+
+    for browser in [&dead, &browser, &app.browser()] {
+        for page in [
+            browser.get("/home").await,
+            browser.get("/login").await,
+            browser.post("/login", &[]).await,
+            browser.post("/logout", &[]).await,
+        ] {
+            assert_eq!(page.set_cookie(), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_production_the_cookie_is_secure_and_bound_to_the_host() {
+    let app = TestApp::production("http://127.0.0.1:1").await;
+    app.register("alice").await;
+    let (browser, page) = log_in(&app, true).await;
+    let cookie = page.set_cookie().unwrap();
+    assert!(cookie.starts_with("__Host-session="), "{cookie}");
+    let long = [
+        "HttpOnly",
+        "Max-Age=2592000",
+        "Path=/",
+        "SameSite=Lax",
+        "Secure",
+    ];
+    assert_eq!(cookie_of(&page).1, long);
+    assert!(browser.is_logged_in().await);
+
+    // The name without the prefix, which another host could set, is nobody's.
+    let token = cookie_of(&page).0;
+    assert_dead(&app, &token).await;
+
+    let page = browser.post("/logout", &[]).await;
+    let removed = page.set_cookie().unwrap();
+    assert!(removed.starts_with("__Host-session=;"), "{removed}");
+    let removal = ["HttpOnly", "Max-Age=0", "Path=/", "SameSite=Lax", "Secure"];
+    assert_eq!(cookie_of(&page).1, removal);
+    assert_eq!(app.count(ROWS).await, 1, "the message's");
+}

@@ -1,0 +1,325 @@
+//! What a session is: its cookie, its row, and the messages in it.
+
+mod in_flight;
+mod life;
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use reqwest::header::COOKIE;
+use tokio::task::JoinSet;
+
+use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
+
+/// How many sessions there are.
+const ROWS: &str = "SELECT COUNT(*) FROM sessions";
+
+/// Asserts that a cookie opens nothing: neither a log-in nor half of one.
+async fn assert_dead(app: &TestApp, cookie: &str) {
+    let browser = app.browser();
+    browser.set_session_cookie(cookie);
+    let home = browser.get("/home").await;
+    home.redirects_to("/login?next=%2Fhome");
+    assert_eq!(home.set_cookie(), None, "a dead cookie is left alone");
+    let verify = browser.get("/verify_2fa").await;
+    verify.redirects_to("/login?next=%2Fhome");
+}
+
+/// The value and the attributes of an answer's cookie.
+pub fn cookie_of(page: &Page) -> (String, Vec<String>) {
+    let cookie = page.set_cookie().expect("no cookie");
+    let mut parts = cookie.split("; ").map(str::to_owned);
+    let (_, value) = parts.next().unwrap().split_once('=').map(owned).unwrap();
+    let mut attributes: Vec<String> = parts.collect();
+    attributes.sort();
+    (value, attributes)
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+#[tokio::test]
+async fn the_cookies_value_stands_nowhere_in_the_database() {
+    let app = TestApp::start().await;
+    let browser = app.browser();
+    let mut cookies = Vec::new();
+    let registered = browser
+        .register("alice", "alice@example.com", PASSWORD)
+        .await;
+    cookies.push(cookie_of(&registered).0);
+    cookies.push(cookie_of(&browser.log_in("alice", PASSWORD).await).0);
+    cookies.push(cookie_of(&browser.enable(PHONE).await).0);
+    cookies.push(cookie_of(&browser.verify(&app.last_code()).await).0);
+    cookies.push(
+        app.half_logged_in("alice")
+            .await
+            .session_cookie()
+            .expect("no cookie"),
+    );
+
+    let (dump, bytes) = (app.dump().await, app.database_bytes());
+    for cookie in &cookies {
+        assert!(!dump.contains(cookie));
+        assert!(!bytes.windows(43).any(|part| part == cookie.as_bytes()));
+    }
+    for cookie in &cookies[3..] {
+        let hash = sha2_hex(cookie);
+        assert!(dump.contains(&hash), "its SHA-256 does");
+    }
+}
+
+fn sha2_hex(text: &str) -> String {
+    use sha2::Digest;
+    data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(text))
+}
+
+#[tokio::test]
+async fn tokens_are_43_characters_of_base64url_and_no_two_are_equal() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let mut tokens = std::collections::BTreeSet::new();
+    for _ in 0..5 {
+        let (token, _) = cookie_of(&app.browser().log_in("alice", PASSWORD).await);
+        assert_eq!(token.len(), 43);
+        assert!(
+            token
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        );
+        assert!(tokens.insert(token));
+    }
+    assert_eq!(app.count(ROWS).await, 6, "one a log-in, and the message's");
+}
+
+#[tokio::test]
+async fn attack_04_an_invented_or_earlier_cookie_opens_nothing() {
+    let app = TestApp::start().await;
+    let browser = app.browser();
+    let invented = "A".repeat(43);
+    browser.set_session_cookie(&invented);
+    let mut dead = vec![invented];
+    browser
+        .register("alice", "alice@example.com", PASSWORD)
+        .await;
+    // Every step up or down: after each, the cookie from before it is dead.
+    for step in 0..7 {
+        let before = browser.session_cookie().unwrap();
+        assert!(!dead.contains(&before), "the step before gave a new one");
+        let page = match step {
+            0 => browser.log_in("alice", PASSWORD).await,
+            1 => browser.enable(PHONE).await,
+            2 => browser.verify(&app.last_code()).await,
+            3 => browser.post("/reauth", &[("password", PASSWORD)]).await,
+            4 => browser.verify(&app.last_code()).await,
+            5 => {
+                browser.post("/logout", &[]).await.redirects_to("/login");
+                dead.push(before.clone());
+                browser.log_in("alice", PASSWORD).await
+            }
+            _ => browser.verify(&app.last_code()).await,
+        };
+        assert!(page.status < 400, "step {step}: {}", page.text());
+        dead.push(before);
+        for cookie in &dead {
+            assert_dead(&app, cookie).await;
+        }
+    }
+    assert!(browser.is_logged_in().await);
+    assert_eq!(app.count(ROWS).await, 1);
+}
+
+#[tokio::test]
+async fn attack_04_logging_in_does_not_take_over_a_planted_session() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let mallory = app.signed_in("mallory").await;
+    let planted = mallory.session_cookie().unwrap();
+    mallory.post("/logout", &[]).await;
+    // Mallory plants a cookie that has a living row, without a log-in.
+    let registered = mallory
+        .register("mallory2", "mallory2@example.com", PASSWORD)
+        .await;
+    let living = cookie_of(&registered).0;
+    for cookie in [planted, living] {
+        let victim = app.browser();
+        victim.set_session_cookie(&cookie);
+        victim.log_in("alice", PASSWORD).await.redirects_to("/home");
+        assert_ne!(victim.session_cookie(), Some(cookie.clone()));
+        assert_dead(&app, &cookie).await;
+    }
+}
+
+#[tokio::test]
+async fn garbage_in_the_cookie_is_nobody() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    let good = browser.session_cookie().unwrap();
+    let rows = app.count(ROWS).await;
+    let mut edited = good.clone();
+    edited.replace_range(..1, if good.starts_with('A') { "B" } else { "A" });
+    let hash = sha2_hex(&good);
+    for cookie in [
+        "",
+        " ",
+        "x",
+        "%00",
+        "null",
+        "' OR 1=1 --",
+        "\"quoted\"",
+        "a=b=c",
+        &good[..42],
+        &format!("{good}="),
+        &format!("{good}A"),
+        &good.to_lowercase().replace(char::is_numeric, "_"),
+        &edited,
+        &hash,
+        &"A".repeat(7_000),
+    ] {
+        assert_dead(&app, cookie).await;
+    }
+    let request = app.browser().request(Method::GET, "/home");
+    let not_utf8 = request.header(COOKIE, &b"session=\xff\xfe; \xc3=\xa9"[..]);
+    let page = app.browser().send(not_utf8).await;
+    page.redirects_to("/login?next=%2Fhome");
+    assert_eq!(app.count(ROWS).await, rows);
+    assert!(browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_get_or_head_never_makes_a_row() {
+    let app = TestApp::start().await;
+    let signed_in = app.signed_in("alice").await;
+    app.execute("DELETE FROM sessions WHERE user_id IS NULL")
+        .await;
+    let paths: Vec<&str> = app
+        .routes
+        .iter()
+        .filter(|route| route.method == Method::GET)
+        .map(|route| route.path)
+        .collect();
+    assert!(paths.len() > 10);
+    for path in paths.into_iter().chain(["/nothing/here"]) {
+        let path = path.replace("{username}", "alice");
+        for browser in [&app.browser(), &signed_in] {
+            for page in [browser.get(&path).await, browser.head(&path).await] {
+                assert_eq!(page.set_cookie(), None, "{path}");
+                assert!(page.status < 500, "{path}");
+            }
+        }
+    }
+    assert_eq!(app.count(ROWS).await, 1);
+}
+
+#[tokio::test]
+async fn a_message_is_shown_on_exactly_one_page_whatever_its_status() {
+    let app = TestApp::start().await;
+    let browser = app.browser();
+    let welcome = "You have successfully registered. Login to continue";
+    let page = browser
+        .register("alice", "alice@example.com", PASSWORD)
+        .await;
+    page.redirects_to("/login");
+
+    browser.head("/login").await; // shows nothing
+    browser
+        .get("/home")
+        .await
+        .redirects_to("/login?next=%2Fhome"); // neither
+    let wrong = browser.log_in("alice", "wrong").await;
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.says(welcome), "{:?}", wrong.alerts());
+    let login = browser.get("/login").await;
+    assert!(login.alerts().is_empty(), "the 422 page took it");
+
+    browser.log_in("alice", PASSWORD).await;
+    let fields = [("username", "alice"), ("about_me", "Hello.")];
+    browser.post("/edit_profile", &fields).await;
+    let missing = browser.get("/user/nobody").await;
+    assert_eq!(missing.status, 404);
+    assert!(missing.alerts().is_empty());
+    let home = browser.get("/home").await;
+    assert!(home.says("Your profile has been updated"));
+    assert!(browser.get("/home").await.alerts().is_empty());
+}
+
+#[tokio::test]
+async fn fifty_requests_at_once_leave_a_session_whole() {
+    let app = TestApp::start().await;
+    let browser = Arc::new(app.signed_in("alice").await);
+    let mut requests = JoinSet::new();
+    for number in 0..50 {
+        let browser = Arc::clone(&browser);
+        requests.spawn(async move {
+            if number % 2 == 0 {
+                browser.get("/home").await
+            } else {
+                let fields = [("username", "alice"), ("about_me", "Hello.")];
+                browser.post("/edit_profile", &fields).await
+            }
+        });
+    }
+    for page in requests.join_all().await {
+        assert!(page.status < 400, "{}", page.text());
+        assert_eq!(page.set_cookie(), None);
+    }
+    let fields = [("username", "alice"), ("about_me", "Bye.")];
+    browser.post("/edit_profile", &fields).await;
+    let home = browser.get("/home").await;
+    assert!(home.says("Your profile has been updated"));
+    assert!(browser.get("/home").await.alerts().is_empty());
+}
+
+#[tokio::test]
+async fn data_that_cannot_be_read_is_an_empty_session() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    for sql in [
+        "UPDATE sessions SET data = ''",
+        "UPDATE sessions SET data = 'rubbish'",
+        "UPDATE sessions SET data = 'null'",
+        "UPDATE sessions SET data = '[]'",
+        "UPDATE sessions SET data = '{\"messages\": 5}'",
+        "UPDATE sessions SET data = '{\"messages\": [{\"text\": 1}]}'",
+        "UPDATE sessions SET data = '{\"messages\": [[]], \"more\": {}}'",
+    ] {
+        app.execute(sql).await;
+        let home = browser.get("/home").await;
+        assert_eq!(home.status, 200, "{sql}");
+        assert!(home.alerts().is_empty());
+        app.execute(sql).await;
+        let fields = [("username", "alice"), ("about_me", "")];
+        let page = browser.post("/edit_profile", &fields).await;
+        page.redirects_to("/user/alice");
+        let home = browser.get("/home").await;
+        assert!(home.says("Your profile has been updated"), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_users_sessions_are_dead() {
+    let app = TestApp::start().await;
+    let browser = app.with_two_factor("alice", PHONE).await;
+    let half = app.half_logged_in("alice").await;
+    let remembered = app.signed_in("bob").await;
+    let fields = [
+        ("username", "bob"),
+        ("password", PASSWORD),
+        ("remember_me", "1"),
+    ];
+    remembered.post("/logout", &[]).await;
+    remembered.post("/login", &fields).await;
+    let all: [&Browser; 3] = [&browser, &half, &remembered];
+    let cookies = all.map(|browser| browser.session_cookie().unwrap());
+    app.execute("DELETE FROM users").await;
+    for cookie in cookies {
+        assert_dead(&app, &cookie).await;
+    }
+    assert_eq!(app.count("SELECT COUNT(*) FROM challenges").await, 0);
+    browser
+        .get("/edit_profile")
+        .await
+        .redirects_to("/login?next=%2Fedit_profile");
+    let posted = remembered.post("/edit_profile", &[]).await;
+    posted.redirects_to("/login?next=%2Fedit_profile");
+}
