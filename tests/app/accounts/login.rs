@@ -144,7 +144,7 @@ async fn proving_again_asks_for_ones_own_password() {
         assert_errors(&page, &[("password", "Invalid password")]);
         assert_eq!(page.value_of("next").as_deref(), Some("/enable_2fa"));
         assert_eq!(page.set_cookie(), None);
-        assert!(!browser.get("/enable_2fa").await.status.eq(&200));
+        assert_eq!(browser.get("/enable_2fa").await.status, 303);
     }
     let fields = [("password", PASSWORD), ("next", "/enable_2fa")];
     let page = browser.post("/reauth", &fields).await;

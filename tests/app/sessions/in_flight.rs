@@ -96,6 +96,7 @@ async fn attack_18_a_session_that_another_browser_ended_is_not_saved_again() {
     let second = app.half_logged_in("alice").await;
     second.verify(&app.last_code()).await.redirects_to("/home");
     prepare(&app, &second, OTHER_PHONE).await;
+    let rows = app.count(ROWS).await;
     let (late, disabled) = while_waiting(
         &app,
         second.verify("123456"),
@@ -107,6 +108,7 @@ async fn attack_18_a_session_that_another_browser_ended_is_not_saved_again() {
     assert_dead(&app, &second.session_cookie().unwrap()).await;
     assert!(first.is_logged_in().await);
     assert_eq!(app.count(LOG_INS).await, 1);
+    assert_eq!(app.count(ROWS).await, rows - 1);
     assert_eq!(app.phone_of("alice").await, None);
 }
 
