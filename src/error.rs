@@ -5,7 +5,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::models;
-use crate::services::passwords;
 
 /// Why a request could not be answered as it should.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +37,7 @@ impl AppError {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Unreadable(status) => *status,
-            Self::Model(models::Error::Passwords(passwords::Error::Busy)) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Model(error) if error.passes() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Model(_) | Self::Session(_) | Self::MissingLayer(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -1,9 +1,9 @@
 //! For whoever watches the program: is it alive, and can it work?
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::error::AppError;
 use crate::models;
 use crate::state::AppState;
 
@@ -16,6 +16,9 @@ pub async fn healthz() -> &'static str {
 pub async fn readyz(State(app): State<AppState>) -> Response {
     match models::ping(&app.database).await {
         Ok(()) => "ok".into_response(),
-        Err(error) => AppError::from(error).into_response(),
+        Err(error) => {
+            tracing::warn!(event = "not_ready", %error, "the database does not answer");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
     }
 }

@@ -29,6 +29,21 @@ pub enum Error {
     Passwords(#[from] passwords::Error),
 }
 
+impl Error {
+    /// Whether the same may work in a moment: too much is going on, or the
+    /// database is out of reach.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        matches!(
+            self,
+            Self::Passwords(passwords::Error::Busy)
+                | Self::Database(
+                    sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)
+                )
+        )
+    }
+}
+
 /// The pool of connections, to either engine.
 pub type Database = AnyPool;
 

@@ -14,6 +14,7 @@ mod architecture;
 mod csrf;
 mod error_pages;
 mod headers;
+mod health;
 mod logs;
 mod pages;
 mod profile;

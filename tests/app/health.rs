@@ -1,0 +1,37 @@
+//! `/healthz` and `/readyz`, and a database that is out of reach.
+
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn the_program_says_that_it_is_alive_and_ready_and_nothing_else() {
+    let app = TestApp::start().await;
+    for path in ["/healthz", "/readyz"] {
+        let page = app.browser().get(path).await;
+        assert_eq!((page.status, page.body.as_str()), (200, "ok"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_its_database_the_program_is_alive_but_not_ready() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    app.state.database.close().await;
+    assert_eq!(browser.get("/healthz").await.status, 200);
+    assert_eq!(browser.get("/readyz").await.status, 503);
+}
+
+#[tokio::test]
+async fn without_its_database_pages_say_to_try_again() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    app.state.database.close().await;
+    for page in [
+        browser.get("/home").await,
+        app.browser().log_in("alice", "x").await,
+    ] {
+        assert_eq!(page.status, 503);
+        assert_eq!(page.header("retry-after"), Some("5"));
+        assert_eq!(page.first("h1").as_deref(), Some("Too busy"));
+    }
+    assert_eq!(app.browser().get("/login").await.status, 200);
+}
