@@ -10,5 +10,7 @@
 mod logs;
 mod settings;
 mod support;
+mod tutorial_defects_two_factor;
 mod twilio_verify;
+mod two_factor;
 mod walk;
