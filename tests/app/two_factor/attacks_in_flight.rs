@@ -148,11 +148,40 @@ async fn attack_18_of_two_sessions_that_change_the_number_the_first_to_be_supers
     first.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
     let request = begin(&twilio, &first).await;
     app.advance(30);
-    enable(&twilio, &second, "+12025550147").await;
+    let page = second.enable("+12025550147").await;
+    page.redirects_to("/verify_2fa");
     twilio.answer(1);
-    assert_eq!(request.await.unwrap().status, 303);
+    request.await.unwrap().redirects_to("/home");
+    assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
+    twilio.answer(1);
+    second.verify(CODE).await.redirects_to("/user/alice");
     assert_eq!(app.phone_of("alice").await.as_deref(), Some("+12025550147"));
     assert!(!first.is_logged_in().await);
+}
+
+/// Of five uses of one code at once, Twilio may approve the first and tell the
+/// last, sooner, that it knows the code no more.
+#[tokio::test]
+async fn attack_07_the_one_use_that_is_approved_is_not_ended_by_the_others() {
+    let (twilio, app) = SlowTwilio::start().await;
+    alice(&twilio, &app).await;
+    let half = Arc::new(app.half_logged_in("alice").await);
+    let request = begin(&twilio, &half).await;
+    twilio.forget_codes();
+    for _ in 0..4 {
+        let page = half.copy().verify(CODE).await;
+        assert!(page.says("That code has expired. Ask for a new one."));
+        twilio.check_arrives().await;
+    }
+    // There were five checks: no sixth, and no more codes.
+    let late = half.copy();
+    late.verify(CODE).await.redirects_to("/login");
+    app.advance(30);
+    let page = late.post("/verify_2fa/resend", &[]).await;
+    page.redirects_to("/login");
+    twilio.answer(1);
+    request.await.unwrap().redirects_to("/home");
+    assert!(half.is_logged_in().await);
 }
 
 /// The password was compared, and before anything came of it the second step

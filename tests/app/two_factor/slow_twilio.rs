@@ -2,6 +2,7 @@
 //! app while an answer is under way. Every code is right.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -25,6 +26,8 @@ struct Gate {
     arrived: Semaphore,
     /// A permit for each check that may be answered.
     answers: Semaphore,
+    /// Whether a check that arrives is told at once that there is no code.
+    forgetful: AtomicBool,
 }
 
 impl SlowTwilio {
@@ -33,6 +36,7 @@ impl SlowTwilio {
         let twilio = Self(Arc::new(Gate {
             arrived: Semaphore::new(0),
             answers: Semaphore::new(0),
+            forgetful: AtomicBool::new(false),
         }));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
@@ -63,6 +67,11 @@ impl SlowTwilio {
     pub fn answer(&self, checks: usize) {
         self.0.answers.add_permits(checks);
     }
+
+    /// From now on a check is told at once that there is no such code.
+    pub fn forget_codes(&self) {
+        self.0.forgetful.store(true, Ordering::SeqCst);
+    }
 }
 
 /// The number is in the SID, so that a check can say whose it is.
@@ -83,12 +92,17 @@ async fn create(body: String) -> (StatusCode, String) {
     (StatusCode::CREATED, body.to_string())
 }
 
-async fn check(State(twilio): State<SlowTwilio>, body: String) -> String {
+async fn check(State(twilio): State<SlowTwilio>, body: String) -> (StatusCode, String) {
     let sid = field(&body, "VerificationSid");
     twilio.0.arrived.add_permits(1);
+    if twilio.0.forgetful.load(Ordering::SeqCst) {
+        let body = json!({ "code": 20404, "message": "not found", "status": 404 });
+        return (StatusCode::NOT_FOUND, body.to_string());
+    }
     twilio.0.answers.acquire().await.unwrap().forget();
     let to = format!("+{}", sid.trim_start_matches("VE").trim_start_matches('0'));
-    json!({ "sid": sid, "to": to, "status": "approved" }).to_string()
+    let body = json!({ "sid": sid, "to": to, "status": "approved" });
+    (StatusCode::OK, body.to_string())
 }
 
 async fn cancel(Path((_, sid)): Path<(String, String)>) -> String {
