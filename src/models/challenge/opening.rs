@@ -1,7 +1,7 @@
 //! Opening a verification: what it supersedes, and what it takes over.
 
 use crate::models::challenge::{
-    Challenge, ChallengeId, Delivery, LIFE, Outcome, Purpose, SEND_INTERVAL, Way,
+    Challenge, ChallengeId, Delivery, LIFE, MAX_CHECKS, Outcome, Purpose, SEND_INTERVAL, Way,
 };
 use crate::models::token::random_id;
 use crate::models::user::User;
@@ -88,6 +88,7 @@ impl Challenge {
             && self.phone == new.phone
             && self.auth_version == new.user.auth_version
             && self.expires_at > now
+            && self.checks < MAX_CHECKS
             && self.delivery.may_have_arrived()
             && self.last_sent_at.is_some_and(|at| at > now - SEND_INTERVAL)
     }
