@@ -76,7 +76,7 @@ struct Inner {
 }
 
 /// A message in the session's data.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 struct Stored {
     success: bool,
     text: String,
@@ -147,7 +147,8 @@ impl Session {
         }
     }
 
-    /// Keeps a message for the next page. A GET never makes a session for it.
+    /// Keeps a message for the next page, once however often it is added. A GET
+    /// never makes a session for it.
     ///
     /// # Errors
     /// When the data cannot be read.
@@ -156,10 +157,14 @@ impl Session {
             return Ok(());
         }
         let mut messages: Vec<Stored> = self.0.data.get(MESSAGES).await?.unwrap_or_default();
-        messages.push(Stored {
+        let message = Stored {
             success: kind == Kind::Success,
             text: text.to_owned(),
-        });
+        };
+        if messages.contains(&message) {
+            return Ok(());
+        }
+        messages.push(message);
         Ok(self.0.data.insert(MESSAGES, messages).await?)
     }
 
