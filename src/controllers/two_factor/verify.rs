@@ -14,7 +14,7 @@ use crate::forms::local_path::LocalPath;
 use crate::forms::two_factor::VerifyForm;
 use crate::middleware::access::expired;
 use crate::models::challenge::{
-    Challenge, Delivery, Outcome, Purpose, Refused, ResendRefused, Way,
+    Challenge, Delivery, Outcome, Purpose, Refused, ResendRefused, SEND_INTERVAL, Way,
 };
 use crate::models::session::SessionRow;
 use crate::models::user::User;
@@ -263,7 +263,7 @@ async fn send_again(
         // How it ended stands on the page anyway.
         Ok(delivery) => {
             challenge.delivery = delivery;
-            let (status, retry_after) = status_of(delivery);
+            let (status, retry_after) = status_of(delivery, SEND_INTERVAL);
             let page = verify_page(app, page, &challenge, Errors::default()).await?;
             return Ok(refusal(status, retry_after, page));
         }
