@@ -227,3 +227,20 @@ async fn logs_in(app: &TestApp, user: &User) -> bool {
     let begun = SessionRow::begin_login(&mut connection, &id, user, version, false, NOW).await;
     begun.unwrap().is_some()
 }
+
+/// Whichever is first: the log-in is refused, or ended by the change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_18_a_log_in_and_the_end_of_its_factor_at_once_leave_no_log_in() {
+    let app = TestApp::start().await;
+    for name in ["alice", "bella", "carol", "doris", "emily"] {
+        let owner = app.with_two_factor(name, PHONE).await;
+        let half = app.half_logged_in(name).await;
+        let code = app.last_code();
+        let (finished, disabled) =
+            tokio::join!(half.verify(&code), owner.post("/disable_2fa", &[]));
+        assert_eq!((finished.status, disabled.status), (303, 303));
+        assert_eq!(app.phone_of(name).await, None);
+        assert!(!half.is_logged_in().await);
+        assert!(owner.is_logged_in().await);
+    }
+}
