@@ -165,7 +165,9 @@ impl SessionRow {
 
     /// Begins a log-in, if the account still is what `auth_version` says: a
     /// log-in that was checked just before a change of password or factor must
-    /// not outlive it. `None` when it is not.
+    /// not outlive it. `None` when it is not. The account's row is locked first:
+    /// on PostgreSQL a change under way would else neither be seen here nor see
+    /// the session that it has to end.
     ///
     /// # Errors
     /// When the database fails or there are no random numbers.
@@ -179,6 +181,9 @@ impl SessionRow {
     ) -> Result<Option<Issued>, Error> {
         let life = Life::of(true, remember);
         let token = Token::generate()?;
+        if !User::lock(connection, user, auth_version).await? {
+            return Ok(None);
+        }
         let done = sqlx::query(
             "INSERT INTO sessions (id, token_hash, user_id, authenticated_at, remember, data, \
              created_at, last_active_at, idle_expires_at, expires_at) \

@@ -136,7 +136,7 @@ impl Session {
         }
     }
 
-    /// Keeps a message for the next page.
+    /// Keeps a message for the next page, once however often it is added.
     ///
     /// # Errors
     /// When the data cannot be read.
@@ -145,10 +145,14 @@ impl Session {
             return Ok(());
         }
         let mut messages = self.messages().await?;
-        messages.push(Message {
+        let message = Message {
             kind,
             text: text.to_owned(),
-        });
+        };
+        if messages.contains(&message) {
+            return Ok(());
+        }
+        messages.push(message);
         Ok(self.0.data.insert(MESSAGES, messages).await?)
     }
 

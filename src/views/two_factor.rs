@@ -90,7 +90,7 @@ impl VerifyPage {
 pub fn not_delivered(delivery: Delivery, wait: i64) -> String {
     match delivery {
         Delivery::HeldBack if wait > 0 => {
-            format!("A code was sent a moment ago. You can ask for another in {wait} seconds.")
+            format!("A code was asked for a moment ago. You can ask for another in {wait} seconds.")
         }
         Delivery::HeldBack => "You can ask for a code now.".to_owned(),
         Delivery::TooMany => {

@@ -22,5 +22,7 @@ mod sessions;
 mod settings;
 mod support;
 mod tutorial_defects;
+mod tutorial_defects_two_factor;
 mod twilio_verify;
+mod two_factor;
 mod walk;

@@ -12,9 +12,7 @@ use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::Errors;
 use crate::forms::phone_number::PhoneNumber;
 use crate::forms::two_factor::EnableForm;
-use crate::models::challenge::{
-    Challenge, Delivery, NewChallenge, Outcome, Purpose, SEND_INTERVAL,
-};
+use crate::models::challenge::{Challenge, Delivery, NewChallenge, Outcome, Purpose};
 use crate::models::session::SessionRow;
 use crate::models::user::User;
 use crate::session::Session;
@@ -72,7 +70,7 @@ pub async fn enable(
         challenge
             .close(&app.database, &app.verify, Outcome::NotSent, now)
             .await?;
-        let (status, retry_after) = status_of(challenge.delivery);
+        let (status, retry_after) = status_of(challenge.delivery, challenge.wait(now));
         let errors = not_sent(&challenge, now);
         let page = enable_page(&page, &user, form.verification_phone, errors).await?;
         return Ok(refusal(status, retry_after, page));
@@ -106,13 +104,13 @@ fn not_sent(challenge: &Challenge, now: i64) -> Errors {
 }
 
 /// The status of an answer that says how a sending ended, and after how many
-/// seconds another try makes sense.
-pub(super) fn status_of(delivery: Delivery) -> (StatusCode, Option<i64>) {
+/// seconds another try makes sense. `wait`: until another code may be asked for.
+pub(super) fn status_of(delivery: Delivery, wait: i64) -> (StatusCode, Option<i64>) {
     match delivery {
         Delivery::InvalidNumber | Delivery::Blocked => (StatusCode::UNPROCESSABLE_ENTITY, None),
         Delivery::TooMany => (StatusCode::TOO_MANY_REQUESTS, Some(TOO_MANY_RETRY_AFTER)),
-        Delivery::HeldBack => (StatusCode::TOO_MANY_REQUESTS, Some(SEND_INTERVAL)),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, Some(SEND_INTERVAL)),
+        Delivery::HeldBack => (StatusCode::TOO_MANY_REQUESTS, Some(wait)),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, Some(wait)),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::forms::local_path::LocalPath;
 use crate::forms::two_factor::VerifyForm;
 use crate::middleware::access::expired;
 use crate::models::challenge::{
-    Challenge, Delivery, Outcome, Purpose, Refused, ResendRefused, Way,
+    Challenge, Delivery, Outcome, Purpose, Refused, ResendRefused, SEND_INTERVAL, Way,
 };
 use crate::models::session::SessionRow;
 use crate::models::user::User;
@@ -106,6 +106,8 @@ async fn verify_page(
 
 /// The code was right: does what it was asked for, in one transaction with
 /// using it up. Of parallel requests with the same code, one gets here first.
+/// Each transaction takes the account's row before the verification's, as all
+/// others do: on PostgreSQL two that take them crosswise would kill each other.
 async fn finish(
     app: &AppState,
     session: &Session,
@@ -126,10 +128,10 @@ async fn finish_login(
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    let consumed = challenge.consume(&mut transaction, now).await?;
     let issued = session
         .finish_pending_login(&mut transaction, challenge, now)
         .await?;
+    let consumed = challenge.consume(&mut transaction, now).await?;
     let (true, Some(issued)) = (consumed, issued) else {
         return expired(session).await;
     };
@@ -146,8 +148,10 @@ async fn finish_reauth(
     challenge: &Challenge,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
+    let (user, version) = (&challenge.user_id, challenge.auth_version);
     let mut transaction = app.database.begin().await?;
-    if !challenge.consume(&mut transaction, now).await? {
+    let unchanged = User::lock(&mut transaction, user, version).await?;
+    if !(unchanged && challenge.consume(&mut transaction, now).await?) {
         return expired(session).await;
     }
     let issued = session
@@ -158,7 +162,7 @@ async fn finish_reauth(
     };
     transaction.commit().await?;
     session.send(issued);
-    let user = challenge.user_id.as_str();
+    let user = user.as_str();
     tracing::info!(event = "reauth", user, amr = "pwd sms", "proved again");
     Ok(to_next(challenge))
 }
@@ -176,9 +180,9 @@ async fn finish_enable(
         return Ok(signed_out());
     };
     let mut transaction = app.database.begin().await?;
-    let consumed = challenge.consume(&mut transaction, now).await?;
     let phone = Some(challenge.phone.as_str());
     let changed = User::set_verification_phone(&mut transaction, &user.id, version, phone).await?;
+    let consumed = challenge.consume(&mut transaction, now).await?;
     if !(consumed && changed) {
         return expired(session).await;
     }
@@ -258,7 +262,7 @@ async fn send_again(
         // How it ended stands on the page anyway.
         Ok(delivery) => {
             challenge.delivery = delivery;
-            let (status, retry_after) = status_of(delivery);
+            let (status, retry_after) = status_of(delivery, SEND_INTERVAL);
             let page = verify_page(app, page, &challenge, Errors::default()).await?;
             return Ok(refusal(status, retry_after, page));
         }

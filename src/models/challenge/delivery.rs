@@ -1,6 +1,8 @@
 //! Sending the code of a verification, and taking it back.
 
-use crate::models::challenge::{Challenge, MAX_CALLS, MAX_SENDS, Outcome, SEND_INTERVAL};
+use crate::models::challenge::{
+    Challenge, MAX_CALLS, MAX_CHECKS, MAX_SENDS, Outcome, SEND_INTERVAL,
+};
 use crate::models::{Database, Error};
 use crate::services::twilio_verify::{Channel, SendError, Sent, TwilioVerify};
 
@@ -130,7 +132,7 @@ impl Challenge {
         let reserved = sqlx::query(
             "UPDATE challenges SET sends = sends + 1, calls = calls + $1, last_sent_at = $2, \
              delivery = $3 WHERE id = $4 AND closed_at IS NULL AND expires_at > $2 \
-             AND ($5 = 1 OR (sends < $6 AND calls + $1 <= $7 AND NOT EXISTS ( \
+             AND checks < $10 AND ($5 = 1 OR (sends < $6 AND calls + $1 <= $7 AND NOT EXISTS ( \
              SELECT 1 FROM challenges recent WHERE recent.user_id = challenges.user_id \
              AND recent.purpose = challenges.purpose AND recent.last_sent_at > $8 \
              AND (recent.outcome IS NULL OR recent.outcome <> $9))))",
@@ -144,6 +146,7 @@ impl Challenge {
         .bind(MAX_CALLS)
         .bind(now - SEND_INTERVAL)
         .bind(Outcome::Approved.as_str())
+        .bind(MAX_CHECKS)
         .execute(database)
         .await
         .map_err(Error::from)?;

@@ -197,7 +197,8 @@ pub enum Refused {
 }
 
 impl Challenge {
-    /// The open verification of that id, if its time is not over.
+    /// The open verification of that id, if neither its time nor its tries are
+    /// over.
     ///
     /// # Errors
     /// When the database fails.
@@ -207,10 +208,12 @@ impl Challenge {
         now: i64,
     ) -> Result<Option<Self>, Error> {
         Ok(sqlx::query_as(
-            "SELECT * FROM challenges WHERE id = $1 AND closed_at IS NULL AND expires_at > $2",
+            "SELECT * FROM challenges \
+             WHERE id = $1 AND closed_at IS NULL AND expires_at > $2 AND checks < $3",
         )
         .bind(id.as_str())
         .bind(now)
+        .bind(MAX_CHECKS)
         .fetch_optional(database)
         .await?)
     }
@@ -259,7 +262,9 @@ impl Challenge {
             Err(CheckError::Expired) => Refused::CodeExpired,
             Err(CheckError::Unavailable) => Refused::Unavailable,
         };
-        if last || matches!(refused, Refused::Exhausted) {
+        // Only a wrong code closes it: where the last answer is none, one of the
+        // others, under way still, may have been approved. No more are asked for.
+        if matches!(refused, Refused::Exhausted) {
             self.close(database, verify, Outcome::Exhausted, now)
                 .await?;
         }

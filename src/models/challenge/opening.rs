@@ -1,7 +1,7 @@
 //! Opening a verification: what it supersedes, and what it takes over.
 
 use crate::models::challenge::{
-    Challenge, ChallengeId, Delivery, LIFE, Outcome, Purpose, SEND_INTERVAL, Way,
+    Challenge, ChallengeId, Delivery, LIFE, MAX_CHECKS, Outcome, Purpose, SEND_INTERVAL, Way,
 };
 use crate::models::token::random_id;
 use crate::models::user::User;
@@ -65,6 +65,9 @@ impl Challenge {
             None => Sending::of(&mut transaction, &new, now).await?,
         };
         insert(&mut transaction, &id, &new, &sending, now).await?;
+        if let Some(old) = predecessor {
+            old.hand_over_sending(&mut transaction).await?;
+        }
         transaction.commit().await?;
 
         for old in closed
@@ -83,11 +86,22 @@ impl Challenge {
         Ok(Some(challenge))
     }
 
+    /// The sending counts once, with the verification that carries it: where its
+    /// code is entered rightly, nothing is left to hold back the next.
+    async fn hand_over_sending(&self, connection: &mut Connection) -> Result<(), Error> {
+        sqlx::query("UPDATE challenges SET sends = 0, last_sent_at = NULL WHERE id = $1")
+            .bind(self.id.as_str())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
     fn can_be_carried_over(&self, new: &NewChallenge<'_>, now: i64) -> bool {
         self.purpose == new.purpose
             && self.phone == new.phone
             && self.auth_version == new.user.auth_version
             && self.expires_at > now
+            && self.checks < MAX_CHECKS
             && self.delivery.may_have_arrived()
             && self.last_sent_at.is_some_and(|at| at > now - SEND_INTERVAL)
     }

@@ -64,6 +64,11 @@ impl TestApp {
 
     /// The app with these settings besides.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
+        Self::with_timeout(settings, TWILIO_TIMEOUT).await
+    }
+
+    /// The app with these settings, and this much patience with Twilio.
+    pub async fn with_timeout(settings: &[(&str, &str)], timeout: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("test.db");
         let mut variables = HashMap::from([(
@@ -74,7 +79,7 @@ impl TestApp {
             variables.insert((*name).to_owned(), (*value).to_owned());
         }
         let config = Config::from_variables(&variables).unwrap();
-        let app = App::build(config, Clock::manual(NOW), TWILIO_TIMEOUT)
+        let app = App::build(config, Clock::manual(NOW), timeout)
             .await
             .unwrap();
         let (state, routes) = (app.state.clone(), app.routes.clone());

@@ -1,0 +1,364 @@
+//! Attacks on the second step, numbered as the threat model numbers them.
+//! Alice has two-factor authentication on; mallory has not.
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use tokio::task::JoinSet;
+use twostep::dev::simulator::Counters;
+use twostep::middleware::access::Access;
+use twostep::routes::Route;
+
+use super::{assert_gone, assert_invalid_token, wrong};
+use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
+
+/// Addresses with their parameters filled in.
+fn path(route: &Route) -> String {
+    route.path.replace("{username}", "alice")
+}
+
+#[tokio::test]
+async fn attack_01_half_a_log_in_reaches_no_page_of_a_user() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let half = app.half_logged_in("alice").await;
+    let before = app.dump().await;
+    let mut tried = 0;
+    for route in &app.routes {
+        if !matches!(route.access, Access::User | Access::Fresh) {
+            continue;
+        }
+        tried += 1;
+        let page = if route.method == Method::GET {
+            half.get(&path(route)).await
+        } else {
+            let fields = [
+                ("username", "mallory"),
+                ("about_me", "taken over"),
+                ("password", PASSWORD),
+                ("verification_phone", OTHER_PHONE),
+            ];
+            half.post(&path(route), &fields).await
+        };
+        assert_eq!(page.status, 303, "{route:?}");
+        let to = page.location().unwrap();
+        assert!(to.starts_with("/login?next="), "{route:?}: {to}");
+    }
+    assert!(tried >= 10, "{tried}");
+    assert_eq!(app.dump().await, before);
+    // Nor does a page for everyone take it for alice.
+    for path in ["/login", "/logout", "/register", "/verify_2fa"] {
+        let page = half.get(path).await;
+        assert!(!page.body.contains("/user/alice"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn attack_01_a_late_or_foreign_code_does_not_finish_half_a_log_in() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let mallory = app.with_two_factor("mallory", OTHER_PHONE).await;
+    let half = app.half_logged_in("alice").await;
+    let code = app.last_code();
+    let own = app.half_logged_in("mallory").await;
+    let foreign = app.last_code();
+    if foreign != code {
+        assert_invalid_token(&half.verify(&foreign).await);
+        assert_invalid_token(&own.verify(&code).await);
+    }
+    // Alice's code is no use to a session of somebody else's, or to none.
+    mallory.verify(&code).await.redirects_to("/home");
+    let nobody = app.browser();
+    let page = nobody.verify(&code).await;
+    page.redirects_to("/login?next=%2Fhome");
+    assert!(!nobody.is_logged_in().await);
+    assert!(page.set_cookie().is_none());
+
+    app.advance(600);
+    assert_gone(&half, &code).await;
+}
+
+#[tokio::test]
+async fn attack_02_a_used_code_opens_nothing() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let alice = app.half_logged_in("alice").await;
+    let (thief, code) = (alice.copy(), app.last_code());
+    alice.verify(&code).await.redirects_to("/home");
+
+    let page = thief.verify(&code).await;
+    page.redirects_to("/login?next=%2Fhome");
+    assert!(!thief.is_logged_in().await);
+    alice.verify(&code).await.redirects_to("/home");
+    let log_ins = app.log_ins().await;
+    // A new verification, the old code.
+    let again = app.half_logged_in("alice").await;
+    if app.last_code() != code {
+        assert_invalid_token(&again.verify(&code).await);
+    }
+    assert_eq!(app.log_ins().await, log_ins);
+}
+
+#[tokio::test]
+async fn attack_02_a_code_of_another_session_purpose_or_older_verification_is_refused() {
+    let app = TestApp::start().await;
+    let alice = app.with_two_factor("alice", PHONE).await;
+    let first = app.half_logged_in("alice").await;
+    let old = app.last_code();
+    app.advance(31);
+    let second = app.half_logged_in("alice").await;
+    let for_the_log_in = app.last_code();
+    assert_gone(&first, &for_the_log_in).await;
+    if old != for_the_log_in {
+        assert_invalid_token(&second.verify(&old).await);
+    }
+    // A log-in's code enables nothing, though the number is the same.
+    alice.enable(PHONE).await.redirects_to("/verify_2fa");
+    let for_enabling = app.last_code();
+    if for_enabling != for_the_log_in {
+        assert_invalid_token(&alice.verify(&for_the_log_in).await);
+    }
+    // Nor does the code for enabling log in.
+    assert_gone(&second, &for_enabling).await;
+    let half = app.half_logged_in("alice").await;
+    if for_enabling != app.last_code() {
+        assert_invalid_token(&half.verify(&for_enabling).await);
+    }
+    // Nor does a log-in's prove that a session is still hers.
+    app.advance(600);
+    let half = app.half_logged_in("alice").await;
+    let for_the_log_in = app.last_code();
+    let page = alice.post("/reauth", &[("password", PASSWORD)]).await;
+    page.redirects_to("/verify_2fa");
+    if for_the_log_in != app.last_code() {
+        assert_invalid_token(&alice.verify(&for_the_log_in).await);
+    }
+    assert_gone(&half, &for_the_log_in).await;
+}
+
+/// Rows as no page of ours makes them: the guard must not trust them.
+#[tokio::test]
+async fn attack_02_a_session_that_names_a_foreign_verification_is_refused() {
+    let app = TestApp::start().await;
+    let alice = app.with_two_factor("alice", PHONE).await;
+    let mallory = app.signed_in("mallory").await;
+    alice.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    let code = app.last_code();
+    let given = app
+        .execute(
+            "UPDATE sessions SET challenge_id = \
+             (SELECT id FROM challenges WHERE closed_at IS NULL)",
+        )
+        .await;
+    assert!(given >= 2);
+    mallory.verify(&code).await.redirects_to("/home");
+    assert_eq!(app.phone_of("mallory").await, None);
+
+    // A half log-in with the verification of a change of number.
+    let half = app.half_logged_in("alice").await;
+    app.execute("UPDATE challenges SET purpose = 'enable' WHERE closed_at IS NULL")
+        .await;
+    assert_gone(&half, &app.last_code()).await;
+    // A log-in with the verification of another log-in of its own.
+    app.half_logged_in("alice").await;
+    app.execute("UPDATE challenges SET purpose = 'login' WHERE closed_at IS NULL")
+        .await;
+    app.execute(
+        "UPDATE sessions SET challenge_id = \
+         (SELECT id FROM challenges WHERE closed_at IS NULL)",
+    )
+    .await;
+    alice.verify(&app.last_code()).await.redirects_to("/home");
+    assert_eq!(app.open_verifications().await, 1);
+}
+
+#[tokio::test]
+async fn attack_05_a_stolen_session_changes_no_factor_and_sends_nothing() {
+    let app = TestApp::start().await;
+    let alice = app.with_two_factor("alice", PHONE).await;
+    let bob = app.signed_in("bob").await;
+    app.advance(600);
+    let (sent, before) = (app.phone().counters(), app.dump().await);
+    for thief in [alice.copy(), bob.copy()] {
+        let page = thief.enable(OTHER_PHONE).await;
+        page.redirects_to("/reauth?next=%2Fenable_2fa");
+        let page = thief.post("/disable_2fa", &[]).await;
+        page.redirects_to("/reauth?next=%2Fdisable_2fa");
+        for path in ["/enable_2fa", "/disable_2fa"] {
+            let page = thief.get(path).await;
+            assert!(page.location().unwrap().starts_with("/reauth?next="));
+        }
+        for path in ["/verify_2fa/resend", "/verify_2fa/call"] {
+            thief.post(path, &[]).await.redirects_to("/home");
+        }
+        let fields = [
+            ("password", "a guess of mallory's"),
+            ("next", "/enable_2fa"),
+        ];
+        let page = thief.post("/reauth", &fields).await;
+        assert_eq!(page.status, 422);
+        assert_eq!(
+            page.error_at("password").as_deref(),
+            Some("Invalid password")
+        );
+    }
+    assert_eq!(app.phone().counters(), sent);
+    let unread = |text: String| text.replace("There is no code to enter.", "");
+    let after = app.dump().await;
+    assert_eq!(users(&unread(after)), users(&unread(before)));
+    assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
+}
+
+/// The accounts' lines of a dump.
+fn users(dump: &str) -> Vec<&str> {
+    dump.lines().filter(|line| line.contains('@')).collect()
+}
+
+/// Sends one token from many browsers at once.
+async fn all_at_once(browsers: Vec<Browser>, token: &str) -> Vec<(Browser, Page)> {
+    let mut tasks = JoinSet::new();
+    let token: Arc<str> = token.into();
+    for browser in browsers {
+        let token = Arc::clone(&token);
+        tasks.spawn(async move {
+            let page = browser.verify(&token).await;
+            (browser, page)
+        });
+    }
+    tasks.join_all().await
+}
+
+fn copies(browser: &Browser, number: usize) -> Vec<Browser> {
+    (0..number).map(|_| browser.copy()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_06_twenty_browsers_that_guess_at_once_get_five_answers() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let half = app.half_logged_in("alice").await;
+    let code = app.last_code();
+    let before: Counters = app.phone().counters();
+    for (_, page) in all_at_once(copies(&half, 20), &wrong(&code)).await {
+        assert!(matches!(page.status, 422 | 303), "{}", page.status);
+    }
+    assert_eq!(app.phone().counters().checks - before.checks, 5);
+    assert_gone(&half, &code).await;
+    assert_eq!(app.phone().counters().checks - before.checks, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_07_of_fifty_uses_of_a_code_at_once_exactly_one_logs_in() {
+    for _ in 0..5 {
+        let app = TestApp::start().await;
+        app.with_two_factor("alice", PHONE).await;
+        let half = app.half_logged_in("alice").await;
+        let (log_ins, checks) = (app.log_ins().await, app.phone().counters().checks);
+
+        let answers = all_at_once(copies(&half, 50), &app.last_code()).await;
+        let mut inside = 0;
+        for (browser, page) in &answers {
+            assert!(matches!(page.status, 303 | 422), "{}", page.status);
+            let is_in = page.location() == Some("/home");
+            assert_eq!(browser.is_logged_in().await, is_in);
+            inside += usize::from(is_in);
+        }
+        assert_eq!(inside, 1);
+        assert_eq!(app.log_ins().await, log_ins + 1);
+        assert!(app.phone().counters().checks - checks <= 5);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_07_of_twenty_uses_of_a_code_at_once_exactly_one_enables() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    alice.enable(PHONE).await.redirects_to("/verify_2fa");
+    let answers = all_at_once(copies(&alice, 20), &app.last_code()).await;
+    let mut enabled = 0;
+    for (browser, page) in &answers {
+        assert!(matches!(page.status, 200 | 303 | 422), "{}", page.status);
+        enabled += usize::from(page.status == 200);
+        assert_eq!(browser.is_logged_in().await, page.status == 200);
+    }
+    assert_eq!(enabled, 1);
+    assert_eq!(app.count("SELECT auth_version FROM users").await, 2);
+    assert_eq!(app.log_ins().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_12_codes_asked_for_at_once_are_one_code() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let half = app.half_logged_in("alice").await;
+    app.advance(30);
+    let before = app.phone().counters().creates;
+    let mut tasks = JoinSet::new();
+    for browser in copies(&half, 20) {
+        tasks.spawn(async move { browser.post("/verify_2fa/resend", &[]).await.status });
+    }
+    let mut answers = tasks.join_all().await;
+    answers.sort_unstable();
+    assert_eq!(answers[0], 303);
+    assert!(
+        answers[1..].iter().all(|status| *status == 429),
+        "{answers:?}"
+    );
+    assert_eq!(app.phone().counters().creates - before, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_12_log_ins_at_once_are_one_code() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let before = app.phone().counters().creates;
+    let mut tasks = JoinSet::new();
+    for _ in 0..6 {
+        let browser = app.browser();
+        tasks.spawn(async move {
+            let page = browser.log_in("alice", PASSWORD).await;
+            (browser, page)
+        });
+    }
+    let answers = tasks.join_all().await;
+    assert_eq!(app.phone().counters().creates - before, 1);
+    assert_eq!(app.open_verifications().await, 1);
+    let mut inside = 0;
+    for (browser, page) in answers {
+        page.redirects_to("/verify_2fa");
+        let page = browser.verify(&app.last_code()).await;
+        inside += usize::from(page.location() == Some("/home"));
+    }
+    assert_eq!(inside, 1);
+}
+
+#[tokio::test]
+async fn attack_09_remember_me_never_skips_the_code_nor_makes_half_a_log_in_last() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let fields = [
+        ("username", "alice"),
+        ("password", PASSWORD),
+        ("remember_me", "y"),
+    ];
+    let browser = app.browser();
+    for _ in 0..2 {
+        let page = browser.post("/login", &fields).await;
+        page.redirects_to("/verify_2fa");
+        assert!(!page.set_cookie().unwrap().contains("Max-Age"));
+        assert!(!page.set_cookie().unwrap().contains("Expires"));
+        assert!(!browser.is_logged_in().await);
+        let page = browser.verify(&wrong(&app.last_code())).await;
+        assert!(page.set_cookie().is_none());
+
+        let page = browser.verify(&app.last_code()).await;
+        page.redirects_to("/home");
+        let cookie = page.set_cookie().unwrap();
+        assert!(cookie.contains("Max-Age=2592000"), "{cookie}");
+        browser.post("/logout", &[]).await.redirects_to("/login");
+    }
+    let page = browser.log_in("alice", PASSWORD).await;
+    page.redirects_to("/verify_2fa");
+    let page = browser.verify(&app.last_code()).await;
+    assert!(!page.set_cookie().unwrap().contains("Max-Age"));
+}

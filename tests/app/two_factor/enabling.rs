@@ -1,0 +1,279 @@
+//! Switching two-factor authentication on and off, and changing the number.
+
+use reqwest::Method;
+use twostep::dev::simulator::Counters;
+
+use super::assert_gone;
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
+
+#[tokio::test]
+async fn what_is_no_phone_number_is_said_at_its_field_and_twilio_is_not_asked() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("harry").await;
+    for typed in [
+        "",
+        "+",
+        "none",
+        "0720227267",
+        "254720227267x",
+        "+2547202272",
+        "+254720227267890",
+        "+12025550110 ext. 5",
+        "+12025550110;ext=5",
+        "+12025550110,5",
+        "tel:+12025550110",
+        "+1800FLOWERS",
+        "+18002345678",     // toll free
+        "+449098790000",    // premium rate
+        "+227 09 12 34 56", // premium rate, by its zero
+        "+800 12345678",    // no country's
+        "<b>+254720227267</b>",
+        "\"><script>",
+    ] {
+        let page = browser.enable(typed).await;
+        assert_eq!(page.status, 422, "{typed}");
+        let error = page.error_at("verification_phone");
+        assert_eq!(error.as_deref(), Some("Invalid phone number"), "{typed}");
+        let kept = page.value_of("verification_phone");
+        assert_eq!(kept.as_deref(), Some(typed));
+    }
+    let page = browser.post("/enable_2fa", &[]).await;
+    assert_eq!(page.status, 422);
+    assert_eq!(app.phone().counters(), Counters::default());
+    assert_eq!(app.count("SELECT COUNT(*) FROM challenges").await, 0);
+}
+
+#[tokio::test]
+async fn a_number_is_kept_as_e164_however_it_was_typed() {
+    for (typed, stored) in [
+        ("+254 (720) 227-267", PHONE),
+        ("\t+1.202.555.0147 ", "+12025550147"),
+        ("+49 (0)1512 3456789", OTHER_PHONE),
+        ("+39 06 9784 1234", "+390697841234"),
+    ] {
+        let app = TestApp::start().await;
+        let browser = app.signed_in("harry").await;
+        browser.enable(typed).await.redirects_to("/verify_2fa");
+        assert_eq!(app.last_message().to, stored);
+        assert_eq!(app.phone_of("harry").await, None, "not verified yet");
+        assert_eq!(browser.verify(&app.last_code()).await.status, 200);
+        assert_eq!(app.phone_of("harry").await.as_deref(), Some(stored));
+    }
+}
+
+#[tokio::test]
+async fn a_country_that_the_settings_leave_out_is_refused_and_twilio_is_not_asked() {
+    let app = TestApp::with(&[("SMS_COUNTRIES", "KE, US")]).await;
+    let browser = app.signed_in("harry").await;
+    // Canada and the Vatican share their codes with other countries.
+    for typed in [OTHER_PHONE, "+1 416 555 0110", "+39 06 698 12345"] {
+        let page = browser.enable(typed).await;
+        assert_eq!(page.status, 422);
+        let error = page.error_at("verification_phone");
+        assert_eq!(
+            error.as_deref(),
+            Some("We cannot send codes to this number.")
+        );
+        assert_eq!(page.value_of("verification_phone").as_deref(), Some(typed));
+    }
+    assert_eq!(app.phone().counters(), Counters::default());
+    browser.enable(PHONE).await.redirects_to("/verify_2fa");
+}
+
+#[tokio::test]
+async fn a_changed_number_is_the_old_one_until_the_new_one_is_verified() {
+    let app = TestApp::start().await;
+    let browser = app.with_two_factor("harry", PHONE).await;
+    let form = browser.get("/enable_2fa").await;
+    assert_eq!(
+        form.first("h1").as_deref(),
+        Some("Change your phone number")
+    );
+    assert!(form.text().contains("•••• 267") && !form.body.contains("720227267"));
+
+    browser
+        .enable(OTHER_PHONE)
+        .await
+        .redirects_to("/verify_2fa");
+    let code = app.last_code();
+    assert_eq!(app.phone_of("harry").await.as_deref(), Some(PHONE));
+
+    let page = browser.verify(&code).await;
+    page.redirects_to("/user/harry");
+    let profile = browser.follow(&page).await;
+    assert!(profile.says("You have changed your phone number"));
+    assert!(profile.text().contains("•••• 789"));
+    assert_eq!(app.phone_of("harry").await.as_deref(), Some(OTHER_PHONE));
+
+    let next = app.half_logged_in("harry").await;
+    assert_eq!(app.last_message().to, OTHER_PHONE);
+    next.verify(&app.last_code()).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn a_change_of_number_that_is_given_up_leaves_the_old_one() {
+    let app = TestApp::start().await;
+    let browser = app.with_two_factor("harry", PHONE).await;
+    browser
+        .enable(OTHER_PHONE)
+        .await
+        .redirects_to("/verify_2fa");
+    let code = app.last_code();
+    let cancelled = browser.post("/verify_2fa/cancel", &[]).await;
+    cancelled.redirects_to("/user/harry");
+    assert!(browser.is_logged_in().await);
+    browser.get("/verify_2fa").await.redirects_to("/home");
+    browser.verify(&code).await.redirects_to("/home");
+    assert_eq!(app.phone_of("harry").await.as_deref(), Some(PHONE));
+    assert_eq!(app.open_verifications().await, 0);
+}
+
+#[tokio::test]
+async fn disabling_forgets_the_number_and_the_password_alone_is_enough_again() {
+    let app = TestApp::start().await;
+    let browser = app.with_two_factor("harry", PHONE).await;
+    let page = browser.post("/disable_2fa", &[]).await;
+    page.redirects_to("/user/harry");
+    assert!(
+        browser
+            .follow(&page)
+            .await
+            .says("You have disabled two-factor authentication")
+    );
+    assert_eq!(app.phone_of("harry").await, None);
+    let sent = app.messages_sent();
+    let next = app.browser();
+    next.log_in("harry", PASSWORD).await.redirects_to("/home");
+    assert_eq!(app.messages_sent(), sent);
+}
+
+#[tokio::test]
+async fn disabling_what_is_off_already_is_said_and_changes_nothing() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("harry").await;
+    let cookie = browser.session_cookie();
+    for method in [Method::GET, Method::POST] {
+        let page = if method == Method::GET {
+            browser.get("/disable_2fa").await
+        } else {
+            browser.post("/disable_2fa", &[]).await
+        };
+        page.redirects_to("/user/harry");
+        let profile = browser.follow(&page).await;
+        assert!(profile.says("Two-factor authentication is off already."));
+    }
+    assert_eq!(browser.session_cookie(), cookie);
+    assert_eq!(app.count("SELECT auth_version FROM users").await, 1);
+}
+
+/// Enabling, changing and disabling: every other session ends, and this one
+/// goes on under a new cookie.
+#[tokio::test]
+async fn every_change_of_the_factor_ends_the_other_sessions_and_renews_this_one() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("harry").await;
+    for change in ["enable", "change", "disable"] {
+        let elsewhere = app.browser();
+        let page = elsewhere.log_in("harry", PASSWORD).await;
+        if page.location() == Some("/verify_2fa") {
+            let page = elsewhere.verify(&app.last_code()).await;
+            page.redirects_to("/home");
+        }
+        assert!(elsewhere.is_logged_in().await);
+        let bystander = app.signed_in(&format!("other-{change}")).await;
+
+        if change == "disable" {
+            let before = browser.copy();
+            browser
+                .post("/disable_2fa", &[])
+                .await
+                .redirects_to("/user/harry");
+            assert!(!before.is_logged_in().await, "the old cookie is dead");
+        } else {
+            let phone = if change == "enable" {
+                PHONE
+            } else {
+                OTHER_PHONE
+            };
+            let first = browser.copy();
+            browser.enable(phone).await.redirects_to("/verify_2fa");
+            assert!(!first.is_logged_in().await, "a step up renews it");
+            let second = browser.copy();
+            let page = browser.verify(&app.last_code()).await;
+            assert!(page.set_cookie().is_some(), "{change}");
+            assert!(!second.is_logged_in().await, "and so does the next");
+        }
+        assert!(browser.is_logged_in().await, "{change}");
+        assert!(!elsewhere.is_logged_in().await, "{change}");
+        assert!(bystander.is_logged_in().await, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn changing_the_number_or_disabling_kills_a_half_log_in_elsewhere() {
+    for change in ["change", "disable"] {
+        let app = TestApp::start().await;
+        let browser = app.with_two_factor("harry", PHONE).await;
+        if change == "change" {
+            browser
+                .enable(OTHER_PHONE)
+                .await
+                .redirects_to("/verify_2fa");
+            let change = app.last_code();
+            // A log-in that begins meanwhile closes the change, not the other
+            // way round: only one verification of a user is ever open.
+            let half = app.half_logged_in("harry").await;
+            browser.verify(&change).await.redirects_to("/home");
+            assert_eq!(app.phone_of("harry").await.as_deref(), Some(PHONE));
+            let code = app.last_code();
+            app.advance(30);
+            app.enable(&browser, OTHER_PHONE).await;
+            assert_eq!(app.phone_of("harry").await.as_deref(), Some(OTHER_PHONE));
+            assert_gone(&half, &code).await;
+        } else {
+            let half = app.half_logged_in("harry").await;
+            let code = app.last_code();
+            browser
+                .post("/disable_2fa", &[])
+                .await
+                .redirects_to("/user/harry");
+            assert_gone(&half, &code).await;
+        }
+        assert_eq!(app.open_verifications().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_changes_the_factor_asks_a_stale_session_who_it_is_and_comes_back() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("harry").await;
+    app.advance(599);
+    assert_eq!(browser.get("/enable_2fa").await.status, 200);
+    app.advance(1);
+    let page = browser.get("/enable_2fa").await;
+    page.redirects_to("/reauth?next=%2Fenable_2fa");
+    let page = browser.enable(PHONE).await;
+    page.redirects_to("/reauth?next=%2Fenable_2fa");
+    assert_eq!(app.messages_sent(), 0);
+
+    let form = browser.follow(&page).await;
+    assert_eq!(form.value_of("next").as_deref(), Some("/enable_2fa"));
+    let fields = [("password", PASSWORD), ("next", "/enable_2fa")];
+    let page = browser.post("/reauth", &fields).await;
+    page.redirects_to("/enable_2fa");
+    app.enable(&browser, PHONE).await;
+
+    // With a second factor the password alone does not make it fresh again.
+    app.advance(600);
+    let stale = "/reauth?next=%2Fdisable_2fa";
+    browser.get("/disable_2fa").await.redirects_to(stale);
+    browser.post("/disable_2fa", &[]).await.redirects_to(stale);
+    let fields = [("password", PASSWORD), ("next", "/disable_2fa")];
+    let page = browser.post("/reauth", &fields).await;
+    page.redirects_to("/verify_2fa");
+    browser.post("/disable_2fa", &[]).await.redirects_to(stale);
+    let page = browser.verify(&app.last_code()).await;
+    page.redirects_to("/disable_2fa");
+    assert_eq!(browser.follow(&page).await.status, 200);
+    assert_eq!(app.phone_of("harry").await.as_deref(), Some(PHONE));
+}

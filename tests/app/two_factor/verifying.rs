@@ -1,0 +1,262 @@
+//! Entering a code: right, wrong, malformed, for the fifth time, too late.
+
+use super::{assert_gone, assert_invalid_token, wrong};
+use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, TestApp};
+
+/// A half log-in of harry's, who has two-factor authentication on.
+async fn half_log_in() -> (TestApp, Browser) {
+    let app = TestApp::start().await;
+    app.with_two_factor("harry", PHONE).await;
+    let browser = app.half_logged_in("harry").await;
+    (app, browser)
+}
+
+#[tokio::test]
+async fn a_malformed_code_is_an_invalid_token_and_is_neither_counted_nor_sent_to_twilio() {
+    let (app, browser) = half_log_in().await;
+    let code = app.last_code();
+    let checks = app.phone().counters().checks;
+    for token in [
+        "",
+        " ",
+        "123",
+        "12345678901",
+        "12345a",
+        "+12345",
+        "12 34 5x",
+        "１２３４５６",
+        "1234\u{0}",
+        "null",
+        "%31%32%33%34",
+        "123456; DROP TABLE users",
+    ] {
+        assert_invalid_token(&browser.verify(token).await);
+    }
+    assert_invalid_token(&browser.post("/verify_2fa", &[]).await);
+    assert_invalid_token(&browser.post("/verify_2fa", &[("code", &code)]).await);
+    assert_eq!(app.phone().counters().checks, checks);
+    let counted = "SELECT MAX(checks) FROM challenges WHERE closed_at IS NULL";
+    assert_eq!(app.count(counted).await, 0);
+    browser.verify(&code).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn a_form_that_no_page_of_ours_sends_is_a_page_and_not_counted() {
+    let (app, browser) = half_log_in().await;
+    let code = app.last_code();
+    let twice = [("token", code.as_str()), ("token", code.as_str())];
+    assert_eq!(browser.post("/verify_2fa", &twice).await.status, 422);
+    let request = browser
+        .request(reqwest::Method::POST, "/verify_2fa")
+        .header("sec-fetch-site", "same-origin")
+        .header("content-type", "application/json")
+        .body(format!("{{\"token\":\"{code}\"}}"));
+    let page = browser.send(request).await;
+    assert_eq!(page.status, 415);
+    assert!(!browser.is_logged_in().await);
+    let counted = "SELECT MAX(checks) FROM challenges WHERE closed_at IS NULL";
+    assert_eq!(app.count(counted).await, 0);
+}
+
+#[tokio::test]
+async fn blanks_and_dashes_in_a_code_do_not_matter() {
+    let (app, browser) = half_log_in().await;
+    let code = app.last_code();
+    let typed = format!(" {}-{} ", &code[..3], &code[3..]);
+    browser.verify(&typed).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn after_four_wrong_codes_the_right_one_still_works() {
+    let (app, browser) = half_log_in().await;
+    let code = app.last_code();
+    for _ in 0..4 {
+        let page = browser.verify(&wrong(&code)).await;
+        assert_invalid_token(&page);
+        assert!(!page.body.contains(&wrong(&code)));
+    }
+    browser.verify(&code).await.redirects_to("/home");
+    assert!(browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn the_fifth_wrong_code_closes_the_verification_and_the_right_one_comes_too_late() {
+    let (app, browser) = half_log_in().await;
+    let code = app.last_code();
+    for _ in 0..4 {
+        assert_invalid_token(&browser.verify(&wrong(&code)).await);
+    }
+    let before = app.phone().counters();
+    let page = browser.verify(&wrong(&code)).await;
+    assert_eq!(page.status, 422);
+    assert!(page.says("Invalid token") && page.says("That was the last try for this code."));
+    assert_eq!(page.attributes("main form", "action"), [""; 0]);
+    assert_eq!(page.attributes("main a", "href"), ["/login"]);
+    let after = app.phone().counters();
+    assert_eq!(after.checks - before.checks, 1);
+    assert_eq!(
+        after.cancels - before.cancels,
+        1,
+        "the code dies at Twilio too"
+    );
+
+    assert_gone(&browser, &code).await;
+    browser.get("/verify_2fa").await.redirects_to("/login");
+    for path in [
+        "/verify_2fa/resend",
+        "/verify_2fa/call",
+        "/verify_2fa/cancel",
+    ] {
+        browser.post(path, &[]).await.redirects_to("/login");
+    }
+    assert_eq!(app.phone().counters(), after);
+}
+
+#[tokio::test]
+async fn the_fifth_wrong_code_ends_enabling_and_re_authentication_too() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("harry").await;
+    browser.enable(PHONE).await.redirects_to("/verify_2fa");
+    let code = app.last_code();
+    for _ in 0..4 {
+        assert_invalid_token(&browser.verify(&wrong(&code)).await);
+    }
+    let page = browser.verify(&wrong(&code)).await;
+    assert_eq!(page.attributes("main a", "href"), ["/enable_2fa"]);
+    let page = browser.verify(&code).await;
+    page.redirects_to("/home");
+    assert!(browser.follow(&page).await.says("That code has expired."));
+    assert_eq!(app.phone_of("harry").await, None);
+
+    app.advance(30);
+    app.enable(&browser, PHONE).await;
+    let fields = [("password", PASSWORD)];
+    let page = browser.post("/reauth", &fields).await;
+    page.redirects_to("/verify_2fa");
+    let code = app.last_code();
+    for _ in 0..4 {
+        assert_invalid_token(&browser.verify(&wrong(&code)).await);
+    }
+    let page = browser.verify(&wrong(&code)).await;
+    assert_eq!(page.attributes("main a", "href"), ["/reauth"]);
+    browser.verify(&code).await.redirects_to("/home");
+    assert!(browser.is_logged_in().await, "the log-in itself goes on");
+}
+
+#[tokio::test]
+async fn a_code_works_for_599_seconds_and_not_for_600() {
+    let (app, browser) = half_log_in().await;
+    app.advance(599);
+    browser.verify(&app.last_code()).await.redirects_to("/home");
+
+    let (app, browser) = half_log_in().await;
+    app.advance(600);
+    let checks = app.phone().counters().checks;
+    assert_gone(&browser, &app.last_code()).await;
+    assert_eq!(app.phone().counters().checks, checks, "Twilio is not asked");
+}
+
+#[tokio::test]
+async fn while_enabling_a_late_code_leads_home_and_enables_nothing() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("harry").await;
+    browser.enable(PHONE).await.redirects_to("/verify_2fa");
+    app.advance(600);
+    let page = browser.verify(&app.last_code()).await;
+    page.redirects_to("/home");
+    assert!(browser.follow(&page).await.says("That code has expired."));
+    assert_eq!(app.phone_of("harry").await, None);
+}
+
+#[tokio::test]
+async fn sending_again_does_not_make_a_verification_live_longer() {
+    let (app, browser) = half_log_in().await;
+    app.advance(590);
+    let page = browser.post("/verify_2fa/resend", &[]).await;
+    page.redirects_to("/verify_2fa");
+    let code = app.last_code();
+    app.advance(9);
+    assert_invalid_token(&browser.verify(&wrong(&code)).await);
+    app.advance(1);
+    assert_gone(&browser, &code).await;
+}
+
+#[tokio::test]
+async fn after_a_late_code_the_log_in_begins_again() {
+    let (app, browser) = half_log_in().await;
+    app.advance(600);
+    for _ in 0..3 {
+        let page = browser.verify("123456").await;
+        page.redirects_to("/login");
+    }
+    let login = browser.get("/login").await;
+    assert_eq!(login.alerts(), ["That code has expired."], "said once");
+    let page = browser.log_in("harry", PASSWORD).await;
+    page.redirects_to("/verify_2fa");
+    browser.verify(&app.last_code()).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn a_log_in_that_is_given_up_is_over() {
+    let (app, browser) = half_log_in().await;
+    let (code, copy) = (app.last_code(), browser.copy());
+    let page = browser.post("/verify_2fa/cancel", &[]).await;
+    page.redirects_to("/login");
+    assert_eq!(browser.session_cookie(), None);
+    assert_eq!(app.open_verifications().await, 0);
+    assert_eq!(app.phone().counters().cancels, 1);
+    for browser in [&browser, &copy] {
+        let page = browser.verify(&code).await;
+        page.redirects_to("/login?next=%2Fhome");
+        assert!(!browser.is_logged_in().await);
+    }
+}
+
+#[tokio::test]
+async fn a_re_authentication_that_is_given_up_leaves_the_log_in_stale() {
+    let app = TestApp::start().await;
+    let browser = app.with_two_factor("harry", PHONE).await;
+    app.advance(600);
+    let fields = [("password", PASSWORD), ("next", "/disable_2fa")];
+    let page = browser.post("/reauth", &fields).await;
+    page.redirects_to("/verify_2fa");
+    let code = app.last_code();
+    let page = browser.post("/verify_2fa/cancel", &[]).await;
+    page.redirects_to("/home");
+    browser.verify(&code).await.redirects_to("/home");
+    assert!(browser.is_logged_in().await);
+    let page = browser.post("/disable_2fa", &[]).await;
+    page.redirects_to("/reauth?next=%2Fdisable_2fa");
+}
+
+#[tokio::test]
+async fn no_page_of_a_pending_verification_holds_the_whole_number() {
+    let (app, browser) = half_log_in().await;
+    let page = browser.get("/verify_2fa").await;
+    assert_eq!(page.alerts(), ["We texted a code to •••• 267"]);
+    let mut pages = vec![page, browser.verify("1").await, browser.get("/login").await];
+    pages.push(browser.post("/verify_2fa/resend", &[]).await);
+    pages.push(browser.post("/verify_2fa/call", &[]).await);
+    let code = wrong(&app.last_code());
+    for _ in 0..5 {
+        pages.push(browser.verify(&code).await);
+    }
+    let harry = app.browser();
+    app.advance(30);
+    let page = harry.log_in("harry", PASSWORD).await;
+    page.redirects_to("/verify_2fa");
+    harry.verify(&app.last_code()).await.redirects_to("/home");
+    for path in ["/home", "/user/harry", "/enable_2fa", "/disable_2fa"] {
+        pages.push(harry.get(path).await);
+    }
+    let page = harry.enable(OTHER_PHONE).await;
+    page.redirects_to("/verify_2fa");
+    pages.push(harry.get("/verify_2fa").await);
+    pages.push(harry.post("/verify_2fa/resend", &[]).await);
+    for page in &pages {
+        for number in [PHONE, OTHER_PHONE] {
+            let digits = &number[4..];
+            assert!(!page.body.contains(digits), "{}", page.text());
+        }
+    }
+}
