@@ -4,18 +4,18 @@
 //! parts are put together.
 
 pub mod config;
-pub mod controllers;
+mod controllers;
 pub mod dev;
-pub mod error;
-pub mod extractors;
-pub mod forms;
+mod error;
+mod extractors;
+mod forms;
 pub mod middleware;
 pub mod models;
 pub mod routes;
 pub mod services;
-pub mod session;
+mod session;
 pub mod state;
-pub mod views;
+mod views;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -45,7 +45,7 @@ async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let address = (config.host, config.port);
     let listener = TcpListener::bind(address).await.map_err(|error| {
         format!(
-            "HOST, PORT: {}:{} cannot be had: {error}",
+            "HOST, PORT: cannot listen on {}:{}: {error}",
             address.0, address.1
         )
     })?;

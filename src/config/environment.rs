@@ -13,6 +13,7 @@ const FILE: &str = ".env";
 ///
 /// # Errors
 /// `.env` cannot be read or parsed; a value is not UTF-8.
+#[allow(clippy::disallowed_methods)] // the one place that reads the environment
 pub(super) fn variables() -> Result<HashMap<String, String>, ConfigError> {
     let mut variables = match std::fs::read_to_string(FILE) {
         Ok(text) => parse(&text)?,

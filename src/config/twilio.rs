@@ -7,8 +7,6 @@ use super::values::{Variables, is_loopback, origin};
 /// How to reach Twilio Verify.
 #[derive(Debug, Clone)]
 pub struct Twilio {
-    /// `AC…`: the account, which Verify's answers must name.
-    pub account_sid: String,
     /// With whom to log in there: the API key's SID, or else the account's.
     pub username: String,
     /// The API key's secret, or else the auth token.
@@ -50,7 +48,6 @@ impl Twilio {
             .get(BASE_URL)
             .unwrap_or("https://verify.twilio.com");
         Ok(Some(Self {
-            account_sid,
             username,
             password,
             enroll_service: enroll_service.unwrap_or_else(|| service.clone()),

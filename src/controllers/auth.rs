@@ -4,6 +4,7 @@ use axum::extract::{Query, State};
 use axum::http::header::HeaderName;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use crate::controllers::two_factor::verify;
 use crate::controllers::{onwards, signed_out, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page};
@@ -299,15 +300,7 @@ async fn half_reauth(
     let Some(challenge) = opened else {
         return Ok(signed_out());
     };
-    let mut connection = app.database.acquire().await?;
-    let issued = session
-        .renew(&mut connection, None, Some(&challenge.id), now)
-        .await?;
-    let Some(issued) = issued else {
-        return Ok(signed_out());
-    };
-    session.send(issued);
-    Ok(Redirect::to("/verify_2fa").into_response())
+    verify::begin(app, session, &challenge).await
 }
 
 async fn reauth_page(

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::forms::local_path::LocalPath;
+use crate::middleware::access::with_next;
 
 /// The answer to a form that was not filled in right: the form again.
 fn unprocessable(page: impl IntoResponse) -> Response {
@@ -25,5 +26,5 @@ fn onwards(next: Option<&LocalPath>) -> Response {
 /// To the log-in, for somebody whose session ended while the request was under
 /// way.
 fn signed_out() -> Response {
-    Redirect::to("/login?next=%2Fhome").into_response()
+    Redirect::to(&with_next("/login", &LocalPath::home())).into_response()
 }

@@ -44,7 +44,7 @@ pub fn check(
     }
     let mailbox = email.split('@').next().unwrap_or_default();
     if holds_little_else(password, &[username, mailbox]) {
-        return Err("This is too close to your name or address, or to ours".into());
+        return Err("This is too close to your name, your address or the name of this site".into());
     }
     let own_words = [username, email, mailbox, "twostep"];
     match weakness(password, &own_words) {

@@ -25,6 +25,7 @@ const MAX_DIGITS: usize = 15;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber {
     e164: String,
+    /// Such as `US`; none for numbers of no country (`+883…`).
     region: Option<&'static str>,
 }
 
@@ -82,19 +83,6 @@ impl PhoneNumber {
         &self.e164
     }
 
-    /// The region's code, such as `US`; none for numbers of no country (`+883…`).
-    #[must_use]
-    pub fn region(&self) -> Option<&str> {
-        self.region
-    }
-
-    /// What pages and logs may show: the last three digits.
-    #[must_use]
-    pub fn masked(&self) -> String {
-        let shown = self.e164.len().saturating_sub(3);
-        format!("•••• {}", self.e164.get(shown..).unwrap_or_default())
-    }
-
     /// Whether the number belongs to one of these regions (`SMS_COUNTRIES`).
     /// A number of no country never does.
     #[must_use]
@@ -103,10 +91,10 @@ impl PhoneNumber {
     }
 }
 
-/// Shows the masked form only, so that no full number reaches a log.
+/// Shows nothing, so that no number reaches a log.
 impl fmt::Debug for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PhoneNumber({})", self.masked())
+        f.debug_struct("PhoneNumber").finish_non_exhaustive()
     }
 }
 

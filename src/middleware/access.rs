@@ -84,7 +84,7 @@ fn wanted(uri: &Uri, method: &Method) -> LocalPath {
 /// A link to `page` that carries `next`.
 #[must_use]
 pub fn with_next(page: &str, next: &LocalPath) -> String {
-    let query = form_urlencoded::Serializer::new(String::new())
+    let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("next", next.as_str())
         .finish();
     format!("{page}?{query}")

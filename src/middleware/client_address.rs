@@ -34,7 +34,8 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAdd
     let lines: Vec<&str> = headers
         .get_all("x-forwarded-for")
         .iter()
-        .filter_map(|line| line.to_str().ok())
+        // A line that is not text ends the search like a hop that is no address.
+        .map(|line| line.to_str().unwrap_or_default())
         .collect();
     for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
         if !is_trusted(address) {
@@ -50,6 +51,8 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAdd
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn found(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
@@ -99,6 +102,14 @@ mod tests {
             "10.0.0.1"
         );
         assert_eq!(found("10.0.0.1", &[""], &trusted), "10.0.0.1");
+
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", "127.0.0.1".parse().unwrap());
+        let unreadable = HeaderValue::from_bytes(b"\xff, 203.0.113.9").unwrap();
+        headers.append("x-forwarded-for", unreadable);
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let address = client_address("10.0.0.1".parse().unwrap(), &headers, &trusted);
+        assert_eq!(address.to_string(), "10.0.0.1");
     }
 
     #[test]

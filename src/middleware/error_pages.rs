@@ -93,7 +93,7 @@ pub fn cross_site(_: ProtectionError) -> Response {
 fn words(status: StatusCode) -> (&'static str, &'static str) {
     match status {
         StatusCode::FORBIDDEN => (
-            "Not from here",
+            "Request refused",
             "This form was sent from another site, so nothing was done. Open the page here and send it again.",
         ),
         StatusCode::NOT_FOUND => (
@@ -102,7 +102,7 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
         ),
         StatusCode::METHOD_NOT_ALLOWED => (
             "Not possible",
-            "This address exists, but not for what was asked of it.",
+            "This page does not accept that kind of request.",
         ),
         StatusCode::PAYLOAD_TOO_LARGE => {
             ("Too long", "What was sent is longer than any form here.")
@@ -113,7 +113,7 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
         ),
         StatusCode::UNPROCESSABLE_ENTITY => (
             "Not understood",
-            "The form was not filled in the way its page does it.",
+            "The form could not be read. Go back and send it again.",
         ),
         StatusCode::TOO_MANY_REQUESTS => (
             "Too many requests",

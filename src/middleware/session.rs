@@ -83,8 +83,9 @@ async fn note_activity(app: &AppState, row: &SessionRow, now: i64) {
 
 /// Writes what changed, whatever the response's status, and sets the cookie.
 async fn close(app: &AppState, session: &Session, mut response: Response) -> Response {
+    // The cookie is set all the same: a token that was committed must arrive.
     if let Err(error) = session.save().await {
-        return error.into_response();
+        response = error.into_response();
     }
     let cookie = match session.take_cookie_change() {
         CookieChange::Keep => return response,

@@ -68,7 +68,8 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
     let database = AnyPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
+        // A file is not lost between two requests, a server's connection may be.
+        .test_before_acquire(!url.starts_with("sqlite:"))
         .after_connect(|connection, _| Box::pin(prepare(connection)))
         .connect_with(options)
         .await?;
@@ -81,7 +82,10 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
 /// cannot be made, opening it will say why.
 fn make_private_file(url: &str) {
     #[cfg(unix)]
-    if let Ok(options) = url.parse::<SqliteConnectOptions>() {
+    if url.starts_with("sqlite:")
+        && url.contains("mode=rwc")
+        && let Ok(options) = url.parse::<SqliteConnectOptions>()
+    {
         use std::os::unix::fs::OpenOptionsExt;
         let mut file = std::fs::OpenOptions::new();
         let _ = file

@@ -1,5 +1,5 @@
-//! The session of a request: who it is, as an enum that a half log-in cannot
-//! pass for a log-in in, and the store that keeps its messages.
+//! The session of a request: who it is, as an enum, so that a half log-in cannot
+//! be mistaken for a log-in, and the store that keeps its messages.
 //!
 //! tower-sessions' stock layer brings sessions back that were ended meanwhile,
 //! keeps the cookie's value in clear and knows no end that activity does not

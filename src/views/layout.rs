@@ -18,7 +18,7 @@ pub struct Layout {
 /// One sentence about what just happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// How it looks, and how urgently it is read out.
+    /// How it looks.
     pub kind: Kind,
     /// The sentence.
     pub text: String,
@@ -31,10 +31,6 @@ pub enum Kind {
     Success,
     /// Good to know.
     Info,
-    /// Something is in the way.
-    Warning,
-    /// Something failed.
-    Danger,
 }
 
 impl Kind {
@@ -44,17 +40,6 @@ impl Kind {
         match self {
             Self::Success => "success",
             Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Danger => "danger",
-        }
-    }
-
-    /// Its ARIA role: only what needs doing something about interrupts.
-    #[must_use]
-    pub fn role(self) -> &'static str {
-        match self {
-            Self::Success | Self::Info => "status",
-            Self::Warning | Self::Danger => "alert",
         }
     }
 }

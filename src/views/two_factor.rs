@@ -65,9 +65,9 @@ impl VerifyPage {
         }
     }
 
-    /// The page of a verification that the last wrong code has closed.
+    /// The page of a verification that takes no more codes.
     #[must_use]
-    pub fn exhausted(layout: Layout, challenge: &Challenge) -> Self {
+    pub fn exhausted(layout: Layout, challenge: &Challenge, sentence: &'static str) -> Self {
         let page = match challenge.purpose {
             Purpose::LogIn => "/login",
             Purpose::Enable => "/enable_2fa",
@@ -79,7 +79,7 @@ impl VerifyPage {
             delivery: "That was the last try for this code.".to_owned(),
             delivered: false,
             begin_again: Some(page),
-            errors: Errors::one("form", "Invalid token"),
+            errors: Errors::one("form", sentence),
         }
     }
 }

@@ -117,7 +117,7 @@ impl Role {
 }
 
 fn with_next(page: &str, next: &str) -> String {
-    let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
     format!("{page}?next={next}")
 }
 

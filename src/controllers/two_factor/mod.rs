@@ -75,15 +75,7 @@ pub async fn enable(
         let page = enable_page(&page, &user, form.verification_phone, errors).await?;
         return Ok(refusal(status, retry_after, page));
     }
-    let mut connection = app.database.acquire().await?;
-    let issued = session
-        .renew(&mut connection, None, Some(&challenge.id), now)
-        .await?;
-    let Some(issued) = issued else {
-        return Ok(signed_out());
-    };
-    session.send(issued);
-    Ok(Redirect::to("/verify_2fa").into_response())
+    verify::begin(&app, &session, &challenge).await
 }
 
 fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'static str> {

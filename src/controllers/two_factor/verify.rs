@@ -23,6 +23,25 @@ use crate::state::AppState;
 use crate::views::layout::Kind;
 use crate::views::two_factor::{EnabledPage, VerifyPage, masked, not_delivered};
 
+/// Opens a verification in the session of somebody who is logged in, and leads
+/// to its page.
+pub(in crate::controllers) async fn begin(
+    app: &AppState,
+    session: &Session,
+    challenge: &Challenge,
+) -> Result<Response, AppError> {
+    let now = app.clock.now();
+    let mut connection = app.database.acquire().await?;
+    let issued = session
+        .renew(&mut connection, None, Some(&challenge.id), now)
+        .await?;
+    let Some(issued) = issued else {
+        return Ok(signed_out());
+    };
+    session.send(issued);
+    Ok(Redirect::to("/verify_2fa").into_response())
+}
+
 /// `GET /verify_2fa`: sends nothing, however often it is loaded.
 pub async fn form(
     State(app): State<AppState>,
@@ -58,11 +77,23 @@ pub async fn verify(
         Ok(()) => return finish(&app, &session, &page, &challenge).await,
         Err(refused) => refused,
     };
-    tracing::info!(event = "code_refused", user = challenge.user_id.as_str(), reason = %refused, "no");
+    tracing::info!(event = "code_refused", user = challenge.user_id.as_str(), reason = %refused, "code refused");
     let (status, sentence) = match refused {
         Refused::Gone => return expired(&session).await,
         Refused::Other(error) => return Err(error.into()),
-        Refused::Exhausted => return exhausted(&page, &challenge).await,
+        Refused::Exhausted => {
+            return begin_again(
+                &page,
+                &challenge,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Invalid token",
+            )
+            .await;
+        }
+        Refused::Spent => {
+            let sentence = "We could not check the code.";
+            return begin_again(&page, &challenge, StatusCode::SERVICE_UNAVAILABLE, sentence).await;
+        }
         Refused::Wrong => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid token"),
         Refused::CodeExpired => (
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -87,11 +118,16 @@ async fn wrong(
     Ok((status, verify_page(app, page, challenge, errors).await?).into_response())
 }
 
-/// The last try was wrong too: the page leads back to the beginning.
-async fn exhausted(page: &Page, challenge: &Challenge) -> Result<Response, AppError> {
+/// That was the last try: the page leads back to the beginning.
+async fn begin_again(
+    page: &Page,
+    challenge: &Challenge,
+    status: StatusCode,
+    sentence: &'static str,
+) -> Result<Response, AppError> {
     let layout = page.layout("Enter the code").await?;
-    let page = VerifyPage::exhausted(layout, challenge);
-    Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+    let page = VerifyPage::exhausted(layout, challenge, sentence);
+    Ok((status, page).into_response())
 }
 
 async fn verify_page(
@@ -137,9 +173,17 @@ async fn finish_login(
     };
     transaction.commit().await?;
     session.send(issued);
-    let user = challenge.user_id.as_str();
-    tracing::info!(event = "login", user, amr = "pwd sms", "logged in");
+    let (user, amr) = (challenge.user_id.as_str(), methods(challenge));
+    tracing::info!(event = "login", user, amr, "logged in");
     Ok(to_next(challenge))
+}
+
+/// What proved who it is, in the words of RFC 8176.
+fn methods(challenge: &Challenge) -> &'static str {
+    match challenge.delivery {
+        Delivery::Call => "pwd tel",
+        _ => "pwd sms",
+    }
 }
 
 async fn finish_reauth(
@@ -302,19 +346,16 @@ pub async fn cancel(
         .close(&app.database, &app.verify, Outcome::Cancelled, now)
         .await?;
     let mut connection = app.database.acquire().await?;
-    let page = match (challenge.purpose, session.row(), session.user()) {
-        (Purpose::LogIn, ..) => {
-            session.end(&mut connection).await?;
-            "/login".to_owned()
-        }
-        (purpose, Some(row), Some(user)) => {
-            SessionRow::forget_challenge(&mut connection, &row.id).await?;
-            match purpose {
-                Purpose::Enable => format!("/user/{}", user.username),
-                Purpose::LogIn | Purpose::Reauth => "/home".to_owned(),
-            }
-        }
-        _ => "/login".to_owned(),
+    if challenge.purpose == Purpose::LogIn {
+        session.end(&mut connection).await?;
+        return Ok(Redirect::to("/login").into_response());
+    }
+    let (Some(row), Some(user)) = (session.row(), session.user()) else {
+        return Ok(signed_out());
     };
-    Ok(Redirect::to(&page).into_response())
+    SessionRow::forget_challenge(&mut connection, &row.id).await?;
+    Ok(match challenge.purpose {
+        Purpose::Enable => Redirect::to(&format!("/user/{}", user.username)).into_response(),
+        _ => onwards(None),
+    })
 }

@@ -233,7 +233,7 @@ async fn followed(
 }
 
 fn field(body: &str, name: &str) -> Option<String> {
-    form_urlencoded::parse(body.as_bytes())
+    url::form_urlencoded::parse(body.as_bytes())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
 }

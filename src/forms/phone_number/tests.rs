@@ -109,7 +109,7 @@ fn numbers_that_the_crates_own_functions_get_wrong() {
         ("+86 851 9661 8081", "CN"),
     ] {
         assert_eq!(
-            parse(text).as_ref().and_then(PhoneNumber::region),
+            parse(text).as_ref().and_then(|number| number.region),
             Some(region),
             "{text}"
         );
@@ -136,7 +136,7 @@ fn a_number_belongs_to_its_own_region_among_those_of_a_code() {
         ("+599 318 1234", "BQ"),
     ] {
         assert_eq!(
-            parse(text).as_ref().and_then(PhoneNumber::region),
+            parse(text).as_ref().and_then(|number| number.region),
             Some(region),
             "{text}"
         );
@@ -170,7 +170,7 @@ fn codes_of_no_country_are_judged_by_type() {
         "+883 510012345",
     ] {
         let number = parse(text).unwrap_or_else(|| panic!("{text}"));
-        assert_eq!(number.region(), None);
+        assert_eq!(number.region, None);
         assert!(!number.in_countries(&BTreeSet::from(["001".to_owned()])));
     }
 }
@@ -290,10 +290,9 @@ fn no_text_makes_it_panic() {
 }
 
 #[test]
-fn only_the_last_three_digits_are_shown() {
+fn debugging_shows_no_number() {
     let number = parse("+44 7400 123456").unwrap();
-    assert_eq!(number.masked(), "•••• 456");
-    assert_eq!(format!("{number:?}"), "PhoneNumber(•••• 456)");
+    assert_eq!(format!("{number:?}"), "PhoneNumber { .. }");
 }
 
 #[test]

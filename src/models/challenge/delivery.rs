@@ -212,14 +212,18 @@ impl Challenge {
                 sid,
                 channel: Channel::Call,
             }) => (Delivery::Call, sid.as_deref()),
-            // A code that was sent before still stands at Twilio.
-            Err(error) => (Delivery::from(error), self.provider_sid.as_deref()),
+            Err(error) => (Delivery::from(error), None),
+        };
+        // A code that was sent before is still good when another one fails.
+        let (kept, sid) = match (&answer, self.provider_sid.as_deref()) {
+            (Err(_), Some(before)) => (self.delivery, Some(before)),
+            _ => (delivery, sid),
         };
         let recorded = sqlx::query(
             "UPDATE challenges SET delivery = $1, provider_sid = $2 WHERE closed_at IS NULL \
              AND user_id = $3 AND purpose = $4 AND phone = $5 AND (id = $6 OR delivery = $7)",
         )
-        .bind(delivery.as_str())
+        .bind(kept.as_str())
         .bind(sid)
         .bind(self.user_id.as_str())
         .bind(self.purpose.as_str())

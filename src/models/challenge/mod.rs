@@ -182,6 +182,9 @@ pub enum Refused {
     /// verification is closed.
     #[error("wrong code, and the verification is closed")]
     Exhausted,
+    /// The last try had no answer: nothing more is checked.
+    #[error("the last try could not be checked")]
+    Spent,
     /// The verification expired, was used, closed or superseded.
     #[error("the verification is gone")]
     Gone,
@@ -259,6 +262,7 @@ impl Challenge {
             Ok(Verdict::Wrong) if last => Refused::Exhausted,
             Ok(Verdict::Wrong) => Refused::Wrong,
             Err(CheckError::TooManyWrong) => Refused::Exhausted,
+            Err(_) if last => Refused::Spent,
             Err(CheckError::Expired) => Refused::CodeExpired,
             Err(CheckError::Unavailable) => Refused::Unavailable,
         };

@@ -18,9 +18,6 @@ use url::Url;
 
 use answers::{Answer, NoAnswer, is_verification_sid, refusal};
 
-/// Where Twilio Verify is, by its specification.
-pub const BASE_URL: &str = "https://verify.twilio.com";
-
 /// How long making the connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -35,7 +32,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a [`TwilioVerify`] needs to know.
 #[derive(Clone)]
 pub struct Settings {
-    /// Usually [`BASE_URL`].
+    /// `https://verify.twilio.com`, or what stands in for it.
     pub base_url: Url,
     /// The account's SID (`AC…`), or the SID of an API key (`SK…`).
     pub username: String,

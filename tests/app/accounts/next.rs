@@ -63,7 +63,7 @@ const GOOD: [&str; 5] = [
 ];
 
 fn with_next(path: &str, next: &str) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
     format!("{path}?{}", query.append_pair("next", next).finish())
 }
 

@@ -127,7 +127,7 @@ async fn attack_15_addresses_queries_and_headers_are_not_shown() {
     app.with_two_factor("bob", PHONE).await;
     let half = app.half_logged_in("bob").await;
     for script in SCRIPTS {
-        let query: String = form_urlencoded::byte_serialize(script.as_bytes()).collect();
+        let query: String = url::form_urlencoded::byte_serialize(script.as_bytes()).collect();
         let escaped = query.replace('+', "%20");
         for (browser, path, harmless) in [
             (&guest, format!("/{escaped}"), "/nothing"),

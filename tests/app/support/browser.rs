@@ -101,7 +101,7 @@ impl Browser {
 
     /// Sends a form as a page of ours does.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
-        let body = form_urlencoded::Serializer::new(String::new())
+        let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish();
         let request = self.request(Method::POST, path);

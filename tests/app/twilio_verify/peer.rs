@@ -166,7 +166,7 @@ async fn read(stream: &mut TcpStream) -> Request {
     while bytes.len() < body_start + length {
         assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
     }
-    request.form = form_urlencoded::parse(&bytes[body_start..])
+    request.form = url::form_urlencoded::parse(&bytes[body_start..])
         .into_owned()
         .collect();
     request

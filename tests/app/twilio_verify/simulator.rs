@@ -87,7 +87,7 @@ impl Demo {
             .unwrap();
         let status = response.status().as_u16();
         assert_eq!(response.headers()["content-type"], "application/json");
-        let body: Value = response.json().await.unwrap();
+        let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
         if status >= 400 {
             assert_eq!(body["status"], status);
             assert!(body["message"].is_string() && body["more_info"].is_string());

@@ -80,7 +80,7 @@ fn sid(to: &str) -> String {
 }
 
 fn field(body: &str, name: &str) -> String {
-    form_urlencoded::parse(body.as_bytes())
+    url::form_urlencoded::parse(body.as_bytes())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
         .unwrap()
