@@ -238,7 +238,9 @@ async fn attack_18_a_log_in_and_the_end_of_its_factor_at_once_leave_no_log_in() 
         let code = app.last_code();
         let (finished, disabled) =
             tokio::join!(half.verify(&code), owner.post("/disable_2fa", &[]));
-        assert_eq!((finished.status, disabled.status), (303, 303));
+        // 422: the code was cancelled at Twilio just before it was checked.
+        assert!(matches!(finished.status, 303 | 422), "{}", finished.status);
+        assert_eq!(disabled.status, 303);
         assert_eq!(app.phone_of(name).await, None);
         assert!(!half.is_logged_in().await);
         assert!(owner.is_logged_in().await);

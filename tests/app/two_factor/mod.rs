@@ -3,6 +3,7 @@
 
 mod attacks;
 mod attacks_in_flight;
+mod attacks_parallel;
 mod attacks_swap;
 mod check_answers;
 mod enabling;

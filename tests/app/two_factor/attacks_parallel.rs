@@ -1,0 +1,126 @@
+//! Attacks that send many requests at once.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::{assert_gone, wrong};
+use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
+
+/// Sends one token from many browsers at once.
+async fn all_at_once(browsers: Vec<Browser>, token: &str) -> Vec<(Browser, Page)> {
+    let mut tasks = JoinSet::new();
+    let token: Arc<str> = token.into();
+    for browser in browsers {
+        let token = Arc::clone(&token);
+        tasks.spawn(async move {
+            let page = browser.verify(&token).await;
+            (browser, page)
+        });
+    }
+    tasks.join_all().await
+}
+
+fn copies(browser: &Browser, number: usize) -> Vec<Browser> {
+    (0..number).map(|_| browser.copy()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_06_twenty_browsers_that_guess_at_once_get_five_answers() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let half = app.half_logged_in("alice").await;
+    let code = app.last_code();
+    let before = app.phone().counters();
+    for (_, page) in all_at_once(copies(&half, 20), &wrong(&code)).await {
+        assert!(matches!(page.status, 422 | 303), "{}", page.status);
+    }
+    assert_eq!(app.phone().counters().checks - before.checks, 5);
+    assert_gone(&half, &code).await;
+    assert_eq!(app.phone().counters().checks - before.checks, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_07_of_fifty_uses_of_a_code_at_once_exactly_one_logs_in() {
+    for _ in 0..5 {
+        let app = TestApp::start().await;
+        app.with_two_factor("alice", PHONE).await;
+        let half = app.half_logged_in("alice").await;
+        let (log_ins, checks) = (app.log_ins().await, app.phone().counters().checks);
+
+        let answers = all_at_once(copies(&half, 50), &app.last_code()).await;
+        let mut inside = 0;
+        for (browser, page) in &answers {
+            assert!(matches!(page.status, 303 | 422), "{}", page.status);
+            let is_in = page.location() == Some("/home");
+            assert_eq!(browser.is_logged_in().await, is_in);
+            inside += usize::from(is_in);
+        }
+        assert_eq!(inside, 1);
+        assert_eq!(app.log_ins().await, log_ins + 1);
+        assert!(app.phone().counters().checks - checks <= 5);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_07_of_twenty_uses_of_a_code_at_once_exactly_one_enables() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    alice.enable(PHONE).await.redirects_to("/verify_2fa");
+    let answers = all_at_once(copies(&alice, 20), &app.last_code()).await;
+    let mut enabled = 0;
+    for (browser, page) in &answers {
+        assert!(matches!(page.status, 200 | 303 | 422), "{}", page.status);
+        enabled += usize::from(page.status == 200);
+        assert_eq!(browser.is_logged_in().await, page.status == 200);
+    }
+    assert_eq!(enabled, 1);
+    assert_eq!(app.count("SELECT auth_version FROM users").await, 2);
+    assert_eq!(app.log_ins().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_12_codes_asked_for_at_once_are_one_code() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let half = app.half_logged_in("alice").await;
+    app.advance(30);
+    let before = app.phone().counters().creates;
+    let mut tasks = JoinSet::new();
+    for browser in copies(&half, 20) {
+        tasks.spawn(async move { browser.post("/verify_2fa/resend", &[]).await.status });
+    }
+    let mut answers = tasks.join_all().await;
+    answers.sort_unstable();
+    assert_eq!(answers[0], 303);
+    assert!(
+        answers[1..].iter().all(|status| *status == 429),
+        "{answers:?}"
+    );
+    assert_eq!(app.phone().counters().creates - before, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_12_log_ins_at_once_are_one_code() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let before = app.phone().counters().creates;
+    let mut tasks = JoinSet::new();
+    for _ in 0..6 {
+        let browser = app.browser();
+        tasks.spawn(async move {
+            let page = browser.log_in("alice", PASSWORD).await;
+            (browser, page)
+        });
+    }
+    let answers = tasks.join_all().await;
+    assert_eq!(app.phone().counters().creates - before, 1);
+    assert_eq!(app.open_verifications().await, 1);
+    let mut inside = 0;
+    for (browser, page) in answers {
+        page.redirects_to("/verify_2fa");
+        let page = browser.verify(&app.last_code()).await;
+        inside += usize::from(page.location() == Some("/home"));
+    }
+    assert_eq!(inside, 1);
+}
