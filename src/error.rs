@@ -48,7 +48,9 @@ impl AppError {
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let status = self.status();
-        if status.is_server_error() {
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            tracing::warn!(event = "unavailable", error = %chain(&self), "a request was put off");
+        } else if status.is_server_error() {
             tracing::error!(event = "error", error = %chain(&self), "a request failed");
         }
         status.into_response()

@@ -25,6 +25,7 @@ use std::time::Duration;
 use axum::Router;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use crate::config::{Config, Twilio};
 use crate::dev::simulator::DemoPhone;
@@ -33,6 +34,10 @@ use crate::services::clock::Clock;
 use crate::services::passwords::{self, Passwords};
 use crate::services::twilio_verify::{self, TwilioVerify};
 use crate::state::AppState;
+
+/// How long requests under way may take once the program is asked to end: a
+/// little longer than the longest that a page may take.
+const GRACE: Duration = Duration::from_secs(35);
 
 /// Why the app could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +102,9 @@ impl App {
         })
     }
 
-    /// Serves until `shutdown` is ready and the requests under way are answered.
+    /// Serves until `shutdown` is ready and the requests under way are answered,
+    /// or [`GRACE`] is over: a client that never ends its request must not keep
+    /// the program.
     ///
     /// # Errors
     /// When the listener fails.
@@ -107,12 +114,24 @@ impl App {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
         let database = self.state.database;
+        let (asked, was_asked) = oneshot::channel();
+        let shutdown = async move {
+            shutdown.await;
+            let _ = asked.send(());
+        };
+        let deadline = async move {
+            match was_asked.await {
+                Ok(()) => tokio::time::sleep(GRACE).await,
+                Err(_) => std::future::pending().await,
+            }
+        };
         let service = self
             .router
             .into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, service)
-            .with_graceful_shutdown(shutdown)
-            .await?;
+        tokio::select! {
+            served = axum::serve(listener, service).with_graceful_shutdown(shutdown) => served?,
+            () = deadline => tracing::warn!(event = "cut_off", "requests were cut off at the end"),
+        }
         database.close().await;
         Ok(())
     }

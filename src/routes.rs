@@ -19,7 +19,9 @@ use crate::config::Environment;
 use crate::controllers::{assets, auth, health, profile, two_factor};
 use crate::dev;
 use crate::middleware::access::{self, Access};
-use crate::middleware::{client_address, error_pages, request_log, security_headers, session};
+use crate::middleware::{
+    client_address, error_pages, request_log, security_headers, session, to_the_end,
+};
 use crate::state::AppState;
 
 /// The longest form has a few fields; nothing longer is read.
@@ -103,6 +105,7 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
         .router
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(from_fn_with_state(app.clone(), session::open))
+        .layer(from_fn(to_the_end::run))
         .layer(CsrfLayer::new().with_rejection_response(error_pages::cross_site))
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))

@@ -4,7 +4,7 @@ use axum::extract::{Query, State};
 use axum::http::header::HeaderName;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::controllers::two_factor::verify;
+use crate::controllers::two_factor::sending;
 use crate::controllers::{onwards, signed_out, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page};
@@ -300,7 +300,7 @@ async fn half_reauth(
     let Some(challenge) = opened else {
         return Ok(signed_out());
     };
-    verify::begin(app, session, &challenge).await
+    sending::begin(app, session, &challenge).await
 }
 
 async fn reauth_page(

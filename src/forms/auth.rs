@@ -28,8 +28,8 @@ impl RegisterForm {
         let mut errors = Errors::default();
         let username = errors.take("username", username::parse(&self.username));
         let email = errors.take("email", email::parse(&self.email));
-        let (name, address) = (self.username.trim(), self.email.trim());
-        errors.take("password", password::check(&self.password, name, address));
+        let own_words = username.as_deref().zip(email.as_deref());
+        errors.take("password", password::check(&self.password, own_words));
         if self.password.expose_secret() != self.confirm_password.expose_secret() {
             errors.add("confirm_password", "The passwords do not match");
         }

@@ -1,7 +1,7 @@
 //! Who may call a page. `routes.rs` says it of each; nothing else decides it.
 
 use axum::extract::{Request, State};
-use axum::http::{Method, Uri};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -13,6 +13,7 @@ use crate::models::challenge::{Challenge, Purpose};
 use crate::session::{Session, Visitor};
 use crate::state::AppState;
 use crate::views::layout::Kind;
+use url::{Host, Url};
 
 /// Who may call a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,13 +57,29 @@ pub async fn guard(
         },
         Access::Dev => {
             let client = request.extensions().get::<ClientAddress>();
-            let local = client.is_some_and(|client| client.0.is_loopback());
+            let local = client.is_some_and(|client| client.0.is_loopback())
+                && names_this_machine(request.headers());
             (!local).then(|| AppError::NotFound.into_response())
         }
     };
     match refused {
         Some(response) => response,
         None => next.run(request).await,
+    }
+}
+
+/// Whether the request was sent to this machine by name or address. A page whose
+/// own name was made to lead here (DNS rebinding) could read the answer otherwise.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let url = host.and_then(|host| Url::parse(&format!("http://{host}")).ok());
+    match url.as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use ipnet::IpNet;
@@ -27,32 +27,38 @@ pub async fn find(
 }
 
 /// Reads `X-Forwarded-For` from the right, for as long as each hop is a trusted
-/// proxy (ASVS 15.3.4): what stands further left, anybody may have written.
+/// proxy (ASVS 15.3.4): what is further left, anybody may have written.
 fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut address = peer.to_canonical();
-    let lines: Vec<&str> = headers
+    let lines: Vec<&[u8]> = headers
         .get_all("x-forwarded-for")
         .iter()
-        // A line that is not text ends the search like a hop that is no address.
-        .map(|line| line.to_str().unwrap_or_default())
+        .map(HeaderValue::as_bytes)
         .collect();
-    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+    let hops = lines
+        .iter()
+        .rev()
+        .flat_map(|line| line.rsplit(|byte| *byte == b','));
+    for hop in hops {
         if !is_trusted(address) {
             break;
         }
-        let Ok(hop) = hop.trim().parse::<IpAddr>() else {
-            break;
-        };
+        let Some(hop) = hop_address(hop) else { break };
         address = hop.to_canonical();
     }
     address
 }
 
+/// An address, with or without the port that some proxies add.
+fn hop_address(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?.trim();
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    hop.parse().ok().or_else(with_port)
+}
+
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn found(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
@@ -102,14 +108,30 @@ mod tests {
             "10.0.0.1"
         );
         assert_eq!(found("10.0.0.1", &[""], &trusted), "10.0.0.1");
+    }
 
+    #[test]
+    fn what_a_client_wrote_before_it_cannot_spoil_what_the_proxy_wrote() {
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-for", "127.0.0.1".parse().unwrap());
-        let unreadable = HeaderValue::from_bytes(b"\xff, 203.0.113.9").unwrap();
-        headers.append("x-forwarded-for", unreadable);
+        let line = HeaderValue::from_bytes(b"\xff, 203.0.113.9").unwrap();
+        headers.append("x-forwarded-for", line);
         let trusted = ["10.0.0.0/8".parse().unwrap()];
         let address = client_address("10.0.0.1".parse().unwrap(), &headers, &trusted);
-        assert_eq!(address.to_string(), "10.0.0.1");
+        assert_eq!(address.to_string(), "203.0.113.9");
+    }
+
+    #[test]
+    fn a_hop_may_have_a_port() {
+        let trusted = ["10.0.0.0/8"];
+        assert_eq!(
+            found("10.0.0.1", &["203.0.113.9:4711"], &trusted),
+            "203.0.113.9"
+        );
+        assert_eq!(
+            found("10.0.0.1", &["[2001:db8::1]:4711"], &trusted),
+            "2001:db8::1"
+        );
     }
 
     #[test]

@@ -6,3 +6,4 @@ pub mod error_pages;
 pub mod request_log;
 pub mod security_headers;
 pub mod session;
+pub mod to_the_end;

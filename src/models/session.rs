@@ -69,6 +69,8 @@ impl From<String> for SessionId {
 pub struct SessionRow {
     /// What names it.
     pub id: SessionId,
+    /// Of the cookie that opened it.
+    token_hash: String,
     /// Who is logged in, and when that was last proved.
     pub login: Option<(User, i64)>,
     /// The verification that is open in it.
@@ -98,7 +100,7 @@ impl SessionRow {
     /// When the database fails.
     pub async fn find(database: &Database, token: &Token, now: i64) -> Result<Option<Self>, Error> {
         let row = sqlx::query(
-            "SELECT s.id, s.user_id, s.challenge_id, s.authenticated_at, s.remember, s.data, \
+            "SELECT s.id, s.token_hash, s.user_id, s.challenge_id, s.authenticated_at, s.remember, s.data, \
              s.last_active_at, s.expires_at, u.username, u.email, u.auth_version, \
              u.verification_phone, u.about_me, u.last_seen_at \
              FROM sessions s LEFT JOIN users u ON u.id = s.user_id \
@@ -119,6 +121,7 @@ impl SessionRow {
         };
         Ok(Self {
             id: SessionId(row.try_get("id")?),
+            token_hash: row.try_get("token_hash")?,
             login,
             challenge_id: row
                 .try_get::<Option<String>, _>("challenge_id")?
@@ -206,7 +209,8 @@ impl SessionRow {
 
     /// Gives a log-in a new token, so that the former one is dead at once, and
     /// sets which verification is open in it and when it was last proved.
-    /// `None` when the session ended meanwhile.
+    /// `None` when the session ended or got another token meanwhile: a request
+    /// whose own cookie is dead must not be given a living one.
     ///
     /// # Errors
     /// When the database fails or there are no random numbers.
@@ -220,12 +224,13 @@ impl SessionRow {
         let token = Token::generate()?;
         let done = sqlx::query(
             "UPDATE sessions SET token_hash = $1, authenticated_at = $2, challenge_id = $3 \
-             WHERE id = $4 AND user_id IS NOT NULL",
+             WHERE id = $4 AND token_hash = $5 AND user_id IS NOT NULL",
         )
         .bind(token.hash())
         .bind(authenticated_at)
         .bind(challenge.map(ChallengeId::as_str))
         .bind(self.id.as_str())
+        .bind(&self.token_hash)
         .execute(connection)
         .await?;
         // The end of the session stays where it was: the cookie gets the rest.

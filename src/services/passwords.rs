@@ -38,7 +38,7 @@ pub enum Error {
     /// Too many hashes are waiting already.
     #[error("too many passwords are waiting to be hashed")]
     Busy,
-    /// The hashing threads are gone.
+    /// The work ended without an answer.
     #[error("password hashing has stopped")]
     Stopped,
     /// The threads could not be started.
@@ -168,9 +168,13 @@ fn work(jobs: &Mutex<Receiver<Job>>) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match job {
-            // Whoever waits for a panicking job's answer is told that there is
-            // none; the thread goes on.
-            Ok(job) => drop(catch_unwind(AssertUnwindSafe(|| job(&mut memory)))),
+            // Whoever waits for the answer of a job that panics is told that there
+            // is none; the thread goes on.
+            Ok(job) => {
+                if catch_unwind(AssertUnwindSafe(|| job(&mut memory))).is_err() {
+                    tracing::error!(event = "panic", "a job of the hashing threads panicked");
+                }
+            }
             Err(_) => return,
         }
     }

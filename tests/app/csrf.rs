@@ -134,7 +134,11 @@ async fn attack_11_another_site_can_send_no_form_of_ours() {
             let foreign = request(&browser, &form, &fields).header(name, value);
             let page = browser.send(foreign).await;
             assert_eq!(page.status, 403, "{what} {name}: {value}");
-            assert_eq!(page.first("h1").as_deref(), Some("Not from here"), "{what}");
+            assert_eq!(
+                page.first("h1").as_deref(),
+                Some("Request refused"),
+                "{what}"
+            );
             assert_eq!(page.set_cookie(), None, "{what}");
             assert_eq!(page.header("clear-site-data"), None, "{what}");
             assert_eq!(app.dump().await, before, "{what} {name}: {value}");

@@ -101,7 +101,7 @@ async fn a_form_from_elsewhere_is_403() {
     let request = browser
         .request(Method::POST, "/login")
         .header("sec-fetch-site", "cross-site");
-    is_our_page(&browser.send(request).await, 403, "Not from here");
+    is_our_page(&browser.send(request).await, 403, "Request refused");
 }
 
 #[tokio::test]

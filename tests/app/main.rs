@@ -18,6 +18,7 @@ mod health;
 mod logs;
 mod pages;
 mod profile;
+mod reviewed;
 mod sessions;
 mod settings;
 mod support;

@@ -1,11 +1,13 @@
 //! Switching two-factor authentication on and off, and changing the number.
 
+mod finish;
+pub(super) mod sending;
 pub mod verify;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
+use self::sending::{refusal, status_of};
 use crate::controllers::{signed_out, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page};
@@ -21,9 +23,6 @@ use crate::views::layout::Kind;
 use crate::views::two_factor::{
     CANNOT_SEND_TO_NUMBER, DisablePage, EnablePage, masked, not_delivered,
 };
-
-/// Seconds after which Twilio sends to a number again that got too many codes.
-const TOO_MANY_RETRY_AFTER: i64 = 600;
 
 /// `GET /enable_2fa`
 pub async fn enable_form(
@@ -75,7 +74,7 @@ pub async fn enable(
         let page = enable_page(&page, &user, form.verification_phone, errors).await?;
         return Ok(refusal(status, retry_after, page));
     }
-    verify::begin(&app, &session, &challenge).await
+    sending::begin(&app, &session, &challenge).await
 }
 
 fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'static str> {
@@ -93,32 +92,6 @@ fn not_sent(challenge: &Challenge, now: i64) -> Errors {
         Delivery::Blocked => Errors::one("verification_phone", CANNOT_SEND_TO_NUMBER),
         other => Errors::one("form", not_delivered(other, challenge.wait(now))),
     }
-}
-
-/// The status of an answer that says how a sending ended, and after how many
-/// seconds another try makes sense. `wait`: until another code may be asked for.
-pub(super) fn status_of(delivery: Delivery, wait: i64) -> (StatusCode, Option<i64>) {
-    match delivery {
-        Delivery::InvalidNumber | Delivery::Blocked => (StatusCode::UNPROCESSABLE_ENTITY, None),
-        Delivery::TooMany => (StatusCode::TOO_MANY_REQUESTS, Some(TOO_MANY_RETRY_AFTER)),
-        Delivery::HeldBack => (StatusCode::TOO_MANY_REQUESTS, Some(wait)),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, Some(wait)),
-    }
-}
-
-/// A page with the status of a refusal, and when to try again.
-pub(super) fn refusal(
-    status: StatusCode,
-    retry_after: Option<i64>,
-    page: impl IntoResponse,
-) -> Response {
-    let mut response = (status, page).into_response();
-    if let Some(seconds) = retry_after {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
-    }
-    response
 }
 
 async fn enable_page(

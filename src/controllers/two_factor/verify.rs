@@ -5,42 +5,26 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::{refusal, status_of};
+use super::finish::finish;
+use super::sending::{refusal, status_of};
 use crate::controllers::{onwards, signed_out};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, Pending};
 use crate::forms::Errors;
-use crate::forms::local_path::LocalPath;
 use crate::forms::two_factor::VerifyForm;
 use crate::middleware::access::expired;
 use crate::models::challenge::{
     Challenge, Delivery, Outcome, Purpose, Refused, ResendRefused, SEND_INTERVAL, Way,
 };
 use crate::models::session::SessionRow;
-use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::layout::Kind;
-use crate::views::two_factor::{EnabledPage, VerifyPage, masked, not_delivered};
+use crate::views::two_factor::{VerifyPage, not_delivered};
 
-/// Opens a verification in the session of somebody who is logged in, and leads
-/// to its page.
-pub(in crate::controllers) async fn begin(
-    app: &AppState,
-    session: &Session,
-    challenge: &Challenge,
-) -> Result<Response, AppError> {
-    let now = app.clock.now();
-    let mut connection = app.database.acquire().await?;
-    let issued = session
-        .renew(&mut connection, None, Some(&challenge.id), now)
-        .await?;
-    let Some(issued) = issued else {
-        return Ok(signed_out());
-    };
-    session.send(issued);
-    Ok(Redirect::to("/verify_2fa").into_response())
-}
+const EXPIRED: &str = "That code has expired.";
+const EXPIRED_ASK_AGAIN: &str = "That code has expired. Ask for a new one.";
+const UNCHECKED: &str = "We could not check the code.";
+const UNCHECKED_TRY_AGAIN: &str = "We could not check the code. Try again.";
 
 /// `GET /verify_2fa`: sends nothing, however often it is loaded.
 pub async fn form(
@@ -78,32 +62,23 @@ pub async fn verify(
         Err(refused) => refused,
     };
     tracing::info!(event = "code_refused", user = challenge.user_id.as_str(), reason = %refused, "code refused");
-    let (status, sentence) = match refused {
+    let (status, sentence, last) = match refused {
         Refused::Gone => return expired(&session).await,
         Refused::Other(error) => return Err(error.into()),
-        Refused::Exhausted => {
-            return begin_again(
-                &page,
-                &challenge,
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "Invalid token",
-            )
-            .await;
+        Refused::Wrong => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid token", false),
+        Refused::Exhausted => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid token", true),
+        Refused::CodeExpired { last } => {
+            let sentence = if last { EXPIRED } else { EXPIRED_ASK_AGAIN };
+            (StatusCode::UNPROCESSABLE_ENTITY, sentence, last)
         }
-        Refused::Spent => {
-            let sentence = "We could not check the code.";
-            return begin_again(&page, &challenge, StatusCode::SERVICE_UNAVAILABLE, sentence).await;
+        Refused::Unavailable { last } => {
+            let sentence = if last { UNCHECKED } else { UNCHECKED_TRY_AGAIN };
+            (StatusCode::SERVICE_UNAVAILABLE, sentence, last)
         }
-        Refused::Wrong => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid token"),
-        Refused::CodeExpired => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "That code has expired. Ask for a new one.",
-        ),
-        Refused::Unavailable => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "We could not check the code. Try again.",
-        ),
     };
+    if last {
+        return begin_again(&page, &challenge, status, sentence).await;
+    }
     wrong(&app, &page, &challenge, status, sentence).await
 }
 
@@ -138,132 +113,6 @@ async fn verify_page(
 ) -> Result<VerifyPage, AppError> {
     let layout = page.layout("Enter the code").await?;
     Ok(VerifyPage::new(layout, challenge, app.clock.now(), errors))
-}
-
-/// The code was right: does what it was asked for, in one transaction with
-/// using it up. Of parallel requests with the same code, one gets here first.
-/// Each transaction takes the account's row before the verification's, as all
-/// others do: on PostgreSQL two that take them crosswise would kill each other.
-async fn finish(
-    app: &AppState,
-    session: &Session,
-    page: &Page,
-    challenge: &Challenge,
-) -> Result<Response, AppError> {
-    match challenge.purpose {
-        Purpose::LogIn => finish_login(app, session, challenge).await,
-        Purpose::Reauth => finish_reauth(app, session, challenge).await,
-        Purpose::Enable => finish_enable(app, session, page, challenge).await,
-    }
-}
-
-async fn finish_login(
-    app: &AppState,
-    session: &Session,
-    challenge: &Challenge,
-) -> Result<Response, AppError> {
-    let now = app.clock.now();
-    let mut transaction = app.database.begin().await?;
-    let issued = session
-        .finish_pending_login(&mut transaction, challenge, now)
-        .await?;
-    let consumed = challenge.consume(&mut transaction, now).await?;
-    let (true, Some(issued)) = (consumed, issued) else {
-        return expired(session).await;
-    };
-    transaction.commit().await?;
-    session.send(issued);
-    let (user, amr) = (challenge.user_id.as_str(), methods(challenge));
-    tracing::info!(event = "login", user, amr, "logged in");
-    Ok(to_next(challenge))
-}
-
-/// What proved who it is, in the words of RFC 8176.
-fn methods(challenge: &Challenge) -> &'static str {
-    match challenge.delivery {
-        Delivery::Call => "pwd tel",
-        _ => "pwd sms",
-    }
-}
-
-async fn finish_reauth(
-    app: &AppState,
-    session: &Session,
-    challenge: &Challenge,
-) -> Result<Response, AppError> {
-    let now = app.clock.now();
-    let (user, version) = (&challenge.user_id, challenge.auth_version);
-    let mut transaction = app.database.begin().await?;
-    let unchanged = User::lock(&mut transaction, user, version).await?;
-    if !(unchanged && challenge.consume(&mut transaction, now).await?) {
-        return expired(session).await;
-    }
-    let issued = session
-        .renew(&mut transaction, Some(now), None, now)
-        .await?;
-    let Some(issued) = issued else {
-        return Ok(signed_out());
-    };
-    transaction.commit().await?;
-    session.send(issued);
-    let user = user.as_str();
-    tracing::info!(event = "reauth", user, amr = "pwd sms", "proved again");
-    Ok(to_next(challenge))
-}
-
-/// The number becomes the account's; all other sessions end. No verification
-/// but this one can be open, since each closes the others when it opens.
-async fn finish_enable(
-    app: &AppState,
-    session: &Session,
-    page: &Page,
-    challenge: &Challenge,
-) -> Result<Response, AppError> {
-    let (now, version) = (app.clock.now(), challenge.auth_version);
-    let (Some(user), Some(row)) = (session.user(), session.row()) else {
-        return Ok(signed_out());
-    };
-    let mut transaction = app.database.begin().await?;
-    let phone = Some(challenge.phone.as_str());
-    let changed = User::set_verification_phone(&mut transaction, &user.id, version, phone).await?;
-    let consumed = challenge.consume(&mut transaction, now).await?;
-    if !(consumed && changed) {
-        return expired(session).await;
-    }
-    let issued = session.renew(&mut transaction, None, None, now).await?;
-    let Some(issued) = issued else {
-        return Ok(signed_out());
-    };
-    SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
-    transaction.commit().await?;
-    session.send(issued);
-    if user.verification_phone.is_some() {
-        tracing::info!(
-            event = "phone_changed",
-            user = user.id.as_str(),
-            "factor changed"
-        );
-        session
-            .add_message(Kind::Success, "You have changed your phone number")
-            .await?;
-        return Ok(Redirect::to(&format!("/user/{}", user.username)).into_response());
-    }
-    tracing::info!(
-        event = "two_factor_enabled",
-        user = user.id.as_str(),
-        "factor added"
-    );
-    Ok(EnabledPage {
-        layout: page.layout("Two-factor authentication is on").await?,
-        username: user.username.clone(),
-        masked_phone: masked(&challenge.phone),
-    }
-    .into_response())
-}
-
-fn to_next(challenge: &Challenge) -> Response {
-    let next = challenge.next.as_deref().and_then(LocalPath::parse);
-    onwards(next.as_ref())
 }
 
 /// `POST /verify_2fa/resend`

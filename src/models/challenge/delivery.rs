@@ -129,10 +129,13 @@ impl Challenge {
         unlimited: bool,
         now: i64,
     ) -> Result<Delivery, ResendRefused> {
+        // The row's own last_sent_at is asked for by itself: PostgreSQL looks at it
+        // anew when another sending was waited for, but not into the subquery.
         let reserved = sqlx::query(
             "UPDATE challenges SET sends = sends + 1, calls = calls + $1, last_sent_at = $2, \
              delivery = $3 WHERE id = $4 AND closed_at IS NULL AND expires_at > $2 \
-             AND checks < $10 AND ($5 = 1 OR (sends < $6 AND calls + $1 <= $7 AND NOT EXISTS ( \
+             AND checks < $10 AND ($5 = 1 OR (sends < $6 AND calls + $1 <= $7 \
+             AND (last_sent_at IS NULL OR last_sent_at <= $8) AND NOT EXISTS ( \
              SELECT 1 FROM challenges recent WHERE recent.user_id = challenges.user_id \
              AND recent.purpose = challenges.purpose AND recent.last_sent_at > $8 \
              AND (recent.outcome IS NULL OR recent.outcome <> $9))))",

@@ -182,18 +182,21 @@ pub enum Refused {
     /// verification is closed.
     #[error("wrong code, and the verification is closed")]
     Exhausted,
-    /// The last try had no answer: nothing more is checked.
-    #[error("the last try could not be checked")]
-    Spent,
     /// The verification expired, was used, closed or superseded.
     #[error("the verification is gone")]
     Gone,
     /// Twilio knows the code no more; another may be asked for.
     #[error("the code has expired")]
-    CodeExpired,
+    CodeExpired {
+        /// Whether that was the last try, so that no other code would help.
+        last: bool,
+    },
     /// Twilio could not be asked. The attempt stays counted.
     #[error("the code could not be checked")]
-    Unavailable,
+    Unavailable {
+        /// Whether that was the last try.
+        last: bool,
+    },
     /// The work could not be done.
     #[error(transparent)]
     Other(#[from] Error),
@@ -236,6 +239,9 @@ impl Challenge {
         code: &SecretString,
         now: i64,
     ) -> Result<(), Refused> {
+        if self.sends == 0 {
+            return Err(Refused::CodeExpired { last: false }); // none was sent for this one
+        }
         let checks: Option<i64> = sqlx::query_scalar(
             "UPDATE challenges SET checks = checks + 1 \
              WHERE id = $1 AND closed_at IS NULL AND expires_at > $2 AND checks < $3 \
@@ -262,9 +268,8 @@ impl Challenge {
             Ok(Verdict::Wrong) if last => Refused::Exhausted,
             Ok(Verdict::Wrong) => Refused::Wrong,
             Err(CheckError::TooManyWrong) => Refused::Exhausted,
-            Err(_) if last => Refused::Spent,
-            Err(CheckError::Expired) => Refused::CodeExpired,
-            Err(CheckError::Unavailable) => Refused::Unavailable,
+            Err(CheckError::Expired) => Refused::CodeExpired { last },
+            Err(CheckError::Unavailable) => Refused::Unavailable { last },
         };
         // Only a wrong code closes it: where the last answer is none, one of the
         // others, under way still, may have been approved. No more are asked for.

@@ -1,7 +1,7 @@
 //! Opening a verification: what it supersedes, and what it takes over.
 
 use crate::models::challenge::{
-    Challenge, ChallengeId, Delivery, LIFE, MAX_CHECKS, Outcome, Purpose, SEND_INTERVAL, Way,
+    Challenge, Delivery, LIFE, MAX_CHECKS, Outcome, Purpose, SEND_INTERVAL, Way,
 };
 use crate::models::token::random_id;
 use crate::models::user::User;
@@ -53,7 +53,6 @@ impl Challenge {
         new: NewChallenge<'_>,
         now: i64,
     ) -> Result<Option<Self>, Error> {
-        let id = ChallengeId(random_id()?);
         let mut transaction = database.begin().await?;
         if !User::lock(&mut transaction, &new.user.id, new.user.auth_version).await? {
             return Ok(None);
@@ -64,7 +63,7 @@ impl Challenge {
             Some(old) => Sending::carried_over(old),
             None => Sending::of(&mut transaction, &new, now).await?,
         };
-        insert(&mut transaction, &id, &new, &sending, now).await?;
+        let mut challenge = insert(&mut transaction, &new, &sending, now).await?;
         if let Some(old) = predecessor {
             old.hand_over_sending(&mut transaction).await?;
         }
@@ -76,10 +75,6 @@ impl Challenge {
         {
             old.cancel_at_twilio(database, verify, now).await?;
         }
-        let challenge = Self::find_open(database, &id, now).await?;
-        let Some(mut challenge) = challenge else {
-            return Ok(None);
-        };
         if predecessor.is_none() && challenge.delivery == Delivery::Sending {
             challenge.delivery = challenge.deliver(database, verify, Way::Any, now).await?;
         }
@@ -159,17 +154,17 @@ impl Sending {
 
 async fn insert(
     connection: &mut Connection,
-    id: &ChallengeId,
     new: &NewChallenge<'_>,
     sending: &Sending,
     now: i64,
-) -> Result<(), Error> {
-    sqlx::query(
+) -> Result<Challenge, Error> {
+    let row = sqlx::query_as(
         "INSERT INTO challenges (id, user_id, auth_version, purpose, phone, provider_sid, \
          delivery, next, remember, sends, calls, checks, created_at, last_sent_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+         RETURNING *",
     )
-    .bind(id.as_str())
+    .bind(random_id()?)
     .bind(new.user.id.as_str())
     .bind(new.user.auth_version)
     .bind(new.purpose.as_str())
@@ -184,7 +179,7 @@ async fn insert(
     .bind(now)
     .bind(sending.last_sent_at)
     .bind(sending.expires_at)
-    .execute(connection)
+    .fetch_one(connection)
     .await?;
-    Ok(())
+    Ok(row)
 }
