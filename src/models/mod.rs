@@ -2,6 +2,8 @@
 //! every "check, then act" is one statement or one transaction.
 
 pub mod challenge;
+pub mod mail_token;
+pub mod outbox;
 pub mod session;
 pub mod token;
 pub mod user;
@@ -24,6 +26,9 @@ pub enum Error {
     /// The operating system had no random numbers to give.
     #[error("no random numbers")]
     Randomness(#[from] getrandom::Error),
+    /// A column of JSON could not be written or read.
+    #[error("a JSON column: {0}")]
+    Json(String),
     /// A password could not be hashed or compared.
     #[error("password hashing failed")]
     Passwords(#[from] passwords::Error),

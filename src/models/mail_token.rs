@@ -1,0 +1,185 @@
+//! Links that were mailed. Only their hash is kept; they are used once.
+
+use sqlx::Row;
+
+use crate::models::outbox::Event;
+use crate::models::token::Token;
+use crate::models::user::UserId;
+use crate::models::{Connection, Database, Error};
+
+/// A link to a new password lives so many seconds (ASVS 6.4.1).
+const RESET_LIFE: i64 = 30 * 60;
+
+/// A link to undo what happened lives so many seconds.
+const NOT_ME_LIFE: i64 = 24 * 60 * 60;
+
+/// What a link is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// To set a new password.
+    ResetPassword,
+    /// To undo what a notice told of.
+    NotMe {
+        /// What it told of.
+        event: Event,
+        /// The number before it, in E.164.
+        former_phone: Option<String>,
+    },
+}
+
+impl Purpose {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::ResetPassword => "reset_password",
+            Self::NotMe { .. } => "not_me",
+        }
+    }
+
+    const fn life(&self) -> i64 {
+        match self {
+            Self::ResetPassword => RESET_LIFE,
+            Self::NotMe { .. } => NOT_ME_LIFE,
+        }
+    }
+}
+
+/// A link that still stands.
+#[derive(Debug, Clone)]
+pub struct MailToken {
+    token_hash: String,
+    /// Whose account it is about.
+    pub user_id: UserId,
+    /// What for.
+    pub purpose: Purpose,
+}
+
+impl MailToken {
+    /// Makes a link's token, and keeps its hash.
+    ///
+    /// # Errors
+    /// When the database fails or there are no random numbers.
+    pub async fn issue(
+        database: &Database,
+        user: &UserId,
+        purpose: &Purpose,
+        now: i64,
+    ) -> Result<Token, Error> {
+        let token = Token::generate()?;
+        let (event, former_phone) = match purpose {
+            Purpose::ResetPassword => (None, None),
+            Purpose::NotMe {
+                event,
+                former_phone,
+            } => (Some(event), former_phone.as_deref()),
+        };
+        let event = event
+            .map(serde_json::to_string)
+            .transpose()
+            .map_err(|error| Error::Json(error.to_string()))?;
+        sqlx::query(
+            "INSERT INTO mail_tokens (token_hash, user_id, purpose, event, former_phone, \
+             created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(token.hash())
+        .bind(user.as_str())
+        .bind(purpose.name())
+        .bind(event)
+        .bind(former_phone)
+        .bind(now)
+        .bind(now + purpose.life())
+        .execute(database)
+        .await?;
+        Ok(token)
+    }
+
+    /// Takes back a token whose mail did not go out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn take_back(database: &Database, token: &Token) -> Result<(), Error> {
+        sqlx::query("DELETE FROM mail_tokens WHERE token_hash = $1")
+            .bind(token.hash())
+            .execute(database)
+            .await?;
+        Ok(())
+    }
+
+    /// The link that still stands, for a password reset. Looking uses nothing up.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_reset(
+        database: &Database,
+        token: &Token,
+        now: i64,
+    ) -> Result<Option<Self>, Error> {
+        Self::find(database, token, "reset_password", now).await
+    }
+
+    /// The link that still stands, to undo what happened. Looking uses nothing up.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_not_me(
+        database: &Database,
+        token: &Token,
+        now: i64,
+    ) -> Result<Option<Self>, Error> {
+        Self::find(database, token, "not_me", now).await
+    }
+
+    async fn find(
+        database: &Database,
+        token: &Token,
+        purpose: &str,
+        now: i64,
+    ) -> Result<Option<Self>, Error> {
+        let row = sqlx::query(
+            "SELECT token_hash, user_id, event, former_phone FROM mail_tokens \
+             WHERE token_hash = $1 AND purpose = $2 AND expires_at > $3",
+        )
+        .bind(token.hash())
+        .bind(purpose)
+        .bind(now)
+        .fetch_optional(database)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let event: Option<String> = row.try_get("event")?;
+        let purpose = match event {
+            None => Purpose::ResetPassword,
+            Some(event) => Purpose::NotMe {
+                event: serde_json::from_str(&event)
+                    .map_err(|error| Error::Json(error.to_string()))?,
+                former_phone: row.try_get("former_phone")?,
+            },
+        };
+        Ok(Some(Self {
+            token_hash: row.try_get("token_hash")?,
+            user_id: UserId::from_column(row.try_get("user_id")?),
+            purpose,
+        }))
+    }
+
+    /// Uses the link up, with all others of the user for the same purpose,
+    /// within the transaction of what it is for. Returns whether it still stood:
+    /// of any number of parallel uses, one is told yes.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn consume(&self, connection: &mut Connection, now: i64) -> Result<bool, Error> {
+        let done = sqlx::query("DELETE FROM mail_tokens WHERE token_hash = $1 AND expires_at > $2")
+            .bind(&self.token_hash)
+            .bind(now)
+            .execute(&mut *connection)
+            .await?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND purpose = $2")
+            .bind(self.user_id.as_str())
+            .bind(self.purpose.name())
+            .execute(connection)
+            .await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,183 @@
+//! Mail that is still to be sent. It is queued in the transaction of what it is
+//! about, so that it is sent if and only if that happened.
+
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+
+use crate::models::token::random_id;
+use crate::models::user::UserId;
+use crate::models::{Connection, Database, Error};
+
+/// How long one attempt may take, in seconds: after that, another instance or
+/// the next start takes the mail up again.
+const ATTEMPT: i64 = 120;
+
+/// A mail that is not sent by then, in seconds, is given up.
+pub const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
+
+/// The first pause after a failed attempt, in seconds; each is twice the one before.
+const FIRST_PAUSE: i64 = 30;
+
+/// The longest pause, in seconds.
+const LONGEST_PAUSE: i64 = 60 * 60;
+
+/// Which mail, with the facts that it tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mail {
+    /// A link to set a new password.
+    ResetPassword,
+    /// Something happened to the account.
+    Notice(Notice),
+}
+
+/// What happened to an account, and from where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// What.
+    pub event: Event,
+    /// When, in Unix seconds.
+    pub at: i64,
+    /// The address that the request came from.
+    pub address: String,
+    /// What the browser calls itself.
+    pub user_agent: String,
+    /// The number of the second step before it happened, in E.164.
+    pub former_phone: Option<String>,
+}
+
+/// What a notice tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The password was changed by somebody who knew it.
+    PasswordChanged,
+    /// The password was set anew through a mailed link.
+    PasswordReset,
+    /// Two-factor authentication was switched on.
+    TwoFactorEnabled,
+    /// The number of the second step was changed.
+    PhoneChanged,
+    /// Two-factor authentication was switched off.
+    TwoFactorDisabled,
+    /// A log-in after five or more that failed.
+    LoginAfterFailures,
+    /// The password was right, but no right code followed.
+    UnfinishedLogin,
+}
+
+/// A mail that this instance is to send now.
+#[derive(Debug, Clone)]
+pub struct Queued {
+    /// What names it.
+    pub id: String,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The name as typed.
+    pub username: String,
+    /// Where it goes.
+    pub email: String,
+    /// Which mail.
+    pub mail: Mail,
+    /// Attempts so far, this one included.
+    pub attempts: i64,
+    /// When it was queued, in Unix seconds.
+    pub created_at: i64,
+}
+
+impl Mail {
+    /// Queues the mail for a user.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn enqueue(
+        &self,
+        connection: &mut Connection,
+        user: &UserId,
+        now: i64,
+    ) -> Result<(), Error> {
+        let mail = serde_json::to_string(self).map_err(|error| Error::Json(error.to_string()))?;
+        sqlx::query(
+            "INSERT INTO outbox (id, user_id, mail, attempts, created_at, next_attempt_at) \
+             VALUES ($1, $2, $3, 0, $4, $4)",
+        )
+        .bind(random_id()?)
+        .bind(user.as_str())
+        .bind(mail)
+        .bind(now)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+impl Queued {
+    /// Takes a mail that is due for this instance alone: of several that ask at
+    /// once, one gets it. `None` when none is due.
+    ///
+    /// # Errors
+    /// When the database fails or holds what this program does not write.
+    pub async fn take(database: &Database, now: i64) -> Result<Option<Self>, Error> {
+        let row = sqlx::query(
+            "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $1 \
+             WHERE id = (SELECT id FROM outbox WHERE next_attempt_at <= $2 \
+             ORDER BY next_attempt_at LIMIT 1) AND next_attempt_at <= $2 \
+             RETURNING id, user_id, mail, attempts, created_at, \
+             (SELECT username FROM users WHERE users.id = outbox.user_id) AS username, \
+             (SELECT email FROM users WHERE users.id = outbox.user_id) AS email",
+        )
+        .bind(now + ATTEMPT)
+        .bind(now)
+        .fetch_optional(database)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let mail: String = row.try_get("mail")?;
+        Ok(Some(Self {
+            id: row.try_get("id")?,
+            user_id: UserId::from_column(row.try_get("user_id")?),
+            username: row.try_get("username")?,
+            email: row.try_get("email")?,
+            mail: serde_json::from_str(&mail).map_err(|error| Error::Json(error.to_string()))?,
+            attempts: row.try_get("attempts")?,
+            created_at: row.try_get("created_at")?,
+        }))
+    }
+
+    /// Forgets a mail that was sent or given up.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn remove(&self, database: &Database) -> Result<(), Error> {
+        sqlx::query("DELETE FROM outbox WHERE id = $1")
+            .bind(&self.id)
+            .execute(database)
+            .await?;
+        Ok(())
+    }
+
+    /// Puts a mail back that could not be sent, for a later attempt.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn put_back(&self, database: &Database, error: &str, now: i64) -> Result<(), Error> {
+        sqlx::query("UPDATE outbox SET next_attempt_at = $1, last_error = $2 WHERE id = $3")
+            .bind(now + self.pause())
+            .bind(error)
+            .bind(&self.id)
+            .execute(database)
+            .await?;
+        Ok(())
+    }
+
+    /// Seconds until the next attempt.
+    fn pause(&self) -> i64 {
+        let doublings = u32::try_from(self.attempts - 1).unwrap_or(0).min(10);
+        (FIRST_PAUSE << doublings).min(LONGEST_PAUSE)
+    }
+
+    /// Whether the mail has waited long enough to be given up.
+    #[must_use]
+    pub const fn is_stale(&self, now: i64) -> bool {
+        now - self.created_at >= GIVE_UP_AFTER
+    }
+}
