@@ -15,6 +15,7 @@ pub mod routes;
 pub mod services;
 pub mod session;
 pub mod state;
+pub mod tasks;
 pub mod views;
 
 use std::future::Future;
@@ -23,16 +24,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use lettre::message::Mailbox;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::config::{Config, Twilio};
+use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::DemoPhone;
 use crate::routes::Route;
 use crate::services::clock::Clock;
+use crate::services::mailer::{self, Mailer};
 use crate::services::passwords::{self, Passwords};
 use crate::services::twilio_verify::{self, TwilioVerify};
 use crate::state::AppState;
+use crate::tasks::mail::{MailQueue, MailWorker};
 
 /// Why the app could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +55,9 @@ pub enum StartError {
     /// There is no client for Twilio, without certificates for instance.
     #[error("no connection to Twilio can be made: {0}")]
     Twilio(#[from] reqwest::Error),
+    /// There is no client for the mail server.
+    #[error("SMTP_URL: no mail can be sent: {0}")]
+    Mailer(#[from] mailer::Error),
 }
 
 /// The app, ready to serve.
@@ -58,6 +67,7 @@ pub struct App {
     /// Its addresses, and who may call them.
     pub routes: Vec<Route>,
     router: Router,
+    mailer: Mailer,
 }
 
 impl App {
@@ -81,12 +91,21 @@ impl App {
             }
         };
         settings.timeout = twilio_timeout;
+        let (mailer, demo_mailbox) = match smtp_settings(&config) {
+            Some(settings) => (Mailer::smtp(settings)?, None),
+            None => {
+                let mailbox = DemoMailbox::default();
+                (Mailer::Demo(mailbox.clone()), Some(mailbox))
+            }
+        };
         let state = AppState {
             config: Arc::new(config),
             database,
             passwords,
             verify: TwilioVerify::new(settings)?,
             demo_phone,
+            mail: MailQueue::default(),
+            demo_mailbox,
             clock,
         };
         let (router, routes) = routes::router(&state);
@@ -94,10 +113,12 @@ impl App {
             state,
             routes,
             router,
+            mailer,
         })
     }
 
-    /// Serves until `shutdown` is ready and the requests under way are answered.
+    /// Serves until `shutdown` is ready, the requests under way are answered and
+    /// the mail in hand is sent.
     ///
     /// # Errors
     /// When the listener fails.
@@ -106,15 +127,35 @@ impl App {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let database = self.state.database;
+        let port = listener.local_addr()?.port();
+        let worker = self.mail_worker(port);
+        let (stop, stopped) = watch::channel(false);
+        let worker = tokio::spawn(worker.run(stopped));
         let service = self
             .router
             .into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, service)
+        let served = axum::serve(listener, service)
             .with_graceful_shutdown(shutdown)
-            .await?;
-        database.close().await;
-        Ok(())
+            .await;
+        stop.send_replace(true);
+        if let Err(error) = worker.await {
+            tracing::error!(event = "mail_worker_failed", %error, "the mail worker has ended badly");
+        }
+        self.state.database.close().await;
+        served
+    }
+
+    /// What sends the mail of this app, whose links lead to `port` unless
+    /// `BASE_URL` says otherwise.
+    #[must_use]
+    pub fn mail_worker(&self, port: u16) -> MailWorker {
+        MailWorker {
+            database: self.state.database.clone(),
+            mailer: self.mailer.clone(),
+            base_url: self.state.config.base_url_for(port),
+            clock: self.state.clock.clone(),
+            queue: self.state.mail.clone(),
+        }
     }
 }
 
@@ -128,4 +169,14 @@ fn verify_settings(twilio: &Twilio) -> twilio_verify::Settings {
         connect_timeout: twilio_verify::CONNECT_TIMEOUT,
         timeout: twilio_verify::TIMEOUT,
     }
+}
+
+fn smtp_settings(config: &Config) -> Option<mailer::Settings> {
+    let from = &config.mail_from;
+    Some(mailer::Settings {
+        url: config.smtp_url.clone()?,
+        from: Mailbox::new(from.name.clone(), from.address.clone()),
+        timeout: mailer::TIMEOUT,
+        roots: Vec::new(),
+    })
 }

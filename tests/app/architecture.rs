@@ -8,12 +8,13 @@ use regex::Regex;
 
 /// The layers: what stands further right may use what stands left of it or
 /// beside it. A module's own entry goes before its folder's.
-const LAYERS: [&str; 11] = [
+const LAYERS: [&str; 12] = [
     "config",
-    "services dev::simulator",
+    "services dev::mailbox dev::simulator",
     "models",
     "forms",
     "views",
+    "tasks",
     "error session state",
     "extractors middleware",
     "controllers dev",
