@@ -155,6 +155,7 @@ impl App {
             base_url: self.state.config.base_url_for(port),
             clock: self.state.clock.clone(),
             queue: self.state.mail.clone(),
+            interval: tasks::mail::INTERVAL,
         }
     }
 }

@@ -76,7 +76,7 @@ pub struct Settings {
     pub from: Mailbox,
     /// How long each step may take.
     pub timeout: Duration,
-    /// Certificates (PEM) that are trusted besides the system's.
+    /// Certificates (DER) that are trusted besides the system's.
     pub roots: Vec<Vec<u8>>,
 }
 
@@ -164,8 +164,8 @@ impl Smtp {
             587
         };
         let mut tls = TlsParametersBuilder::new(host.to_owned());
-        for pem in &settings.roots {
-            tls = tls.add_root_certificate(Certificate::from_pem(pem)?);
+        for root in settings.roots {
+            tls = tls.add_root_certificate(Certificate::from_der(root)?);
         }
         let decoded = |text: &str| {
             let text = percent_decode_str(text).decode_utf8();

@@ -16,7 +16,7 @@ use crate::views::email::{self, NoticeEmail, ResetPasswordEmail};
 
 /// How often the queue is looked at unasked: for what is to be tried again, and
 /// for what another instance has queued or left behind.
-const INTERVAL: Duration = Duration::from_secs(15);
+pub const INTERVAL: Duration = Duration::from_secs(15);
 
 /// How requests tell the worker that they have queued mail. Clones are the same.
 #[derive(Clone, Default)]
@@ -43,6 +43,8 @@ pub struct MailWorker {
     pub clock: Clock,
     /// Who wakes the worker.
     pub queue: MailQueue,
+    /// How often it looks at the queue unasked.
+    pub interval: Duration,
 }
 
 /// Why a mail that was taken did not go out.
@@ -62,7 +64,7 @@ impl MailWorker {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
                 () = self.queue.0.notified() => {}
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = tokio::time::sleep(self.interval) => {}
             }
         }
     }

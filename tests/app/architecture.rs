@@ -260,7 +260,12 @@ fn templates_escape_everything_and_hold_no_script_or_style() {
         r#"(?i)\|\s*safe|\bescape\b|style\s*=|<style|<script(?:>|\s+[^>]*>\s*[^<\s])|\son\w+\s*=|javascript:"#,
     )
     .unwrap();
-    for (name, text) in files("templates", "html") {
+    for (name, mut text) in files("templates", "html") {
+        // Mail programs know styles in attributes alone.
+        if name.starts_with("email/") {
+            text = text.replace(" style=\"", " ");
+            assert!(!text.contains("src=") && !text.contains("url("), "{name}");
+        }
         assert_eq!(
             forbidden.find(&text).map(|found| found.as_str()),
             None,

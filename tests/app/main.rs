@@ -15,6 +15,7 @@ mod csrf;
 mod error_pages;
 mod headers;
 mod logs;
+mod mail;
 mod pages;
 mod profile;
 mod sessions;
