@@ -34,7 +34,10 @@ async fn a_worker_looks_by_itself_now_and_then() {
     let worker = tokio::spawn(office.worker.clone().run(stopped));
     server.refuse("RCPT", "450 later");
     office.enqueue(&Mail::ResetPassword).await;
-    until(|| server.commands().contains(&"RCPT".to_owned())).await;
+    let waiting = "SELECT COUNT(*) FROM outbox WHERE last_error IS NOT NULL";
+    while office.count(waiting).await == 0 {
+        tokio::task::yield_now().await;
+    }
     server.behave();
     office.advance(30);
     until(|| server.received().len() == 1).await;

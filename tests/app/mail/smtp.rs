@@ -3,7 +3,7 @@
 use super::{TIMEOUT, email, is_temporary, mailer};
 use crate::support::smtp::{Fault, SmtpServer, Tls};
 use lettre::message::Mailbox;
-use twostep::services::mailer::{Mailer, SendError, Settings};
+use twostep::services::mailer::{Error, Mailer, SendError, Settings};
 
 #[tokio::test]
 async fn a_mail_has_two_parts_and_the_headers_it_needs() {
@@ -223,22 +223,33 @@ async fn no_header_can_be_smuggled_in() {
     assert!(server.commands().is_empty());
 
     const BAD: &str = "Mallory\r\nBcc: mallory@example.com\r\n\r\nbody";
-    let address = "no-reply@login.example".parse().unwrap();
-    let crooked = Mailer::smtp(Settings {
-        url: url.into(),
-        from: Mailbox::new(Some(BAD.to_owned()), address),
-        timeout: TIMEOUT,
-        roots: Vec::new(),
-    });
+    let crooked = |name: &str| {
+        Mailer::smtp(Settings {
+            url: url.as_str().into(),
+            from: Mailbox::new(
+                Some(name.to_owned()),
+                "no-reply@login.example".parse().unwrap(),
+            ),
+            timeout: TIMEOUT,
+            roots: Vec::new(),
+        })
+    };
+    assert!(matches!(crooked(BAD), Err(Error::Sender)));
+
     let mut email = email();
     email.subject = BAD.to_owned();
-    email.id = "id".to_owned();
-    let sent = crooked.unwrap().send(&email).await;
-    if sent.is_ok() {
-        let mail = &server.received()[0];
-        assert!(mail.headers("Bcc").is_empty(), "{}", mail.data);
+    honest.send(&email).await.unwrap();
+    let odd = crooked("Twö, \"Step\" <a@b.example>").unwrap();
+    odd.send(&email).await.unwrap();
+    for mail in server.received() {
         assert_eq!(mail.to, ["TO:<alice@example.com>"]);
-        assert_eq!(mail.headers("Subject").len(), 1);
+        assert_eq!(mail.from, "FROM:<no-reply@login.example>");
+        for (name, count) in [("Bcc", 0), ("Subject", 1), ("From", 1), ("To", 1)] {
+            assert_eq!(mail.headers(name).len(), count, "{name}: {}", mail.data);
+        }
+        let from = &mail.headers("From")[0];
+        assert!(from.ends_with("<no-reply@login.example>"), "{from}");
+        assert_eq!(from.matches('<').count(), 1, "{from}");
     }
 }
 
