@@ -71,6 +71,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
 pub struct Page {
     session: Session,
     demo_phone: bool,
+    demo_mailbox: bool,
     head: bool,
 }
 
@@ -91,6 +92,7 @@ impl Page {
             username: self.session.user().map(|user| user.username.clone()),
             messages,
             demo_phone: self.demo_phone,
+            demo_mailbox: self.demo_mailbox,
         })
     }
 }
@@ -102,6 +104,7 @@ impl FromRequestParts<AppState> for Page {
         Ok(Self {
             session: Session::from_request_parts(parts, state).await?,
             demo_phone: state.demo_phone.is_some(),
+            demo_mailbox: state.demo_mailbox.is_some(),
             head: parts.method == Method::HEAD,
         })
     }

@@ -15,7 +15,8 @@ pub mod routes;
 pub mod services;
 mod session;
 pub mod state;
-mod views;
+pub mod tasks;
+pub mod views;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -23,17 +24,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use lettre::message::Mailbox;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::config::{Config, Twilio};
+use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::DemoPhone;
 use crate::routes::Route;
 use crate::services::clock::Clock;
+use crate::services::mailer::{self, Mailer};
 use crate::services::passwords::{self, Passwords};
 use crate::services::twilio_verify::{self, TwilioVerify};
 use crate::state::AppState;
+use crate::tasks::mail::{MailQueue, MailWorker};
 
 /// How long requests under way may take once the program is asked to end: a
 /// little longer than the longest that a page may take.
@@ -54,6 +59,9 @@ pub enum StartError {
     /// There is no client for Twilio, without certificates for instance.
     #[error("no connection to Twilio can be made: {0}")]
     Twilio(#[from] reqwest::Error),
+    /// There is no client for the mail server.
+    #[error("SMTP_URL: no mail can be sent: {0}")]
+    Mailer(#[from] mailer::Error),
 }
 
 /// The app, ready to serve.
@@ -63,6 +71,7 @@ pub struct App {
     /// Its addresses, and who may call them.
     pub routes: Vec<Route>,
     router: Router,
+    mailer: Mailer,
 }
 
 impl App {
@@ -86,12 +95,21 @@ impl App {
             }
         };
         settings.timeout = twilio_timeout;
+        let (mailer, demo_mailbox) = match smtp_settings(&config) {
+            Some(settings) => (Mailer::smtp(settings)?, None),
+            None => {
+                let mailbox = DemoMailbox::default();
+                (Mailer::Demo(mailbox.clone()), Some(mailbox))
+            }
+        };
         let state = AppState {
             config: Arc::new(config),
             database,
             passwords,
             verify: TwilioVerify::new(settings)?,
             demo_phone,
+            mail: MailQueue::default(),
+            demo_mailbox,
             clock,
         };
         let (router, routes) = routes::router(&state);
@@ -99,12 +117,13 @@ impl App {
             state,
             routes,
             router,
+            mailer,
         })
     }
 
-    /// Serves until `shutdown` is ready and the requests under way are answered,
-    /// or [`GRACE`] is over: a client that never ends its request must not keep
-    /// the program.
+    /// Serves until `shutdown` is ready, the requests under way are answered, or
+    /// [`GRACE`] is over (a client that never ends its request must not keep the
+    /// program), and the mail in hand is sent.
     ///
     /// # Errors
     /// When the listener fails.
@@ -113,7 +132,10 @@ impl App {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let database = self.state.database;
+        let port = listener.local_addr()?.port();
+        let worker = self.mail_worker(port);
+        let (stop, stopped) = watch::channel(false);
+        let worker = tokio::spawn(worker.run(stopped));
         let (asked, was_asked) = oneshot::channel();
         let shutdown = async move {
             shutdown.await;
@@ -128,12 +150,33 @@ impl App {
         let service = self
             .router
             .into_make_service_with_connect_info::<SocketAddr>();
-        tokio::select! {
-            served = axum::serve(listener, service).with_graceful_shutdown(shutdown) => served?,
-            () = deadline => tracing::warn!(event = "cut_off", "requests were cut off at the end"),
+        let served = tokio::select! {
+            served = axum::serve(listener, service).with_graceful_shutdown(shutdown) => served,
+            () = deadline => {
+                tracing::warn!(event = "cut_off", "requests were cut off at the end");
+                Ok(())
+            }
+        };
+        stop.send_replace(true);
+        if let Err(error) = worker.await {
+            tracing::error!(event = "mail_worker_failed", %error, "the mail worker has ended badly");
         }
-        database.close().await;
-        Ok(())
+        self.state.database.close().await;
+        served
+    }
+
+    /// What sends the mail of this app, whose links lead to `port` unless
+    /// `BASE_URL` says otherwise.
+    #[must_use]
+    pub fn mail_worker(&self, port: u16) -> MailWorker {
+        MailWorker {
+            database: self.state.database.clone(),
+            mailer: self.mailer.clone(),
+            base_url: self.state.config.base_url_for(port),
+            clock: self.state.clock.clone(),
+            queue: self.state.mail.clone(),
+            interval: tasks::mail::INTERVAL,
+        }
     }
 }
 
@@ -147,4 +190,14 @@ fn verify_settings(twilio: &Twilio) -> twilio_verify::Settings {
         connect_timeout: twilio_verify::CONNECT_TIMEOUT,
         timeout: twilio_verify::TIMEOUT,
     }
+}
+
+fn smtp_settings(config: &Config) -> Option<mailer::Settings> {
+    let from = &config.mail_from;
+    Some(mailer::Settings {
+        url: config.smtp_url.clone()?,
+        from: Mailbox::new(from.name.clone(), from.address.clone()),
+        timeout: mailer::TIMEOUT,
+        roots: Vec::new(),
+    })
 }

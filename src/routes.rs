@@ -77,6 +77,9 @@ fn development(routes: Routes) -> Routes {
     routes
         .group(Access::Dev)
         .get("/dev/phone", dev::phone::show)
+        .get("/dev/mailbox", dev::mailbox::pages::list)
+        .get("/dev/mailbox/{id}", dev::mailbox::pages::show)
+        .get("/dev/mailbox/{id}/html", dev::mailbox::pages::html)
 }
 
 /// What needs no session: no cookie is looked at.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::{DemoPhone, is_demo_number};
 use crate::models::Database;
 use crate::services::clock::Clock;
 use crate::services::passwords::Passwords;
 use crate::services::twilio_verify::TwilioVerify;
+use crate::tasks::mail::MailQueue;
 
 /// The parts of the app, put together in `lib.rs`. Clones share them.
 #[derive(Clone)]
@@ -22,6 +24,10 @@ pub struct AppState {
     pub verify: TwilioVerify,
     /// The demo phone, where Twilio is not configured in development.
     pub demo_phone: Option<DemoPhone>,
+    /// To be woken when mail was queued.
+    pub mail: MailQueue,
+    /// The demo mailbox, where no mail server is configured in development.
+    pub demo_mailbox: Option<DemoMailbox>,
     /// The time.
     pub clock: Clock,
 }

@@ -226,7 +226,9 @@ fn smtp(value: &str) -> Result<SecretString, ConfigError> {
     let url = Url::parse(value).ok();
     let is_smtp = |url: &Url| {
         let has_host = url.host_str().is_some_and(|host| !host.is_empty());
-        matches!(url.scheme(), "smtp" | "smtps") && has_host
+        let half_given = url.username().is_empty() != url.password().is_none();
+        let ends_there = matches!(url.path(), "" | "/") && url.query().or(url.fragment()).is_none();
+        matches!(url.scheme(), "smtp" | "smtps") && has_host && !half_given && ends_there
     };
     if !url.as_ref().is_some_and(is_smtp) {
         let problem =

@@ -44,6 +44,7 @@ pub async fn render(State(app): State<AppState>, request: Request, next: Next) -
                 .get()
                 .map(|SignedIn(name)| name.clone()),
             demo_phone: app.demo_phone.is_some(),
+            demo_mailbox: app.demo_mailbox.is_some(),
             ..Layout::default()
         },
         status: status.as_u16(),

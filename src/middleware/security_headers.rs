@@ -9,9 +9,18 @@ use crate::config::Environment;
 use crate::state::AppState;
 
 /// No script, style, picture or form but our own, pictures of Gravatar aside.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data: https://www.gravatar.com; font-src 'self'; connect-src 'self'; \
-    manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+macro_rules! policy {
+    () => {
+        "default-src 'none'; script-src 'self'; style-src 'self'; \
+        img-src 'self' data: https://www.gravatar.com; font-src 'self'; connect-src 'self'; \
+        manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    };
+}
+
+const POLICY: &str = policy!();
+
+/// The same for a page that shows another of ours in a frame.
+pub const WITH_OWN_FRAMES: &str = concat!(policy!(), "; frame-src 'self'");
 
 /// Browser features that no page uses.
 const FEATURES: &str = "accelerometer=(), autoplay=(), camera=(), display-capture=(), \
@@ -40,13 +49,15 @@ const HEADERS: [(HeaderName, &str); 7] = [
 /// Two years, the least that browsers' preload lists take with subdomains.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
-/// Adds the headers. What says nothing of caching must not be kept anywhere:
+/// Adds the headers, except where a response brings its own. What says nothing of caching must not be kept anywhere:
 /// only static files do.
 pub async fn add(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     if app.config.environment == Environment::Production {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);

@@ -35,7 +35,9 @@ impl Purpose {
         }
     }
 
-    const fn life(&self) -> i64 {
+    /// How long such a link lives, in seconds.
+    #[must_use]
+    pub const fn life(&self) -> i64 {
         match self {
             Self::ResetPassword => RESET_LIFE,
             Self::NotMe { .. } => NOT_ME_LIFE,

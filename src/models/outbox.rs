@@ -77,8 +77,7 @@ pub struct Queued {
     pub username: String,
     /// Where it goes.
     pub email: String,
-    /// Which mail.
-    pub mail: Mail,
+    mail: String,
     /// Attempts so far, this one included.
     pub attempts: i64,
     /// When it was queued, in Unix seconds.
@@ -116,7 +115,7 @@ impl Queued {
     /// once, one gets it. `None` when none is due.
     ///
     /// # Errors
-    /// When the database fails or holds what this program does not write.
+    /// When the database fails.
     pub async fn take(database: &Database, now: i64) -> Result<Option<Self>, Error> {
         let row = sqlx::query(
             "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $1 \
@@ -131,16 +130,24 @@ impl Queued {
         .fetch_optional(database)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let mail: String = row.try_get("mail")?;
         Ok(Some(Self {
             id: row.try_get("id")?,
             user_id: UserId::from_column(row.try_get("user_id")?),
             username: row.try_get("username")?,
             email: row.try_get("email")?,
-            mail: serde_json::from_str(&mail).map_err(|error| Error::Json(error.to_string()))?,
+            mail: row.try_get("mail")?,
             attempts: row.try_get("attempts")?,
             created_at: row.try_get("created_at")?,
         }))
+    }
+
+    /// Which mail.
+    ///
+    /// # Errors
+    /// When it is none that this version of the program writes: while instances
+    /// are being replaced, another one may.
+    pub fn mail(&self) -> Result<Mail, Error> {
+        serde_json::from_str(&self.mail).map_err(|error| Error::Json(error.to_string()))
     }
 
     /// Forgets a mail that was sent or given up.

@@ -3,5 +3,6 @@
 
 pub mod assets;
 pub mod clock;
+pub mod mailer;
 pub mod passwords;
 pub mod twilio_verify;

@@ -28,3 +28,40 @@ pub struct Entry {
     /// When it arrived.
     pub sent: Timestamp,
 }
+
+/// `/dev/mailbox`
+#[derive(Clone, Debug, Template, WebTemplate)]
+#[template(path = "dev/mailbox.html")]
+pub struct DemoMailboxPage {
+    /// The frame.
+    pub layout: Layout,
+    /// What arrived, newest first.
+    pub messages: Vec<MailEntry>,
+}
+
+/// `/dev/mailbox/{id}`
+#[derive(Clone, Debug, Template, WebTemplate)]
+#[template(path = "dev/mail.html")]
+pub struct DemoMailPage {
+    /// The frame.
+    pub layout: Layout,
+    /// The mail.
+    pub entry: MailEntry,
+    /// The mail as plain text.
+    pub text: String,
+}
+
+/// One mail.
+#[derive(Clone, Debug)]
+pub struct MailEntry {
+    /// What names it in its address.
+    pub id: String,
+    /// The recipient's address.
+    pub to: String,
+    /// The subject.
+    pub subject: String,
+    /// The link in it.
+    pub link: Option<String>,
+    /// When it arrived.
+    pub received: Timestamp,
+}

@@ -13,6 +13,8 @@ pub struct Layout {
     pub messages: Vec<Message>,
     /// Whether codes go to the demo phone: every page says so.
     pub demo_phone: bool,
+    /// Whether mail goes to the demo mailbox: every page says so too.
+    pub demo_mailbox: bool,
 }
 
 /// One sentence about what just happened.

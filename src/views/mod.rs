@@ -8,6 +8,7 @@ use crate::forms::Errors;
 
 pub mod auth;
 pub mod dev;
+pub mod email;
 pub mod errors;
 pub mod layout;
 pub mod profile;

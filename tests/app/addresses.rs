@@ -56,7 +56,7 @@ const NOWHERE: &str = "
     /home/ /home/x.css /home.css //home /./home /Home /login.php /login/ /user /user/
     /user/harry/ /user/harry/x /user/nobody /user/harry%2Fx /user/.. /user/%00
     /.git/HEAD /.env /twostep.db /Cargo.toml /favicon.ico /metrics /debug /verify_2fa/
-    /dev /dev/ /dev/phone/ /healthz/ /static /static/ /static/css /static/css/app.css
+    /dev /dev/ /dev/mailbox/ /dev/mailbox/nothing /dev/mailbox/nothing/html /dev/phone/ /healthz/ /static /static/ /static/css /static/css/app.css
     /static/../Cargo.toml /static/%2e%2e/ /static/%2e%2e/Cargo.toml
     /static/css/../../Cargo.toml /static/..%2fCargo.toml /static/%2fetc%2fpasswd
     /static//etc/passwd /static/%5c..%5cCargo.toml /%2e%2e/Cargo.toml
@@ -91,8 +91,15 @@ async fn what_is_not_on_the_list_is_not_found() {
     }
 }
 
+const DEMO_PAGES: [&str; 4] = [
+    "/dev/phone",
+    "/dev/mailbox",
+    "/dev/mailbox/1",
+    "/dev/mailbox/1/html",
+];
+
 #[tokio::test]
-async fn the_demo_phone_is_shown_to_this_machine_alone() {
+async fn the_demo_pages_are_shown_to_this_machine_alone() {
     let app = TestApp::start().await;
     let behind_proxy = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
     for (app, forwarded, status) in [
@@ -105,15 +112,19 @@ async fn the_demo_phone_is_shown_to_this_machine_alone() {
         (&behind_proxy, "2001:db8::1", 404),
     ] {
         let browser = app.browser();
-        for method in [Method::GET, Method::HEAD] {
-            let request = browser.request(method, "/dev/phone");
-            let page = browser
-                .send(request.header("x-forwarded-for", forwarded))
-                .await;
-            assert_eq!(page.status, status, "{forwarded}");
+        app.receive_mail("1", "harry@example.com");
+        for path in DEMO_PAGES {
+            for method in [Method::GET, Method::HEAD] {
+                let request = browser.request(method, path);
+                let page = browser
+                    .send(request.header("x-forwarded-for", forwarded))
+                    .await;
+                assert_eq!(page.status, status, "{path} {forwarded}");
+            }
         }
     }
     let production = TestApp::production("http://127.0.0.1:9").await;
-    let page = production.browser().get("/dev/phone").await;
-    assert_eq!(page.status, 404);
+    for path in DEMO_PAGES {
+        assert_eq!(production.browser().get(path).await.status, 404);
+    }
 }

@@ -8,12 +8,13 @@ use regex::Regex;
 
 /// The layers: what stands further right may use what stands left of it or
 /// beside it. A module's own entry goes before its folder's.
-const LAYERS: [&str; 11] = [
+const LAYERS: [&str; 12] = [
     "config",
-    "services dev::simulator",
+    "services dev::mailbox dev::simulator",
     "models",
     "forms",
     "views",
+    "tasks",
     "error session state",
     "extractors middleware",
     "controllers dev",
@@ -259,7 +260,12 @@ fn templates_escape_everything_and_hold_no_script_or_style() {
         r#"(?i)\|\s*safe|\bescape\b|style\s*=|<style|<script(?:>|\s+[^>]*>\s*[^<\s])|\son\w+\s*=|javascript:"#,
     )
     .unwrap();
-    for (name, text) in files("templates", "html") {
+    for (name, mut text) in files("templates", "html") {
+        // Mail programs know styles in attributes alone.
+        if name.starts_with("email/") {
+            text = text.replace(" style=\"", " ");
+            assert!(!text.contains("src=") && !text.contains("url("), "{name}");
+        }
         assert_eq!(
             forbidden.find(&text).map(|found| found.as_str()),
             None,

@@ -16,6 +16,7 @@ mod error_pages;
 mod headers;
 mod health;
 mod logs;
+mod mail;
 mod pages;
 mod profile;
 mod reviewed;

@@ -26,7 +26,7 @@ async fn every_page(app: &TestApp) -> Vec<Page> {
     ];
     visit(
         &guest,
-        "/login /login?next=%2Fx /register /logout /dev/phone /nowhere",
+        "/login /login?next=%2Fx /register /logout /dev/phone /dev/mailbox /nowhere",
         &mut pages,
     )
     .await;

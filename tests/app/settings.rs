@@ -188,6 +188,11 @@ fn the_mail_server_is_a_url() {
         "smtp:hunter2",
         "smtps://",
         "smtps://user:hunter2@",
+        "smtps://user@mail.example.org", // half of what a log-in needs
+        "smtps://:hunter2@mail.example.org",
+        "smtps://mail.example.org/hunter2",
+        "smtp://mail.example.org?tls=hunter2",
+        "smtp://mail.example.org#hunter2",
         "https://user:hunter2@mail.example.org",
         "smtps://user:hunter2@mail.example.org:port",
     ];

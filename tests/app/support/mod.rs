@@ -4,12 +4,14 @@
 mod browser;
 mod page;
 pub mod raw;
+pub mod smtp;
 
 pub use browser::Browser;
 pub use page::Page;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sqlx::Row;
@@ -17,10 +19,12 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use twostep::App;
 use twostep::config::Config;
+use twostep::dev::mailbox::Message as Mail;
 use twostep::dev::simulator::{DemoPhone, Message};
 use twostep::routes::Route;
 use twostep::services::clock::Clock;
 use twostep::state::AppState;
+use url::Url;
 
 /// Good enough for zxcvbn, and nobody's name is in it.
 pub const PASSWORD: &str = "green tram rides at noon";
@@ -48,11 +52,18 @@ pub async fn until(condition: impl Fn() -> bool) {
         .expect("it never became so");
 }
 
+/// Where the link in a mail leads on this site.
+pub fn link(mail: &Mail) -> String {
+    let link = mail.link().expect("no link in the mail");
+    Url::parse(link).unwrap().path().to_owned()
+}
+
 /// A running app.
 pub struct TestApp {
     pub state: AppState,
     pub routes: Vec<Route>,
     pub address: SocketAddr,
+    mail_read: AtomicUsize,
     folder: TempDir,
 }
 
@@ -90,6 +101,7 @@ impl TestApp {
             state,
             routes,
             address,
+            mail_read: AtomicUsize::new(0),
             folder,
         }
     }
@@ -143,6 +155,52 @@ impl TestApp {
     /// How many texts and calls the demo phone received.
     pub fn messages_sent(&self) -> usize {
         self.phone().messages().len()
+    }
+
+    /// Puts a mail into the demo mailbox that nobody sent.
+    pub fn receive_mail(&self, id: &str, to: &str) {
+        let mailbox = self.state.demo_mailbox.as_ref().unwrap();
+        self.mail_read.fetch_add(1, Ordering::SeqCst);
+        mailbox.receive(Mail {
+            id: id.to_owned(),
+            to: to.to_owned(),
+            subject: "<b>Hello</b>".to_owned(),
+            text: "<b>Hello</b>\n\nhttp://localhost:3000/home?a=\"&b\n".to_owned(),
+            html: "<!doctype html><title>Hello</title><p style=\"color: red\">Hello".to_owned(),
+            received_at: NOW,
+        });
+    }
+
+    /// The mail that the demo mailbox received after the one returned last.
+    /// Waits for it.
+    pub async fn next_mail(&self) -> Mail {
+        let mailbox = self.state.demo_mailbox.as_ref().unwrap();
+        let read = self.mail_read.fetch_add(1, Ordering::SeqCst);
+        let arrival = mailbox.wait_for(read + 1);
+        tokio::time::timeout(Duration::from_secs(20), arrival)
+            .await
+            .expect("no mail came");
+        let mails = mailbox.messages();
+        mails[mailbox.received() - read - 1].clone()
+    }
+
+    /// All mail that the demo mailbox received for an address, newest first, once
+    /// everything that is queued now was sent.
+    pub async fn mail_to(&self, address: &str) -> Vec<Mail> {
+        let sent = async {
+            while self.count("SELECT COUNT(*) FROM outbox").await > 0 {
+                self.state.mail.wake();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), sent)
+            .await
+            .expect("the queue is stuck");
+        let mails = self.state.demo_mailbox.as_ref().unwrap().messages();
+        mails
+            .into_iter()
+            .filter(|mail| mail.to == address)
+            .collect()
     }
 
     /// Makes an account.

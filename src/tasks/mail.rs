@@ -1,0 +1,209 @@
+//! Sends the queued mail, one after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use url::Url;
+
+use crate::models::mail_token::{MailToken, Purpose};
+use crate::models::outbox::{Mail, Queued};
+use crate::models::token::Token;
+use crate::models::{self, Database};
+use crate::services::clock::Clock;
+use crate::services::mailer::{Email, Mailer, SendError};
+use crate::views::email::{self, NoticeEmail, ResetPasswordEmail};
+
+/// How often the queue is looked at unasked: for what is to be tried again, and
+/// for what another instance has queued or left behind.
+pub const INTERVAL: Duration = Duration::from_secs(15);
+
+/// How requests tell the worker that they have queued mail. Clones are the same.
+#[derive(Clone, Default)]
+pub struct MailQueue(Arc<Notify>);
+
+impl MailQueue {
+    /// Has the queue looked at soon. To be called once what was queued is
+    /// committed.
+    pub fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Takes mail off the queue and sends it. Any number of them may share a queue.
+#[derive(Clone)]
+pub struct MailWorker {
+    /// Where the queue is.
+    pub database: Database,
+    /// Who takes the mail.
+    pub mailer: Mailer,
+    /// What every link begins with.
+    pub base_url: Url,
+    /// The time.
+    pub clock: Clock,
+    /// Who wakes the worker.
+    pub queue: MailQueue,
+    /// How often it looks at the queue unasked.
+    pub interval: Duration,
+}
+
+/// Why a mail that was taken did not go out.
+enum Failure {
+    /// Another time it may go.
+    Later(String),
+    /// It never will.
+    Never(String),
+}
+
+impl MailWorker {
+    /// Works until `stop` is true or its sender is gone; the mail in hand is
+    /// finished. Nothing else ends it.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        while !stopped(&stop) {
+            self.deliver_due_until(|| stopped(&stop)).await;
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => {}
+                () = self.queue.0.notified() => {}
+                () = tokio::time::sleep(self.interval) => {}
+            }
+        }
+    }
+
+    /// Sends what is due now.
+    pub async fn deliver_due(&self) {
+        self.deliver_due_until(|| false).await;
+    }
+
+    async fn deliver_due_until(&self, stopped: impl Fn() -> bool) {
+        while !stopped() {
+            match self.deliver_next().await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::error!(event = "mail_queue_failed", error = %chain(&error), "the mail queue cannot be used");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Sends the mail that is due first. Returns whether there was one.
+    async fn deliver_next(&self) -> Result<bool, models::Error> {
+        let taken = Queued::take(&self.database, self.clock.now()).await?;
+        let Some(queued) = taken else {
+            return Ok(false);
+        };
+        // A task of its own: a panic in it is one more way to fail.
+        let (worker, mail) = (self.clone(), queued.clone());
+        let attempt = tokio::spawn(async move { worker.attempt(&mail).await });
+        let (error, is_final) = match attempt.await {
+            Ok(Ok(())) => {
+                queued.remove(&self.database).await?;
+                tracing::info!(event = "mail_sent", id = %queued.id, attempts = queued.attempts, "mail was sent");
+                return Ok(true);
+            }
+            Ok(Err(Failure::Later(error))) => (error, false),
+            Ok(Err(Failure::Never(error))) => (error, true),
+            Err(_) => ("the attempt panicked".to_owned(), false),
+        };
+        let now = self.clock.now();
+        if is_final || queued.is_stale(now) {
+            queued.remove(&self.database).await?;
+            tracing::error!(event = "mail_given_up", id = %queued.id, to = %masked(&queued.email), attempts = queued.attempts, %error, "mail was given up");
+        } else {
+            queued.put_back(&self.database, &error, now).await?;
+            tracing::warn!(event = "mail_delayed", id = %queued.id, attempts = queued.attempts, %error, "mail was not sent, and is tried again");
+        }
+        Ok(true)
+    }
+
+    async fn attempt(&self, queued: &Queued) -> Result<(), Failure> {
+        let later = |error: models::Error| Failure::Later(chain(&error));
+        let mail = queued.mail().map_err(later)?;
+        let now = self.clock.now();
+        let purpose = purpose(&mail);
+        // The link works before anybody can have it.
+        let token = MailToken::issue(&self.database, &queued.user_id, &purpose, now)
+            .await
+            .map_err(later)?;
+        let content = self
+            .content(queued, mail, &purpose, &token)
+            .map_err(|error| Failure::Later(error.to_string()))?;
+        let sent = self
+            .mailer
+            .send(&Email {
+                id: queued.id.clone(),
+                to: queued.email.clone(),
+                subject: content.subject,
+                text: content.text,
+                html: content.html,
+                written_at: now,
+            })
+            .await;
+        let failure = match sent {
+            Ok(()) => return Ok(()),
+            // It may have arrived: the link in it stays good.
+            Err(SendError::Unknown(error)) => return Err(Failure::Later(error)),
+            Err(SendError::Temporary(error)) => Failure::Later(error),
+            Err(SendError::Permanent(error)) => Failure::Never(error),
+        };
+        MailToken::take_back(&self.database, &token)
+            .await
+            .map_err(later)?;
+        Err(failure)
+    }
+
+    fn content(
+        &self,
+        queued: &Queued,
+        mail: Mail,
+        purpose: &Purpose,
+        token: &Token,
+    ) -> Result<email::Content, askama::Error> {
+        let username = queued.username.clone();
+        let link = |page: &str| format!("{}{page}/{}", self.base_url, token.expose());
+        let life = purpose.life();
+        match mail {
+            Mail::ResetPassword => ResetPasswordEmail {
+                username,
+                link: link("reset_password"),
+                minutes: life / 60,
+            }
+            .render(),
+            Mail::Notice(notice) => {
+                NoticeEmail::new(username, &notice, link("not_me"), life / 3600).render()
+            }
+        }
+    }
+}
+
+/// What the link in a mail is for.
+fn purpose(mail: &Mail) -> Purpose {
+    match mail {
+        Mail::ResetPassword => Purpose::ResetPassword,
+        Mail::Notice(notice) => Purpose::NotMe {
+            event: notice.event,
+            former_phone: notice.former_phone.clone(),
+        },
+    }
+}
+
+fn stopped(stop: &watch::Receiver<bool>) -> bool {
+    *stop.borrow() || stop.has_changed().is_err()
+}
+
+/// An address as logs show it: `h…@example.com`.
+fn masked(address: &str) -> String {
+    let (user, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let first: String = user.chars().take(1).collect();
+    format!("{first}…@{domain}")
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

@@ -1,0 +1,3 @@
+//! What runs beside the requests, from the start of serving to its end.
+
+pub mod mail;

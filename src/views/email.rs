@@ -1,0 +1,208 @@
+//! Mails, each as text and as a page.
+
+use askama::Template;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::two_factor::masked;
+use crate::models::outbox::{Event, Notice};
+
+/// Most characters of what a browser calls itself.
+const USER_AGENT: usize = 200;
+
+/// A mail's subject and its two parts.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// The subject.
+    pub subject: String,
+    /// The mail as plain text.
+    pub text: String,
+    /// The mail as a page.
+    pub html: String,
+}
+
+/// The link to a new password.
+#[derive(Clone, Debug)]
+pub struct ResetPasswordEmail {
+    /// Whose account it is.
+    pub username: String,
+    /// Where a new password is set.
+    pub link: String,
+    /// How long the link works.
+    pub minutes: i64,
+}
+
+impl ResetPasswordEmail {
+    /// Writes the mail.
+    ///
+    /// # Errors
+    /// When a template cannot be filled in.
+    pub fn render(&self) -> Result<Content, askama::Error> {
+        Ok(Content {
+            subject: "Reset your Twostep password".to_owned(),
+            text: ResetPasswordText { mail: self }.render()?,
+            html: ResetPasswordHtml { mail: self }.render()?,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "email/reset_password.txt", escape = "none")]
+struct ResetPasswordText<'a> {
+    mail: &'a ResetPasswordEmail,
+}
+
+#[derive(Template)]
+#[template(path = "email/reset_password.html")]
+struct ResetPasswordHtml<'a> {
+    mail: &'a ResetPasswordEmail,
+}
+
+/// What happened to an account.
+#[derive(Clone, Debug)]
+pub struct NoticeEmail {
+    /// The subject.
+    pub subject: &'static str,
+    /// Whose account it is.
+    pub username: String,
+    /// What happened: one sentence.
+    pub what: String,
+    /// When: date and time in UTC.
+    pub when: String,
+    /// The address that the request came from.
+    pub address: String,
+    /// What the browser calls itself.
+    pub browser: String,
+    /// What the link does, and what it does not.
+    pub remedy: &'static str,
+    /// Where to say "this was not me".
+    pub link: String,
+    /// How long the link works.
+    pub hours: i64,
+}
+
+impl NoticeEmail {
+    /// The mail of a notice, with the link to undo what it tells of.
+    #[must_use]
+    pub fn new(username: String, notice: &Notice, link: String, hours: i64) -> Self {
+        Self {
+            subject: subject(notice.event),
+            username,
+            what: what(notice),
+            when: when(notice.at),
+            address: plain(&notice.address),
+            browser: plain(&notice.user_agent),
+            remedy: remedy(notice.event),
+            link,
+            hours,
+        }
+    }
+
+    /// Writes the mail.
+    ///
+    /// # Errors
+    /// When a template cannot be filled in.
+    pub fn render(&self) -> Result<Content, askama::Error> {
+        Ok(Content {
+            subject: self.subject.to_owned(),
+            text: NoticeText { mail: self }.render()?,
+            html: NoticeHtml { mail: self }.render()?,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "email/notice.txt", escape = "none")]
+struct NoticeText<'a> {
+    mail: &'a NoticeEmail,
+}
+
+#[derive(Template)]
+#[template(path = "email/notice.html")]
+struct NoticeHtml<'a> {
+    mail: &'a NoticeEmail,
+}
+
+const fn subject(event: Event) -> &'static str {
+    match event {
+        Event::PasswordChanged => "Your Twostep password was changed",
+        Event::PasswordReset => "Your Twostep password was reset",
+        Event::TwoFactorEnabled => "Two-factor authentication is on for your Twostep account",
+        Event::PhoneChanged => "The phone number of your Twostep account was changed",
+        Event::TwoFactorDisabled => "Two-factor authentication is off for your Twostep account",
+        Event::LoginAfterFailures => "A log-in to your Twostep account after wrong passwords",
+        Event::UnfinishedLogin => "An unfinished log-in to your Twostep account",
+    }
+}
+
+fn what(notice: &Notice) -> String {
+    let former = notice.former_phone.as_deref().map(masked);
+    let sentence = match (notice.event, former) {
+        (Event::PasswordChanged, _) => "The password was changed.",
+        (Event::PasswordReset, _) => "A new password was set through a link that we mailed you.",
+        (Event::TwoFactorEnabled, _) => "Two-factor authentication was switched on.",
+        (Event::PhoneChanged, Some(phone)) => {
+            return format!("Codes no longer go to {phone}, but to another number.");
+        }
+        (Event::PhoneChanged, None) => "The number to which codes go was changed.",
+        (Event::TwoFactorDisabled, Some(phone)) => {
+            return format!(
+                "Two-factor authentication was switched off. Codes went to {phone} before."
+            );
+        }
+        (Event::TwoFactorDisabled, None) => "Two-factor authentication was switched off.",
+        (Event::LoginAfterFailures, _) => {
+            "Somebody logged in after several attempts with a wrong password."
+        }
+        (Event::UnfinishedLogin, _) => {
+            "Somebody entered the right password, but not the code that we sent."
+        }
+    };
+    sentence.to_owned()
+}
+
+const fn remedy(event: Event) -> &'static str {
+    match event {
+        Event::TwoFactorDisabled => {
+            "It logs everybody out, switches two-factor authentication on again with the \
+             former number, and locks the password until you set a new one by mail."
+        }
+        Event::PhoneChanged => {
+            "It logs everybody out, puts the former number back, and locks the password \
+             until you set a new one by mail."
+        }
+        _ => {
+            "It logs everybody out and locks the password until you set a new one by mail. \
+             Two-factor authentication stays as it is."
+        }
+    }
+}
+
+/// A moment (Unix seconds) for somebody who reads it at any time, anywhere.
+fn when(at: i64) -> String {
+    let moment = OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let format =
+        format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+    moment.format(format).unwrap_or_default()
+}
+
+/// What a stranger says, as plain text that no mail program makes a link of:
+/// whoever sets off a notice chooses these words, and they stand in our mail.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let mut characters = text.chars().take(USER_AGENT).peekable();
+    while let Some(character) = characters.next() {
+        let is_link = match character {
+            '@' | '<' | '>' => true,
+            ':' => characters.peek() == Some(&'/'),
+            '.' => characters.peek().is_some_and(|next| next.is_alphabetic()),
+            other => !(other.is_ascii_graphic() || other == ' '),
+        };
+        plain.push(if is_link { ' ' } else { character });
+    }
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    if words.is_empty() {
+        return "unknown".to_owned();
+    }
+    words.join(" ")
+}

@@ -1,0 +1,144 @@
+//! What the mails say.
+
+use scraper::{Html, Selector};
+use twostep::models::outbox::{Event, Notice};
+use twostep::views::email::{Content, NoticeEmail, ResetPasswordEmail};
+
+use super::notice;
+
+const EVENTS: [Event; 7] = [
+    Event::PasswordChanged,
+    Event::PasswordReset,
+    Event::TwoFactorEnabled,
+    Event::PhoneChanged,
+    Event::TwoFactorDisabled,
+    Event::LoginAfterFailures,
+    Event::UnfinishedLogin,
+];
+
+const LINK: &str = "https://login.example/not_me/abc";
+
+fn render(notice: &Notice) -> Content {
+    let mail = NoticeEmail::new("alice".to_owned(), notice, LINK.to_owned(), 24);
+    mail.render().unwrap()
+}
+
+fn words(html: &str) -> String {
+    let page = Html::parse_document(html);
+    let text: String = page.root_element().text().collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The cell of the table that tells the browser.
+fn browser(html: &str) -> String {
+    let selector = Selector::parse("tr:last-child > td:not([valign])").unwrap();
+    let page = Html::parse_document(html);
+    let cells = page
+        .select(&selector)
+        .map(|it| it.text().collect::<String>());
+    cells
+        .filter(|text| !text.contains("Twostep"))
+        .next_back()
+        .unwrap()
+}
+
+fn links(html: &str) -> Vec<String> {
+    let selector = Selector::parse("[href], [src]").unwrap();
+    let page = Html::parse_document(html);
+    let links = page.select(&selector);
+    links
+        .filter_map(|it| it.attr("href").or(it.attr("src")).map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn both_parts_of_a_notice_tell_what_when_and_from_where() {
+    let mut subjects = Vec::new();
+    for event in EVENTS {
+        let mail = render(&notice(event));
+        let text = mail.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in [&text, &words(&mail.html)] {
+            for fact in [
+                "Hello alice,",
+                "21 September 2026, 14:13 UTC",
+                "203.0.113.9",
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                "within 24 hours",
+                LINK,
+            ] {
+                assert!(part.contains(fact), "{event:?}: {fact}: {part}");
+            }
+        }
+        assert_eq!(links(&mail.html), [LINK]);
+        assert!(mail.subject.contains("Twostep"));
+        subjects.push(mail.subject);
+    }
+    subjects.sort();
+    subjects.dedup();
+    assert_eq!(subjects.len(), EVENTS.len());
+    assert!(subjects.contains(&"Your Twostep password was changed".to_owned()));
+}
+
+#[test]
+fn a_number_is_masked() {
+    for event in [Event::PhoneChanged, Event::TwoFactorDisabled] {
+        let mut notice = notice(event);
+        notice.former_phone = Some("+254720227267".to_owned());
+        let mail = render(&notice);
+        for part in [&mail.text, &mail.html] {
+            assert!(part.contains("••••\u{a0}267"), "{part}");
+            assert!(!part.contains("254720"), "{part}");
+        }
+    }
+}
+
+#[test]
+fn a_strangers_words_are_text_and_never_a_link() {
+    let mut notice = notice(Event::UnfinishedLogin);
+    for (typed, shown) in [
+        ("", "unknown"),
+        ("\r\n\t\u{202e}\0", "unknown"),
+        ("a\r\nIf it was you, press\u{7}", "a If it was you, press"),
+        (
+            "</td><script>alert(1)</script>",
+            "/td script alert(1) /script",
+        ),
+        ("https://evil.example/login", "https //evil example/login"),
+        ("HTTPS://EVIL.EXAMPLE", "HTTPS //EVIL EXAMPLE"),
+        ("www.evil.example", "www evil example"),
+        ("mail mallory@evil.example", "mail mallory evil example"),
+        ("Mäl\u{202e}lory", "M l lory"),
+        ("rv:140.0) {{ x }}", "rv:140.0) {{ x }}"),
+    ] {
+        notice.user_agent = typed.to_owned();
+        let mail = render(&notice);
+        assert!(
+            mail.text.contains(&format!("Browser: {shown}\n")),
+            "{}",
+            mail.text
+        );
+        assert_eq!(browser(&mail.html), shown);
+        assert_eq!(links(&mail.html), [LINK]);
+        assert!(!mail.html.contains("<script"));
+    }
+    notice.user_agent = "x".repeat(5000);
+    let text = render(&notice).text;
+    assert!(text.contains(&"x".repeat(200)) && !text.contains(&"x".repeat(201)));
+}
+
+#[test]
+fn the_mail_of_a_reset_holds_its_link() {
+    let mail = ResetPasswordEmail {
+        username: "alice".to_owned(),
+        link: "https://login.example/reset_password/abc".to_owned(),
+        minutes: 30,
+    };
+    let content = mail.render().unwrap();
+    assert_eq!(content.subject, "Reset your Twostep password");
+    assert_eq!(links(&content.html), [mail.link.as_str()]);
+    for part in [&content.text, &words(&content.html)] {
+        for fact in ["Hello alice,", &mail.link, "30 minutes"] {
+            assert!(part.contains(fact), "{part}");
+        }
+    }
+}

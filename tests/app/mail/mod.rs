@@ -1,0 +1,135 @@
+//! Mail: how it is written, queued and sent, and the demo mailbox.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use twostep::App;
+use twostep::config::Config;
+use twostep::models::outbox::{Event, Mail, Notice};
+use twostep::models::user::{NewUser, User};
+use twostep::services::clock::Clock;
+use twostep::services::mailer::{Email, Mailer, SendError, Settings};
+use twostep::tasks::mail::MailWorker;
+
+use crate::support::smtp::{Received, SmtpServer};
+use crate::support::{NOW, PASSWORD, TWILIO_TIMEOUT};
+
+mod content;
+mod mailbox;
+mod queue;
+mod shutdown;
+mod smtp;
+
+/// How long the mailer waits in tests.
+const TIMEOUT: Duration = Duration::from_millis(400);
+
+/// A queue with somebody to write to. Nothing works on it but the test.
+struct Office {
+    app: App,
+    worker: MailWorker,
+    user: User,
+    folder: TempDir,
+}
+
+impl Office {
+    /// The office whose mail goes to this server.
+    async fn new(server: &SmtpServer) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.db");
+        let url = format!("sqlite://{}", path.display());
+        let variables = HashMap::from([("DATABASE_URL".to_owned(), url)]);
+        let config = Config::from_variables(&variables).unwrap();
+        let app = App::build(config, Clock::manual(NOW), TWILIO_TIMEOUT)
+            .await
+            .unwrap();
+        let state = &app.state;
+        let new = NewUser {
+            username: "alice".to_owned(),
+            email: "alice@example.com".to_owned(),
+            password: PASSWORD.into(),
+        };
+        User::create(&state.database, &state.passwords, new, NOW)
+            .await
+            .unwrap();
+        let user = User::find_by_username(&state.database, "alice").await;
+        let user = user.unwrap().unwrap();
+        let mut worker = app.mail_worker(3000);
+        worker.mailer = mailer(&format!("smtp://127.0.0.1:{}", server.port), server).unwrap();
+        Self {
+            app,
+            worker,
+            user,
+            folder,
+        }
+    }
+
+    async fn enqueue(&self, mail: &Mail) {
+        let state = &self.app.state;
+        let mut transaction = state.database.begin().await.unwrap();
+        mail.enqueue(&mut transaction, &self.user.id, state.clock.now())
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    fn advance(&self, seconds: u64) {
+        self.app.state.clock.advance(Duration::from_secs(seconds));
+    }
+
+    async fn count(&self, sql: &'static str) -> i64 {
+        let count = sqlx::query_scalar(sql).fetch_one(&self.app.state.database);
+        count.await.unwrap()
+    }
+
+    async fn queued(&self) -> i64 {
+        self.count("SELECT COUNT(*) FROM outbox").await
+    }
+
+    async fn tokens(&self) -> i64 {
+        self.count("SELECT COUNT(*) FROM mail_tokens").await
+    }
+}
+
+fn mailer(url: &str, server: &SmtpServer) -> Result<Mailer, twostep::services::mailer::Error> {
+    Mailer::smtp(Settings {
+        url: url.into(),
+        from: "Twostep <no-reply@login.example>".parse().unwrap(),
+        timeout: TIMEOUT,
+        roots: vec![server.certificate.clone()],
+    })
+}
+
+/// A mail as the worker would write it.
+fn email() -> Email {
+    Email {
+        id: "an-id".to_owned(),
+        to: "alice@example.com".to_owned(),
+        subject: "Hello".to_owned(),
+        text: "Text, with ümlauts\n.\nand a dot".to_owned(),
+        html: "<p>Page".to_owned(),
+        written_at: NOW,
+    }
+}
+
+fn notice(event: Event) -> Notice {
+    Notice {
+        event,
+        at: NOW,
+        address: "203.0.113.9".to_owned(),
+        user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+            .to_owned(),
+        former_phone: None,
+    }
+}
+
+/// The link in a mail as the server got it.
+fn link_in(mail: &Received) -> String {
+    let body = mail.body();
+    let links = body.split_whitespace().filter(|it| it.starts_with("http"));
+    links.map(str::to_owned).next().expect("no link")
+}
+
+fn is_temporary(sent: &Result<(), SendError>) -> bool {
+    matches!(sent, Err(SendError::Temporary(_)))
+}

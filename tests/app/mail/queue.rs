@@ -1,0 +1,297 @@
+//! The worker and its queue: nothing is lost, and nothing is sent twice.
+
+use twostep::models::outbox::{Event, Mail, Queued};
+use twostep::services::mailer::Mailer;
+
+use super::{Office, link_in, notice};
+use crate::logs;
+use crate::support::smtp::{Fault, SmtpServer, Tls};
+
+const DAY: u64 = 24 * 60 * 60;
+
+#[tokio::test]
+async fn a_mail_is_sent_once_with_a_link_that_the_database_does_not_hold() {
+    let server = SmtpServer::start(Tls::Never).await;
+    let office = Office::new(&server).await;
+    office.enqueue(&Mail::ResetPassword).await;
+    office
+        .enqueue(&Mail::Notice(notice(Event::PasswordChanged)))
+        .await;
+    office.worker.deliver_due().await;
+    office.worker.deliver_due().await;
+    let received = server.received();
+    assert_eq!(received.len(), 2);
+    assert_eq!((office.queued().await, office.tokens().await), (0, 2));
+    let mut pages: Vec<String> = Vec::new();
+    for mail in &received {
+        let link = link_in(mail);
+        let (page, token) = link.rsplit_once('/').unwrap();
+        pages.push(page.to_owned());
+        assert_eq!(token.len(), 43);
+        for name in ["test.db", "test.db-wal"] {
+            let bytes = std::fs::read(office.folder.path().join(name)).unwrap();
+            assert!(!bytes.windows(43).any(|window| window == token.as_bytes()));
+        }
+    }
+    pages.sort();
+    assert_eq!(
+        pages,
+        [
+            "http://localhost:3000/not_me",
+            "http://localhost:3000/reset_password"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn links_begin_with_the_base_url_alone() {
+    let server = SmtpServer::start(Tls::Never).await;
+    let mut office = Office::new(&server).await;
+    office.worker.base_url = "https://login.example:8443".parse().unwrap();
+    office.enqueue(&Mail::ResetPassword).await;
+    office.worker.deliver_due().await;
+    let link = link_in(&server.received()[0]);
+    assert!(link.starts_with("https://login.example:8443/reset_password/"));
+}
+
+#[tokio::test]
+async fn a_mail_that_is_refused_for_now_is_tried_again_later_and_later() {
+    let server = SmtpServer::start(Tls::Never).await;
+    let office = Office::new(&server).await;
+    office.enqueue(&Mail::ResetPassword).await;
+    server.refuse("RCPT", "450 greylisted");
+    office.worker.deliver_due().await;
+    let attempts = || server.commands().iter().filter(|it| *it == "RCPT").count();
+    assert_eq!(attempts(), 1);
+    let pauses = [30, 60, 120, 240, 480, 960, 1920, 3600, 3600];
+    for (number, pause) in pauses.into_iter().enumerate() {
+        office.advance(pause - 1);
+        office.worker.deliver_due().await;
+        assert_eq!(attempts(), number + 1, "too early");
+        office.advance(1);
+        office.worker.deliver_due().await;
+        assert_eq!(attempts(), number + 2, "it is time");
+        assert_eq!(office.tokens().await, 0, "the link went nowhere");
+    }
+    server.behave();
+    office.advance(3600);
+    office.worker.deliver_due().await;
+    assert_eq!(server.received().len(), 1);
+    assert_eq!((office.queued().await, office.tokens().await), (0, 1));
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_gets_the_mail() {
+    let server = SmtpServer::start(Tls::Never).await;
+    let mut office = Office::new(&server).await;
+    let works = office.worker.mailer.clone();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    office.worker.mailer = super::mailer(&format!("smtp://127.0.0.1:{port}"), &server).unwrap();
+    office.enqueue(&Mail::ResetPassword).await;
+    office.worker.deliver_due().await;
+    assert_eq!(office.queued().await, 1);
+    office.worker.mailer = works;
+    office.advance(30);
+    office.worker.deliver_due().await;
+    assert_eq!((server.received().len(), office.queued().await), (1, 0));
+}
+
+#[tokio::test]
+async fn a_refused_recipient_is_given_up_and_logged_without_the_address() {
+    logs::keep();
+    let server = SmtpServer::start(Tls::Never).await;
+    let office = Office::new(&server).await;
+    server.refuse("RCPT", "550 alice@example.com does not live here");
+    office.enqueue(&Mail::ResetPassword).await;
+    logs::take();
+    office.worker.deliver_due().await;
+    assert_eq!((office.queued().await, office.tokens().await), (0, 0));
+    let lines = logs::take().join("\n");
+    assert!(lines.contains("mail_given_up"), "{lines}");
+    assert!(lines.contains("a…@example.com"), "{lines}");
+    assert!(
+        lines.contains("RCPT TO: the server answered 550"),
+        "{lines}"
+    );
+    assert!(!lines.contains("alice"), "{lines}");
+}
+
+#[tokio::test]
+async fn a_mail_is_given_up_after_a_day() {
+    logs::keep();
+    let server = SmtpServer::start(Tls::Never).await;
+    let office = Office::new(&server).await;
+    server.refuse("MAIL", "451 not now");
+    office.enqueue(&Mail::ResetPassword).await;
+    office.worker.deliver_due().await;
+    office.advance(DAY - 1);
+    logs::take();
+    office.worker.deliver_due().await;
+    assert_eq!(office.queued().await, 1);
+    assert!(!logs::take().join("\n").contains("mail_given_up"));
+    office.advance(3600);
+    office.worker.deliver_due().await;
+    assert_eq!((office.queued().await, office.tokens().await), (0, 0));
+    let lines = logs::take().join("\n");
+    assert!(lines.contains("mail_given_up"), "{lines}");
+    assert!(
+        lines.contains("MAIL FROM: the server answered 451"),
+        "{lines}"
+    );
+}
+
+#[tokio::test]
+async fn a_mail_that_waited_for_the_program_is_tried_though_it_is_old() {
+    let server = SmtpServer::start(Tls::Never).await;
+    let office = Office::new(&server).await;
+    office.enqueue(&Mail::ResetPassword).await;
+    office.advance(3 * DAY);
+    office.worker.deliver_due().await;
+    assert_eq!((server.received().len(), office.queued().await), (1, 0));
+}
+
+#[tokio::test]
+async fn after_a_crash_a_mail_is_sent_again_once_the_claim_ends() {
+    let server = SmtpServer::start(Tls::Never).await;
+    let office = Office::new(&server).await;
+    office.enqueue(&Mail::ResetPassword).await;
+    let database = &office.app.state.database;
+    let taken = Queued::take(database, office.app.state.clock.now()).await;
+    let taken = taken.unwrap().unwrap();
+    // Here the program dies.
+    office.advance(119);
+    office.worker.deliver_due().await;
+    assert!(server.received().is_empty());
+    office.advance(1);
+    office.worker.deliver_due().await;
+    let received = server.received();
+    assert_eq!((received.len(), office.queued().await), (1, 0));
+    let id = format!("<{}@login.example>", taken.id);
+    assert_eq!(received[0].headers("Message-ID"), [id]);
+}
+
+#[tokio::test]
+async fn a_mail_that_may_have_arrived_keeps_its_link_and_its_name() {
+    let server = SmtpServer::start(Tls::Never).await;
+    let office = Office::new(&server).await;
+    office.enqueue(&Mail::ResetPassword).await;
+    server.misbehave(".", Fault::HangUp);
+    office.worker.deliver_due().await;
+    assert_eq!((office.queued().await, office.tokens().await), (1, 1));
+    server.behave();
+    office.advance(30);
+    office.worker.deliver_due().await;
+    let received = server.received();
+    assert_eq!((received.len(), office.tokens().await), (2, 2));
+    let [first, second] = [&received[0], &received[1]].map(|it| it.headers("Message-ID"));
+    assert_eq!(first, second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_workers_send_a_mail_once() {
+    let server = SmtpServer::start(Tls::Never).await;
+    let office = Office::new(&server).await;
+    for _ in 0..8 {
+        office.enqueue(&Mail::ResetPassword).await;
+    }
+    let workers: Vec<_> = (0..6)
+        .map(|_| {
+            let worker = office.worker.clone();
+            tokio::spawn(async move { worker.deliver_due().await })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let received = server.received();
+    let mut ids: Vec<_> = received
+        .iter()
+        .flat_map(|it| it.headers("Message-ID"))
+        .collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(
+        (received.len(), ids.len(), office.queued().await),
+        (8, 8, 0)
+    );
+}
+
+#[tokio::test]
+async fn what_this_version_cannot_read_is_left_for_another_and_holds_nothing_up() {
+    let server = SmtpServer::start(Tls::Never).await;
+    let office = Office::new(&server).await;
+    office.enqueue(&Mail::ResetPassword).await;
+    let database = &office.app.state.database;
+    sqlx::query("UPDATE outbox SET mail = '\"of_tomorrow\"'")
+        .execute(database)
+        .await
+        .unwrap();
+    office.enqueue(&Mail::ResetPassword).await;
+    office.worker.deliver_due().await;
+    assert_eq!((server.received().len(), office.queued().await), (1, 1));
+    office.advance(DAY);
+    office.worker.deliver_due().await;
+    assert_eq!(office.queued().await, 0);
+}
+
+#[tokio::test]
+async fn a_database_that_fails_is_logged_and_asked_again() {
+    logs::keep();
+    let server = SmtpServer::start(Tls::Never).await;
+    let office = Office::new(&server).await;
+    office.enqueue(&Mail::ResetPassword).await;
+    let database = &office.app.state.database;
+    for (sql, sent) in [
+        ("ALTER TABLE outbox RENAME TO lost", 0),
+        ("ALTER TABLE lost RENAME TO outbox", 1),
+    ] {
+        sqlx::query(sql).execute(database).await.unwrap();
+        logs::take();
+        office.worker.deliver_due().await;
+        let failed = logs::take().join("\n").contains("mail_queue_failed");
+        assert_eq!((server.received().len(), failed), (sent, sent == 0));
+    }
+}
+
+#[tokio::test]
+async fn no_token_goes_out_that_is_not_kept() {
+    let server = SmtpServer::start(Tls::Never).await;
+    let office = Office::new(&server).await;
+    office.enqueue(&Mail::ResetPassword).await;
+    let database = &office.app.state.database;
+    sqlx::query("ALTER TABLE mail_tokens RENAME TO lost")
+        .execute(database)
+        .await
+        .unwrap();
+    office.worker.deliver_due().await;
+    assert!(server.commands().is_empty());
+    assert_eq!(office.queued().await, 1);
+}
+
+#[tokio::test]
+async fn logs_hold_no_token_and_no_address() {
+    logs::keep();
+    let server = SmtpServer::start(Tls::Never).await;
+    let office = Office::new(&server).await;
+    assert!(matches!(office.worker.mailer, Mailer::Smtp(_)));
+    office.enqueue(&Mail::ResetPassword).await;
+    server.refuse(".", "451 later");
+    logs::take();
+    office.worker.deliver_due().await;
+    server.behave();
+    office.advance(30);
+    office.worker.deliver_due().await;
+    let lines = logs::take().join("\n");
+    assert!(
+        lines.contains("mail_delayed") && lines.contains("mail_sent"),
+        "{lines}"
+    );
+    let link = link_in(&server.received()[0]);
+    let token = link.rsplit('/').next().unwrap();
+    assert!(
+        !lines.contains(token) && !lines.contains("alice"),
+        "{lines}"
+    );
+}
