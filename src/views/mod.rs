@@ -10,6 +10,7 @@ pub mod auth;
 pub mod dev;
 pub mod errors;
 pub mod layout;
+pub mod password;
 pub mod profile;
 pub mod two_factor;
 
