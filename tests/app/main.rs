@@ -16,6 +16,7 @@ mod error_pages;
 mod headers;
 mod logs;
 mod pages;
+mod password;
 mod profile;
 mod sessions;
 mod settings;
