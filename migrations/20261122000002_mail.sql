@@ -11,6 +11,8 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_next_attempt_at ON outbox (next_attempt_at);
 CREATE INDEX outbox_user_id ON outbox (user_id);
+-- However often somebody asks for a new password, one mail at a time waits.
+CREATE UNIQUE INDEX outbox_one_reset ON outbox (user_id) WHERE mail = '"reset_password"';
 
 -- A link that was mailed: to a new password, or to undo what a notice tells of.
 -- All of a user's links for a purpose go with the use of one.

@@ -16,7 +16,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
-use crate::controllers::{assets, auth, health, profile, two_factor};
+use crate::controllers::{assets, auth, health, password, profile, two_factor};
 use crate::dev;
 use crate::middleware::access::{self, Access};
 use crate::middleware::{
@@ -47,11 +47,16 @@ fn pages(routes: Routes) -> Routes {
         .group(Access::Any)
         .get("/logout", auth::logout_form)
         .post("/logout", auth::logout)
+        .get("/reset_password/{token}", password::reset::link)
+        .get("/reset_password", password::reset::form)
+        .post("/reset_password", password::reset::reset)
         .group(Access::Guest)
         .get("/register", auth::register_form)
         .post("/register", auth::register)
         .get("/login", auth::login_form)
         .post("/login", auth::login)
+        .get("/reset_password_request", password::reset::request_form)
+        .post("/reset_password_request", password::reset::request)
         .group(Access::User)
         .get("/", profile::home)
         .get("/home", profile::home)
@@ -61,6 +66,8 @@ fn pages(routes: Routes) -> Routes {
         .get("/reauth", auth::reauth_form)
         .post("/reauth", auth::reauth)
         .group(Access::Fresh)
+        .get("/change_password", password::change_form)
+        .post("/change_password", password::change)
         .get("/enable_2fa", two_factor::enable_form)
         .post("/enable_2fa", two_factor::enable)
         .get("/disable_2fa", two_factor::disable_form)

@@ -1,6 +1,6 @@
 //! Registration, log-in, re-authentication.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::forms::local_path::LocalPath;
@@ -29,10 +29,8 @@ impl RegisterForm {
         let username = errors.take("username", username::parse(&self.username));
         let email = errors.take("email", email::parse(&self.email));
         let own_words = username.as_deref().zip(email.as_deref());
-        errors.take("password", password::check(&self.password, own_words));
-        if self.password.expose_secret() != self.confirm_password.expose_secret() {
-            errors.add("confirm_password", "The passwords do not match");
-        }
+        let (new, confirmed) = (&self.password, &self.confirm_password);
+        password::check_new(&mut errors, new, confirmed, own_words);
         match (username, email) {
             (Some(username), Some(email)) if errors.is_empty() => Ok(NewUser {
                 username,

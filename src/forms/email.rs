@@ -8,6 +8,18 @@ use validator::ValidateEmail;
 /// Most characters of an address (RFC 5321, 4.5.3.1.3 with its brackets off).
 const MAX: usize = 254;
 
+/// The sentence for what is no address.
+pub const INVALID: &str = "Enter a valid email address";
+
+/// Whether a trimmed text could pass for an address: what is left out is nobody's.
+#[must_use]
+pub fn is_plausible(text: &str) -> bool {
+    let has_two_sides = text
+        .split_once('@')
+        .is_some_and(|(mailbox, host)| !mailbox.is_empty() && !host.is_empty());
+    has_two_sides && text.len() <= MAX && !text.contains(|c: char| c.is_control() || c == ' ')
+}
+
 /// Checks an address and returns it trimmed. Both judges must agree: either
 /// alone lets rubbish through.
 ///
@@ -20,7 +32,7 @@ pub fn parse(typed: &str) -> Result<String, Cow<'static, str>> {
     if valid {
         Ok(address.to_owned())
     } else {
-        Err("Enter a valid email address".into())
+        Err(INVALID.into())
     }
 }
 
@@ -36,6 +48,24 @@ mod tests {
             "o'neil@example.org",
         ] {
             assert_eq!(parse(&format!(" {address} ")).unwrap(), address);
+        }
+    }
+
+    #[test]
+    fn what_could_pass_for_an_address_is_plausible() {
+        for address in [
+            "harry@example.com",
+            "harry@localhost",
+            "a@b@c",
+            "h\u{e4}rry@example..com",
+        ] {
+            assert!(is_plausible(address), "{address}");
+        }
+        let long = format!("{}@example.com", "a".repeat(243));
+        for other in [
+            "", "harry", "@", "harry@", "@x", "a b@x", "a\0@x", "a@x\n", &long,
+        ] {
+            assert!(!is_plausible(other), "{other:?}");
         }
     }
 

@@ -1,11 +1,14 @@
-//! What a password may be. No rules of composition (ASVS 6.2.5): what counts is
-//! its length and how soon somebody would guess it.
+//! What a password may be, and the forms that change it. No rules of composition
+//! (ASVS 6.2.5): what counts is its length and how soon somebody would guess it.
 
 use std::borrow::Cow;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use zxcvbn::feedback::Feedback;
 use zxcvbn::{Entropy, Score, zxcvbn};
+
+use crate::forms::{Errors, email};
 
 /// Fewest characters (ASVS 6.2.1) and most.
 const MIN: usize = 8;
@@ -26,6 +29,91 @@ const APP_WORDS: [&str; 3] = ["twostep", "twilio", "verify"];
 /// Letters and digits that must be left of a password without the words above,
 /// the name and the address.
 const MIN_OWN_CHARACTERS: usize = 4;
+
+/// `POST /change_password`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ChangeForm {
+    /// As typed.
+    pub current_password: SecretString,
+    password: SecretString,
+    confirm_password: SecretString,
+}
+
+impl ChangeForm {
+    /// Checks the new password of the person who has that name and address.
+    ///
+    /// # Errors
+    /// What is wrong, by field.
+    pub fn parse(&self, username: &str, email: &str) -> Result<SecretString, Errors> {
+        let mut errors = Errors::default();
+        let (new, confirmed) = (&self.password, &self.confirm_password);
+        check_new(&mut errors, new, confirmed, Some((username, email)));
+        if new.expose_secret() == self.current_password.expose_secret() {
+            errors.add("password", "This is the password you have now");
+        }
+        errors.is_empty().then(|| new.clone()).ok_or(errors)
+    }
+}
+
+/// `POST /reset_password_request`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ResetRequestForm {
+    /// As typed.
+    pub email: String,
+}
+
+impl ResetRequestForm {
+    /// The address to look for. What could pass for one is looked for too, so
+    /// that it gets the answer that everybody gets.
+    ///
+    /// # Errors
+    /// What is wrong, by field.
+    pub fn parse(&self) -> Result<&str, Errors> {
+        let address = self.email.trim();
+        if email::is_plausible(address) {
+            Ok(address)
+        } else {
+            Err(Errors::one("email", email::INVALID))
+        }
+    }
+}
+
+/// `POST /reset_password`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ResetForm {
+    password: SecretString,
+    confirm_password: SecretString,
+}
+
+impl ResetForm {
+    /// Checks the new password of the person who has that name and address.
+    ///
+    /// # Errors
+    /// What is wrong, by field.
+    pub fn parse(&self, username: &str, email: &str) -> Result<SecretString, Errors> {
+        let mut errors = Errors::default();
+        let (new, confirmed) = (&self.password, &self.confirm_password);
+        check_new(&mut errors, new, confirmed, Some((username, email)));
+        errors.is_empty().then(|| new.clone()).ok_or(errors)
+    }
+}
+
+/// Checks the fields `password` and `confirm_password` of any form; `own_words` as
+/// for [`check`].
+pub fn check_new(
+    errors: &mut Errors,
+    password: &SecretString,
+    confirmed: &SecretString,
+    own_words: Option<(&str, &str)>,
+) {
+    errors.take("password", check(password, own_words));
+    if password.expose_secret() != confirmed.expose_secret() {
+        errors.add("confirm_password", "The passwords do not match");
+    }
+}
 
 /// Checks a password that somebody wants to have. `own_words` are the name and the
 /// address, once they are valid: before that, only the length is judged, since the

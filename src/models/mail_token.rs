@@ -177,11 +177,28 @@ impl MailToken {
         if done.rows_affected() != 1 {
             return Ok(false);
         }
+        Self::delete_all(connection, &self.user_id, &self.purpose).await?;
+        Ok(true)
+    }
+
+    /// Uses up all of a user's links to a new password.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn delete_resets(connection: &mut Connection, user: &UserId) -> Result<(), Error> {
+        Self::delete_all(connection, user, &Purpose::ResetPassword).await
+    }
+
+    async fn delete_all(
+        connection: &mut Connection,
+        user: &UserId,
+        purpose: &Purpose,
+    ) -> Result<(), Error> {
         sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND purpose = $2")
-            .bind(self.user_id.as_str())
-            .bind(self.purpose.name())
+            .bind(user.as_str())
+            .bind(purpose.name())
             .execute(connection)
             .await?;
-        Ok(true)
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
 use crate::models::token::random_id;
-use crate::models::user::UserId;
+use crate::models::user::{UserId, case_key};
 use crate::models::{Connection, Database, Error};
 
 /// How long one attempt may take, in seconds: after that, another instance or
@@ -105,6 +105,29 @@ impl Mail {
         .bind(mail)
         .bind(now)
         .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Queues a link to a new password for whoever has that address, if anybody
+    /// has, and if none waits to be sent already. It is one statement either way
+    /// and returns nothing, so that nobody learns whether an account was found.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn enqueue_reset(database: &Database, email: &str, now: i64) -> Result<(), Error> {
+        let mail = serde_json::to_string(&Self::ResetPassword)
+            .map_err(|error| Error::Json(error.to_string()))?;
+        sqlx::query(
+            "INSERT INTO outbox (id, user_id, mail, attempts, created_at, next_attempt_at) \
+             SELECT $1, u.id, $2, 0, $3, $3 FROM users u WHERE u.email_key = $4 \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(random_id()?)
+        .bind(mail)
+        .bind(now)
+        .bind(case_key(email))
+        .execute(database)
         .await?;
         Ok(())
     }

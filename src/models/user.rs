@@ -127,6 +127,20 @@ impl User {
         Ok(())
     }
 
+    /// The account of that id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find(database: &Database, id: &UserId) -> Result<Option<Self>, Error> {
+        Ok(sqlx::query_as(
+            "SELECT id AS user_id, username, email, auth_version, verification_phone, about_me, \
+             last_seen_at FROM users WHERE id = $1",
+        )
+        .bind(id.as_str())
+        .fetch_optional(database)
+        .await?)
+    }
+
     /// The account of that name, in whatever case.
     ///
     /// # Errors
@@ -268,6 +282,29 @@ impl User {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Sets the password, if the account still is what `auth_version` says.
+    /// Returns whether it was.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_password(
+        connection: &mut Connection,
+        id: &UserId,
+        auth_version: i64,
+        password_hash: &str,
+    ) -> Result<bool, Error> {
+        let done = sqlx::query(
+            "UPDATE users SET password_hash = $1, auth_version = auth_version + 1 \
+             WHERE id = $2 AND auth_version = $3",
+        )
+        .bind(password_hash)
+        .bind(id.as_str())
+        .bind(auth_version)
+        .execute(connection)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Locks the account's row for this transaction, if the account still is
     /// what `auth_version` says. Returns whether it is. A transaction that
     /// begins with it waits for its turn on either engine.
@@ -291,6 +328,6 @@ impl User {
 }
 
 /// How names and addresses are compared: without regard to case.
-fn case_key(text: &str) -> String {
+pub(super) fn case_key(text: &str) -> String {
     text.to_lowercase()
 }

@@ -295,6 +295,25 @@ impl Session {
         Ok(())
     }
 
+    /// Ends the session, and begins one that is no log-in, with a message for
+    /// the next page. For a user whose sessions all end.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_with_message(
+        &self,
+        connection: &mut Connection,
+        kind: Kind,
+        text: &str,
+        now: i64,
+    ) -> Result<Issued, AppError> {
+        self.end_row(connection).await?;
+        let id = SessionId::from(Id::default().to_string());
+        let text = text.to_owned();
+        let data = serde_json::json!({ MESSAGES: [Message { kind, text }] }).to_string();
+        Ok(SessionRow::begin_anonymous(connection, &id, None, &data, now).await?)
+    }
+
     /// Hands out a token: called after the transaction that issued it.
     pub fn send(&self, issued: Issued) {
         self.change_cookie(CookieChange::Set(issued));

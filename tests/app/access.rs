@@ -19,6 +19,13 @@ pub const PAGES: &[(Method, &str, Access)] = &[
     (POST, "/register", Access::Guest),
     (GET, "/login", Access::Guest),
     (POST, "/login", Access::Guest),
+    (GET, "/reset_password_request", Access::Guest),
+    (POST, "/reset_password_request", Access::Guest),
+    (GET, "/reset_password/{token}", Access::Any),
+    (GET, "/reset_password", Access::Any),
+    (POST, "/reset_password", Access::Any),
+    (GET, "/change_password", Access::Fresh),
+    (POST, "/change_password", Access::Fresh),
     (GET, "/logout", Access::Any),
     (POST, "/logout", Access::Any),
     (GET, "/user/{username}", Access::User),
@@ -130,6 +137,7 @@ pub fn concrete(pattern: &str) -> String {
     pattern
         .replace("{username}", "harry")
         .replace("/mailbox/{id}", "/mailbox/1")
+        .replace("{token}", "x")
         .replace("/static/{*path}", assets::url("css/app.css"))
 }
 

@@ -18,6 +18,7 @@ mod health;
 mod logs;
 mod mail;
 mod pages;
+mod password;
 mod profile;
 mod reviewed;
 mod sessions;

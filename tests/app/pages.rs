@@ -18,6 +18,10 @@ async fn every_page(app: &TestApp) -> Vec<Page> {
     let mut pages = vec![
         guest.post("/register", &[("username", "<script>")]).await,
         guest.log_in("<img src=x>", "x").await,
+        guest
+            .post("/reset_password_request", &[("email", "<script>")])
+            .await,
+        harry.post("/change_password", &[]).await,
         harry
             .post("/edit_profile", &[("username", "<style>")])
             .await,
@@ -26,12 +30,17 @@ async fn every_page(app: &TestApp) -> Vec<Page> {
     ];
     visit(
         &guest,
-        "/login /login?next=%2Fx /register /logout /dev/phone /dev/mailbox /nowhere",
+        "/login /login?next=%2Fx /register /reset_password_request /logout /dev/phone \
+         /dev/mailbox /nowhere",
         &mut pages,
     )
     .await;
-    let paths = "/home /user/harry /user/alice /edit_profile /reauth /enable_2fa /logout /nowhere";
+    let paths = "/home /user/harry /user/alice /edit_profile /reauth /enable_2fa \
+                 /change_password /logout /nowhere";
     visit(&harry, paths, &mut pages).await;
+    guest.get(&app.reset_link("alice").await).await;
+    visit(&guest, "/reset_password", &mut pages).await;
+    pages.push(guest.post("/reset_password", &[]).await);
     harry.enable(PHONE).await;
     visit(&harry, "/verify_2fa", &mut pages).await;
     pages.push(harry.verify("x").await);

@@ -15,9 +15,14 @@ async fn the_links_to_edit_and_to_two_factor_stand_on_ones_own_page_only() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let bob = app.with_two_factor("bob", PHONE).await;
-    let links = ["/edit_profile", "/enable_2fa", "/disable_2fa"];
+    let links = [
+        "/edit_profile",
+        "/change_password",
+        "/enable_2fa",
+        "/disable_2fa",
+    ];
     for (browser, name, expected) in [
-        (&alice, "alice", &links[..2]),
+        (&alice, "alice", &links[..3]),
         (&bob, "bob", &links[..]),
         (&alice, "bob", &[]),
         (&bob, "alice", &[]),

@@ -1,6 +1,6 @@
 //! What a session is: its cookie, its row, and the messages in it.
 
-mod in_flight;
+pub mod in_flight;
 mod life;
 mod messages;
 

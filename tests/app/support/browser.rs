@@ -42,15 +42,25 @@ impl Browser {
 
     /// The value of the session's cookie.
     pub fn session_cookie(&self) -> Option<String> {
-        self.cookies.lock().unwrap().get("session").cloned()
+        self.cookie("session")
+    }
+
+    /// The value of a cookie.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.cookies.lock().unwrap().get(name).cloned()
     }
 
     /// Sets the session's cookie to anything.
     pub fn set_session_cookie(&self, value: &str) {
+        self.set_cookie("session", value);
+    }
+
+    /// Sets a cookie to anything.
+    pub fn set_cookie(&self, name: &str, value: &str) {
         self.cookies
             .lock()
             .unwrap()
-            .insert("session".into(), value.into());
+            .insert(name.into(), value.into());
     }
 
     /// A request with this browser's cookies, for what the methods below do not do.

@@ -21,6 +21,8 @@ use twostep::App;
 use twostep::config::Config;
 use twostep::dev::mailbox::Message as Mail;
 use twostep::dev::simulator::{DemoPhone, Message};
+use twostep::models::mail_token::{MailToken, Purpose};
+use twostep::models::user::User;
 use twostep::routes::Route;
 use twostep::services::clock::Clock;
 use twostep::state::AppState;
@@ -243,6 +245,20 @@ impl TestApp {
             .await
             .redirects_to("/verify_2fa");
         browser
+    }
+
+    /// The account of that name.
+    pub async fn user(&self, username: &str) -> User {
+        let user = User::find_by_username(&self.state.database, username).await;
+        user.unwrap().unwrap()
+    }
+
+    /// The path of a new link to a new password, as it is mailed.
+    pub async fn reset_link(&self, username: &str) -> String {
+        let (id, now) = (self.user(username).await.id, self.state.clock.now());
+        let purpose = Purpose::ResetPassword;
+        let token = MailToken::issue(&self.state.database, &id, &purpose, now).await;
+        format!("/reset_password/{}", token.unwrap().expose())
     }
 
     /// The number in an account's row.

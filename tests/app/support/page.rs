@@ -29,7 +29,16 @@ impl Page {
 
     /// The `Set-Cookie` of the session, if there is one.
     pub fn set_cookie(&self) -> Option<&str> {
-        self.header(SET_COOKIE.as_str())
+        let names = ["session=", "__Host-session="];
+        self.set_cookies()
+            .into_iter()
+            .find(|cookie| names.iter().any(|name| cookie.starts_with(name)))
+    }
+
+    /// Every `Set-Cookie`.
+    pub fn set_cookies(&self) -> Vec<&str> {
+        let cookies = self.headers.get_all(SET_COOKIE).iter();
+        cookies.map(|cookie| cookie.to_str().unwrap()).collect()
     }
 
     /// Asserts a 303 to exactly this place.

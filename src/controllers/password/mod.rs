@@ -1,0 +1,118 @@
+//! Changing the password, and setting a new one by a mailed link.
+
+mod cookies;
+pub mod reset;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use secrecy::SecretString;
+
+use crate::controllers::{signed_out, unprocessable};
+use crate::error::AppError;
+use crate::extractors::{CurrentUser, Form, Page};
+use crate::forms::Errors;
+use crate::forms::password::ChangeForm;
+use crate::models;
+use crate::models::challenge::Challenge;
+use crate::models::mail_token::MailToken;
+use crate::models::session::SessionRow;
+use crate::models::user::User;
+use crate::session::Session;
+use crate::state::AppState;
+use crate::views::layout::Kind;
+use crate::views::password::ChangePage;
+
+/// `GET /change_password`
+pub async fn change_form(page: Page) -> Result<ChangePage, AppError> {
+    change_page(&page, Errors::default()).await
+}
+
+/// `POST /change_password`
+pub async fn change(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    CurrentUser(current): CurrentUser,
+    Form(form): Form<ChangeForm>,
+) -> Result<Response, AppError> {
+    let (database, passwords) = (&app.database, &app.passwords);
+    let typed = form.current_password.clone();
+    let user = User::authenticate(database, passwords, &current.username, typed).await?;
+    // The name may be another's by now, if this account was renamed meanwhile.
+    let Some(user) = user.filter(|user| user.id == current.id) else {
+        tracing::info!(
+            event = "password_change_failed",
+            user = current.id.as_str(),
+            "wrong password"
+        );
+        let errors = Errors::one("current_password", "Invalid password");
+        return Ok(unprocessable(change_page(&page, errors).await?));
+    };
+    let (name, email) = (user.username.clone(), user.email.clone());
+    let parsed = passwords
+        .run(move || form.parse(&name, &email))
+        .await
+        .map_err(models::Error::from)?;
+    match parsed {
+        Ok(password) => set(&app, &session, &user, password).await,
+        Err(errors) => Ok(unprocessable(change_page(&page, errors).await?)),
+    }
+}
+
+/// Sets the password. Whatever else was open to the old one ends: other
+/// sessions, verifications, links to a new password.
+async fn set(
+    app: &AppState,
+    session: &Session,
+    user: &User,
+    password: SecretString,
+) -> Result<Response, AppError> {
+    let hash = app
+        .passwords
+        .hash(password)
+        .await
+        .map_err(models::Error::from)?;
+    let now = app.clock.now();
+    let mut transaction = app.database.begin().await?;
+    let changed = User::set_password(&mut transaction, &user.id, user.auth_version, &hash).await?;
+    let issued = session.renew(&mut transaction, None, None, now).await?;
+    let (true, Some(issued), Some(row)) = (changed, issued, session.row()) else {
+        return Ok(signed_out());
+    };
+    SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
+    MailToken::delete_resets(&mut transaction, &user.id).await?;
+    let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
+    transaction.commit().await?;
+    session.send(issued);
+    tracing::info!(
+        event = "password_changed",
+        user = user.id.as_str(),
+        "password changed"
+    );
+    cancel_at_twilio(app, closed, now).await?;
+    session
+        .add_message(Kind::Success, "Your password has been changed")
+        .await?;
+    Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
+}
+
+/// So that the next verification gets a code of its own.
+async fn cancel_at_twilio(
+    app: &AppState,
+    closed: Vec<Challenge>,
+    now: i64,
+) -> Result<(), AppError> {
+    for challenge in closed {
+        challenge
+            .cancel_at_twilio(&app.database, &app.verify, now)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn change_page(page: &Page, errors: Errors) -> Result<ChangePage, AppError> {
+    Ok(ChangePage {
+        layout: page.layout("Change your password").await?,
+        errors,
+    })
+}

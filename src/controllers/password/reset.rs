@@ -1,0 +1,236 @@
+//! Setting a new password by a mailed link: asking for it, following it, using it.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::Method;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::CookieJar;
+use secrecy::SecretString;
+
+use super::{cancel_at_twilio, cookies};
+use crate::controllers::unprocessable;
+use crate::error::AppError;
+use crate::extractors::{Form, Page};
+use crate::forms::Errors;
+use crate::forms::password::{ResetForm, ResetRequestForm};
+use crate::models;
+use crate::models::challenge::Challenge;
+use crate::models::mail_token::MailToken;
+use crate::models::outbox::Mail;
+use crate::models::session::SessionRow;
+use crate::models::token::Token;
+use crate::models::user::User;
+use crate::session::Session;
+use crate::state::AppState;
+use crate::views::layout::{Kind, Message};
+use crate::views::password::{ResetPage, ResetRequestPage};
+
+const EXPIRED: &str = "This link has expired.";
+
+/// `GET /reset_password_request`
+pub async fn request_form(
+    State(app): State<AppState>,
+    method: Method,
+    jar: CookieJar,
+    page: Page,
+) -> Result<Response, AppError> {
+    let mut shown = request_page(&page, String::new(), Errors::default()).await?;
+    if method == Method::HEAD {
+        return Ok(shown.into_response()); // nobody sees what it says
+    }
+    let (expired, jar) = cookies::take_expired(&app, jar);
+    if expired {
+        shown.layout.messages.push(Message {
+            kind: Kind::Info,
+            text: EXPIRED.to_owned(),
+        });
+    }
+    Ok((jar, shown).into_response())
+}
+
+/// `POST /reset_password_request`: the same work and the same answer, whether
+/// anybody has that address or not.
+pub async fn request(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    Form(form): Form<ResetRequestForm>,
+) -> Result<Response, AppError> {
+    let email = match form.parse() {
+        Ok(email) => email,
+        Err(errors) => {
+            let shown = request_page(&page, form.email.clone(), errors).await?;
+            return Ok(unprocessable(shown));
+        }
+    };
+    Mail::enqueue_reset(&app.database, email, app.clock.now()).await?;
+    tracing::info!(
+        event = "password_reset_requested",
+        "a link to a new password was asked for"
+    );
+    let sentence = "Check your email for the instructions to reset your password";
+    session.add_message(Kind::Info, sentence).await?;
+    Ok(Redirect::to("/login").into_response())
+}
+
+async fn request_page(
+    page: &Page,
+    email: String,
+    errors: Errors,
+) -> Result<ResetRequestPage, AppError> {
+    Ok(ResetRequestPage {
+        layout: page.layout("Forgot your password?").await?,
+        email,
+        errors,
+    })
+}
+
+/// `GET /reset_password/{token}`: the mailed link. It only looks, since programs
+/// that check mail follow links too, and takes the token out of the address, so
+/// that it is in no history, no log and no `Referer`.
+pub async fn link(
+    State(app): State<AppState>,
+    session: Session,
+    jar: CookieJar,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, AppError> {
+    let Ok(Path(token)) = path else {
+        return expired(&app, &session, jar).await; // not even text
+    };
+    let token = Token::received(&token);
+    match MailToken::find_reset(&app.database, &token, app.clock.now()).await? {
+        Some(_) => {
+            let jar = cookies::keep_token(&app, jar, &token);
+            Ok((jar, Redirect::to("/reset_password")).into_response())
+        }
+        None => expired(&app, &session, jar).await,
+    }
+}
+
+/// To where another link can be asked for. Who has a session is told there by
+/// it; one who has not, by a cookie.
+async fn expired(app: &AppState, session: &Session, jar: CookieJar) -> Result<Response, AppError> {
+    let elsewhere = Redirect::to("/reset_password_request");
+    if session.row().is_some() {
+        session.add_message(Kind::Info, EXPIRED).await?;
+        return Ok(elsewhere.into_response());
+    }
+    Ok((cookies::keep_expired(app, jar), elsewhere).into_response())
+}
+
+/// The link that the browser keeps, if it still stands, and whose it is.
+async fn current(app: &AppState, jar: &CookieJar) -> Result<Option<(MailToken, User)>, AppError> {
+    let Some(token) = cookies::token(app, jar) else {
+        return Ok(None);
+    };
+    let found = MailToken::find_reset(&app.database, &token, app.clock.now()).await?;
+    let Some(link) = found else { return Ok(None) };
+    let user = User::find(&app.database, &link.user_id).await?;
+    Ok(user.map(|user| (link, user)))
+}
+
+/// `GET /reset_password`
+pub async fn form(
+    State(app): State<AppState>,
+    session: Session,
+    jar: CookieJar,
+    page: Page,
+) -> Result<Response, AppError> {
+    match current(&app, &jar).await? {
+        Some((_, user)) => {
+            let shown = reset_page(&page, user.username, Errors::default()).await?;
+            Ok(shown.into_response())
+        }
+        None => expired(&app, &session, jar).await,
+    }
+}
+
+/// `POST /reset_password`: a new password, and no log-in.
+pub async fn reset(
+    State(app): State<AppState>,
+    session: Session,
+    jar: CookieJar,
+    page: Page,
+    Form(form): Form<ResetForm>,
+) -> Result<Response, AppError> {
+    let Some((link, user)) = current(&app, &jar).await? else {
+        return expired(&app, &session, jar).await;
+    };
+    let (name, email) = (user.username.clone(), user.email.clone());
+    let parsed = app
+        .passwords
+        .run(move || form.parse(&name, &email))
+        .await
+        .map_err(models::Error::from)?;
+    let password = match parsed {
+        Ok(password) => password,
+        Err(errors) => {
+            let shown = reset_page(&page, user.username, errors).await?;
+            return Ok(unprocessable(shown));
+        }
+    };
+    if !set(&app, &session, &link, &user, password).await? {
+        return expired(&app, &session, jar).await;
+    }
+    let jar = cookies::forget_token(&app, jar);
+    Ok((jar, Redirect::to("/login")).into_response())
+}
+
+/// Sets the password and uses the link up. Whatever was open to the old one
+/// ends, in this browser too; the second step stays as it is. Returns whether
+/// the link still stood.
+async fn set(
+    app: &AppState,
+    session: &Session,
+    link: &MailToken,
+    user: &User,
+    password: SecretString,
+) -> Result<bool, AppError> {
+    let hash = app
+        .passwords
+        .hash(password)
+        .await
+        .map_err(models::Error::from)?;
+    let now = app.clock.now();
+    let mut transaction = app.database.begin().await?;
+    // The account's row first, as everywhere: two transactions that lock in
+    // different orders would wait for each other.
+    let changed = User::set_password(&mut transaction, &user.id, user.auth_version, &hash).await?;
+    if !(changed && link.consume(&mut transaction, now).await?) {
+        return Ok(false);
+    }
+    let sentence = "Your password has been reset.";
+    let is_own = session.user().is_some_and(|it| it.id == user.id);
+    let issued = if is_own {
+        let kind = Kind::Success;
+        Some(
+            session
+                .end_with_message(&mut transaction, kind, sentence, now)
+                .await?,
+        )
+    } else {
+        None
+    };
+    SessionRow::end_all(&mut transaction, &user.id).await?;
+    let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
+    transaction.commit().await?;
+    match issued {
+        Some(issued) => session.send(issued),
+        None => session.add_message(Kind::Success, sentence).await?,
+    }
+    tracing::info!(
+        event = "password_reset",
+        user = user.id.as_str(),
+        "password set by a mailed link"
+    );
+    cancel_at_twilio(app, closed, now).await?;
+    Ok(true)
+}
+
+async fn reset_page(page: &Page, username: String, errors: Errors) -> Result<ResetPage, AppError> {
+    Ok(ResetPage {
+        layout: page.layout("Set a new password").await?,
+        username,
+        errors,
+    })
+}

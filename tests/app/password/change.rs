@@ -1,0 +1,173 @@
+//! `/change_password`
+
+use twostep::dev::simulator::Failure;
+
+use super::{LINKS, NEW, OPEN, assert_errors, assert_password, change};
+use crate::sessions::in_flight::while_writing;
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
+
+#[tokio::test]
+async fn the_password_changes_and_this_browser_stays_logged_in() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    app.register("bob").await;
+    let profile = browser.get("/user/alice").await;
+    let links = profile.attributes("main a", "href");
+    assert!(links.contains(&"/change_password".to_owned()), "{links:?}");
+    let other = browser.get("/user/bob").await;
+    assert!(!other.body.contains("/change_password"));
+    let form = browser.get("/change_password").await;
+    assert_eq!(form.status, 200);
+    let kinds = form.attributes("main input", "autocomplete");
+    let expected = [
+        "username",
+        "current-password",
+        "new-password",
+        "new-password",
+    ];
+    assert_eq!(kinds, expected);
+    let stolen = browser.copy();
+    let changed = change(&browser, PASSWORD, NEW).await;
+    changed.redirects_to("/user/alice");
+    let page = browser.follow(&changed).await;
+    assert!(page.says("Your password has been changed"));
+    assert!(!stolen.is_logged_in().await, "the old cookie still works");
+    assert_password(&app, "alice", NEW, PASSWORD).await;
+    assert_password(&app, "bob", PASSWORD, NEW).await;
+    assert!(!app.dump().await.contains(NEW));
+}
+
+#[tokio::test]
+async fn each_field_has_its_rule_and_its_error() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("zebedee").await;
+    let before = app.dump().await;
+    for (fields, errors) in [
+        (
+            ["wrong", NEW, NEW],
+            vec![("current_password", "Invalid password")],
+        ),
+        (
+            ["", NEW, NEW],
+            vec![("current_password", "Invalid password")],
+        ),
+        (
+            ["wrong", "x", "y"],
+            vec![("current_password", "Invalid password")],
+        ),
+        (
+            [PASSWORD, "xk7#qpz", "xk7#qpz"],
+            vec![("password", "Use at least 8 characters")],
+        ),
+        (
+            [PASSWORD, "zebedee123", "zebedee123"],
+            vec![("password", "too close to your name")],
+        ),
+        (
+            [PASSWORD, "password1", "password1"],
+            vec![("password", "easy to guess")],
+        ),
+        (
+            [PASSWORD, NEW, PASSWORD],
+            vec![("confirm_password", "do not match")],
+        ),
+        (
+            [PASSWORD, PASSWORD, PASSWORD],
+            vec![("password", "the password you have now")],
+        ),
+        (
+            [PASSWORD, "short", "other"],
+            vec![
+                ("password", "8 characters"),
+                ("confirm_password", "do not match"),
+            ],
+        ),
+    ] {
+        let names = ["current_password", "password", "confirm_password"];
+        let pairs: Vec<_> = names.into_iter().zip(fields).collect();
+        let page = browser.post("/change_password", &pairs).await;
+        assert_errors(&page, &errors);
+        for name in names {
+            assert_eq!(page.value_of(name), None);
+        }
+        assert!(!page.body.contains(NEW) && !page.body.contains(PASSWORD));
+        assert_eq!(app.dump().await, before, "{fields:?}");
+    }
+    let page = browser.post("/change_password", &[]).await;
+    assert_errors(&page, &[("current_password", "Invalid password")]);
+}
+
+#[tokio::test]
+async fn all_that_was_open_to_the_old_password_ends() {
+    let app = TestApp::start().await;
+    let browser = app.with_two_factor("alice", PHONE).await;
+    let bob = app.signed_in("bob").await;
+    app.advance(31);
+    let half = app.half_logged_in("alice").await;
+    let other = app.half_logged_in("alice").await;
+    other.verify(&app.last_code()).await.redirects_to("/home");
+    let link = app.reset_link("alice").await;
+    let bobs = app.reset_link("bob").await;
+    bob.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    app.advance(31);
+    let late = app.half_logged_in("alice").await;
+    let code = app.last_code();
+    assert_eq!(app.count(OPEN).await, 2);
+    let cancelled = app.phone().counters().cancels;
+    change(&browser, PASSWORD, NEW)
+        .await
+        .redirects_to("/user/alice");
+    assert_eq!(app.count(OPEN).await, 1, "bob's stays");
+    assert_eq!(app.phone().counters().cancels, cancelled + 1);
+    late.verify(&code).await.redirects_to("/login");
+    for gone in [&half, &other, &late] {
+        assert!(!gone.is_logged_in().await);
+    }
+    assert!(browser.is_logged_in().await && bob.is_logged_in().await);
+    let page = app.browser().get(&link).await;
+    page.redirects_to("/reset_password_request");
+    app.browser()
+        .get(&bobs)
+        .await
+        .redirects_to("/reset_password");
+    assert_eq!(app.count(LINKS).await, 1);
+    assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
+}
+
+#[tokio::test]
+async fn that_twilio_is_out_of_reach_does_not_matter() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    browser.enable(PHONE).await.redirects_to("/verify_2fa");
+    app.phone().fail_with(Some(Failure::Silence));
+    change(&browser, PASSWORD, NEW)
+        .await
+        .redirects_to("/user/alice");
+    assert_eq!(app.count(OPEN).await, 0);
+}
+
+#[tokio::test]
+async fn attack_05_a_stale_session_cannot_change_the_password() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    app.advance(601);
+    let page = change(&browser, PASSWORD, NEW).await;
+    page.redirects_to("/reauth?next=%2Fchange_password");
+    assert_password(&app, "alice", PASSWORD, NEW).await;
+}
+
+#[tokio::test]
+async fn attack_18_a_session_that_ended_meanwhile_changes_nothing() {
+    for sql in [
+        "UPDATE users SET auth_version = auth_version + 1",
+        "DELETE FROM sessions WHERE user_id IS NOT NULL",
+    ] {
+        let app = TestApp::start().await;
+        let browser = app.signed_in("alice").await;
+        browser.get("/home").await; // notes the visit, so that changing is the first write
+        let late = while_writing(&app, change(&browser, PASSWORD, NEW), sql).await;
+        late.redirects_to("/login?next=%2Fhome");
+        assert_eq!(late.set_cookie(), None);
+        assert_password(&app, "alice", PASSWORD, NEW).await;
+    }
+}

@@ -1,0 +1,225 @@
+//! `/reset_password_request`
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HOST};
+
+use super::assert_errors;
+use crate::support::{Browser, PHONE, Page, TestApp};
+
+const SAID: &str = "Check your email for the instructions to reset your password";
+
+const QUEUED: &str = "SELECT COUNT(*) FROM outbox WHERE mail = '\"reset_password\"'";
+
+/// An app whose mail cannot be sent, so that it can be counted.
+async fn app() -> TestApp {
+    TestApp::with(&[("SMTP_URL", "smtp://127.0.0.1:1")]).await
+}
+
+async fn ask(browser: &Browser, email: &str) -> Page {
+    browser
+        .post("/reset_password_request", &[("email", email)])
+        .await
+}
+
+#[tokio::test]
+async fn a_link_is_queued_for_the_owner_of_the_address() {
+    let app = app().await;
+    app.register("alice").await;
+    app.register("bob").await;
+    let browser = app.browser();
+    let login = browser.get("/login").await;
+    assert!(login.all("a[href='/reset_password_request']") == ["Forgot password?"]);
+    let form = browser.get("/reset_password_request").await;
+    assert_eq!(form.status, 200);
+    assert!(form.alerts().is_empty());
+    let page = ask(&browser, " Alice@Example.COM\t").await;
+    page.redirects_to("/login");
+    let login = browser.follow(&page).await;
+    assert!(login.says(SAID));
+    let owner: String = sqlx::query_scalar("SELECT user_id FROM outbox")
+        .fetch_one(&app.state.database)
+        .await
+        .unwrap();
+    assert_eq!(owner, app.user("alice").await.id.as_str());
+}
+
+#[tokio::test]
+async fn one_mail_at_a_time_waits_for_each_however_often_somebody_asks() {
+    let app = app().await;
+    app.register("alice").await;
+    app.register("bob").await;
+    let mut requests = tokio::task::JoinSet::new();
+    for number in 0..30 {
+        let browser = app.browser();
+        let email = ["alice@example.com", "bob@example.com"][number % 2];
+        requests.spawn(async move { ask(&browser, email).await });
+    }
+    for page in requests.join_all().await {
+        page.redirects_to("/login");
+    }
+    assert_eq!(app.count(QUEUED).await, 2);
+    app.execute("DELETE FROM outbox").await;
+    ask(&app.browser(), "alice@example.com").await;
+    assert_eq!(app.count(QUEUED).await, 1, "the next one, once it was sent");
+}
+
+#[tokio::test]
+async fn what_is_no_address_is_said_at_the_field() {
+    let app = app().await;
+    let long = format!("{}@example.com", "a".repeat(250));
+    for email in [
+        "",
+        " ",
+        "alice",
+        "alice@",
+        "@example.com",
+        "a b@c",
+        "a\0@b",
+        &long,
+    ] {
+        let page = ask(&app.browser(), email).await;
+        assert_errors(&page, &[("email", "Enter a valid email address")]);
+        assert_eq!(page.set_cookies(), Vec::<&str>::new());
+        let kept = page.value_of("email");
+        assert!(email.contains('\0') || kept.as_deref() == Some(email));
+    }
+    let page = app.browser().post("/reset_password_request", &[]).await;
+    assert_errors(&page, &[("email", "Enter a valid email address")]);
+    assert_eq!(app.count("SELECT COUNT(*) FROM sessions").await, 0);
+}
+
+/// Everything that an answer tells but what is random in every answer.
+fn told(page: &Page) -> (u16, Vec<String>, &str) {
+    let mut headers: Vec<String> = page
+        .headers
+        .iter()
+        .filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()))
+        .map(|(name, value)| {
+            let value = value.to_str().unwrap();
+            let shown = match value.split_once("; ") {
+                Some((_, attributes)) if name == "set-cookie" => attributes,
+                _ => value,
+            };
+            format!("{name}: {shown}")
+        })
+        .collect();
+    headers.sort();
+    (page.status, headers, &page.body)
+}
+
+#[tokio::test]
+async fn attack_13_an_unknown_address_and_a_known_one_get_the_same_answer() {
+    let app = app().await;
+    app.register("alice").await;
+    app.with_two_factor("guarded", PHONE).await;
+    let mut answers = Vec::new();
+    for email in [
+        "alice@example.com",
+        "alice@example.com", // one waits already
+        "ALICE@EXAMPLE.COM",
+        "guarded@example.com",
+        "nobody@example.com",
+        "nobody@localhost",
+        "no..body@example..com",
+        "a@b@c",
+        "'OR'1'='1@example.com",
+        "%@example.com",
+        "n\u{f6}body@ex\u{e4}mple.com",
+    ] {
+        let browser = app.browser();
+        let page = ask(&browser, email).await;
+        let login = browser.follow(&page).await;
+        assert!(login.says(SAID), "{email}");
+        assert!(!login.body.contains(email));
+        answers.push((email, page, login.body));
+    }
+    for (email, page, login) in &answers {
+        assert_eq!(told(page), told(&answers[0].1), "{email}");
+        assert_eq!(login, &answers[0].2, "{email}");
+    }
+    assert_eq!(told(&answers[0].1).0, 303);
+    assert_eq!(app.count(QUEUED).await, 2);
+}
+
+/// The shortest time of a request for each address: whatever else the machine
+/// does makes some of them longer, and none shorter than their own work.
+#[tokio::test]
+async fn attack_13_an_unknown_address_costs_as_much_time_as_a_known_one() {
+    let app = app().await;
+    app.register("alice").await;
+    app.register("bob").await;
+    app.execute(
+        "INSERT INTO outbox SELECT id, id, '\"reset_password\"', 0, 0, 9999999999, NULL \
+                 FROM users WHERE username = 'bob'",
+    )
+    .await;
+    let emails = [
+        "alice@example.com",
+        "bob@example.com",
+        "nobody@example.com",
+        "no@where",
+    ];
+    let mut times = [Duration::MAX; 4];
+    for _ in 0..40 {
+        for (email, time) in emails.iter().zip(&mut times) {
+            app.execute("DELETE FROM outbox WHERE next_attempt_at < 9999999999")
+                .await;
+            let browser = app.browser();
+            browser.get("/healthz").await; // connects
+            let started = Instant::now();
+            ask(&browser, email).await.redirects_to("/login");
+            *time = started.elapsed().min(*time);
+        }
+    }
+    for time in times {
+        assert!(time * 2 > times[0] && times[0] * 2 > time, "{times:?}");
+    }
+}
+
+#[tokio::test]
+async fn attack_16_a_foreign_host_reaches_nothing_that_is_kept_or_sent() {
+    let app = app().await;
+    app.register("alice").await;
+    for (name, value) in [
+        (HOST.as_str(), "evil.example"),
+        ("x-forwarded-host", "evil.example"),
+        ("forwarded", "host=evil.example"),
+    ] {
+        app.execute("DELETE FROM outbox").await;
+        let request = app
+            .browser()
+            .request(Method::POST, "/reset_password_request")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", "same-origin")
+            .header(name, value)
+            .body("email=alice@example.com");
+        let page = app.browser().send(request).await;
+        page.redirects_to("/login");
+        assert_eq!(app.count(QUEUED).await, 1);
+        let followed = app
+            .browser()
+            .request(Method::GET, &app.reset_link("alice").await)
+            .header(name, value);
+        let page = app.browser().send(followed).await;
+        page.redirects_to("/reset_password");
+        assert!(!format!("{:?}", page.headers).contains("evil"));
+        let stored = "SELECT COUNT(*) FROM outbox WHERE mail LIKE '%evil%'";
+        assert_eq!(app.count(stored).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn attack_11_another_site_can_ask_for_no_mail() {
+    let app = app().await;
+    app.register("alice").await;
+    let request = app
+        .browser()
+        .request(Method::POST, "/reset_password_request")
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header("sec-fetch-site", "cross-site")
+        .body("email=alice@example.com");
+    assert_eq!(app.browser().send(request).await.status, 403);
+    assert_eq!(app.count(QUEUED).await, 0);
+}

@@ -1,0 +1,280 @@
+//! `/reset_password`: the new password, and what ends with the old one.
+
+use tokio::task::JoinSet;
+use twostep::models::session::{SessionId, SessionRow};
+use twostep::models::user::User;
+
+use super::{
+    EXPIRED, LINKS, LOG_INS, NEW, OPEN, assert_errors, assert_password, change, reset, with_link,
+};
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
+
+const SAID: &str = "Your password has been reset.";
+const REQUEST: &str = "/reset_password_request";
+
+#[tokio::test]
+async fn a_new_password_is_set_with_the_rules_of_registration() {
+    let app = TestApp::start().await;
+    app.register("zebedee").await;
+    let browser = with_link(&app, "zebedee").await;
+    let form = browser.get("/reset_password").await;
+    let kinds = form.attributes("main input", "autocomplete");
+    assert_eq!(kinds, ["username", "new-password", "new-password"]);
+    for (password, reason) in [
+        ("xk7#qpz", "Use at least 8 characters"),
+        ("password1", "easy to guess"),
+        ("zebedee123", "too close to your name"),
+    ] {
+        let page = reset(&browser, password).await;
+        assert_errors(&page, &[("password", reason)]);
+        assert!(!page.body.contains(&format!("value=\"{password}\"")));
+    }
+    let fields = [("password", NEW), ("confirm_password", "x")];
+    let page = browser.post("/reset_password", &fields).await;
+    assert_errors(&page, &[("confirm_password", "The passwords do not match")]);
+    let page = browser.post("/reset_password", &[]).await;
+    assert_errors(&page, &[("password", "8 characters")]);
+
+    let done = reset(&browser, NEW).await;
+    done.redirects_to("/login");
+    let login = browser.follow(&done).await;
+    assert_eq!(login.status, 200, "nobody is logged in");
+    assert!(login.says(SAID));
+    assert_password(&app, "zebedee", NEW, PASSWORD).await;
+    // Not even the old one is refused: only who is locked out comes this way.
+    let browser = with_link(&app, "zebedee").await;
+    reset(&browser, NEW).await.redirects_to("/login");
+}
+
+#[tokio::test]
+async fn attack_08_it_logs_nobody_in_and_ends_every_session() {
+    let app = TestApp::start().await;
+    let first = app.with_two_factor("alice", PHONE).await;
+    let bob = app.signed_in("bob").await;
+    app.advance(31);
+    let remembered = app.browser();
+    let fields = [
+        ("username", "alice"),
+        ("password", PASSWORD),
+        ("remember_me", "1"),
+    ];
+    remembered.post("/login", &fields).await;
+    remembered
+        .verify(&app.last_code())
+        .await
+        .redirects_to("/home");
+    app.advance(31);
+    first.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    let enabling = app.last_code();
+    app.advance(31);
+    let half = app.half_logged_in("alice").await;
+    let code = app.last_code();
+    let cancelled = app.phone().counters().cancels;
+    let browser = with_link(&app, "alice").await;
+    reset(&browser, NEW).await.redirects_to("/login");
+
+    half.verify(&code).await.redirects_to("/login");
+    for gone in [&browser, &first, &remembered, &half] {
+        gone.get("/home").await.redirects_to("/login?next=%2Fhome");
+    }
+    first
+        .verify(&enabling)
+        .await
+        .redirects_to("/login?next=%2Fhome");
+    assert!(bob.is_logged_in().await);
+    assert_eq!(app.count(LOG_INS).await, 1);
+    assert_eq!(app.count(OPEN).await, 0);
+    assert_eq!(app.phone().counters().cancels, cancelled + 1);
+
+    // The second step stands: the new password alone is half a log-in.
+    assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
+    app.advance(31);
+    let page = browser.log_in("alice", NEW).await;
+    page.redirects_to("/verify_2fa");
+    assert!(!browser.is_logged_in().await);
+    browser.verify(&app.last_code()).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn the_browser_itself_is_signed_out_too() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    let stolen = browser.copy();
+    let page = browser.get(&app.reset_link("alice").await).await;
+    page.redirects_to("/reset_password");
+    let done = reset(&browser, NEW).await;
+    done.redirects_to("/login");
+    let login = browser.follow(&done).await;
+    assert_eq!(login.status, 200);
+    assert!(login.says(SAID));
+    assert!(!stolen.is_logged_in().await);
+    assert_ne!(browser.session_cookie(), stolen.session_cookie());
+    assert_eq!(app.count(LOG_INS).await, 0);
+}
+
+#[tokio::test]
+async fn half_a_log_in_in_the_same_browser_comes_to_nothing() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.advance(31);
+    let browser = app.half_logged_in("alice").await;
+    let code = app.last_code();
+    browser.get(&app.reset_link("alice").await).await;
+    let done = reset(&browser, NEW).await;
+    assert!(browser.follow(&done).await.says(SAID));
+    browser.verify(&code).await.redirects_to("/login");
+    assert!(!browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn somebody_elses_session_in_the_same_browser_stays() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    let bob = app.signed_in("bob").await;
+    bob.get(&app.reset_link("alice").await).await;
+    let form = bob.get("/reset_password").await;
+    assert!(form.first("main strong").as_deref() == Some("alice"));
+    let done = reset(&bob, NEW).await;
+    done.redirects_to("/login");
+    let home = bob.follow(&done).await;
+    home.redirects_to("/home");
+    assert!(bob.follow(&home).await.says(SAID));
+    assert!(bob.is_logged_in().await && !alice.is_logged_in().await);
+    assert_password(&app, "alice", NEW, PASSWORD).await;
+    assert_password(&app, "bob", PASSWORD, NEW).await;
+}
+
+#[tokio::test]
+async fn a_link_changes_its_own_account_whatever_else_is_sent() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    app.register("bob").await;
+    let alices = app.user("alice").await.id;
+    let browser = with_link(&app, "bob").await;
+    let fields = [
+        ("password", NEW),
+        ("confirm_password", NEW),
+        ("username", "alice"),
+        ("email", "alice@example.com"),
+        ("user_id", alices.as_str()),
+        ("token", "x"),
+    ];
+    let page = browser
+        .post("/reset_password?username=alice", &fields)
+        .await;
+    page.redirects_to("/login");
+    assert_password(&app, "alice", PASSWORD, NEW).await;
+    assert_password(&app, "bob", NEW, PASSWORD).await;
+}
+
+#[tokio::test]
+async fn attack_08_a_link_works_once_and_older_ones_die_with_it() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    app.register("bob").await;
+    let bobs = app.reset_link("bob").await;
+    let older = with_link(&app, "alice").await;
+    let link = app.reset_link("alice").await;
+    let used = app.browser();
+    used.get(&link).await;
+    let copy = used.copy();
+    reset(&used, NEW).await.redirects_to("/login");
+    for browser in [&used, &copy, &older] {
+        let page = reset(browser, "a third one, unused").await;
+        page.redirects_to(REQUEST);
+        assert!(browser.follow(&page).await.says(EXPIRED));
+        browser.get("/reset_password").await.redirects_to(REQUEST);
+    }
+    app.browser().get(&link).await.redirects_to(REQUEST);
+    app.browser()
+        .get(&bobs)
+        .await
+        .redirects_to("/reset_password");
+    assert_eq!(app.count(LINKS).await, 1, "bob's");
+    assert_password(&app, "alice", NEW, PASSWORD).await;
+}
+
+#[tokio::test]
+async fn attack_07_of_parallel_uses_of_one_link_one_wins() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let version = app.user("alice").await.auth_version;
+    let browser = with_link(&app, "alice").await;
+    let mut requests = JoinSet::new();
+    for number in 0..50 {
+        let (browser, password) = (browser.copy(), format!("{NEW} {number}"));
+        requests.spawn(async move { (reset(&browser, &password).await, password) });
+    }
+    let mut won = Vec::new();
+    for (page, password) in requests.join_all().await {
+        match page.location() {
+            Some("/login") => won.push(password),
+            _ => page.redirects_to(REQUEST),
+        }
+    }
+    assert_eq!(won.len(), 1, "{won:?}");
+    assert_password(&app, "alice", &won[0], PASSWORD).await;
+    assert_eq!(app.user("alice").await.auth_version, version + 1);
+}
+
+#[tokio::test]
+async fn attack_07_of_parallel_uses_of_two_links_one_wins() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let (first, second) = (
+        with_link(&app, "alice").await,
+        with_link(&app, "alice").await,
+    );
+    let signed_in = app.browser();
+    signed_in
+        .log_in("alice", PASSWORD)
+        .await
+        .redirects_to("/home");
+    let (a, b, c) = tokio::join!(
+        reset(&first, "the first of two links"),
+        reset(&second, "the second of two links"),
+        change(&signed_in, PASSWORD, NEW),
+    );
+    let places = [&a, &b, &c].map(|page| page.location().unwrap_or("none"));
+    let won = places
+        .iter()
+        .filter(|place| ["/login", "/user/alice"].contains(place));
+    assert_eq!(won.count(), 1, "{places:?}");
+    assert_eq!(app.count(LINKS).await, 0);
+}
+
+#[tokio::test]
+async fn a_log_in_that_was_checked_before_the_reset_does_not_outlive_it() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let (database, passwords) = (&app.state.database, &app.state.passwords);
+    let checked = User::authenticate(database, passwords, "alice", PASSWORD.into()).await;
+    let checked = checked.unwrap().unwrap();
+    let browser = with_link(&app, "alice").await;
+    reset(&browser, NEW).await.redirects_to("/login");
+    let mut connection = database.acquire().await.unwrap();
+    let (id, version, now) = (SessionId::from("x".to_owned()), checked.auth_version, 0);
+    let issued = SessionRow::begin_login(&mut connection, &id, &checked.id, version, true, now);
+    assert!(issued.await.unwrap().is_none());
+    drop(connection);
+
+    // The same as requests, in whatever order they come.
+    for (round, password) in [NEW, "the first new one", "the second new one"]
+        .windows(2)
+        .enumerate()
+    {
+        let browser = with_link(&app, "alice").await;
+        let guests = [app.browser(), app.browser(), app.browser()];
+        let (done, ..) = tokio::join!(
+            reset(&browser, password[1]),
+            guests[0].log_in("alice", password[0]),
+            guests[1].log_in("alice", password[0]),
+            guests[2].log_in("alice", password[0]),
+        );
+        done.redirects_to("/login");
+        for guest in guests {
+            assert!(!guest.is_logged_in().await, "round {round}");
+        }
+        assert_eq!(app.count(LOG_INS).await, 0);
+    }
+}
