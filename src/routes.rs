@@ -56,8 +56,8 @@ fn pages(routes: Routes) -> Routes {
         .get("/user/{username}", profile::show)
         .get("/edit_profile", profile::edit_form)
         .post("/edit_profile", profile::edit)
-        .get("/reauth", auth::reauth_form)
-        .post("/reauth", auth::reauth)
+        .get("/reauth", auth::reauth::form)
+        .post("/reauth", auth::reauth::reauth)
         .group(Access::Fresh)
         .get("/enable_2fa", two_factor::enable_form)
         .post("/enable_2fa", two_factor::enable)
@@ -66,8 +66,8 @@ fn pages(routes: Routes) -> Routes {
         .group(Access::Pending)
         .get("/verify_2fa", two_factor::verify::form)
         .post("/verify_2fa", two_factor::verify::verify)
-        .post("/verify_2fa/resend", two_factor::verify::resend)
-        .post("/verify_2fa/call", two_factor::verify::call)
+        .post("/verify_2fa/resend", two_factor::resend::resend)
+        .post("/verify_2fa/call", two_factor::resend::call)
         .post("/verify_2fa/cancel", two_factor::verify::cancel)
 }
 

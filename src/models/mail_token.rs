@@ -160,9 +160,14 @@ impl MailToken {
         }))
     }
 
-    /// Uses the link up, with all others of the user for the same purpose,
-    /// within the transaction of what it is for. Returns whether it still stood:
-    /// of any number of parallel uses, one is told yes.
+    /// Uses the link up, within the transaction of what it is for. Returns
+    /// whether it still stood: of any number of parallel uses, one is told yes.
+    ///
+    /// With a reset go the user's other resets. With "this was not me" go all the
+    /// user's links, those to a new password too, since somebody else may have
+    /// asked for one; but links that bring a number back only go with one of
+    /// their kind. Else an intruder who reads the mail could use up a harmless
+    /// link, and the owner could not get the number back any more.
     ///
     /// # Errors
     /// When the database fails.
@@ -175,11 +180,19 @@ impl MailToken {
         if done.rows_affected() != 1 {
             return Ok(false);
         }
-        sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND purpose = $2")
-            .bind(self.user_id.as_str())
-            .bind(self.purpose.name())
-            .execute(connection)
-            .await?;
+        let others = match &self.purpose {
+            Purpose::ResetPassword => sqlx::query(
+                "DELETE FROM mail_tokens WHERE user_id = $1 AND purpose = 'reset_password'",
+            ),
+            Purpose::NotMe { event, .. } if event.restores_phone() => {
+                sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1")
+            }
+            Purpose::NotMe { .. } => {
+                sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND former_phone IS NULL")
+            }
+        };
+        let others = others.bind(self.user_id.as_str());
+        others.execute(connection).await?;
         Ok(true)
     }
 }

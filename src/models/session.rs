@@ -287,6 +287,18 @@ impl SessionRow {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Ends all of a user's sessions.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_all(connection: &mut Connection, user: &UserId) -> Result<(), Error> {
+        sqlx::query("DELETE FROM sessions WHERE user_id = $1")
+            .bind(user.as_str())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
     /// Ends all of a user's sessions but one.
     ///
     /// # Errors

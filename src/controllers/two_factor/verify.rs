@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::{refusal, status_of};
 use crate::controllers::{onwards, signed_out};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, Pending};
@@ -13,15 +12,15 @@ use crate::forms::Errors;
 use crate::forms::local_path::LocalPath;
 use crate::forms::two_factor::VerifyForm;
 use crate::middleware::access::expired;
-use crate::models::challenge::{
-    Challenge, Delivery, Outcome, Purpose, Refused, ResendRefused, Way,
-};
+use crate::models::challenge::{Challenge, Outcome, Purpose, Refused};
+use crate::models::client::Client;
+use crate::models::outbox::{Event, Notice};
 use crate::models::session::SessionRow;
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::Kind;
-use crate::views::two_factor::{EnabledPage, VerifyPage, masked, not_delivered};
+use crate::views::two_factor::{EnabledPage, VerifyPage, masked};
 
 /// `GET /verify_2fa`: sends nothing, however often it is loaded.
 pub async fn form(
@@ -37,6 +36,7 @@ pub async fn verify(
     State(app): State<AppState>,
     session: Session,
     page: Page,
+    client: Client,
     Pending(challenge): Pending,
     Form(form): Form<VerifyForm>,
 ) -> Result<Response, AppError> {
@@ -55,7 +55,7 @@ pub async fn verify(
         .check(&app.database, &app.verify, &code, now)
         .await
     {
-        Ok(()) => return finish(&app, &session, &page, &challenge).await,
+        Ok(()) => return finish(&app, &session, &page, &client, &challenge).await,
         Err(refused) => refused,
     };
     tracing::info!(event = "code_refused", user = challenge.user_id.as_str(), reason = %refused, "no");
@@ -94,7 +94,8 @@ async fn exhausted(page: &Page, challenge: &Challenge) -> Result<Response, AppEr
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }
 
-async fn verify_page(
+/// The page with the form for the code.
+pub(super) async fn verify_page(
     app: &AppState,
     page: &Page,
     challenge: &Challenge,
@@ -110,25 +111,27 @@ async fn finish(
     app: &AppState,
     session: &Session,
     page: &Page,
+    client: &Client,
     challenge: &Challenge,
 ) -> Result<Response, AppError> {
     match challenge.purpose {
-        Purpose::LogIn => finish_login(app, session, challenge).await,
+        Purpose::LogIn => finish_login(app, session, client, challenge).await,
         Purpose::Reauth => finish_reauth(app, session, challenge).await,
-        Purpose::Enable => finish_enable(app, session, page, challenge).await,
+        Purpose::Enable => finish_enable(app, session, page, client, challenge).await,
     }
 }
 
 async fn finish_login(
     app: &AppState,
     session: &Session,
+    client: &Client,
     challenge: &Challenge,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     let consumed = challenge.consume(&mut transaction, now).await?;
     let issued = session
-        .finish_pending_login(&mut transaction, challenge, now)
+        .finish_pending_login(&mut transaction, challenge, client, now)
         .await?;
     let (true, Some(issued)) = (consumed, issued) else {
         return expired(session).await;
@@ -169,6 +172,7 @@ async fn finish_enable(
     app: &AppState,
     session: &Session,
     page: &Page,
+    client: &Client,
     challenge: &Challenge,
 ) -> Result<Response, AppError> {
     let (now, version) = (app.clock.now(), challenge.auth_version);
@@ -178,7 +182,8 @@ async fn finish_enable(
     let mut transaction = app.database.begin().await?;
     let consumed = challenge.consume(&mut transaction, now).await?;
     let phone = Some(challenge.phone.as_str());
-    let changed = User::set_verification_phone(&mut transaction, &user.id, version, phone).await?;
+    let changed =
+        User::set_verification_phone(&mut transaction, &user.id, version, phone, now).await?;
     if !(consumed && changed) {
         return expired(session).await;
     }
@@ -187,6 +192,9 @@ async fn finish_enable(
         return Ok(signed_out());
     };
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
+    notice_of_phone(user, client, now)
+        .enqueue(&mut transaction, &user.id)
+        .await?;
     transaction.commit().await?;
     session.send(issued);
     if user.verification_phone.is_some() {
@@ -213,78 +221,18 @@ async fn finish_enable(
     .into_response())
 }
 
+fn notice_of_phone(before: &User, client: &Client, now: i64) -> Notice {
+    let former = before.verification_phone.as_deref();
+    let event = match former {
+        Some(_) => Event::PhoneChanged,
+        None => Event::TwoFactorEnabled,
+    };
+    Notice::new(event, client, now).with_former_phone(former)
+}
+
 fn to_next(challenge: &Challenge) -> Response {
     let next = challenge.next.as_deref().and_then(LocalPath::parse);
     onwards(next.as_ref())
-}
-
-/// `POST /verify_2fa/resend`
-pub async fn resend(
-    State(app): State<AppState>,
-    session: Session,
-    page: Page,
-    Pending(challenge): Pending,
-) -> Result<Response, AppError> {
-    send_again(&app, &session, &page, challenge, Way::Any).await
-}
-
-/// `POST /verify_2fa/call`: "call me instead".
-pub async fn call(
-    State(app): State<AppState>,
-    session: Session,
-    page: Page,
-    Pending(challenge): Pending,
-) -> Result<Response, AppError> {
-    send_again(&app, &session, &page, challenge, Way::Call).await
-}
-
-async fn send_again(
-    app: &AppState,
-    session: &Session,
-    page: &Page,
-    mut challenge: Challenge,
-    way: Way,
-) -> Result<Response, AppError> {
-    let (now, unlimited) = (app.clock.now(), app.is_unlimited(&challenge.phone));
-    let sent = challenge
-        .resend(&app.database, &app.verify, way, unlimited, now)
-        .await;
-    let (status, sentence, retry_after) = match sent {
-        Err(ResendRefused::Gone) => return expired(session).await,
-        Err(ResendRefused::Other(error)) => return Err(error.into()),
-        Ok(delivery) if delivery.may_have_arrived() => {
-            return Ok(Redirect::to("/verify_2fa").into_response());
-        }
-        // How it ended stands on the page anyway.
-        Ok(delivery) => {
-            challenge.delivery = delivery;
-            let (status, retry_after) = status_of(delivery);
-            let page = verify_page(app, page, &challenge, Errors::default()).await?;
-            return Ok(refusal(status, retry_after, page));
-        }
-        Err(ResendRefused::Wait(seconds)) => {
-            let sentence = not_delivered(Delivery::HeldBack, seconds);
-            (StatusCode::TOO_MANY_REQUESTS, sentence, seconds)
-        }
-        Err(ResendRefused::NoMoreSends) => {
-            let sentence = "No more codes can be sent this time. Cancel and begin again.";
-            (
-                StatusCode::TOO_MANY_REQUESTS,
-                sentence.to_owned(),
-                challenge.ends_in(now),
-            )
-        }
-        Err(ResendRefused::NoMoreCalls) => {
-            let sentence = "We have called you once already. Ask for a text instead.";
-            (
-                StatusCode::TOO_MANY_REQUESTS,
-                sentence.to_owned(),
-                challenge.ends_in(now),
-            )
-        }
-    };
-    let page = verify_page(app, page, &challenge, Errors::one("form", sentence)).await?;
-    Ok(refusal(status, Some(retry_after), page))
 }
 
 /// `POST /verify_2fa/cancel`
