@@ -16,7 +16,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
-use crate::controllers::{assets, auth, health, profile, two_factor};
+use crate::controllers::{assets, auth, health, not_me, profile, two_factor};
 use crate::dev;
 use crate::middleware::access::{self, Access};
 use crate::middleware::{client_address, error_pages, request_log, security_headers, session};
@@ -45,6 +45,9 @@ fn pages(routes: Routes) -> Routes {
         .group(Access::Any)
         .get("/logout", auth::logout_form)
         .post("/logout", auth::logout)
+        .get("/not_me/{token}", not_me::open)
+        .get("/not_me", not_me::form)
+        .post("/not_me", not_me::lock)
         .group(Access::Guest)
         .get("/register", auth::register_form)
         .post("/register", auth::register)

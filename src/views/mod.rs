@@ -10,6 +10,7 @@ pub mod auth;
 pub mod dev;
 pub mod errors;
 pub mod layout;
+pub mod not_me;
 pub mod profile;
 pub mod two_factor;
 

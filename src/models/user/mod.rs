@@ -132,6 +132,20 @@ impl User {
         Ok(())
     }
 
+    /// The account of that id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find(database: &Database, id: &UserId) -> Result<Option<Self>, Error> {
+        Ok(sqlx::query_as(
+            "SELECT id AS user_id, username, email, auth_version, verification_phone, about_me, \
+             last_seen_at FROM users WHERE id = $1",
+        )
+        .bind(id.as_str())
+        .fetch_optional(database)
+        .await?)
+    }
+
     /// The account of that name, in whatever case.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The number of the second step, and the one before it.
 
 use crate::models::user::{User, UserId};
-use crate::models::{Connection, Error};
+use crate::models::{Connection, Database, Error};
 
 /// Changes of the number that follow each other within so many seconds count as
 /// one, for [`User::restore_phone`]: as long as a notice's link lives.
@@ -53,23 +53,50 @@ impl User {
     /// Where no number had stood that long, the present one stays; and if there
     /// is none, `removed` comes back, since anything is more than nothing.
     ///
+    /// Returns the number that came back, or `None` where nothing changed.
+    ///
+    /// Whoever resets the second step by other means than the mailbox, an operator
+    /// say, must forget `former_phone` with it.
+    ///
     /// # Errors
     /// When the database fails.
     pub async fn restore_phone(
         connection: &mut Connection,
         id: &UserId,
         removed: Option<&str>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<String>, Error> {
         // former_phone and phone_changed_at stay, so that a change within the same
         // day leads back to the same number.
-        sqlx::query(
+        let restored: Option<Option<String>> = sqlx::query_scalar(
             "UPDATE users SET verification_phone = \
-             COALESCE(former_phone, verification_phone, $1) WHERE id = $2",
+             COALESCE(former_phone, verification_phone, $1) WHERE id = $2 \
+             AND (verification_phone IS NULL OR former_phone <> verification_phone) \
+             RETURNING verification_phone",
         )
         .bind(removed)
         .bind(id.as_str())
-        .execute(connection)
+        .fetch_optional(connection)
         .await?;
-        Ok(())
+        Ok(restored.flatten())
+    }
+
+    /// The number that [`User::restore_phone`] would bring back now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn restorable_phone(
+        database: &Database,
+        id: &UserId,
+        removed: Option<&str>,
+    ) -> Result<Option<String>, Error> {
+        let restorable: Option<Option<String>> = sqlx::query_scalar(
+            "SELECT COALESCE(former_phone, verification_phone, $1) FROM users WHERE id = $2 \
+             AND (verification_phone IS NULL OR former_phone <> verification_phone)",
+        )
+        .bind(removed)
+        .bind(id.as_str())
+        .fetch_optional(database)
+        .await?;
+        Ok(restorable.flatten())
     }
 }
