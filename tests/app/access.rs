@@ -21,6 +21,9 @@ pub const PAGES: &[(Method, &str, Access)] = &[
     (POST, "/login", Access::Guest),
     (GET, "/logout", Access::Any),
     (POST, "/logout", Access::Any),
+    (GET, "/not_me/{token}", Access::Any),
+    (GET, "/not_me", Access::Any),
+    (POST, "/not_me", Access::Any),
     (GET, "/user/{username}", Access::User),
     (GET, "/edit_profile", Access::User),
     (POST, "/edit_profile", Access::User),
@@ -125,6 +128,7 @@ fn with_next(page: &str, next: &str) -> String {
 pub fn concrete(pattern: &str) -> String {
     pattern
         .replace("{username}", "harry")
+        .replace("{token}", "invented")
         .replace("/static/{*path}", assets::url("css/app.css"))
 }
 

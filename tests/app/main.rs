@@ -15,6 +15,8 @@ mod csrf;
 mod error_pages;
 mod headers;
 mod logs;
+mod not_me;
+mod notices;
 mod pages;
 mod profile;
 mod sessions;
