@@ -4,12 +4,14 @@
 use axum::body::{Body, Bytes};
 use axum::extract::{self, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
 
 use crate::error::AppError;
+use crate::middleware::client_address::ClientAddress;
 use crate::models::challenge::Challenge;
+use crate::models::client::Client;
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
@@ -41,6 +43,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Pending {
             .get::<Self>()
             .cloned()
             .ok_or(AppError::MissingLayer("access"))
+    }
+}
+
+/// Where the request came from.
+impl<S: Send + Sync> FromRequestParts<S> for Client {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AppError> {
+        let address = parts.extensions.get::<ClientAddress>();
+        let address = address.ok_or(AppError::MissingLayer("client_address"))?.0;
+        let user_agent = parts.headers.get(header::USER_AGENT);
+        let user_agent = user_agent.map_or(&[][..], |value| value.as_bytes());
+        Ok(Self::new(address, user_agent))
     }
 }
 

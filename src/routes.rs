@@ -16,7 +16,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
-use crate::controllers::{assets, auth, health, password, profile, two_factor};
+use crate::controllers::{assets, auth, health, not_me, password, profile, two_factor};
 use crate::dev;
 use crate::middleware::access::{self, Access};
 use crate::middleware::{
@@ -50,6 +50,9 @@ fn pages(routes: Routes) -> Routes {
         .get("/reset_password/{token}", password::reset::link)
         .get("/reset_password", password::reset::form)
         .post("/reset_password", password::reset::reset)
+        .get("/not_me/{token}", not_me::open)
+        .get("/not_me", not_me::form)
+        .post("/not_me", not_me::lock)
         .group(Access::Guest)
         .get("/register", auth::register_form)
         .post("/register", auth::register)
@@ -63,8 +66,8 @@ fn pages(routes: Routes) -> Routes {
         .get("/user/{username}", profile::show)
         .get("/edit_profile", profile::edit_form)
         .post("/edit_profile", profile::edit)
-        .get("/reauth", auth::reauth_form)
-        .post("/reauth", auth::reauth)
+        .get("/reauth", auth::reauth::form)
+        .post("/reauth", auth::reauth::reauth)
         .group(Access::Fresh)
         .get("/change_password", password::change_form)
         .post("/change_password", password::change)
@@ -75,8 +78,8 @@ fn pages(routes: Routes) -> Routes {
         .group(Access::Pending)
         .get("/verify_2fa", two_factor::verify::form)
         .post("/verify_2fa", two_factor::verify::verify)
-        .post("/verify_2fa/resend", two_factor::verify::resend)
-        .post("/verify_2fa/call", two_factor::verify::call)
+        .post("/verify_2fa/resend", two_factor::resend::resend)
+        .post("/verify_2fa/call", two_factor::resend::call)
         .post("/verify_2fa/cancel", two_factor::verify::cancel)
 }
 

@@ -162,9 +162,14 @@ impl MailToken {
         }))
     }
 
-    /// Uses the link up, with all others of the user for the same purpose,
-    /// within the transaction of what it is for. Returns whether it still stood:
-    /// of any number of parallel uses, one is told yes.
+    /// Uses the link up, within the transaction of what it is for. Returns
+    /// whether it still stood: of any number of parallel uses, one is told yes.
+    ///
+    /// With a reset go the user's other resets. With "this was not me" go all the
+    /// user's links, those to a new password too, since somebody else may have
+    /// asked for one; but links that bring a number back only go with one of
+    /// their kind. Else an intruder who reads the mail could use up a harmless
+    /// link, and the owner could not get the number back any more.
     ///
     /// # Errors
     /// When the database fails.
@@ -177,7 +182,20 @@ impl MailToken {
         if done.rows_affected() != 1 {
             return Ok(false);
         }
-        Self::delete_all(connection, &self.user_id, &self.purpose).await?;
+        let others = match &self.purpose {
+            Purpose::ResetPassword => {
+                Self::delete_resets(connection, &self.user_id).await?;
+                return Ok(true);
+            }
+            Purpose::NotMe { event, .. } if event.restores_phone() => {
+                sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1")
+            }
+            Purpose::NotMe { .. } => {
+                sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND former_phone IS NULL")
+            }
+        };
+        let others = others.bind(self.user_id.as_str());
+        others.execute(connection).await?;
         Ok(true)
     }
 
@@ -186,17 +204,8 @@ impl MailToken {
     /// # Errors
     /// When the database fails.
     pub async fn delete_resets(connection: &mut Connection, user: &UserId) -> Result<(), Error> {
-        Self::delete_all(connection, user, &Purpose::ResetPassword).await
-    }
-
-    async fn delete_all(
-        connection: &mut Connection,
-        user: &UserId,
-        purpose: &Purpose,
-    ) -> Result<(), Error> {
-        sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND purpose = $2")
+        sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND purpose = 'reset_password'")
             .bind(user.as_str())
-            .bind(purpose.name())
             .execute(connection)
             .await?;
         Ok(())

@@ -2,6 +2,7 @@
 //! every "check, then act" is one statement or one transaction.
 
 pub mod challenge;
+pub mod client;
 pub mod mail_token;
 pub mod outbox;
 pub mod session;

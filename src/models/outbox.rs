@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
+use crate::models::client::Client;
 use crate::models::token::random_id;
 use crate::models::user::{UserId, case_key};
 use crate::models::{Connection, Database, Error};
@@ -66,6 +67,48 @@ pub enum Event {
     UnfinishedLogin,
 }
 
+impl Event {
+    /// Whether to say "this was not me" brings the former number back. That two-
+    /// factor authentication was switched on is never undone: who holds nothing
+    /// but the mailbox would switch it off.
+    #[must_use]
+    pub const fn restores_phone(self) -> bool {
+        matches!(self, Self::PhoneChanged | Self::TwoFactorDisabled)
+    }
+}
+
+impl Notice {
+    /// What is told of something that happens now.
+    #[must_use]
+    pub fn new(event: Event, client: &Client, now: i64) -> Self {
+        Self {
+            event,
+            at: now,
+            address: client.address.to_string(),
+            user_agent: client.user_agent.clone(),
+            former_phone: None,
+        }
+    }
+
+    /// The same, with the number before it happened.
+    #[must_use]
+    pub fn with_former_phone(self, phone: Option<&str>) -> Self {
+        Self {
+            former_phone: phone.map(str::to_owned),
+            ..self
+        }
+    }
+
+    /// Queues the notice, in the transaction of what it tells of.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn enqueue(self, connection: &mut Connection, user: &UserId) -> Result<(), Error> {
+        let now = self.at;
+        Mail::Notice(self).enqueue(connection, user, now).await
+    }
+}
+
 /// A mail that this instance is to send now.
 #[derive(Debug, Clone)]
 pub struct Queued {
@@ -95,15 +138,30 @@ impl Mail {
         user: &UserId,
         now: i64,
     ) -> Result<(), Error> {
+        self.enqueue_for_later(connection, &random_id()?, user, now, now)
+            .await
+    }
+
+    /// Queues the mail under an id by which it can be withdrawn, to be sent when
+    /// it is `due`.
+    pub(super) async fn enqueue_for_later(
+        &self,
+        connection: &mut Connection,
+        id: &str,
+        user: &UserId,
+        now: i64,
+        due: i64,
+    ) -> Result<(), Error> {
         let mail = serde_json::to_string(self).map_err(|error| Error::Json(error.to_string()))?;
         sqlx::query(
             "INSERT INTO outbox (id, user_id, mail, attempts, created_at, next_attempt_at) \
-             VALUES ($1, $2, $3, 0, $4, $4)",
+             VALUES ($1, $2, $3, 0, $4, $5)",
         )
-        .bind(random_id()?)
+        .bind(id)
         .bind(user.as_str())
         .bind(mail)
         .bind(now)
+        .bind(due)
         .execute(connection)
         .await?;
         Ok(())

@@ -32,6 +32,9 @@ const MAX_PASSES: u32 = 64;
 /// Hashes that may wait for a core: about a second's work of one core.
 const QUEUE_LENGTH: usize = 64;
 
+/// Stands in place of a hash where no password is to match, until one is set.
+pub const UNUSABLE: &str = "!";
+
 /// Why a password was neither hashed nor compared.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -110,8 +113,8 @@ impl Passwords {
     }
 
     /// Compares a password with a PHC string. Without one (nobody has that
-    /// name) it does the same work and never matches, so that time tells
-    /// nothing. A stored string that cannot be read never matches either.
+    /// name), or with [`UNUSABLE`], it does the same work and never matches, so
+    /// that time tells nothing. Another stored string that cannot be read never matches either.
     ///
     /// # Errors
     /// [`Error::Busy`] when too many are waiting; others when hashing fails.
@@ -120,6 +123,7 @@ impl Passwords {
         password: SecretString,
         stored: Option<&str>,
     ) -> Result<Comparison, Error> {
+        let stored = stored.filter(|stored| *stored != UNUSABLE);
         let phc = stored.map_or_else(|| Arc::clone(&self.nobodys), Arc::from);
         let found = self
             .submit(move |memory| compare(&password, &phc, memory))

@@ -17,6 +17,8 @@ use tower_sessions::session::Id;
 
 use crate::error::AppError;
 use crate::models::challenge::{Challenge, ChallengeId};
+use crate::models::client::Client;
+use crate::models::outbox::{Event, Notice};
 use crate::models::session::{Issued, SessionId, SessionRow};
 use crate::models::user::{User, UserId};
 use crate::models::{Connection, Database};
@@ -209,7 +211,7 @@ impl Session {
     }
 
     /// Begins a log-in in a new session, and ends the one that the browser had.
-    /// `None` when the account changed since it was checked.
+    /// Its owner is told if many failed before. `None` when the account changed since it was checked.
     ///
     /// # Errors
     /// When the database fails.
@@ -219,6 +221,7 @@ impl Session {
         user: &UserId,
         auth_version: i64,
         remember: bool,
+        client: &Client,
         now: i64,
     ) -> Result<Option<Issued>, AppError> {
         let id = SessionId::from(Id::default().to_string());
@@ -226,6 +229,10 @@ impl Session {
             SessionRow::begin_login(connection, &id, user, auth_version, remember, now).await?;
         if issued.is_some() {
             self.end_row(connection).await?;
+            if User::clear_failed_logins(connection, user).await? {
+                let notice = Notice::new(Event::LoginAfterFailures, client, now);
+                notice.enqueue(connection, user).await?;
+            }
         }
         Ok(issued)
     }
@@ -239,13 +246,15 @@ impl Session {
         &self,
         connection: &mut Connection,
         challenge: &Challenge,
+        client: &Client,
         now: i64,
     ) -> Result<Option<Issued>, AppError> {
         if !self.end_row(connection).await? {
             return Ok(None);
         }
         let (user, version) = (&challenge.user_id, challenge.auth_version);
-        self.begin_login(connection, user, version, challenge.remember, now)
+        let remember = challenge.remember;
+        self.begin_login(connection, user, version, remember, client, now)
             .await
     }
 

@@ -11,6 +11,7 @@ pub mod dev;
 pub mod email;
 pub mod errors;
 pub mod layout;
+pub mod not_me;
 pub mod password;
 pub mod profile;
 pub mod two_factor;

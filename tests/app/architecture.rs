@@ -186,7 +186,7 @@ fn imports_go_one_way() {
     assert!(imports.len() > 100, "{}", imports.len());
     let has = |from: &str, to: &str| imports.contains(&(from.to_owned(), to.to_owned()));
     assert!(has(
-        "controllers::two_factor::verify",
+        "controllers::two_factor::resend",
         "controllers::two_factor"
     ));
     assert!(has("views::profile", "forms") && has("main", "config"));

@@ -4,6 +4,7 @@
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder};
 use twostep::middleware::access::Access;
+use twostep::models::outbox::Event;
 
 use crate::access::{PAGES, Role, app_with_people, concrete};
 use crate::support::{Browser, PASSWORD, PHONE, TestApp};
@@ -32,7 +33,7 @@ const fn form(
 
 /// Every form, in every role in which it does something; `CODE` and `PASSWORD`
 /// are the right ones, and no place to go is a page.
-const FORMS: [Form; 27] = [
+const FORMS: [Form; 28] = [
     form(
         "/register",
         Role::Guest,
@@ -135,6 +136,7 @@ const FORMS: [Form; 27] = [
         "password=a+new+slow+tram&confirm_password=a+new+slow+tram",
         "/login",
     ),
+    form("/not_me", Role::Guest, "", ""),
 ];
 
 fn request(browser: &Browser, form: &Form, fields: &str) -> RequestBuilder {
@@ -154,6 +156,10 @@ async fn attack_11_another_site_can_send_no_form_of_ours() {
         }
         if form.path == "/reset_password" {
             browser.get(&app.reset_link("harry").await).await;
+        }
+        if form.path == "/not_me" {
+            let link = app.not_me("harry", Event::PasswordChanged, None).await;
+            browser.get(&link).await.redirects_to("/not_me");
         }
         app.advance(31);
         let code = app.last_code();

@@ -17,6 +17,8 @@ mod headers;
 mod health;
 mod logs;
 mod mail;
+mod not_me;
+mod notices;
 mod pages;
 mod password;
 mod profile;

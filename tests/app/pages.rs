@@ -2,6 +2,7 @@
 //! it is needed.
 
 use scraper::Selector;
+use twostep::models::outbox::Event;
 
 use crate::support::{Browser, OTHER_PHONE, PHONE, Page, TestApp};
 
@@ -53,9 +54,20 @@ async fn every_page(app: &TestApp) -> Vec<Page> {
         &mut pages,
     )
     .await;
+    for event in [
+        Event::TwoFactorDisabled,
+        Event::TwoFactorEnabled,
+        Event::LoginAfterFailures,
+    ] {
+        let link = app.not_me("harry", event, Some(OTHER_PHONE)).await;
+        guest.get(&link).await.redirects_to("/not_me");
+        visit(&guest, "/not_me", &mut pages).await;
+    }
     harry.enable(OTHER_PHONE).await;
     visit(&harry, "/verify_2fa", &mut pages).await;
     pages.push(harry.post("/verify_2fa/resend", &[]).await);
+    pages.push(guest.post("/not_me", &[]).await);
+    visit(&guest, "/not_me", &mut pages).await;
     pages
 }
 

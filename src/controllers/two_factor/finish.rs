@@ -8,6 +8,8 @@ use crate::extractors::Page;
 use crate::forms::local_path::LocalPath;
 use crate::middleware::access::expired;
 use crate::models::challenge::{Challenge, Delivery, Purpose};
+use crate::models::client::Client;
+use crate::models::outbox::{Event, Notice};
 use crate::models::session::SessionRow;
 use crate::models::user::User;
 use crate::session::Session;
@@ -23,24 +25,26 @@ pub(super) async fn finish(
     app: &AppState,
     session: &Session,
     page: &Page,
+    client: &Client,
     challenge: &Challenge,
 ) -> Result<Response, AppError> {
     match challenge.purpose {
-        Purpose::LogIn => finish_login(app, session, challenge).await,
+        Purpose::LogIn => finish_login(app, session, client, challenge).await,
         Purpose::Reauth => finish_reauth(app, session, challenge).await,
-        Purpose::Enable => finish_enable(app, session, page, challenge).await,
+        Purpose::Enable => finish_enable(app, session, page, client, challenge).await,
     }
 }
 
 async fn finish_login(
     app: &AppState,
     session: &Session,
+    client: &Client,
     challenge: &Challenge,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     let issued = session
-        .finish_pending_login(&mut transaction, challenge, now)
+        .finish_pending_login(&mut transaction, challenge, client, now)
         .await?;
     let consumed = challenge.consume(&mut transaction, now).await?;
     let (true, Some(issued)) = (consumed, issued) else {
@@ -48,6 +52,7 @@ async fn finish_login(
     };
     transaction.commit().await?;
     session.send(issued);
+    app.mail.wake();
     let (user, amr) = (challenge.user_id.as_str(), methods(challenge));
     tracing::info!(event = "login", user, amr, "logged in");
     Ok(to_next(challenge))
@@ -92,6 +97,7 @@ async fn finish_enable(
     app: &AppState,
     session: &Session,
     page: &Page,
+    client: &Client,
     challenge: &Challenge,
 ) -> Result<Response, AppError> {
     let (now, version) = (app.clock.now(), challenge.auth_version);
@@ -100,7 +106,8 @@ async fn finish_enable(
     };
     let mut transaction = app.database.begin().await?;
     let phone = Some(challenge.phone.as_str());
-    let changed = User::set_verification_phone(&mut transaction, &user.id, version, phone).await?;
+    let changed =
+        User::set_verification_phone(&mut transaction, &user.id, version, phone, now).await?;
     let consumed = challenge.consume(&mut transaction, now).await?;
     if !(consumed && changed) {
         return expired(session).await;
@@ -110,8 +117,12 @@ async fn finish_enable(
         return Ok(signed_out());
     };
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
+    notice_of_phone(user, client, now)
+        .enqueue(&mut transaction, &user.id)
+        .await?;
     transaction.commit().await?;
     session.send(issued);
+    app.mail.wake();
     if user.verification_phone.is_some() {
         tracing::info!(
             event = "phone_changed",
@@ -134,6 +145,15 @@ async fn finish_enable(
         masked_phone: masked(&challenge.phone),
     }
     .into_response())
+}
+
+fn notice_of_phone(before: &User, client: &Client, now: i64) -> Notice {
+    let former = before.verification_phone.as_deref();
+    let event = match former {
+        Some(_) => Event::PhoneChanged,
+        None => Event::TwoFactorEnabled,
+    };
+    Notice::new(event, client, now).with_former_phone(former)
 }
 
 fn to_next(challenge: &Challenge) -> Response {

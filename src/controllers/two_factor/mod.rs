@@ -1,6 +1,7 @@
 //! Switching two-factor authentication on and off, and changing the number.
 
 mod finish;
+pub mod resend;
 pub(super) mod sending;
 pub mod verify;
 
@@ -15,6 +16,8 @@ use crate::forms::Errors;
 use crate::forms::phone_number::PhoneNumber;
 use crate::forms::two_factor::EnableForm;
 use crate::models::challenge::{Challenge, Delivery, NewChallenge, Outcome, Purpose};
+use crate::models::client::Client;
+use crate::models::outbox::{Event, Notice};
 use crate::models::session::SessionRow;
 use crate::models::user::User;
 use crate::session::Session;
@@ -60,6 +63,7 @@ pub async fn enable(
         next: None,
         remember: false,
         unlimited: app.is_unlimited(phone.as_str()),
+        login: None,
     };
     let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
     let Some(challenge) = opened else {
@@ -133,21 +137,26 @@ pub async fn disable_form(
 pub async fn disable(
     State(app): State<AppState>,
     session: Session,
+    client: Client,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, AppError> {
     if user.verification_phone.is_none() {
         return already_off(&session, &user).await;
     }
-    let now = app.clock.now();
+    let (now, version) = (app.clock.now(), user.auth_version);
     let mut transaction = app.database.begin().await?;
     let changed =
-        User::set_verification_phone(&mut transaction, &user.id, user.auth_version, None).await?;
+        User::set_verification_phone(&mut transaction, &user.id, version, None, now).await?;
     let issued = session.renew(&mut transaction, None, None, now).await?;
     let (true, Some(issued), Some(row)) = (changed, issued, session.row()) else {
         return Ok(signed_out());
     };
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
+    Notice::new(Event::TwoFactorDisabled, &client, now)
+        .with_former_phone(user.verification_phone.as_deref())
+        .enqueue(&mut transaction, &user.id)
+        .await?;
     transaction.commit().await?;
     session.send(issued);
     for challenge in closed {

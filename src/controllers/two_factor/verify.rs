@@ -6,20 +6,18 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::finish::finish;
-use super::sending::{refusal, status_of};
 use crate::controllers::{onwards, signed_out};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, Pending};
 use crate::forms::Errors;
 use crate::forms::two_factor::VerifyForm;
 use crate::middleware::access::expired;
-use crate::models::challenge::{
-    Challenge, Delivery, Outcome, Purpose, Refused, ResendRefused, SEND_INTERVAL, Way,
-};
+use crate::models::challenge::{Challenge, Outcome, Purpose, Refused};
+use crate::models::client::Client;
 use crate::models::session::SessionRow;
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::two_factor::{VerifyPage, not_delivered};
+use crate::views::two_factor::VerifyPage;
 
 const EXPIRED: &str = "That code has expired.";
 const EXPIRED_ASK_AGAIN: &str = "That code has expired. Ask for a new one.";
@@ -40,6 +38,7 @@ pub async fn verify(
     State(app): State<AppState>,
     session: Session,
     page: Page,
+    client: Client,
     Pending(challenge): Pending,
     Form(form): Form<VerifyForm>,
 ) -> Result<Response, AppError> {
@@ -58,7 +57,7 @@ pub async fn verify(
         .check(&app.database, &app.verify, &code, now)
         .await
     {
-        Ok(()) => return finish(&app, &session, &page, &challenge).await,
+        Ok(()) => return finish(&app, &session, &page, &client, &challenge).await,
         Err(refused) => refused,
     };
     tracing::info!(event = "code_refused", user = challenge.user_id.as_str(), reason = %refused, "code refused");
@@ -105,7 +104,8 @@ async fn begin_again(
     Ok((status, page).into_response())
 }
 
-async fn verify_page(
+/// The page with the form for the code.
+pub(super) async fn verify_page(
     app: &AppState,
     page: &Page,
     challenge: &Challenge,
@@ -113,75 +113,6 @@ async fn verify_page(
 ) -> Result<VerifyPage, AppError> {
     let layout = page.layout("Enter the code").await?;
     Ok(VerifyPage::new(layout, challenge, app.clock.now(), errors))
-}
-
-/// `POST /verify_2fa/resend`
-pub async fn resend(
-    State(app): State<AppState>,
-    session: Session,
-    page: Page,
-    Pending(challenge): Pending,
-) -> Result<Response, AppError> {
-    send_again(&app, &session, &page, challenge, Way::Any).await
-}
-
-/// `POST /verify_2fa/call`: "call me instead".
-pub async fn call(
-    State(app): State<AppState>,
-    session: Session,
-    page: Page,
-    Pending(challenge): Pending,
-) -> Result<Response, AppError> {
-    send_again(&app, &session, &page, challenge, Way::Call).await
-}
-
-async fn send_again(
-    app: &AppState,
-    session: &Session,
-    page: &Page,
-    mut challenge: Challenge,
-    way: Way,
-) -> Result<Response, AppError> {
-    let (now, unlimited) = (app.clock.now(), app.is_unlimited(&challenge.phone));
-    let sent = challenge
-        .resend(&app.database, &app.verify, way, unlimited, now)
-        .await;
-    let (status, sentence, retry_after) = match sent {
-        Err(ResendRefused::Gone) => return expired(session).await,
-        Err(ResendRefused::Other(error)) => return Err(error.into()),
-        Ok(delivery) if delivery.may_have_arrived() => {
-            return Ok(Redirect::to("/verify_2fa").into_response());
-        }
-        // How it ended stands on the page anyway.
-        Ok(delivery) => {
-            challenge.delivery = delivery;
-            let (status, retry_after) = status_of(delivery, SEND_INTERVAL);
-            let page = verify_page(app, page, &challenge, Errors::default()).await?;
-            return Ok(refusal(status, retry_after, page));
-        }
-        Err(ResendRefused::Wait(seconds)) => {
-            let sentence = not_delivered(Delivery::HeldBack, seconds);
-            (StatusCode::TOO_MANY_REQUESTS, sentence, seconds)
-        }
-        Err(ResendRefused::NoMoreSends) => {
-            let sentence = "No more codes can be sent this time. Cancel and begin again.";
-            (
-                StatusCode::TOO_MANY_REQUESTS,
-                sentence.to_owned(),
-                challenge.ends_in(now),
-            )
-        }
-        Err(ResendRefused::NoMoreCalls) => {
-            let sentence = "We have called you once already. Ask for a text instead.";
-            (
-                StatusCode::TOO_MANY_REQUESTS,
-                sentence.to_owned(),
-                challenge.ends_in(now),
-            )
-        }
-    };
-    let page = verify_page(app, page, &challenge, Errors::one("form", sentence)).await?;
-    Ok(refusal(status, Some(retry_after), page))
 }
 
 /// `POST /verify_2fa/cancel`

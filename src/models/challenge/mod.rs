@@ -3,9 +3,10 @@
 
 mod delivery;
 mod opening;
+mod unfinished;
 
 pub use delivery::{Delivery, ResendRefused, Way};
-pub use opening::NewChallenge;
+pub use opening::{NewChallenge, NewLogin};
 
 use secrecy::SecretString;
 use sqlx::any::AnyRow;
@@ -294,9 +295,13 @@ impl Challenge {
         .bind(now)
         .bind(Outcome::Approved.as_str())
         .bind(self.id.as_str())
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        unfinished::withdraw(connection, &self.id, &self.user_id).await?;
+        Ok(true)
     }
 
     /// Closes the verification unused, and cancels it at Twilio, so that the

@@ -1,8 +1,10 @@
 //! Opening a verification: what it supersedes, and what it takes over.
 
 use crate::models::challenge::{
-    Challenge, Delivery, LIFE, MAX_CHECKS, Outcome, Purpose, SEND_INTERVAL, Way,
+    Challenge, ChallengeId, Delivery, LIFE, MAX_CHECKS, Outcome, Purpose, SEND_INTERVAL, Way,
+    unfinished,
 };
+use crate::models::client::Client;
 use crate::models::token::random_id;
 use crate::models::user::User;
 use crate::models::{Connection, Database, Error};
@@ -23,6 +25,29 @@ pub struct NewChallenge<'a> {
     pub remember: bool,
     /// Whether the number is one of the demo phone's, to which no limit applies.
     pub unlimited: bool,
+    /// What is known of a log-in besides: none for any other purpose.
+    pub login: Option<NewLogin<'a>>,
+}
+
+/// Who begins a log-in, so that its owner can be told if it is never finished.
+#[derive(Debug)]
+pub struct NewLogin<'a> {
+    /// Where it comes from.
+    pub client: &'a Client,
+    /// The verification that the same browser has open.
+    pub replaces: Option<&'a ChallengeId>,
+}
+
+impl NewLogin<'_> {
+    /// The same, if what it replaces was open until now. What another browser
+    /// closed before was left without its code, whatever follows.
+    fn within(&self, closed: &[Challenge]) -> Self {
+        let was_open = |id: &&ChallengeId| closed.iter().any(|old| old.id == **id);
+        Self {
+            client: self.client,
+            replaces: self.replaces.filter(was_open),
+        }
+    }
 }
 
 /// What stands in the new row of the sending.
@@ -66,6 +91,10 @@ impl Challenge {
         let mut challenge = insert(&mut transaction, &new, &sending, now).await?;
         if let Some(old) = predecessor {
             old.hand_over_sending(&mut transaction).await?;
+        }
+        if let Some(login) = new.login.as_ref().map(|login| login.within(&closed)) {
+            let (id, user, due) = (&challenge.id, &new.user.id, sending.expires_at);
+            unfinished::queue(&mut transaction, id, user, &login, due, now).await?;
         }
         transaction.commit().await?;
 

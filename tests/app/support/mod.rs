@@ -22,6 +22,7 @@ use twostep::config::Config;
 use twostep::dev::mailbox::Message as Mail;
 use twostep::dev::simulator::{DemoPhone, Message};
 use twostep::models::mail_token::{MailToken, Purpose};
+use twostep::models::outbox::{self, Event, Notice};
 use twostep::models::user::User;
 use twostep::routes::Route;
 use twostep::services::clock::Clock;
@@ -271,6 +272,59 @@ impl TestApp {
             .get(0)
     }
 
+    /// A link "This was not me" of an account, as a path.
+    pub async fn not_me(&self, username: &str, event: Event, former: Option<&str>) -> String {
+        let former_phone = former.map(str::to_owned);
+        let purpose = Purpose::NotMe {
+            event,
+            former_phone,
+        };
+        let token = self.mailed(username, &purpose).await;
+        format!("/not_me/{token}")
+    }
+
+    /// The token of a link that an account was mailed.
+    pub async fn mailed(&self, username: &str, purpose: &Purpose) -> String {
+        let database = &self.state.database;
+        let user = User::find_by_username(database, username).await.unwrap();
+        let (user, now) = (user.unwrap().id, self.state.clock.now());
+        let token = MailToken::issue(database, &user, purpose, now).await;
+        token.unwrap().expose().to_owned()
+    }
+
+    /// What is queued for an account and when it is due, oldest first.
+    pub async fn mails(&self, username: &str) -> Vec<(outbox::Mail, i64)> {
+        let rows = sqlx::query(
+            "SELECT mail, next_attempt_at FROM outbox JOIN users ON users.id = user_id \
+             WHERE username_key = $1 ORDER BY outbox.created_at, next_attempt_at",
+        )
+        .bind(username)
+        .fetch_all(&self.state.database)
+        .await
+        .unwrap();
+        let mail = |row: sqlx::any::AnyRow| {
+            let mail: String = row.get(0);
+            (serde_json::from_str(&mail).unwrap(), row.get(1))
+        };
+        rows.into_iter().map(mail).collect()
+    }
+
+    /// The notices among it.
+    pub async fn notices(&self, username: &str) -> Vec<Notice> {
+        let mails = self.mails(username).await.into_iter();
+        mails
+            .filter_map(|(mail, _)| match mail {
+                outbox::Mail::Notice(notice) => Some(notice),
+                outbox::Mail::ResetPassword => None,
+            })
+            .collect()
+    }
+
+    /// Forgets all mail, as if it had been sent.
+    pub async fn empty_outbox(&self) {
+        self.execute("DELETE FROM outbox").await;
+    }
+
     /// How many rows a query counts.
     pub async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql)
@@ -295,7 +349,12 @@ impl TestApp {
         for sql in [
             "SELECT id || '|' || username || '|' || email || '|' || password_hash || '|' || \
              auth_version || '|' || COALESCE(verification_phone, '-') || '|' || about_me \
-             FROM users ORDER BY id",
+             || '|' || failed_logins || '|' || COALESCE(former_phone, '-') \
+             || '|' || COALESCE(unfinished_login_notice_at, 0) FROM users ORDER BY id",
+            "SELECT id || '|' || user_id || '|' || mail || '|' || attempts || '|' || \
+             next_attempt_at FROM outbox ORDER BY id",
+            "SELECT token_hash || '|' || user_id || '|' || purpose || '|' || \
+             COALESCE(event, '-') || '|' || expires_at FROM mail_tokens ORDER BY token_hash",
             "SELECT id || '|' || token_hash || '|' || COALESCE(user_id, '-') || '|' || \
              COALESCE(challenge_id, '-') || '|' || COALESCE(authenticated_at, 0) || '|' || data \
              || '|' || expires_at FROM sessions ORDER BY id",

@@ -213,6 +213,7 @@ async fn a_password_checked_before_the_factor_changed_opens_nothing_after_it() {
         next: None,
         remember: false,
         unlimited: false,
+        login: None,
     };
     let opened = Challenge::open(&state.database, &state.verify, new, NOW).await;
     assert!(opened.unwrap().is_none(), "with a code to the old number");

@@ -1,22 +1,24 @@
 //! Registration, log-in, log-out, re-authentication.
 
+pub mod reauth;
+
 use axum::extract::{Query, State};
 use axum::http::header::HeaderName;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::controllers::two_factor::sending;
-use crate::controllers::{onwards, signed_out, unprocessable};
+use crate::controllers::{onwards, unprocessable};
 use crate::error::AppError;
-use crate::extractors::{CurrentUser, Form, Page};
+use crate::extractors::{Form, Page};
 use crate::forms::Errors;
-use crate::forms::auth::{LoginForm, NextQuery, ReauthForm, RegisterForm};
+use crate::forms::auth::{LoginForm, NextQuery, RegisterForm};
 use crate::forms::local_path::LocalPath;
 use crate::models;
-use crate::models::challenge::{Challenge, NewChallenge, Outcome, Purpose};
+use crate::models::challenge::{Challenge, NewChallenge, NewLogin, Outcome, Purpose};
+use crate::models::client::Client;
 use crate::models::user::{SaveError, User};
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::auth::{LoginPage, LogoutPage, ReauthPage, RegisterPage};
+use crate::views::auth::{LoginPage, LogoutPage, RegisterPage};
 use crate::views::layout::{Kind, Message};
 
 /// `GET /register`
@@ -94,6 +96,7 @@ pub async fn login(
     State(app): State<AppState>,
     session: Session,
     page: Page,
+    client: Client,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, AppError> {
     let (name, password) = (form.name(), form.password.clone());
@@ -102,8 +105,10 @@ pub async fn login(
         .as_ref()
         .map(|user| (user, user.verification_phone.as_deref()))
     {
-        Some((user, Some(phone))) => half_login(&app, &session, user, phone, &form).await?,
-        Some((user, None)) => full_login(&app, &session, user, &form).await?,
+        Some((user, Some(phone))) => {
+            half_login(&app, &session, user, phone, &form, &client).await?
+        }
+        Some((user, None)) => full_login(&app, &session, user, &form, &client).await?,
         None => None,
     };
     match answer {
@@ -119,15 +124,17 @@ async fn full_login(
     session: &Session,
     user: &User,
     form: &LoginForm,
+    client: &Client,
 ) -> Result<Option<Response>, AppError> {
-    let now = app.clock.now();
+    let (now, remember) = (app.clock.now(), form.remember_me());
     let mut transaction = app.database.begin().await?;
     let issued = session
         .begin_login(
             &mut transaction,
             &user.id,
             user.auth_version,
-            form.remember_me(),
+            remember,
+            client,
             now,
         )
         .await?;
@@ -153,6 +160,7 @@ async fn half_login(
     user: &User,
     phone: &str,
     form: &LoginForm,
+    client: &Client,
 ) -> Result<Option<Response>, AppError> {
     let (next, now) = (form.next(), app.clock.now());
     let new = NewChallenge {
@@ -162,6 +170,10 @@ async fn half_login(
         next: next.as_ref().map(LocalPath::as_str),
         remember: form.remember_me(),
         unlimited: app.is_unlimited(phone),
+        login: Some(NewLogin {
+            client,
+            replaces: session.challenge(),
+        }),
     };
     let Some(challenge) = Challenge::open(&app.database, &app.verify, new, now).await? else {
         return Ok(None);
@@ -226,91 +238,4 @@ pub async fn logout(
         "\"cache\", \"storage\"",
     );
     Ok(([forget], Redirect::to("/login")))
-}
-
-/// `GET /reauth`
-pub async fn reauth_form(
-    page: Page,
-    Query(query): Query<NextQuery>,
-) -> Result<ReauthPage, AppError> {
-    reauth_page(&page, query.next().as_ref(), Errors::default()).await
-}
-
-/// `POST /reauth`: the password, and with two-factor authentication a code.
-pub async fn reauth(
-    State(app): State<AppState>,
-    session: Session,
-    page: Page,
-    CurrentUser(current): CurrentUser,
-    Form(form): Form<ReauthForm>,
-) -> Result<Response, AppError> {
-    let (next, password) = (form.next(), form.password.clone());
-    let user =
-        User::authenticate(&app.database, &app.passwords, &current.username, password).await?;
-    // The name may be another's by now, if this account was renamed meanwhile.
-    let Some(user) = user.filter(|user| user.id == current.id) else {
-        tracing::info!(
-            event = "reauth_failed",
-            user = current.id.as_str(),
-            "wrong password"
-        );
-        let errors = Errors::one("password", "Invalid password");
-        return Ok(unprocessable(
-            reauth_page(&page, next.as_ref(), errors).await?,
-        ));
-    };
-    match &user.verification_phone {
-        Some(phone) => half_reauth(&app, &session, &user, phone, next.as_ref()).await,
-        None => {
-            let now = app.clock.now();
-            let mut connection = app.database.acquire().await?;
-            let issued = session.renew(&mut connection, Some(now), None, now).await?;
-            let Some(issued) = issued else {
-                return Ok(signed_out());
-            };
-            session.send(issued);
-            tracing::info!(
-                event = "reauth",
-                user = user.id.as_str(),
-                amr = "pwd",
-                "proved again"
-            );
-            Ok(onwards(next.as_ref()))
-        }
-    }
-}
-
-async fn half_reauth(
-    app: &AppState,
-    session: &Session,
-    user: &User,
-    phone: &str,
-    next: Option<&LocalPath>,
-) -> Result<Response, AppError> {
-    let now = app.clock.now();
-    let new = NewChallenge {
-        user,
-        purpose: Purpose::Reauth,
-        phone,
-        next: next.map(LocalPath::as_str),
-        remember: false,
-        unlimited: app.is_unlimited(phone),
-    };
-    let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
-    let Some(challenge) = opened else {
-        return Ok(signed_out());
-    };
-    sending::begin(app, session, &challenge).await
-}
-
-async fn reauth_page(
-    page: &Page,
-    next: Option<&LocalPath>,
-    errors: Errors,
-) -> Result<ReauthPage, AppError> {
-    Ok(ReauthPage {
-        layout: page.layout("Confirm it is you").await?,
-        next: next.map(|next| next.as_str().to_owned()),
-        errors,
-    })
 }

@@ -1,12 +1,17 @@
 //! Accounts.
 
+mod phone;
+
 use secrecy::SecretString;
 use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row};
 
 use crate::models::token::random_id;
 use crate::models::{Connection, Database, Error, is_violation_of};
-use crate::services::passwords::Passwords;
+use crate::services::passwords::{Passwords, UNUSABLE};
+
+/// A log-in after so many that failed is told to the owner.
+const FAILURES_TO_TELL: i64 = 5;
 
 /// `last_seen_at` is written at most once in so many seconds.
 const LAST_SEEN_INTERVAL: i64 = 60;
@@ -159,8 +164,8 @@ impl User {
     }
 
     /// The account with that name and that password. An unknown name costs the
-    /// same work as a wrong password. A hash made with other parameters than
-    /// today's is made anew.
+    /// same work as a wrong password, the counting of it too. A hash made with
+    /// other parameters than today's is made anew.
     ///
     /// # Errors
     /// When the database fails or no password can be compared.
@@ -185,6 +190,12 @@ impl User {
             .compare(password.clone(), stored.as_deref())
             .await?;
         let (Some(row), Some(stored), true) = (row, stored, found.matches) else {
+            sqlx::query(
+                "UPDATE users SET failed_logins = failed_logins + 1 WHERE username_key = $1",
+            )
+            .bind(case_key(username))
+            .execute(database)
+            .await?;
             return Ok(None);
         };
         let user = Self::from_row(&row)?;
@@ -192,6 +203,31 @@ impl User {
             user.rehash(database, passwords, password, &stored).await?;
         }
         Ok(Some(user))
+    }
+
+    /// Forgets the failed log-ins, in the transaction of one that was completed.
+    /// Returns whether they were so many that its owner is to be told.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn clear_failed_logins(
+        connection: &mut Connection,
+        id: &UserId,
+    ) -> Result<bool, Error> {
+        // The first statement decides, so that one of two log-ins tells it.
+        for at_least in [FAILURES_TO_TELL, 1] {
+            let done = sqlx::query(
+                "UPDATE users SET failed_logins = 0 WHERE id = $1 AND failed_logins >= $2",
+            )
+            .bind(id.as_str())
+            .bind(at_least)
+            .execute(&mut *connection)
+            .await?;
+            if done.rows_affected() == 1 {
+                return Ok(at_least == FAILURES_TO_TELL);
+            }
+        }
+        Ok(false)
     }
 
     /// The password is the same, so `auth_version` stays; a password changed
@@ -259,27 +295,22 @@ impl User {
         Ok(())
     }
 
-    /// Sets the number that codes go to, or none, if the account still is what
-    /// `auth_version` says. Returns whether it was.
+    /// Makes the password match nothing until a new one is set.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn set_verification_phone(
+    pub async fn make_password_unusable(
         connection: &mut Connection,
         id: &UserId,
-        auth_version: i64,
-        phone: Option<&str>,
-    ) -> Result<bool, Error> {
-        let done = sqlx::query(
-            "UPDATE users SET verification_phone = $1, auth_version = auth_version + 1 \
-             WHERE id = $2 AND auth_version = $3",
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE users SET password_hash = $1, auth_version = auth_version + 1 WHERE id = $2",
         )
-        .bind(phone)
+        .bind(UNUSABLE)
         .bind(id.as_str())
-        .bind(auth_version)
         .execute(connection)
         .await?;
-        Ok(done.rows_affected() == 1)
+        Ok(())
     }
 
     /// Sets the password, if the account still is what `auth_version` says.

@@ -1,0 +1,102 @@
+//! Proving again that it is still the same person.
+
+use axum::extract::{Query, State};
+use axum::response::Response;
+
+use crate::controllers::two_factor::sending;
+use crate::controllers::{onwards, signed_out, unprocessable};
+use crate::error::AppError;
+use crate::extractors::{CurrentUser, Form, Page};
+use crate::forms::Errors;
+use crate::forms::auth::{NextQuery, ReauthForm};
+use crate::forms::local_path::LocalPath;
+use crate::models::challenge::{Challenge, NewChallenge, Purpose};
+use crate::models::user::User;
+use crate::session::Session;
+use crate::state::AppState;
+use crate::views::auth::ReauthPage;
+
+/// `GET /reauth`
+pub async fn form(page: Page, Query(query): Query<NextQuery>) -> Result<ReauthPage, AppError> {
+    reauth_page(&page, query.next().as_ref(), Errors::default()).await
+}
+
+/// `POST /reauth`: the password, and with two-factor authentication a code.
+pub async fn reauth(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    CurrentUser(current): CurrentUser,
+    Form(form): Form<ReauthForm>,
+) -> Result<Response, AppError> {
+    let (next, password) = (form.next(), form.password.clone());
+    let user =
+        User::authenticate(&app.database, &app.passwords, &current.username, password).await?;
+    // The name may be another's by now, if this account was renamed meanwhile.
+    let Some(user) = user.filter(|user| user.id == current.id) else {
+        tracing::info!(
+            event = "reauth_failed",
+            user = current.id.as_str(),
+            "wrong password"
+        );
+        let errors = Errors::one("password", "Invalid password");
+        return Ok(unprocessable(
+            reauth_page(&page, next.as_ref(), errors).await?,
+        ));
+    };
+    match &user.verification_phone {
+        Some(phone) => half_reauth(&app, &session, &user, phone, next.as_ref()).await,
+        None => {
+            let now = app.clock.now();
+            let mut connection = app.database.acquire().await?;
+            let issued = session.renew(&mut connection, Some(now), None, now).await?;
+            let Some(issued) = issued else {
+                return Ok(signed_out());
+            };
+            session.send(issued);
+            tracing::info!(
+                event = "reauth",
+                user = user.id.as_str(),
+                amr = "pwd",
+                "proved again"
+            );
+            Ok(onwards(next.as_ref()))
+        }
+    }
+}
+
+async fn half_reauth(
+    app: &AppState,
+    session: &Session,
+    user: &User,
+    phone: &str,
+    next: Option<&LocalPath>,
+) -> Result<Response, AppError> {
+    let now = app.clock.now();
+    let new = NewChallenge {
+        user,
+        purpose: Purpose::Reauth,
+        phone,
+        next: next.map(LocalPath::as_str),
+        remember: false,
+        unlimited: app.is_unlimited(phone),
+        login: None,
+    };
+    let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
+    let Some(challenge) = opened else {
+        return Ok(signed_out());
+    };
+    sending::begin(app, session, &challenge).await
+}
+
+async fn reauth_page(
+    page: &Page,
+    next: Option<&LocalPath>,
+    errors: Errors,
+) -> Result<ReauthPage, AppError> {
+    Ok(ReauthPage {
+        layout: page.layout("Confirm it is you").await?,
+        next: next.map(|next| next.as_str().to_owned()),
+        errors,
+    })
+}

@@ -1,0 +1,158 @@
+//! The link "This was not me" in the notices. It proves that somebody reads the
+//! account's mail, and no more: it closes doors and opens none.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::{Cookie, SameSite};
+
+use crate::config::Environment;
+use crate::error::AppError;
+use crate::extractors::Page;
+use crate::models::challenge::Challenge;
+use crate::models::mail_token::{MailToken, Purpose};
+use crate::models::outbox::{Event, Mail};
+use crate::models::session::SessionRow;
+use crate::models::token::Token;
+use crate::models::user::{User, UserId};
+use crate::models::{Connection, Error};
+use crate::session::Session;
+use crate::state::AppState;
+use crate::views::not_me::{DonePage, ExpiredPage, Factor, NotMePage, what};
+
+/// Long enough to read the page, in seconds.
+const COOKIE_LIFE: i64 = 15 * 60;
+
+/// `GET /not_me/{token}`: takes the token out of the address, and uses nothing
+/// up: scanners of mail follow links too.
+pub async fn open(
+    State(app): State<AppState>,
+    jar: CookieJar,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, AppError> {
+    let token = Token::received(path.as_ref().map_or("", |Path(token)| token));
+    let now = app.clock.now();
+    let jar = match MailToken::find_not_me(&app.database, &token, now).await? {
+        Some(_) => jar.add(cookie(&app, token.expose())),
+        None => jar.remove(cookie(&app, "")),
+    };
+    Ok((jar, Redirect::to("/not_me")).into_response())
+}
+
+/// `GET /not_me`: what the button will do.
+pub async fn form(
+    State(app): State<AppState>,
+    page: Page,
+    jar: CookieJar,
+) -> Result<Response, AppError> {
+    let layout = page.layout("This was not me").await?;
+    let link = find(&app, &jar).await?;
+    let Some((link, event, former_phone)) = link.as_ref().and_then(parts) else {
+        return Ok(ExpiredPage { layout }.into_response());
+    };
+    let user = User::find(&app.database, &link.user_id).await?;
+    let restored = match event.restores_phone() {
+        true => User::restorable_phone(&app.database, &link.user_id, former_phone).await?,
+        false => None,
+    };
+    Ok(NotMePage {
+        layout,
+        username: user.map(|user| user.username).unwrap_or_default(),
+        what: what(event),
+        factor: Factor::new(event, restored.as_deref()),
+    }
+    .into_response())
+}
+
+/// `POST /not_me`: all in one transaction with using the link up.
+pub async fn lock(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    jar: CookieJar,
+) -> Result<Response, AppError> {
+    let now = app.clock.now();
+    let link = find(&app, &jar).await?;
+    let Some((link, event, former_phone)) = link.as_ref().and_then(parts) else {
+        return Ok(Redirect::to("/not_me").into_response());
+    };
+    let user = &link.user_id;
+    let mut transaction = app.database.begin().await?;
+    if !link.consume(&mut transaction, now).await? {
+        return Ok(Redirect::to("/not_me").into_response());
+    }
+    let restored = match event.restores_phone() {
+        true => User::restore_phone(&mut transaction, user, former_phone).await?,
+        false => None,
+    };
+    let closed = close_doors(&mut transaction, user, now).await?;
+    transaction.commit().await?;
+    let restores = restored.is_some();
+    tracing::warn!(event = "not_me", user = user.as_str(), notice = ?event, restores, "account locked");
+    for challenge in closed {
+        challenge
+            .cancel_at_twilio(&app.database, &app.verify, now)
+            .await?;
+    }
+    let mut layout = page.layout("Your account is locked").await?;
+    if session.user().is_some_and(|here| here.id == *user) {
+        session.end(&mut *app.database.acquire().await?).await?;
+        layout.username = None;
+    }
+    let factor = Factor::new(event, restored.as_deref());
+    let jar = jar.remove(cookie(&app, ""));
+    Ok((jar, DonePage { layout, factor }).into_response())
+}
+
+/// Nobody is in any more, and nobody gets in but by the mail that is queued here
+/// and, where it is on, the second step. Returns what Twilio is to forget.
+async fn close_doors(
+    connection: &mut Connection,
+    user: &UserId,
+    now: i64,
+) -> Result<Vec<Challenge>, Error> {
+    User::make_password_unusable(connection, user).await?;
+    SessionRow::end_all(connection, user).await?;
+    let closed = Challenge::close_all(connection, user, now).await?;
+    Mail::ResetPassword.enqueue(connection, user, now).await?;
+    Ok(closed)
+}
+
+/// The link whose token the browser keeps, if it stands.
+async fn find(app: &AppState, jar: &CookieJar) -> Result<Option<MailToken>, Error> {
+    let Some(cookie) = jar.get(cookie_name(app)) else {
+        return Ok(None);
+    };
+    let token = Token::received(cookie.value());
+    MailToken::find_not_me(&app.database, &token, app.clock.now()).await
+}
+
+fn parts(link: &MailToken) -> Option<(&MailToken, Event, Option<&str>)> {
+    match &link.purpose {
+        Purpose::NotMe {
+            event,
+            former_phone,
+        } => Some((link, *event, former_phone.as_deref())),
+        Purpose::ResetPassword => None,
+    }
+}
+
+/// `__Secure-`, since `__Host-` allows no path but `/`.
+fn cookie_name(app: &AppState) -> &'static str {
+    match app.config.environment {
+        Environment::Production => "__Secure-not_me_token",
+        Environment::Development => "not_me_token",
+    }
+}
+
+/// `Lax`, since the way here begins in a mail.
+fn cookie(app: &AppState, value: &str) -> Cookie<'static> {
+    Cookie::build((cookie_name(app), value.to_owned()))
+        .path("/not_me")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(app.config.environment == Environment::Production)
+        .max_age(time::Duration::seconds(COOKIE_LIFE))
+        .build()
+}

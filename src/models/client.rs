@@ -1,0 +1,50 @@
+//! Where a request came from, as the owner of an account is told it.
+
+use std::net::IpAddr;
+
+/// Characters of what a browser calls itself that are kept.
+const MAX_USER_AGENT: usize = 200;
+
+/// Where a request came from.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The address.
+    pub address: IpAddr,
+    /// What the browser calls itself, or nothing.
+    pub user_agent: String,
+}
+
+impl Client {
+    /// `user_agent` is anybody's text, and goes into mail: only printable ASCII
+    /// is kept, of which honest ones consist, so that nothing in it ends a line,
+    /// turns the direction of writing or cannot be seen.
+    #[must_use]
+    pub fn new(address: IpAddr, user_agent: &[u8]) -> Self {
+        let printable = |byte: &&u8| byte.is_ascii_graphic() || **byte == b' ';
+        let user_agent = user_agent.iter().filter(printable).take(MAX_USER_AGENT);
+        Self {
+            address,
+            user_agent: user_agent.map(|byte| char::from(*byte)).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(user_agent: &[u8]) -> String {
+        Client::new(IpAddr::from([127, 0, 0, 1]), user_agent).user_agent
+    }
+
+    #[test]
+    fn a_user_agent_is_cut_and_holds_nothing_that_cannot_be_seen() {
+        let honest = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+        assert_eq!(kept(honest.as_bytes()), honest);
+        assert_eq!(kept(b"a\r\nBcc: x\tb\0\x1b[1m\x7f"), "aBcc: xb[1m");
+        assert_eq!(kept("a\u{202e}b\u{200b}\u{85}c\u{e9}".as_bytes()), "abc");
+        assert_eq!(kept(b"\xff\xfe"), "");
+        assert_eq!(kept(&[b'a'; 200]).len(), 200);
+        assert_eq!(kept(&[b'a'; 201]).len(), 200);
+    }
+}

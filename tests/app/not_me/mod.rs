@@ -1,0 +1,376 @@
+//! The link "This was not me", as its owner uses it and as an intruder would.
+
+mod factor;
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use reqwest::header::SET_COOKIE;
+use twostep::models::mail_token::{MailToken, Purpose};
+use twostep::models::outbox::{Event, Mail};
+use twostep::models::token::Token;
+
+use crate::logs;
+use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
+
+const DAY: u64 = 24 * 60 * 60;
+const EXPIRED: &str = "This link has expired.";
+const ALL: [Event; 7] = [
+    Event::PasswordChanged,
+    Event::PasswordReset,
+    Event::TwoFactorEnabled,
+    Event::PhoneChanged,
+    Event::TwoFactorDisabled,
+    Event::LoginAfterFailures,
+    Event::UnfinishedLogin,
+];
+
+/// Follows the link and presses the button.
+async fn press(browser: &Browser, link: &str) -> Page {
+    browser.get(link).await.redirects_to("/not_me");
+    browser.post("/not_me", &[]).await
+}
+
+#[track_caller]
+fn is_done(page: &Page) {
+    assert_eq!(page.status, 200, "{:?}", page.location());
+    assert_eq!(page.first("h1").as_deref(), Some("Your account is locked"));
+}
+
+async fn is_expired(app: &TestApp, link: &str) {
+    let browser = app.browser();
+    let opened = browser.get(link).await;
+    opened.redirects_to("/not_me");
+    assert_eq!(opened.set_cookie(), None);
+    assert!(browser.follow(&opened).await.says(EXPIRED));
+    let before = app.dump().await;
+    browser.post("/not_me", &[]).await.redirects_to("/not_me");
+    assert_eq!(app.dump().await, before);
+}
+
+#[tokio::test]
+async fn the_button_ends_everything_that_was_open_and_logs_nobody_in() {
+    for event in ALL {
+        let app = TestApp::start().await;
+        let alice = app.with_two_factor("alice", PHONE).await;
+        let other = app.signed_in("harry").await;
+        app.advance(31);
+        let half = app.half_logged_in("alice").await;
+        let code = app.last_code();
+        let version = "SELECT auth_version FROM users WHERE username_key = 'alice'";
+        let before = app.count(version).await;
+        app.empty_outbox().await;
+
+        let mailbox = app.browser();
+        let link = app.not_me("alice", event, Some(OTHER_PHONE)).await;
+        is_done(&press(&mailbox, &link).await);
+        assert!(!mailbox.is_logged_in().await);
+        assert_eq!(mailbox.session_cookie(), None);
+        assert!(!alice.is_logged_in().await);
+        half.verify(&code).await.redirects_to("/login");
+        assert!(!half.is_logged_in().await);
+        assert!(app.count(version).await > before);
+        assert!(other.is_logged_in().await, "somebody else's");
+        let [(Mail::ResetPassword, _)] = app.mails("alice").await[..] else {
+            panic!("{event:?}: {:?}", app.mails("alice").await);
+        };
+        let open = "SELECT COUNT(*) FROM challenges WHERE closed_at IS NULL";
+        assert_eq!(app.count(open).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn the_password_works_no_more_until_a_new_one_is_set() {
+    let app = TestApp::start().await;
+    let harry = app.signed_in("harry").await;
+    let hash = "SELECT COUNT(*) FROM users WHERE password_hash = '!'";
+    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    is_done(&press(&app.browser(), &link).await);
+    assert_eq!(app.count(hash).await, 1);
+    for password in [PASSWORD, "!", "", "a wrong one"] {
+        let page = app.browser().log_in("harry", password).await;
+        assert_eq!(page.status, 422);
+        assert!(page.says("Invalid username or password"));
+    }
+    assert!(!harry.is_logged_in().await);
+    // A link to a new password that is mailed from now on works.
+    let reset = app.mailed("harry", &Purpose::ResetPassword).await;
+    let (database, now) = (&app.state.database, app.state.clock.now());
+    let reset = Token::received(&reset);
+    let found = MailToken::find_reset(database, &reset, now).await.unwrap();
+    assert!(found.is_some());
+    app.register("ron").await;
+    app.execute(
+        "UPDATE users SET password_hash = (SELECT password_hash FROM users \
+         WHERE username_key = 'ron') WHERE username_key = 'harry'",
+    )
+    .await;
+    let page = app.browser().log_in("harry", PASSWORD).await;
+    page.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn attack_13_an_unusable_password_takes_as_long_as_a_wrong_one() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    app.register("ron").await;
+    let link = app.not_me("harry", Event::PasswordReset, None).await;
+    is_done(&press(&app.browser(), &link).await);
+    let browser = app.browser();
+    let mut times = [Duration::MAX; 2];
+    for _ in 0..15 {
+        for (name, time) in ["harry", "ron"].iter().zip(&mut times) {
+            let started = Instant::now();
+            browser.log_in(name, "a wrong one").await;
+            *time = started.elapsed().min(*time);
+        }
+    }
+    let [unusable, wrong] = times;
+    assert!(unusable * 2 > wrong && wrong * 2 > unusable, "{times:?}");
+}
+
+#[tokio::test]
+async fn reading_uses_nothing_up() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    let link = app.not_me("harry", Event::LoginAfterFailures, None).await;
+    let scanner = app.browser();
+    let before = app.dump().await;
+    for _ in 0..3 {
+        scanner.head(&link).await.redirects_to("/not_me");
+        scanner.get(&link).await.redirects_to("/not_me");
+        scanner.head("/not_me").await;
+        let page = scanner.get("/not_me").await;
+        assert!(page.text().contains("harry"));
+        assert!(page.text().contains("after several wrong passwords"));
+        assert!(!page.body.contains(link.trim_start_matches("/not_me/")));
+    }
+    assert_eq!(app.dump().await, before);
+    is_done(&press(&app.browser(), &link).await);
+}
+
+#[tokio::test]
+async fn a_link_works_once_and_of_parallel_uses_one() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let browser = app.browser();
+    browser.get(&link).await;
+    let uses = (0..20).map(|_| {
+        let browser = browser.copy();
+        async move { browser.post("/not_me", &[]).await }
+    });
+    let tasks: Vec<_> = uses.map(tokio::spawn).collect();
+    let mut done = 0;
+    for task in tasks {
+        let page = task.await.unwrap();
+        if page.status == 200 {
+            done += 1;
+        } else {
+            page.redirects_to("/not_me");
+        }
+    }
+    assert_eq!(done, 1);
+    assert_eq!(app.mails("harry").await.len(), 1);
+    is_expired(&app, &link).await;
+    browser.post("/not_me", &[]).await.redirects_to("/not_me");
+    assert!(browser.get("/not_me").await.says(EXPIRED));
+}
+
+#[tokio::test]
+async fn a_link_lives_for_a_day() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let late = app.browser();
+    late.get(&link).await.redirects_to("/not_me");
+    app.advance(DAY - 1);
+    assert!(!late.get("/not_me").await.says(EXPIRED));
+    let in_time = app.not_me("harry", Event::PasswordReset, None).await;
+    app.advance(1);
+    is_expired(&app, &link).await;
+    // Opened in time, pressed too late.
+    late.post("/not_me", &[]).await.redirects_to("/not_me");
+    assert!(late.get("/not_me").await.says(EXPIRED));
+    app.advance(DAY - 2);
+    is_done(&press(&app.browser(), &in_time).await);
+}
+
+#[tokio::test]
+async fn a_link_that_was_found_in_time_is_not_used_too_late() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let token = Token::received(link.trim_start_matches("/not_me/"));
+    let (database, now) = (&app.state.database, app.state.clock.now());
+    let found = MailToken::find_not_me(database, &token, now).await.unwrap();
+    let found = found.unwrap();
+    let mut connection = database.acquire().await.unwrap();
+    let end = now + 24 * 60 * 60;
+    assert!(!found.consume(&mut connection, end).await.unwrap());
+    assert!(found.consume(&mut connection, end - 1).await.unwrap());
+    assert!(!found.consume(&mut connection, end - 1).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_was_never_mailed_as_such_a_link_is_none() {
+    let app = TestApp::start().await;
+    let harry = app.signed_in("harry").await;
+    let reset = app.mailed("harry", &Purpose::ResetPassword).await;
+    let session = harry.session_cookie().unwrap();
+    let long = "a".repeat(2000);
+    for token in [
+        &reset, &session, "invented", "%00", "%ff", "'", "a%2Fb", &long,
+    ] {
+        is_expired(&app, &format!("/not_me/{token}")).await;
+    }
+    assert!(harry.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_bad_link_forgets_the_good_one_before_it() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let browser = app.browser();
+    browser.get(&link).await;
+    browser
+        .get("/not_me/invented")
+        .await
+        .redirects_to("/not_me");
+    assert!(browser.get("/not_me").await.says(EXPIRED));
+}
+
+#[tokio::test]
+async fn a_link_is_for_its_own_account_whoever_presses_the_button() {
+    let app = TestApp::start().await;
+    let (harry, ron) = (app.signed_in("harry").await, app.signed_in("ron").await);
+    let link = app.not_me("ron", Event::PasswordChanged, None).await;
+    let page = press(&harry, &link).await;
+    is_done(&page);
+    assert!(harry.is_logged_in().await && !ron.is_logged_in().await);
+    assert!(app.mails("harry").await.is_empty());
+
+    // In one's own session: it is over, here too, and the page says so.
+    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let page = press(&harry, &link).await;
+    is_done(&page);
+    assert!(page.all("nav a").contains(&"Login".to_owned()));
+    assert_eq!(harry.session_cookie(), None);
+    assert!(!harry.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn all_other_links_of_the_account_go_too() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    app.register("ron").await;
+    let reset = app.mailed("harry", &Purpose::ResetPassword).await;
+    let other = app.not_me("harry", Event::LoginAfterFailures, None).await;
+    let rons = app.not_me("ron", Event::LoginAfterFailures, None).await;
+    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    is_done(&press(&app.browser(), &link).await);
+    is_expired(&app, &other).await;
+    let (database, now) = (&app.state.database, app.state.clock.now());
+    let reset = Token::received(&reset);
+    let found = MailToken::find_reset(database, &reset, now).await.unwrap();
+    assert!(found.is_none());
+    is_done(&press(&app.browser(), &rons).await);
+}
+
+#[tokio::test]
+async fn all_or_nothing() {
+    let app = TestApp::start().await;
+    let harry = app.signed_in("harry").await;
+    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let mailbox = app.browser();
+    mailbox.get(&link).await;
+    let before = app.dump().await;
+    app.execute("ALTER TABLE outbox RENAME TO lost").await;
+    assert_eq!(mailbox.post("/not_me", &[]).await.status, 500);
+    app.execute("ALTER TABLE lost RENAME TO outbox").await;
+    assert_eq!(app.dump().await, before);
+    assert!(harry.is_logged_in().await);
+    is_done(&mailbox.post("/not_me", &[]).await);
+}
+
+#[tokio::test]
+async fn a_log_in_that_is_under_way_does_not_outlive_it() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    for _ in 0..5 {
+        let link = app.not_me("harry", Event::PasswordChanged, None).await;
+        let (mailbox, intruder) = (app.browser(), app.browser());
+        mailbox.get(&link).await;
+        let (done, _) = tokio::join!(
+            mailbox.post("/not_me", &[]),
+            intruder.log_in("harry", PASSWORD)
+        );
+        is_done(&done);
+        assert!(!intruder.is_logged_in().await);
+    }
+}
+
+#[tokio::test]
+async fn the_token_is_kept_where_only_this_page_gets_it() {
+    let cookie = |page: &Page| {
+        let cookie = page.headers.get(SET_COOKIE).unwrap().to_str().unwrap();
+        let mut parts: Vec<String> = cookie.split("; ").map(str::to_owned).collect();
+        let pair = parts.remove(0);
+        parts.sort();
+        (pair, parts.join(" "))
+    };
+    for (app, name, secure) in [
+        (TestApp::start().await, "not_me_token", ""),
+        (
+            TestApp::production("http://127.0.0.1:9").await,
+            "__Secure-not_me_token",
+            " Secure",
+        ),
+    ] {
+        app.register("harry").await;
+        let link = app.not_me("harry", Event::PasswordChanged, None).await;
+        let browser = app.browser();
+        let (pair, attributes) = cookie(&browser.get(&link).await);
+        let token = link.trim_start_matches("/not_me/");
+        assert_eq!(pair, format!("{name}={token}"));
+        let expected = format!("HttpOnly Max-Age=900 Path=/not_me SameSite=Lax{secure}");
+        assert_eq!(attributes, expected);
+        let page = browser.get("/not_me").await;
+        assert_eq!(page.header("cache-control"), Some("no-store"));
+        assert_eq!(page.header("referrer-policy"), Some("same-origin"));
+        let (pair, attributes) = cookie(&browser.post("/not_me", &[]).await);
+        assert_eq!(pair, format!("{name}="));
+        assert!(attributes.contains("Max-Age=0") && attributes.contains("Path=/not_me"));
+    }
+}
+
+#[tokio::test]
+async fn attack_22_no_token_and_no_number_is_in_the_log() {
+    logs::keep();
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    let event = Event::TwoFactorDisabled;
+    let link = app.not_me("harry", event, Some(PHONE)).await;
+    is_done(&press(&app.browser(), &link).await);
+    let lines = logs::take().join("\n");
+    assert!(lines.contains("event=\"not_me\""), "{lines}");
+    let token = link.trim_start_matches("/not_me/");
+    assert!(!lines.contains(token) && !lines.contains(&PHONE[4..]));
+    let bytes = app.database_bytes();
+    assert!(!bytes.windows(token.len()).any(|it| it == token.as_bytes()));
+}
+
+#[tokio::test]
+async fn attack_11_another_site_cannot_press_the_button() {
+    let app = TestApp::start().await;
+    let harry = app.signed_in("harry").await;
+    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    harry.get(&link).await;
+    let foreign = harry
+        .request(Method::POST, "/not_me")
+        .header("sec-fetch-site", "cross-site")
+        .body("");
+    assert_eq!(harry.send(foreign).await.status, 403);
+    assert!(harry.is_logged_in().await);
+}

@@ -1,0 +1,206 @@
+//! What people are told by mail: one notice for each event, in the transaction
+//! of the event.
+
+mod unfinished_login;
+
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, USER_AGENT};
+use twostep::models::outbox::{Event, Notice};
+
+use crate::support::{Browser, NOW, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
+
+/// The one notice that is queued.
+pub async fn only_notice(app: &TestApp, username: &str) -> Notice {
+    let mails = app.mails(username).await;
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    app.notices(username).await.remove(0)
+}
+
+/// Sends a form with a `User-Agent`.
+pub async fn post_as(agent: &[u8], browser: &Browser, path: &str, body: String) -> Page {
+    let request = browser.request(Method::POST, path);
+    let request = request
+        .header("sec-fetch-site", "same-origin")
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(USER_AGENT, agent)
+        .body(body);
+    browser.send(request).await
+}
+
+#[tokio::test]
+async fn each_change_of_the_second_step_is_told_once() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    assert!(app.mails("alice").await.is_empty());
+
+    app.enable(&alice, PHONE).await;
+    let notice = only_notice(&app, "alice").await;
+    assert_eq!(notice.event, Event::TwoFactorEnabled);
+    assert_eq!((notice.at, notice.former_phone.as_deref()), (NOW, None));
+    assert_eq!(notice.address, "127.0.0.1");
+
+    app.empty_outbox().await;
+    app.enable(&alice, OTHER_PHONE).await;
+    let notice = only_notice(&app, "alice").await;
+    assert_eq!(notice.event, Event::PhoneChanged);
+    assert_eq!(notice.former_phone.as_deref(), Some(PHONE));
+
+    app.empty_outbox().await;
+    let agent = b"Teapot/1.0\t\xe2\x80\xaeevil";
+    let page = post_as(agent, &alice, "/disable_2fa", String::new()).await;
+    page.redirects_to("/user/alice");
+    let notice = only_notice(&app, "alice").await;
+    assert_eq!(notice.event, Event::TwoFactorDisabled);
+    assert_eq!(notice.former_phone.as_deref(), Some(OTHER_PHONE));
+    assert_eq!(notice.user_agent, "Teapot/1.0evil");
+
+    app.empty_outbox().await;
+    alice.post("/disable_2fa", &[]).await;
+    assert!(app.mails("alice").await.is_empty(), "nothing was disabled");
+}
+
+#[tokio::test]
+async fn what_was_only_begun_is_not_told() {
+    let app = TestApp::start().await;
+    let harry = app.signed_in("harry").await;
+    harry.enable(PHONE).await.redirects_to("/verify_2fa");
+    harry.verify("000000").await;
+    harry.post("/verify_2fa/cancel", &[]).await;
+    harry.post("/reauth", &[("password", "a wrong one")]).await;
+    harry.post("/reauth", &[("password", PASSWORD)]).await;
+    assert!(app.mails("harry").await.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_is_told_of_what_did_not_happen_and_nothing_happens_untold() {
+    let app = TestApp::start().await;
+    let alice = app.with_two_factor("alice", PHONE).await;
+    app.empty_outbox().await;
+    // The notice cannot be written: the change is not made either.
+    app.execute("ALTER TABLE outbox RENAME TO lost").await;
+    assert_eq!(alice.post("/disable_2fa", &[]).await.status, 500);
+    assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
+    assert_eq!(app.browser().log_in("alice", PASSWORD).await.status, 500);
+    app.execute("ALTER TABLE lost RENAME TO outbox").await;
+    // The other way round: the change fails after the notice was written.
+    app.execute(
+        "CREATE TRIGGER broken BEFORE UPDATE OF verification_phone ON users \
+         BEGIN SELECT RAISE(ABORT, 'broken'); END",
+    )
+    .await;
+    assert_eq!(alice.post("/disable_2fa", &[]).await.status, 500);
+    assert!(app.mails("alice").await.is_empty());
+    // Somebody changed the account meanwhile.
+    app.execute("DROP TRIGGER broken").await;
+    alice.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    app.execute("UPDATE users SET auth_version = auth_version + 1")
+        .await;
+    alice.verify(&app.last_code()).await;
+    assert!(app.mails("alice").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_notice_holds_no_secret() {
+    let app = TestApp::start().await;
+    let alice = app.with_two_factor("alice", PHONE).await;
+    for _ in 0..5 {
+        app.browser().log_in("alice", "a wrong one").await;
+    }
+    app.advance(31);
+    let browser = app.half_logged_in("alice").await;
+    let code = app.last_code();
+    browser.verify(&code).await.redirects_to("/home");
+    let mails = format!("{:?}", app.mails("alice").await);
+    let cookies = [alice.session_cookie(), browser.session_cookie()];
+    for secret in cookies.into_iter().flatten().chain([code]) {
+        assert!(!mails.contains(&secret), "{secret}");
+    }
+    for secret in [PASSWORD, "a wrong one", "argon2"] {
+        assert!(!mails.contains(secret), "{secret}");
+    }
+}
+
+async fn fail(app: &TestApp, username: &str, times: usize) {
+    for _ in 0..times {
+        let page = app.browser().log_in(username, "a wrong one").await;
+        assert_eq!(page.status, 422);
+    }
+}
+
+#[tokio::test]
+async fn a_log_in_after_five_failures_is_told_and_after_four_is_not() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    for (failures, told) in [(4, 0), (5, 1), (0, 0), (4, 0), (1, 0), (6, 1)] {
+        fail(&app, "harry", failures).await;
+        let browser = app.browser();
+        let page = post_as(
+            b"Teapot/1.0",
+            &browser,
+            "/login",
+            format!("username=HARRY&password={PASSWORD}"),
+        )
+        .await;
+        page.redirects_to("/home");
+        let notices = app.notices("harry").await;
+        assert_eq!(notices.len(), told, "after {failures}");
+        for notice in notices {
+            assert_eq!(notice.event, Event::LoginAfterFailures);
+            assert_eq!(notice.user_agent, "Teapot/1.0");
+        }
+        app.empty_outbox().await;
+    }
+}
+
+#[tokio::test]
+async fn with_two_factor_authentication_only_the_code_completes_a_log_in() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.empty_outbox().await;
+    fail(&app, "alice", 5).await;
+    app.advance(31);
+    let browser = app.half_logged_in("alice").await;
+    let events = |notices: Vec<Notice>| notices.iter().map(|it| it.event).collect::<Vec<_>>();
+    let unfinished = [Event::UnfinishedLogin];
+    assert_eq!(events(app.notices("alice").await), unfinished);
+    browser.verify(&app.last_code()).await.redirects_to("/home");
+    let told = [Event::LoginAfterFailures];
+    assert_eq!(events(app.notices("alice").await), told);
+}
+
+#[tokio::test]
+async fn wrong_passwords_count_for_their_account_alone_and_at_reauth_too() {
+    let app = TestApp::start().await;
+    let harry = app.signed_in("harry").await;
+    app.register("ron").await;
+    let failures = "SELECT failed_logins FROM users WHERE username_key = 'harry'";
+    fail(&app, "hARRy", 2).await;
+    fail(&app, "nobody", 3).await;
+    fail(&app, "ron", 3).await;
+    harry.post("/reauth", &[("password", "wrong")]).await;
+    assert_eq!(app.count(failures).await, 3);
+    // Proving it again is no log-in.
+    harry.post("/reauth", &[("password", PASSWORD)]).await;
+    assert_eq!(app.count(failures).await, 3);
+    app.browser().log_in("harry", PASSWORD).await;
+    assert_eq!(app.count(failures).await, 0);
+    let others = "SELECT failed_logins FROM users WHERE username_key = 'ron'";
+    assert_eq!(app.count(others).await, 3);
+}
+
+#[tokio::test]
+async fn of_many_log_ins_at_once_one_tells_it() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    fail(&app, "harry", 5).await;
+    let (a, b, c) = (app.browser(), app.browser(), app.browser());
+    let pages = tokio::join!(
+        a.log_in("harry", PASSWORD),
+        b.log_in("harry", PASSWORD),
+        c.log_in("harry", PASSWORD)
+    );
+    for page in [pages.0, pages.1, pages.2] {
+        page.redirects_to("/home");
+    }
+    assert_eq!(app.notices("harry").await.len(), 1);
+}

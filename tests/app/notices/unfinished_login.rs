@@ -1,0 +1,170 @@
+//! The password was right and no right code followed: told within a day, once.
+
+use twostep::models::outbox::{Event, Mail, Queued};
+
+use super::{only_notice, post_as};
+use crate::support::{Browser, NOW, PASSWORD, PHONE, TestApp};
+
+const LIFE: i64 = 600;
+const DAY: u64 = 24 * 60 * 60;
+
+async fn app_with_alice() -> TestApp {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.empty_outbox().await;
+    app.advance(31);
+    app
+}
+
+/// Somebody who knows alice's password begins to log in.
+async fn intrude(app: &TestApp) -> Browser {
+    let browser = app.browser();
+    let body = format!("username=alice&password={PASSWORD}");
+    let page = post_as(b"Intruder", &browser, "/login", body).await;
+    page.redirects_to("/verify_2fa");
+    browser
+}
+
+/// Alice logs in with her phone in hand.
+async fn log_in(app: &TestApp, browser: &Browser) {
+    let page = browser.log_in("alice", PASSWORD).await;
+    page.redirects_to("/verify_2fa");
+    browser.verify(&app.last_code()).await.redirects_to("/home");
+}
+
+/// The one notice is about the intruder.
+async fn intruder_is_told(app: &TestApp) {
+    let notice = only_notice(app, "alice").await;
+    assert_eq!(notice.event, Event::UnfinishedLogin);
+    assert_eq!(notice.user_agent, "Intruder");
+}
+
+#[tokio::test]
+async fn who_never_enters_a_code_is_told_of_when_the_code_is_dead() {
+    let app = app_with_alice().await;
+    intrude(&app).await;
+    intruder_is_told(&app).await;
+    let due = app.mails("alice").await.remove(0).1;
+    assert_eq!(due, NOW + 31 + LIFE);
+    let database = &app.state.database;
+    assert!(Queued::take(database, due - 1).await.unwrap().is_none());
+    assert!(Queued::take(database, due).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_right_code_withdraws_the_notice() {
+    let app = app_with_alice().await;
+    let alice = app.browser();
+    for _ in 0..3 {
+        log_in(&app, &alice).await;
+        assert!(app.mails("alice").await.is_empty());
+        alice.post("/logout", &[]).await;
+        app.advance(60);
+    }
+    // And the day's notice is still to be had.
+    intrude(&app).await;
+    intruder_is_told(&app).await;
+}
+
+#[tokio::test]
+async fn wrong_codes_and_giving_up_withdraw_nothing() {
+    let app = app_with_alice().await;
+    let browser = intrude(&app).await;
+    for _ in 0..5 {
+        browser.verify("000000").await;
+    }
+    intruder_is_told(&app).await;
+
+    for way_out in ["/verify_2fa/cancel", "/logout"] {
+        let app = app_with_alice().await;
+        let browser = intrude(&app).await;
+        browser.post(way_out, &[]).await.redirects_to("/login");
+        intruder_is_told(&app).await;
+    }
+}
+
+#[tokio::test]
+async fn the_owners_own_log_in_does_not_hide_the_intruders() {
+    for pause in [0, 5, 31, 300] {
+        let app = app_with_alice().await;
+        intrude(&app).await;
+        app.advance(pause);
+        log_in(&app, &app.browser()).await;
+        intruder_is_told(&app).await;
+    }
+}
+
+#[tokio::test]
+async fn an_intruder_in_the_midst_of_the_owners_log_in_is_not_hidden_either() {
+    let app = app_with_alice().await;
+    let alice = app.half_logged_in("alice").await;
+    app.advance(31);
+    intrude(&app).await;
+    app.advance(31);
+    log_in(&app, &alice).await;
+    // The day's one notice says that there was one.
+    let notice = only_notice(&app, "alice").await;
+    assert_eq!(notice.event, Event::UnfinishedLogin);
+}
+
+#[tokio::test]
+async fn who_begins_again_in_the_same_browser_is_one_person() {
+    let app = app_with_alice().await;
+    let browser = app.half_logged_in("alice").await;
+    let due = app.mails("alice").await[0].1;
+    for pause in [5, 31, 100] {
+        app.advance(pause);
+        let page = browser.log_in("alice", PASSWORD).await;
+        page.redirects_to("/verify_2fa");
+        let mails = app.mails("alice").await;
+        // Beginning again for ever puts nothing off.
+        assert_eq!((mails.len(), mails[0].1), (1, due));
+    }
+    browser.verify(&app.last_code()).await.redirects_to("/home");
+    assert!(app.mails("alice").await.is_empty());
+}
+
+#[tokio::test]
+async fn one_a_day_and_another_the_day_after() {
+    let app = app_with_alice().await;
+    for _ in 0..4 {
+        intrude(&app).await;
+        app.advance(601);
+    }
+    app.advance(DAY - 4 * 601 - 1);
+    intrude(&app).await;
+    assert_eq!(app.mails("alice").await.len(), 1);
+    app.advance(1);
+    intrude(&app).await;
+    let mails = app.mails("alice").await;
+    assert_eq!(mails.len(), 2);
+    assert!(
+        mails
+            .iter()
+            .all(|(mail, _)| matches!(mail, Mail::Notice(_)))
+    );
+}
+
+#[tokio::test]
+async fn what_is_being_sent_is_not_withdrawn_and_counts() {
+    let app = app_with_alice().await;
+    let alice = app.half_logged_in("alice").await;
+    let database = &app.state.database;
+    let queued = Queued::take(database, NOW + 31 + LIFE).await.unwrap();
+    alice.verify(&app.last_code()).await.redirects_to("/home");
+    assert_eq!(app.mails("alice").await.len(), 1);
+    queued.unwrap().remove(database).await.unwrap();
+    intrude(&app).await;
+    assert!(app.mails("alice").await.is_empty());
+}
+
+#[tokio::test]
+async fn proving_it_again_and_enabling_are_no_log_ins() {
+    let app = app_with_alice().await;
+    let alice = app.browser();
+    log_in(&app, &alice).await;
+    app.advance(31);
+    let page = alice.post("/reauth", &[("password", PASSWORD)]).await;
+    page.redirects_to("/verify_2fa");
+    assert!(app.mails("alice").await.is_empty());
+}
