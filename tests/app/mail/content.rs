@@ -33,13 +33,10 @@ fn words(html: &str) -> String {
 fn browser(html: &str) -> String {
     let selector = Selector::parse("tr:last-child > td:not([valign])").unwrap();
     let page = Html::parse_document(html);
-    let cells = page
+    let mut cells = page
         .select(&selector)
         .map(|it| it.text().collect::<String>());
-    cells
-        .filter(|text| !text.contains("Twostep"))
-        .next_back()
-        .unwrap()
+    cells.rfind(|text| !text.contains("Twostep")).unwrap()
 }
 
 fn links(html: &str) -> Vec<String> {
