@@ -164,15 +164,15 @@ fn what(notice: &Notice) -> String {
 const fn remedy(event: Event) -> &'static str {
     match event {
         Event::TwoFactorDisabled => {
-            "It logs everybody out, switches two-factor authentication on again with the \
+            "The link logs everybody out, switches two-factor authentication on again with the \
              former number, and locks the password until you set a new one by mail."
         }
         Event::PhoneChanged => {
-            "It logs everybody out, puts the former number back, and locks the password \
+            "The link logs everybody out, puts the former number back, and locks the password \
              until you set a new one by mail."
         }
         _ => {
-            "It logs everybody out and locks the password until you set a new one by mail. \
+            "The link logs everybody out and locks the password until you set a new one by mail. \
              Two-factor authentication stays as it is."
         }
     }
