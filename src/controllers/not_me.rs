@@ -79,6 +79,9 @@ pub async fn lock(
     };
     let user = &link.user_id;
     let mut transaction = app.database.begin().await?;
+    // The account's row first, as everywhere: two transactions that lock in
+    // different orders would wait for each other.
+    User::make_password_unusable(&mut transaction, user).await?;
     if !link.consume(&mut transaction, now).await? {
         return Ok(Redirect::to("/not_me").into_response());
     }
@@ -88,6 +91,7 @@ pub async fn lock(
     };
     let closed = close_doors(&mut transaction, user, now).await?;
     transaction.commit().await?;
+    app.mail.wake();
     let restores = restored.is_some();
     tracing::warn!(event = "not_me", user = user.as_str(), notice = ?event, restores, "account locked");
     for challenge in closed {
@@ -112,7 +116,6 @@ async fn close_doors(
     user: &UserId,
     now: i64,
 ) -> Result<Vec<Challenge>, Error> {
-    User::make_password_unusable(connection, user).await?;
     SessionRow::end_all(connection, user).await?;
     let closed = Challenge::close_all(connection, user, now).await?;
     Mail::ResetPassword.enqueue(connection, user, now).await?;

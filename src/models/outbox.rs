@@ -143,7 +143,7 @@ impl Mail {
     }
 
     /// Queues the mail under an id by which it can be withdrawn, to be sent when
-    /// it is `due`.
+    /// it is `due`. Where a link to a new password waits already, that is enough.
     pub(super) async fn enqueue_for_later(
         &self,
         connection: &mut Connection,
@@ -155,7 +155,7 @@ impl Mail {
         let mail = serde_json::to_string(self).map_err(|error| Error::Json(error.to_string()))?;
         sqlx::query(
             "INSERT INTO outbox (id, user_id, mail, attempts, created_at, next_attempt_at) \
-             VALUES ($1, $2, $3, 0, $4, $5)",
+             VALUES ($1, $2, $3, 0, $4, $5) ON CONFLICT DO NOTHING",
         )
         .bind(id)
         .bind(user.as_str())

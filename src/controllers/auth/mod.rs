@@ -143,6 +143,7 @@ async fn full_login(
     };
     transaction.commit().await?;
     session.send(issued);
+    app.mail.wake();
     tracing::info!(
         event = "login",
         user = user.id.as_str(),

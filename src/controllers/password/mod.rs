@@ -14,7 +14,9 @@ use crate::forms::Errors;
 use crate::forms::password::ChangeForm;
 use crate::models;
 use crate::models::challenge::Challenge;
+use crate::models::client::Client;
 use crate::models::mail_token::MailToken;
+use crate::models::outbox::{Event, Notice};
 use crate::models::session::SessionRow;
 use crate::models::user::User;
 use crate::session::Session;
@@ -32,6 +34,7 @@ pub async fn change(
     State(app): State<AppState>,
     session: Session,
     page: Page,
+    client: Client,
     CurrentUser(current): CurrentUser,
     Form(form): Form<ChangeForm>,
 ) -> Result<Response, AppError> {
@@ -54,7 +57,7 @@ pub async fn change(
         .await
         .map_err(models::Error::from)?;
     match parsed {
-        Ok(password) => set(&app, &session, &user, password).await,
+        Ok(password) => set(&app, &session, &client, &user, password).await,
         Err(errors) => Ok(unprocessable(change_page(&page, errors).await?)),
     }
 }
@@ -64,6 +67,7 @@ pub async fn change(
 async fn set(
     app: &AppState,
     session: &Session,
+    client: &Client,
     user: &User,
     password: SecretString,
 ) -> Result<Response, AppError> {
@@ -82,8 +86,12 @@ async fn set(
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
     MailToken::delete_resets(&mut transaction, &user.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
+    Notice::new(Event::PasswordChanged, client, now)
+        .enqueue(&mut transaction, &user.id)
+        .await?;
     transaction.commit().await?;
     session.send(issued);
+    app.mail.wake();
     tracing::info!(
         event = "password_changed",
         user = user.id.as_str(),

@@ -15,8 +15,9 @@ use crate::forms::Errors;
 use crate::forms::password::{ResetForm, ResetRequestForm};
 use crate::models;
 use crate::models::challenge::Challenge;
+use crate::models::client::Client;
 use crate::models::mail_token::MailToken;
-use crate::models::outbox::Mail;
+use crate::models::outbox::{Event, Mail, Notice};
 use crate::models::session::SessionRow;
 use crate::models::token::Token;
 use crate::models::user::User;
@@ -64,6 +65,7 @@ pub async fn request(
         }
     };
     Mail::enqueue_reset(&app.database, email, app.clock.now()).await?;
+    app.mail.wake();
     tracing::info!(
         event = "password_reset_requested",
         "a link to a new password was asked for"
@@ -151,6 +153,7 @@ pub async fn reset(
     session: Session,
     jar: CookieJar,
     page: Page,
+    client: Client,
     Form(form): Form<ResetForm>,
 ) -> Result<Response, AppError> {
     let Some((link, user)) = current(&app, &jar).await? else {
@@ -169,7 +172,7 @@ pub async fn reset(
             return Ok(unprocessable(shown));
         }
     };
-    if !set(&app, &session, &link, &user, password).await? {
+    if !set(&app, &session, &client, &link, &user, password).await? {
         return expired(&app, &session, jar).await;
     }
     let jar = cookies::forget_token(&app, jar);
@@ -182,6 +185,7 @@ pub async fn reset(
 async fn set(
     app: &AppState,
     session: &Session,
+    client: &Client,
     link: &MailToken,
     user: &User,
     password: SecretString,
@@ -213,7 +217,11 @@ async fn set(
     };
     SessionRow::end_all(&mut transaction, &user.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
+    Notice::new(Event::PasswordReset, client, now)
+        .enqueue(&mut transaction, &user.id)
+        .await?;
     transaction.commit().await?;
+    app.mail.wake();
     match issued {
         Some(issued) => session.send(issued),
         None => session.add_message(Kind::Success, sentence).await?,

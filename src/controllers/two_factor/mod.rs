@@ -159,6 +159,7 @@ pub async fn disable(
         .await?;
     transaction.commit().await?;
     session.send(issued);
+    app.mail.wake();
     for challenge in closed {
         challenge
             .cancel_at_twilio(&app.database, &app.verify, now)
