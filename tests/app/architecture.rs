@@ -187,7 +187,7 @@ fn imports_go_one_way() {
     let has = |from: &str, to: &str| imports.contains(&(from.to_owned(), to.to_owned()));
     assert!(has(
         "controllers::two_factor::resend",
-        "controllers::two_factor"
+        "controllers::two_factor::sending"
     ));
     assert!(has("views::profile", "forms") && has("main", "config"));
     for (from, to) in &imports {

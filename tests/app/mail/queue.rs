@@ -194,7 +194,9 @@ async fn several_workers_send_a_mail_once() {
     let server = SmtpServer::start(Tls::Never).await;
     let office = Office::new(&server).await;
     for _ in 0..8 {
-        office.enqueue(&Mail::ResetPassword).await;
+        office
+            .enqueue(&Mail::Notice(notice(Event::PhoneChanged)))
+            .await;
     }
     let workers: Vec<_> = (0..6)
         .map(|_| {

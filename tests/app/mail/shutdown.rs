@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
-use twostep::models::outbox::Mail;
+use twostep::models::outbox::{Event, Mail};
 
-use super::Office;
+use super::{Office, notice};
 use crate::support::smtp::{Fault, SmtpServer, Tls};
 use crate::support::until;
 
@@ -17,7 +17,9 @@ async fn a_worker_sends_when_it_is_woken() {
     let (stop, stopped) = watch::channel(false);
     let worker = tokio::spawn(office.worker.clone().run(stopped));
     for count in 1..=3 {
-        office.enqueue(&Mail::ResetPassword).await;
+        office
+            .enqueue(&Mail::Notice(notice(Event::PhoneChanged)))
+            .await;
         office.app.state.mail.wake();
         until(|| server.received().len() == count).await;
     }

@@ -11,7 +11,7 @@ const INTRUDERS: &str = OTHER_PHONE;
 
 /// Alice, whose number has stood for two days, in a session that is fresh.
 async fn alice_with(phone: &str) -> (TestApp, Browser) {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let alice = app.with_two_factor("alice", phone).await;
     established(&app).await;
     (app, alice)
@@ -83,7 +83,7 @@ async fn a_number_that_was_changed_is_back() {
 
 #[tokio::test]
 async fn the_mailbox_cannot_switch_it_off() {
-    let (app, alice) = (TestApp::start().await, "alice");
+    let (app, alice) = (TestApp::keeping_mail().await, "alice");
     let browser = app.signed_in(alice).await;
     app.enable(&browser, PHONE).await;
     let link = link_of_notice(&app).await;
@@ -117,7 +117,7 @@ async fn no_other_notice_touches_it() {
 #[tokio::test]
 async fn an_intruders_number_that_was_thrown_out_does_not_come_back() {
     // It came in place of none, and alice put hers there in the same session.
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let alice = app.signed_in("alice").await;
     app.enable(&alice, INTRUDERS).await;
     let link = change(&app, &alice, PHONE).await;
@@ -176,13 +176,13 @@ async fn off_and_on_with_another_number_is_a_change() {
 
 #[tokio::test]
 async fn a_young_number_comes_back_rather_than_none() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let alice = app.signed_in("alice").await;
     app.enable(&alice, PHONE).await;
     let link = disable(&app, &alice).await;
     assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE));
     // But never in place of another.
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let alice = app.signed_in("alice").await;
     app.enable(&alice, INTRUDERS).await;
     let link = disable(&app, &alice).await;
@@ -194,7 +194,7 @@ async fn a_young_number_comes_back_rather_than_none() {
 #[tokio::test]
 async fn a_number_is_established_after_a_day_and_not_before() {
     for (age, back) in [(DAY - 1, PHONE), (DAY, INTRUDERS)] {
-        let app = TestApp::start().await;
+        let app = TestApp::keeping_mail().await;
         let alice = app.signed_in("alice").await;
         app.enable(&alice, INTRUDERS).await;
         app.advance(age - 31);

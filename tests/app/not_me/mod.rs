@@ -51,7 +51,7 @@ async fn is_expired(app: &TestApp, link: &str) {
 #[tokio::test]
 async fn the_button_ends_everything_that_was_open_and_logs_nobody_in() {
     for event in ALL {
-        let app = TestApp::start().await;
+        let app = TestApp::keeping_mail().await;
         let alice = app.with_two_factor("alice", PHONE).await;
         let other = app.signed_in("harry").await;
         app.advance(31);
@@ -81,7 +81,7 @@ async fn the_button_ends_everything_that_was_open_and_logs_nobody_in() {
 
 #[tokio::test]
 async fn the_password_works_no_more_until_a_new_one_is_set() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
     let hash = "SELECT COUNT(*) FROM users WHERE password_hash = '!'";
     let link = app.not_me("harry", Event::PasswordChanged, None).await;
@@ -111,7 +111,7 @@ async fn the_password_works_no_more_until_a_new_one_is_set() {
 
 #[tokio::test]
 async fn attack_13_an_unusable_password_takes_as_long_as_a_wrong_one() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     app.register("ron").await;
     let link = app.not_me("harry", Event::PasswordReset, None).await;
@@ -131,7 +131,7 @@ async fn attack_13_an_unusable_password_takes_as_long_as_a_wrong_one() {
 
 #[tokio::test]
 async fn reading_uses_nothing_up() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     let link = app.not_me("harry", Event::LoginAfterFailures, None).await;
     let scanner = app.browser();
@@ -151,7 +151,7 @@ async fn reading_uses_nothing_up() {
 
 #[tokio::test]
 async fn a_link_works_once_and_of_parallel_uses_one() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     let link = app.not_me("harry", Event::PasswordChanged, None).await;
     let browser = app.browser();
@@ -179,7 +179,7 @@ async fn a_link_works_once_and_of_parallel_uses_one() {
 
 #[tokio::test]
 async fn a_link_lives_for_a_day() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     let link = app.not_me("harry", Event::PasswordChanged, None).await;
     let late = app.browser();
@@ -198,7 +198,7 @@ async fn a_link_lives_for_a_day() {
 
 #[tokio::test]
 async fn a_link_that_was_found_in_time_is_not_used_too_late() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     let link = app.not_me("harry", Event::PasswordChanged, None).await;
     let token = Token::received(link.trim_start_matches("/not_me/"));
@@ -214,7 +214,7 @@ async fn a_link_that_was_found_in_time_is_not_used_too_late() {
 
 #[tokio::test]
 async fn what_was_never_mailed_as_such_a_link_is_none() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
     let reset = app.mailed("harry", &Purpose::ResetPassword).await;
     let session = harry.session_cookie().unwrap();
@@ -229,7 +229,7 @@ async fn what_was_never_mailed_as_such_a_link_is_none() {
 
 #[tokio::test]
 async fn a_bad_link_forgets_the_good_one_before_it() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     let link = app.not_me("harry", Event::PasswordChanged, None).await;
     let browser = app.browser();
@@ -243,7 +243,7 @@ async fn a_bad_link_forgets_the_good_one_before_it() {
 
 #[tokio::test]
 async fn a_link_is_for_its_own_account_whoever_presses_the_button() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let (harry, ron) = (app.signed_in("harry").await, app.signed_in("ron").await);
     let link = app.not_me("ron", Event::PasswordChanged, None).await;
     let page = press(&harry, &link).await;
@@ -262,7 +262,7 @@ async fn a_link_is_for_its_own_account_whoever_presses_the_button() {
 
 #[tokio::test]
 async fn all_other_links_of_the_account_go_too() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     app.register("ron").await;
     let reset = app.mailed("harry", &Purpose::ResetPassword).await;
@@ -280,7 +280,7 @@ async fn all_other_links_of_the_account_go_too() {
 
 #[tokio::test]
 async fn all_or_nothing() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
     let link = app.not_me("harry", Event::PasswordChanged, None).await;
     let mailbox = app.browser();
@@ -296,7 +296,7 @@ async fn all_or_nothing() {
 
 #[tokio::test]
 async fn a_log_in_that_is_under_way_does_not_outlive_it() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     for _ in 0..5 {
         let link = app.not_me("harry", Event::PasswordChanged, None).await;
@@ -321,7 +321,7 @@ async fn the_token_is_kept_where_only_this_page_gets_it() {
         (pair, parts.join(" "))
     };
     for (app, name, secure) in [
-        (TestApp::start().await, "not_me_token", ""),
+        (TestApp::keeping_mail().await, "not_me_token", ""),
         (
             TestApp::production("http://127.0.0.1:9").await,
             "__Secure-not_me_token",
@@ -348,7 +348,7 @@ async fn the_token_is_kept_where_only_this_page_gets_it() {
 #[tokio::test]
 async fn attack_22_no_token_and_no_number_is_in_the_log() {
     logs::keep();
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     let event = Event::TwoFactorDisabled;
     let link = app.not_me("harry", event, Some(PHONE)).await;
@@ -363,7 +363,7 @@ async fn attack_22_no_token_and_no_number_is_in_the_log() {
 
 #[tokio::test]
 async fn attack_11_another_site_cannot_press_the_button() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
     let link = app.not_me("harry", Event::PasswordChanged, None).await;
     harry.get(&link).await;

@@ -29,7 +29,7 @@ pub async fn post_as(agent: &[u8], browser: &Browser, path: &str, body: String) 
 
 #[tokio::test]
 async fn each_change_of_the_second_step_is_told_once() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let alice = app.signed_in("alice").await;
     assert!(app.mails("alice").await.is_empty());
 
@@ -61,7 +61,7 @@ async fn each_change_of_the_second_step_is_told_once() {
 
 #[tokio::test]
 async fn what_was_only_begun_is_not_told() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
     harry.enable(PHONE).await.redirects_to("/verify_2fa");
     harry.verify("000000").await;
@@ -73,7 +73,7 @@ async fn what_was_only_begun_is_not_told() {
 
 #[tokio::test]
 async fn nothing_is_told_of_what_did_not_happen_and_nothing_happens_untold() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let alice = app.with_two_factor("alice", PHONE).await;
     app.empty_outbox().await;
     // The notice cannot be written: the change is not made either.
@@ -101,7 +101,7 @@ async fn nothing_is_told_of_what_did_not_happen_and_nothing_happens_untold() {
 
 #[tokio::test]
 async fn a_notice_holds_no_secret() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let alice = app.with_two_factor("alice", PHONE).await;
     for _ in 0..5 {
         app.browser().log_in("alice", "a wrong one").await;
@@ -129,7 +129,7 @@ async fn fail(app: &TestApp, username: &str, times: usize) {
 
 #[tokio::test]
 async fn a_log_in_after_five_failures_is_told_and_after_four_is_not() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     for (failures, told) in [(4, 0), (5, 1), (0, 0), (4, 0), (1, 0), (6, 1)] {
         fail(&app, "harry", failures).await;
@@ -154,7 +154,7 @@ async fn a_log_in_after_five_failures_is_told_and_after_four_is_not() {
 
 #[tokio::test]
 async fn with_two_factor_authentication_only_the_code_completes_a_log_in() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     app.with_two_factor("alice", PHONE).await;
     app.empty_outbox().await;
     fail(&app, "alice", 5).await;
@@ -170,7 +170,7 @@ async fn with_two_factor_authentication_only_the_code_completes_a_log_in() {
 
 #[tokio::test]
 async fn wrong_passwords_count_for_their_account_alone_and_at_reauth_too() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
     app.register("ron").await;
     let failures = "SELECT failed_logins FROM users WHERE username_key = 'harry'";
@@ -190,7 +190,7 @@ async fn wrong_passwords_count_for_their_account_alone_and_at_reauth_too() {
 
 #[tokio::test]
 async fn of_many_log_ins_at_once_one_tells_it() {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     fail(&app, "harry", 5).await;
     let (a, b, c) = (app.browser(), app.browser(), app.browser());

@@ -9,7 +9,7 @@ const LIFE: i64 = 600;
 const DAY: u64 = 24 * 60 * 60;
 
 async fn app_with_alice() -> TestApp {
-    let app = TestApp::start().await;
+    let app = TestApp::keeping_mail().await;
     app.with_two_factor("alice", PHONE).await;
     app.empty_outbox().await;
     app.advance(31);

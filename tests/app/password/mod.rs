@@ -19,7 +19,7 @@ const LOG_INS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";
 const OPEN: &str = "SELECT COUNT(*) FROM challenges WHERE closed_at IS NULL";
 
 /// How many links stand or stood.
-const LINKS: &str = "SELECT COUNT(*) FROM mail_tokens";
+const LINKS: &str = "SELECT COUNT(*) FROM mail_tokens WHERE purpose = 'reset_password'";
 
 /// Asserts a form that is shown again with exactly these errors.
 #[track_caller]

@@ -12,7 +12,7 @@ pub use page::Page;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::Row;
 use tempfile::TempDir;
@@ -43,6 +43,9 @@ pub const NOW: i64 = 1_790_000_000;
 /// How long the app waits for Twilio in tests.
 pub const TWILIO_TIMEOUT: Duration = Duration::from_millis(400);
 
+/// Longer than anything that is waited for takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Waits until something is so, and fails where it never becomes so.
 pub async fn until(condition: impl Fn() -> bool) {
     let wait = async {
@@ -50,7 +53,7 @@ pub async fn until(condition: impl Fn() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wait)
+    tokio::time::timeout(PATIENCE, wait)
         .await
         .expect("it never became so");
 }
@@ -107,6 +110,12 @@ impl TestApp {
             mail_read: AtomicUsize::new(0),
             folder,
         }
+    }
+
+    /// The app with a mail server that is not there, so that what is queued stays
+    /// in the outbox.
+    pub async fn keeping_mail() -> Self {
+        Self::with(&[("SMTP_URL", "smtp://127.0.0.1:1")]).await
     }
 
     /// The app as it goes online; Twilio is at `verify_url`.
@@ -345,6 +354,7 @@ impl TestApp {
     /// Everything in the database as text, to see whether it changed or holds
     /// what it should not.
     pub async fn dump(&self) -> String {
+        self.mail_settles().await;
         let mut text = String::new();
         for sql in [
             "SELECT id || '|' || username || '|' || email || '|' || password_hash || '|' || \
@@ -373,6 +383,25 @@ impl TestApp {
             }
         }
         text
+    }
+
+    /// Waits until no mail is due or in hand.
+    async fn mail_settles(&self) {
+        let busy = "SELECT COUNT(*) FROM outbox WHERE next_attempt_at <= $1 \
+                    OR (attempts > 0 AND last_error IS NULL)";
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let busy: i64 = sqlx::query_scalar(busy)
+                .bind(self.state.clock.now())
+                .fetch_one(&self.state.database)
+                .await
+                .unwrap();
+            if busy == 0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "mail stays in hand");
+            tokio::task::yield_now().await;
+        }
     }
 
     /// The bytes of the database file and its log.

@@ -101,7 +101,9 @@ async fn attack_22_no_log_line_and_no_address_holds_a_secret() {
     let (twilio, app) = SlowTwilio::start().await;
     twilio.answer(4);
     let walk = main_job(&app, |at| CODES[at].to_owned()).await;
-    let lines = logs::take();
+    let mut lines = logs::take();
+    // The demo mailbox's own lines are its screen, like the demo phone's.
+    lines.retain(|line| !line.contains(" demo mailbox: to "));
     for event in ["login", "two_factor_enabled", "phone_changed", "reauth"] {
         let event = format!("event=\"{event}\"");
         assert!(lines.iter().any(|line| line.contains(&event)), "{event}");
