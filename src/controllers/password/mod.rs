@@ -71,11 +71,7 @@ async fn set(
     user: &User,
     password: SecretString,
 ) -> Result<Response, AppError> {
-    let hash = app
-        .passwords
-        .hash(password)
-        .await
-        .map_err(models::Error::from)?;
+    let hash = hashed(app, password).await?;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     let changed = User::set_password(&mut transaction, &user.id, user.auth_version, &hash).await?;
@@ -102,6 +98,11 @@ async fn set(
         .add_message(Kind::Success, "Your password has been changed")
         .await?;
     Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
+}
+
+async fn hashed(app: &AppState, password: SecretString) -> Result<String, AppError> {
+    let hashed = app.passwords.hash(password).await;
+    Ok(hashed.map_err(models::Error::from)?)
 }
 
 /// So that the next verification gets a code of its own.

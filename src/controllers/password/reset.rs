@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use secrecy::SecretString;
 
-use super::{cancel_at_twilio, cookies};
+use super::{cancel_at_twilio, cookies, hashed};
 use crate::controllers::unprocessable;
 use crate::error::AppError;
 use crate::extractors::{Form, Page};
@@ -175,6 +175,11 @@ pub async fn reset(
     if !set(&app, &session, &client, &link, &user, password).await? {
         return expired(&app, &session, jar).await;
     }
+    tracing::info!(
+        event = "password_reset",
+        user = user.id.as_str(),
+        "password set by a mailed link"
+    );
     let jar = cookies::forget_token(&app, jar);
     Ok((jar, Redirect::to("/login")).into_response())
 }
@@ -190,11 +195,7 @@ async fn set(
     user: &User,
     password: SecretString,
 ) -> Result<bool, AppError> {
-    let hash = app
-        .passwords
-        .hash(password)
-        .await
-        .map_err(models::Error::from)?;
+    let hash = hashed(app, password).await?;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     // The account's row first, as everywhere: two transactions that lock in
@@ -226,11 +227,6 @@ async fn set(
         Some(issued) => session.send(issued),
         None => session.add_message(Kind::Success, sentence).await?,
     }
-    tracing::info!(
-        event = "password_reset",
-        user = user.id.as_str(),
-        "password set by a mailed link"
-    );
     cancel_at_twilio(app, closed, now).await?;
     Ok(true)
 }
