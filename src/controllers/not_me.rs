@@ -53,7 +53,10 @@ pub async fn form(
     };
     let user = User::find(&app.database, &link.user_id).await?;
     let restored = match event.restores_phone() {
-        true => User::restorable_phone(&app.database, &link.user_id, former_phone).await?,
+        true => {
+            User::restorable_phone(&app.database, &link.user_id, former_phone, link.created_at)
+                .await?
+        }
         false => None,
     };
     Ok(NotMePage {
@@ -86,7 +89,7 @@ pub async fn lock(
         return Ok(Redirect::to("/not_me").into_response());
     }
     let restored = match event.restores_phone() {
-        true => User::restore_phone(&mut transaction, user, former_phone).await?,
+        true => User::restore_phone(&mut transaction, user, former_phone, link.created_at).await?,
         false => None,
     };
     let closed = close_doors(&mut transaction, user, now).await?;

@@ -53,6 +53,8 @@ pub struct MailToken {
     pub user_id: UserId,
     /// What for.
     pub purpose: Purpose,
+    /// When it was made, in Unix seconds.
+    pub created_at: i64,
 }
 
 impl MailToken {
@@ -137,7 +139,7 @@ impl MailToken {
         now: i64,
     ) -> Result<Option<Self>, Error> {
         let row = sqlx::query(
-            "SELECT token_hash, user_id, event, former_phone FROM mail_tokens \
+            "SELECT token_hash, user_id, event, former_phone, created_at FROM mail_tokens \
              WHERE token_hash = $1 AND purpose = $2 AND expires_at > $3",
         )
         .bind(token.hash())
@@ -159,6 +161,7 @@ impl MailToken {
             token_hash: row.try_get("token_hash")?,
             user_id: UserId::from_column(row.try_get("user_id")?),
             purpose,
+            created_at: row.try_get("created_at")?,
         }))
     }
 

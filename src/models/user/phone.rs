@@ -50,8 +50,11 @@ impl User {
     /// back with the owner's mailbox. Nor one of two changes in a row: the last
     /// link leads back to the beginning, whichever links were used up before.
     ///
-    /// Where no number had stood that long, the present one stays; and if there
-    /// is none, `removed` comes back, since anything is more than nothing.
+    /// Where no number had stood that long, the one that the notice tells of,
+    /// `removed`, comes back only if nothing changed since the link was made, at
+    /// `linked_at`: an intruder's link from before the owner set a number must not
+    /// replace it. Else the present one stays; and if there is none, `removed`
+    /// comes back, since anything is more than nothing.
     ///
     /// Returns the number that came back, or `None` where nothing changed.
     ///
@@ -64,17 +67,21 @@ impl User {
         connection: &mut Connection,
         id: &UserId,
         removed: Option<&str>,
+        linked_at: i64,
     ) -> Result<Option<String>, Error> {
         // former_phone and phone_changed_at stay, so that a change within the same
         // day leads back to the same number.
         let restored: Option<Option<String>> = sqlx::query_scalar(
             "UPDATE users SET verification_phone = \
-             COALESCE(former_phone, verification_phone, $1) WHERE id = $2 \
-             AND (verification_phone IS NULL OR former_phone <> verification_phone) \
+             COALESCE(former_phone, CASE WHEN phone_changed_at <= $3 THEN $1 END, \
+             verification_phone, $1) WHERE id = $2 AND (verification_phone IS NULL OR \
+             COALESCE(former_phone, CASE WHEN phone_changed_at <= $3 THEN $1 END) \
+             <> verification_phone) \
              RETURNING verification_phone",
         )
         .bind(removed)
         .bind(id.as_str())
+        .bind(linked_at)
         .fetch_optional(connection)
         .await?;
         Ok(restored.flatten())
@@ -88,13 +95,17 @@ impl User {
         database: &Database,
         id: &UserId,
         removed: Option<&str>,
+        linked_at: i64,
     ) -> Result<Option<String>, Error> {
         let restorable: Option<Option<String>> = sqlx::query_scalar(
-            "SELECT COALESCE(former_phone, verification_phone, $1) FROM users WHERE id = $2 \
-             AND (verification_phone IS NULL OR former_phone <> verification_phone)",
+            "SELECT COALESCE(former_phone, CASE WHEN phone_changed_at <= $3 THEN $1 END, \
+             verification_phone, $1) FROM users WHERE id = $2 AND (verification_phone IS NULL OR \
+             COALESCE(former_phone, CASE WHEN phone_changed_at <= $3 THEN $1 END) \
+             <> verification_phone)",
         )
         .bind(removed)
         .bind(id.as_str())
+        .bind(linked_at)
         .fetch_optional(database)
         .await?;
         Ok(restorable.flatten())

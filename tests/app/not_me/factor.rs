@@ -116,12 +116,18 @@ async fn no_other_notice_touches_it() {
 
 #[tokio::test]
 async fn an_intruders_number_that_was_thrown_out_does_not_come_back() {
-    // It came in place of none, and alice put hers there in the same session.
+    // It came in place of none, and went before alice set hers.
     let app = TestApp::keeping_mail().await;
     let alice = app.signed_in("alice").await;
     app.enable(&alice, INTRUDERS).await;
-    let link = change(&app, &alice, PHONE).await;
-    assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE));
+    let changed = change(&app, &alice, THIRD_PHONE).await;
+    let off = disable(&app, &alice).await;
+    change(&app, &alice, PHONE).await;
+    for link in [changed, off] {
+        let done = press(&app.browser(), &link).await;
+        assert!(done.status < 400, "{}", done.text());
+        assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
+    }
 
     // It came in place of alice's, and alice put hers back.
     let (app, alice) = alice_with(PHONE).await;
@@ -181,25 +187,26 @@ async fn a_young_number_comes_back_rather_than_none() {
     app.enable(&alice, PHONE).await;
     let link = disable(&app, &alice).await;
     assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE));
-    // But never in place of another.
+    // And in place of another, where nothing changed since.
     let app = TestApp::keeping_mail().await;
     let alice = app.signed_in("alice").await;
-    app.enable(&alice, INTRUDERS).await;
-    let link = disable(&app, &alice).await;
-    change(&app, &alice, PHONE).await;
+    app.enable(&alice, PHONE).await;
+    let link = change(&app, &alice, INTRUDERS).await;
     assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE));
 }
 
-/// How long a number must have stood to come back in place of another.
+/// How long a number must have stood to come back in place of another that was
+/// set since.
 #[tokio::test]
 async fn a_number_is_established_after_a_day_and_not_before() {
-    for (age, back) in [(DAY - 1, PHONE), (DAY, INTRUDERS)] {
+    for (age, back) in [(DAY - 1, THIRD_PHONE), (DAY, INTRUDERS)] {
         let app = TestApp::keeping_mail().await;
         let alice = app.signed_in("alice").await;
         app.enable(&alice, INTRUDERS).await;
         app.advance(age - 31);
         refresh(&app).await;
         let link = change(&app, &alice, PHONE).await;
+        change(&app, &alice, THIRD_PHONE).await;
         assert_eq!(after(&app, &link).await.as_deref(), Some(back), "{age}");
     }
 }
