@@ -9,7 +9,8 @@ use axum_extra::extract::cookie::{Cookie, SameSite};
 
 use crate::config::Environment;
 use crate::error::AppError;
-use crate::extractors::Page;
+use crate::extractors::{Form, Page};
+use crate::forms::not_me::NotMeForm;
 use crate::models::challenge::Challenge;
 use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::outbox::{Event, Mail};
@@ -61,6 +62,7 @@ pub async fn form(
     };
     Ok(NotMePage {
         layout,
+        link: link.name().to_owned(),
         username: user.map(|user| user.username).unwrap_or_default(),
         what: what(event),
         factor: Factor::new(event, restored.as_deref()),
@@ -74,9 +76,14 @@ pub async fn lock(
     session: Session,
     page: Page,
     jar: CookieJar,
+    Form(form): Form<NotMeForm>,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
-    let link = find(&app, &jar).await?;
+    // Of two links in two tabs the browser keeps the last: the other tab's button
+    // must not do what its page does not say.
+    let link = find(&app, &jar)
+        .await?
+        .filter(|link| form.is_about(link.name()));
     let Some((link, event, former_phone)) = link.as_ref().and_then(parts) else {
         return Ok(Redirect::to("/not_me").into_response());
     };
@@ -121,6 +128,8 @@ async fn close_doors(
 ) -> Result<Vec<Challenge>, Error> {
     SessionRow::end_all(connection, user).await?;
     let closed = Challenge::close_all(connection, user, now).await?;
+    // A mail of its own: one that is on its way already holds a dead link.
+    MailToken::delete_resets(connection, user).await?;
     Mail::ResetPassword.enqueue(connection, user, now).await?;
     Ok(closed)
 }

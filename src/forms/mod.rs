@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod email;
 pub mod local_path;
+pub mod not_me;
 pub mod password;
 pub mod phone_number;
 pub mod profile;

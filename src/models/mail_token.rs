@@ -2,16 +2,13 @@
 
 use sqlx::Row;
 
-use crate::models::outbox::Event;
+use crate::models::outbox::{Event, Mail};
 use crate::models::token::Token;
 use crate::models::user::UserId;
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Database, Error, NOT_ME_LIFE};
 
 /// A link to a new password lives so many seconds (ASVS 6.4.1).
 const RESET_LIFE: i64 = 30 * 60;
-
-/// A link to undo what happened lives so many seconds.
-const NOT_ME_LIFE: i64 = 24 * 60 * 60;
 
 /// What a link is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +55,13 @@ pub struct MailToken {
 }
 
 impl MailToken {
+    /// What names the link without opening anything, for the form that is about
+    /// it: the beginning of the token's hash.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.token_hash.get(..16).unwrap_or_default()
+    }
+
     /// Makes a link's token, and keeps its hash.
     ///
     /// # Errors
@@ -202,13 +206,19 @@ impl MailToken {
         Ok(true)
     }
 
-    /// Uses up all of a user's links to a new password.
+    /// Uses up all of a user's links to a new password, sent or not.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn delete_resets(connection: &mut Connection, user: &UserId) -> Result<(), Error> {
         sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND purpose = 'reset_password'")
             .bind(user.as_str())
+            .execute(&mut *connection)
+            .await?;
+        // One that still waits to be sent would make a link anew.
+        sqlx::query("DELETE FROM outbox WHERE user_id = $1 AND mail = $2")
+            .bind(user.as_str())
+            .bind(Mail::ResetPassword.to_json()?)
             .execute(connection)
             .await?;
         Ok(())

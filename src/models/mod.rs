@@ -56,6 +56,12 @@ pub type Database = AnyPool;
 /// One connection: of the pool, or of a transaction.
 pub type Connection = sqlx::AnyConnection;
 
+/// A mail that is not sent by then, in seconds, is given up.
+const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
+
+/// A link to undo what happened lives so many seconds.
+const NOT_ME_LIFE: i64 = 24 * 60 * 60;
+
 /// Connections in the pool: more do not help SQLite, and one instance needs no
 /// more of PostgreSQL's.
 const MAX_CONNECTIONS: u32 = 8;

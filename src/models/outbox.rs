@@ -7,14 +7,11 @@ use sqlx::Row;
 use crate::models::client::Client;
 use crate::models::token::random_id;
 use crate::models::user::{UserId, case_key};
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Database, Error, GIVE_UP_AFTER};
 
 /// How long one attempt may take, in seconds: after that, another instance or
 /// the next start takes the mail up again.
-const ATTEMPT: i64 = 120;
-
-/// A mail that is not sent by then, in seconds, is given up.
-pub const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
+const ATTEMPT: i64 = 300;
 
 /// The first pause after a failed attempt, in seconds; each is twice the one before.
 const FIRST_PAUSE: i64 = 30;
@@ -128,6 +125,11 @@ pub struct Queued {
 }
 
 impl Mail {
+    /// The mail as its column holds it.
+    pub(super) fn to_json(&self) -> Result<String, Error> {
+        serde_json::to_string(self).map_err(|error| Error::Json(error.to_string()))
+    }
+
     /// Queues the mail for a user.
     ///
     /// # Errors
@@ -152,7 +154,7 @@ impl Mail {
         now: i64,
         due: i64,
     ) -> Result<(), Error> {
-        let mail = serde_json::to_string(self).map_err(|error| Error::Json(error.to_string()))?;
+        let mail = self.to_json()?;
         sqlx::query(
             "INSERT INTO outbox (id, user_id, mail, attempts, created_at, next_attempt_at) \
              VALUES ($1, $2, $3, 0, $4, $5) ON CONFLICT DO NOTHING",
@@ -174,8 +176,7 @@ impl Mail {
     /// # Errors
     /// When the database fails.
     pub async fn enqueue_reset(database: &Database, email: &str, now: i64) -> Result<(), Error> {
-        let mail = serde_json::to_string(&Self::ResetPassword)
-            .map_err(|error| Error::Json(error.to_string()))?;
+        let mail = Self::ResetPassword.to_json()?;
         sqlx::query(
             "INSERT INTO outbox (id, user_id, mail, attempts, created_at, next_attempt_at) \
              SELECT $1, u.id, $2, 0, $3, $3 FROM users u WHERE u.email_key = $4 \

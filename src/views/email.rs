@@ -87,7 +87,7 @@ impl NoticeEmail {
     pub fn new(username: String, notice: &Notice, link: String, hours: i64) -> Self {
         Self {
             subject: subject(notice.event),
-            username,
+            username: plain(&username),
             what: what(notice),
             when: when(notice.at),
             address: plain(&notice.address),

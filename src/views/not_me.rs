@@ -17,6 +17,8 @@ pub struct NotMePage {
     pub username: String,
     /// What the notice told of: one sentence.
     pub what: &'static str,
+    /// Which link the page is about; opens nothing.
+    pub link: String,
     /// What becomes of the second step.
     pub factor: Factor,
 }

@@ -136,7 +136,7 @@ const FORMS: [Form; 28] = [
         "password=a+new+slow+tram&confirm_password=a+new+slow+tram",
         "/login",
     ),
-    form("/not_me", Role::Guest, "", ""),
+    form("/not_me", Role::Guest, "link=LINK", ""),
 ];
 
 fn request(browser: &Browser, form: &Form, fields: &str) -> RequestBuilder {
@@ -161,11 +161,13 @@ async fn attack_11_another_site_can_send_no_form_of_ours() {
             let link = app.not_me("harry", Event::PasswordChanged, None).await;
             browser.get(&link).await.redirects_to("/not_me");
         }
+        let link = browser.get("/not_me").await.value_of("link");
         app.advance(31);
         let code = app.last_code();
         let fields = form
             .fields
             .replace("CODE", &code)
+            .replace("LINK", &link.unwrap_or_default())
             .replace("PASSWORD", PASSWORD);
         let (before, sent) = (app.dump().await, app.messages_sent());
         let what = format!("{} {:?}", form.path, form.role);

@@ -66,7 +66,8 @@ async fn every_page(app: &TestApp) -> Vec<Page> {
     harry.enable(OTHER_PHONE).await;
     visit(&harry, "/verify_2fa", &mut pages).await;
     pages.push(harry.post("/verify_2fa/resend", &[]).await);
-    pages.push(guest.post("/not_me", &[]).await);
+    let link = guest.get("/not_me").await.value_of("link").unwrap();
+    pages.push(guest.post("/not_me", &[("link", &link)]).await);
     visit(&guest, "/not_me", &mut pages).await;
     pages
 }

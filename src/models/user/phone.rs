@@ -1,17 +1,18 @@
 //! The number of the second step, and the one before it.
 
 use crate::models::user::{User, UserId};
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Database, Error, GIVE_UP_AFTER, NOT_ME_LIFE};
 
 /// Changes of the number that follow each other within so many seconds count as
-/// one, for [`User::restore_phone`]: as long as a notice's link lives.
-const PHONE_ESTABLISHED: i64 = 24 * 60 * 60;
+/// one, for [`User::restore_phone`]: as long as a notice may be on its way and its
+/// link then lives, so that no link is older.
+const PHONE_ESTABLISHED: i64 = GIVE_UP_AFTER + NOT_ME_LIFE;
 
 impl User {
     /// Sets the number that codes go to, or none, if the account still is what
     /// `auth_version` says. Returns whether it was. What stood there before
-    /// becomes the former number, unless a change within the last day has set
-    /// that already.
+    /// becomes the former number, unless a change within [`PHONE_ESTABLISHED`]
+    /// has set that already.
     ///
     /// # Errors
     /// When the database fails.
@@ -43,9 +44,9 @@ impl User {
     /// never ends with less than there is: the mailbox alone must not switch the
     /// second step off, nor lead it to a number that was slipped in.
     ///
-    /// What comes back is the number that had stood for a day before the first of
-    /// the changes that followed each other within a day: its owner was told when
-    /// it came, and had a day to say no. Not the one just before: an intruder who
+    /// What comes back is the number that had stood for two days before the first
+    /// of the changes that followed each other within two days: its owner was told
+    /// when it came, and had a day to say no. Not the one just before: an intruder who
     /// put their own number there for an hour, and was thrown out, would get it
     /// back with the owner's mailbox. Nor one of two changes in a row: the last
     /// link leads back to the beginning, whichever links were used up before.

@@ -19,6 +19,9 @@ use url::{Host, Url};
 
 use super::{Email, Error, SendError, Settings};
 
+/// How many times longer than any other step the server may take for the message.
+const MESSAGE_PATIENCE: u32 = 12;
+
 /// How long the server may take to say goodbye, once it has the mail.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -107,7 +110,10 @@ impl Smtp {
             .await
             .map_err(permanent)?;
         self.step("DATA", connection.command(Data)).await?;
-        self.step("the message", connection.message(&bytes))
+        // A server may look through the message before it takes it (RFC 5321,
+        // 4.5.3.2.6): who gives up too soon sends it twice.
+        let patience = MESSAGE_PATIENCE * self.timeout;
+        self.step_within(patience, "the message", connection.message(&bytes))
             .await
             .map_err(|failure| match failure.code {
                 None => SendError::Unknown(failure.text),
@@ -149,7 +155,16 @@ impl Smtp {
         name: &str,
         step: impl Future<Output = Result<T, SmtpError>>,
     ) -> Result<T, Failure> {
-        match tokio::time::timeout(self.timeout, step).await {
+        self.step_within(self.timeout, name, step).await
+    }
+
+    async fn step_within<T>(
+        &self,
+        time: Duration,
+        name: &str,
+        step: impl Future<Output = Result<T, SmtpError>>,
+    ) -> Result<T, Failure> {
+        match tokio::time::timeout(time, step).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(Failure::new(name, &error)),
             Err(_) => Err(Failure {

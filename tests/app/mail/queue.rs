@@ -161,7 +161,7 @@ async fn after_a_crash_a_mail_is_sent_again_once_the_claim_ends() {
     let taken = Queued::take(database, office.app.state.clock.now()).await;
     let taken = taken.unwrap().unwrap();
     // Here the program dies.
-    office.advance(119);
+    office.advance(299);
     office.worker.deliver_due().await;
     assert!(server.received().is_empty());
     office.advance(1);

@@ -3,7 +3,7 @@
 
 use twostep::models::outbox::Event;
 
-use super::{DAY, is_done, is_expired, press};
+use super::{DAY, is_done, is_expired, press, press_again};
 use crate::support::{Browser, OTHER_PHONE, PHONE, THIRD_PHONE, TestApp};
 
 /// The intruder's number.
@@ -69,7 +69,7 @@ async fn what_was_switched_off_is_on_again() {
     let told = "Codes go to •••• 267 again.";
     let page = browser.get("/not_me").await;
     assert!(page.text().contains(told), "{}", page.text());
-    let page = browser.post("/not_me", &[]).await;
+    let page = press_again(&browser).await;
     assert!(page.text().contains(told), "{}", page.text());
     assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
 }
@@ -198,8 +198,8 @@ async fn a_young_number_comes_back_rather_than_none() {
 /// How long a number must have stood to come back in place of another that was
 /// set since.
 #[tokio::test]
-async fn a_number_is_established_after_a_day_and_not_before() {
-    for (age, back) in [(DAY - 1, THIRD_PHONE), (DAY, INTRUDERS)] {
+async fn a_number_is_established_after_two_days_and_not_before() {
+    for (age, back) in [(2 * DAY - 1, THIRD_PHONE), (2 * DAY, INTRUDERS)] {
         let app = TestApp::keeping_mail().await;
         let alice = app.signed_in("alice").await;
         app.enable(&alice, INTRUDERS).await;
@@ -252,4 +252,19 @@ async fn no_chain_of_links_ends_with_less_or_with_a_number_of_the_intruders() {
             assert!([PHONE, THIRD_PHONE].contains(&phone.as_str()), "{phone}");
         }
     }
+}
+
+#[tokio::test]
+async fn of_two_links_in_two_tabs_each_button_does_what_its_page_says_or_nothing() {
+    let (app, alice) = alice_with(PHONE).await;
+    let off = disable(&app, &alice).await;
+    let other = app.not_me("alice", Event::PasswordChanged, None).await;
+    let owner = app.browser();
+    owner.get(&off).await.redirects_to("/not_me");
+    let first_tab = owner.get("/not_me").await.value_of("link").unwrap();
+    owner.get(&other).await.redirects_to("/not_me");
+    let page = owner.post("/not_me", &[("link", &first_tab)]).await;
+    page.redirects_to("/not_me");
+    assert!(alice.is_logged_in().await, "nothing was done");
+    assert_eq!(after(&app, &off).await.as_deref(), Some(PHONE));
 }

@@ -28,7 +28,14 @@ const ALL: [Event; 7] = [
 /// Follows the link and presses the button.
 async fn press(browser: &Browser, link: &str) -> Page {
     browser.get(link).await.redirects_to("/not_me");
-    browser.post("/not_me", &[]).await
+    press_again(browser).await
+}
+
+/// Presses the button of the page that is shown, if there is one.
+async fn press_again(browser: &Browser) -> Page {
+    let link = browser.get("/not_me").await.value_of("link");
+    let link = link.unwrap_or_default();
+    browser.post("/not_me", &[("link", &link)]).await
 }
 
 #[track_caller]
@@ -44,7 +51,7 @@ async fn is_expired(app: &TestApp, link: &str) {
     assert_eq!(opened.set_cookie(), None);
     assert!(browser.follow(&opened).await.says(EXPIRED));
     let before = app.dump().await;
-    browser.post("/not_me", &[]).await.redirects_to("/not_me");
+    press_again(&browser).await.redirects_to("/not_me");
     assert_eq!(app.dump().await, before);
 }
 
@@ -158,7 +165,7 @@ async fn a_link_works_once_and_of_parallel_uses_one() {
     browser.get(&link).await;
     let uses = (0..20).map(|_| {
         let browser = browser.copy();
-        async move { browser.post("/not_me", &[]).await }
+        async move { press_again(&browser).await }
     });
     let tasks: Vec<_> = uses.map(tokio::spawn).collect();
     let mut done = 0;
@@ -173,7 +180,7 @@ async fn a_link_works_once_and_of_parallel_uses_one() {
     assert_eq!(done, 1);
     assert_eq!(app.mails("harry").await.len(), 1);
     is_expired(&app, &link).await;
-    browser.post("/not_me", &[]).await.redirects_to("/not_me");
+    press_again(&browser).await.redirects_to("/not_me");
     assert!(browser.get("/not_me").await.says(EXPIRED));
 }
 
@@ -190,7 +197,7 @@ async fn a_link_lives_for_a_day() {
     app.advance(1);
     is_expired(&app, &link).await;
     // Opened in time, pressed too late.
-    late.post("/not_me", &[]).await.redirects_to("/not_me");
+    press_again(&late).await.redirects_to("/not_me");
     assert!(late.get("/not_me").await.says(EXPIRED));
     app.advance(DAY - 2);
     is_done(&press(&app.browser(), &in_time).await);
@@ -287,11 +294,11 @@ async fn all_or_nothing() {
     mailbox.get(&link).await;
     let before = app.dump().await;
     app.execute("ALTER TABLE outbox RENAME TO lost").await;
-    assert_eq!(mailbox.post("/not_me", &[]).await.status, 500);
+    assert_eq!(press_again(&mailbox).await.status, 500);
     app.execute("ALTER TABLE lost RENAME TO outbox").await;
     assert_eq!(app.dump().await, before);
     assert!(harry.is_logged_in().await);
-    is_done(&mailbox.post("/not_me", &[]).await);
+    is_done(&press_again(&mailbox).await);
 }
 
 #[tokio::test]
@@ -302,10 +309,7 @@ async fn a_log_in_that_is_under_way_does_not_outlive_it() {
         let link = app.not_me("harry", Event::PasswordChanged, None).await;
         let (mailbox, intruder) = (app.browser(), app.browser());
         mailbox.get(&link).await;
-        let (done, _) = tokio::join!(
-            mailbox.post("/not_me", &[]),
-            intruder.log_in("harry", PASSWORD)
-        );
+        let (done, _) = tokio::join!(press_again(&mailbox), intruder.log_in("harry", PASSWORD));
         is_done(&done);
         assert!(!intruder.is_logged_in().await);
     }
@@ -339,7 +343,7 @@ async fn the_token_is_kept_where_only_this_page_gets_it() {
         let page = browser.get("/not_me").await;
         assert_eq!(page.header("cache-control"), Some("no-store"));
         assert_eq!(page.header("referrer-policy"), Some("same-origin"));
-        let (pair, attributes) = cookie(&browser.post("/not_me", &[]).await);
+        let (pair, attributes) = cookie(&press_again(&browser).await);
         assert_eq!(pair, format!("{name}="));
         assert!(attributes.contains("Max-Age=0") && attributes.contains("Path=/not_me"));
     }

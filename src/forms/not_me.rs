@@ -1,0 +1,18 @@
+//! "This was not me".
+
+use serde::Deserialize;
+
+/// `POST /not_me`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct NotMeForm {
+    link: String,
+}
+
+impl NotMeForm {
+    /// Whether the page that the form came from was about the link of that name.
+    #[must_use]
+    pub fn is_about(&self, link: &str) -> bool {
+        self.link == link
+    }
+}
