@@ -12,8 +12,11 @@ pub mod two_factor;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use crate::error::AppError;
 use crate::forms::local_path::LocalPath;
 use crate::middleware::access::with_next;
+use crate::models::challenge::Challenge;
+use crate::state::AppState;
 
 /// The answer to a form that was not filled in right: the form again.
 fn unprocessable(page: impl IntoResponse) -> Response {
@@ -29,4 +32,19 @@ fn onwards(next: Option<&LocalPath>) -> Response {
 /// way.
 fn signed_out() -> Response {
     Redirect::to(&with_next("/login", &LocalPath::home())).into_response()
+}
+
+/// Takes back at Twilio what was closed here, so that the next verification gets a
+/// code of its own.
+async fn cancel_at_twilio(
+    app: &AppState,
+    closed: Vec<Challenge>,
+    now: i64,
+) -> Result<(), AppError> {
+    for challenge in closed {
+        challenge
+            .cancel_at_twilio(&app.database, &app.verify, now)
+            .await?;
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 
 use crate::config::Environment;
+use crate::controllers::cancel_at_twilio;
 use crate::error::AppError;
 use crate::extractors::{Form, Page};
 use crate::forms::not_me::NotMeForm;
@@ -104,11 +105,7 @@ pub async fn lock(
     app.mail.wake();
     let restores = restored.is_some();
     tracing::warn!(event = "not_me", user = user.as_str(), notice = ?event, restores, "account locked");
-    for challenge in closed {
-        challenge
-            .cancel_at_twilio(&app.database, &app.verify, now)
-            .await?;
-    }
+    cancel_at_twilio(&app, closed, now).await?;
     let mut layout = page.layout("Your account is locked").await?;
     if session.user().is_some_and(|here| here.id == *user) {
         session.end(&mut *app.database.acquire().await?).await?;

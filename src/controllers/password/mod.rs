@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use secrecy::SecretString;
 
-use crate::controllers::{signed_out, unprocessable};
+use crate::controllers::{cancel_at_twilio, signed_out, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::Errors;
@@ -103,20 +103,6 @@ async fn set(
 async fn hashed(app: &AppState, password: SecretString) -> Result<String, AppError> {
     let hashed = app.passwords.hash(password).await;
     Ok(hashed.map_err(models::Error::from)?)
-}
-
-/// So that the next verification gets a code of its own.
-async fn cancel_at_twilio(
-    app: &AppState,
-    closed: Vec<Challenge>,
-    now: i64,
-) -> Result<(), AppError> {
-    for challenge in closed {
-        challenge
-            .cancel_at_twilio(&app.database, &app.verify, now)
-            .await?;
-    }
-    Ok(())
 }
 
 async fn change_page(page: &Page, errors: Errors) -> Result<ChangePage, AppError> {

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use secrecy::SecretString;
 
-use super::{cancel_at_twilio, cookies, hashed};
-use crate::controllers::unprocessable;
+use super::{cookies, hashed};
+use crate::controllers::{cancel_at_twilio, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{Form, Page};
 use crate::forms::Errors;

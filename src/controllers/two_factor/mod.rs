@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use self::sending::{refusal, status_of};
-use crate::controllers::{signed_out, unprocessable};
+use crate::controllers::{cancel_at_twilio, signed_out, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::Errors;
@@ -160,11 +160,7 @@ pub async fn disable(
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();
-    for challenge in closed {
-        challenge
-            .cancel_at_twilio(&app.database, &app.verify, now)
-            .await?;
-    }
+    cancel_at_twilio(&app, closed, now).await?;
     tracing::info!(
         event = "two_factor_disabled",
         user = user.id.as_str(),
