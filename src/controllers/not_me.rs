@@ -12,7 +12,9 @@ use crate::controllers::cancel_at_twilio;
 use crate::error::AppError;
 use crate::extractors::{Form, Page};
 use crate::forms::not_me::NotMeForm;
+use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
+use crate::models::client::Client;
 use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::outbox::{Event, Mail};
 use crate::models::session::SessionRow;
@@ -76,6 +78,7 @@ pub async fn lock(
     State(app): State<AppState>,
     session: Session,
     page: Page,
+    client: Client,
     jar: CookieJar,
     Form(form): Form<NotMeForm>,
 ) -> Result<Response, AppError> {
@@ -101,6 +104,8 @@ pub async fn lock(
         false => None,
     };
     let closed = close_doors(&mut transaction, user, now).await?;
+    let what = Happening::NotMe;
+    Activity::record(&mut transaction, user, what, Some(&client), now).await?;
     transaction.commit().await?;
     app.mail.wake();
     let restores = restored.is_some();

@@ -1,11 +1,14 @@
 //! Types and all the SQL. Statements are valid on SQLite and on PostgreSQL;
 //! every "check, then act" is one statement or one transaction.
 
+pub mod activity;
 pub mod challenge;
 pub mod client;
+pub mod limits;
 pub mod mail_token;
 pub mod outbox;
 pub mod session;
+pub mod throttle;
 pub mod token;
 pub mod user;
 

@@ -6,6 +6,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::models::challenge::ChallengeId;
+use crate::models::client::Client;
 use crate::models::token::Token;
 use crate::models::user::{User, UserId};
 use crate::models::{Connection, Database, Error};
@@ -180,6 +181,7 @@ impl SessionRow {
         user: &UserId,
         auth_version: i64,
         remember: bool,
+        client: &Client,
         now: i64,
     ) -> Result<Option<Issued>, Error> {
         let life = Life::of(true, remember);
@@ -189,9 +191,9 @@ impl SessionRow {
         }
         let done = sqlx::query(
             "INSERT INTO sessions (id, token_hash, user_id, authenticated_at, remember, data, \
-             created_at, last_active_at, idle_expires_at, expires_at) \
-             SELECT $1, $2, u.id, $3, $4, '{}', $3, $3, $5, $6 FROM users u \
-             WHERE u.id = $7 AND u.auth_version = $8",
+             created_at, last_active_at, idle_expires_at, expires_at, address, user_agent) \
+             SELECT $1, $2, u.id, $3, $4, '{}', $3, $3, $5, $6, $7, $8 FROM users u \
+             WHERE u.id = $9 AND u.auth_version = $10",
         )
         .bind(id.as_str())
         .bind(token.hash())
@@ -199,6 +201,8 @@ impl SessionRow {
         .bind(i64::from(remember))
         .bind(now + life.idle)
         .bind(now + life.absolute)
+        .bind(client.address.to_string())
+        .bind(&client.user_agent)
         .bind(user.as_str())
         .bind(auth_version)
         .execute(connection)

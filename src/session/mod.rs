@@ -226,7 +226,8 @@ impl Session {
     ) -> Result<Option<Issued>, AppError> {
         let id = SessionId::from(Id::default().to_string());
         let issued =
-            SessionRow::begin_login(connection, &id, user, auth_version, remember, now).await?;
+            SessionRow::begin_login(connection, &id, user, auth_version, remember, client, now)
+                .await?;
         if issued.is_some() {
             self.end_row(connection).await?;
             if User::clear_failed_logins(connection, user).await? {

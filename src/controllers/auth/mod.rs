@@ -13,6 +13,7 @@ use crate::forms::Errors;
 use crate::forms::auth::{LoginForm, NextQuery, RegisterForm};
 use crate::forms::local_path::LocalPath;
 use crate::models;
+use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::{Challenge, NewChallenge, NewLogin, Outcome, Purpose};
 use crate::models::client::Client;
 use crate::models::user::{SaveError, User};
@@ -141,6 +142,8 @@ async fn full_login(
     let Some(issued) = issued else {
         return Ok(None);
     };
+    let what = Happening::LoggedIn;
+    Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();
@@ -217,15 +220,20 @@ pub async fn logout_form(page: Page) -> Result<LogoutPage, AppError> {
 pub async fn logout(
     State(app): State<AppState>,
     session: Session,
+    client: Client,
 ) -> Result<impl IntoResponse, AppError> {
     let now = app.clock.now();
     let begun = match session.challenge() {
         Some(id) => Challenge::find_open(&app.database, id, now).await?,
         None => None,
     };
-    let mut connection = app.database.acquire().await?;
-    session.end(&mut connection).await?;
-    drop(connection); // Twilio may take its time
+    let mut transaction = app.database.begin().await?;
+    session.end(&mut transaction).await?;
+    if let Some(user) = session.user() {
+        let what = Happening::LoggedOut;
+        Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
+    }
+    transaction.commit().await?;
     if let Some(challenge) = begun {
         challenge
             .close(&app.database, &app.verify, Outcome::Cancelled, now)

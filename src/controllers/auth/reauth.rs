@@ -10,7 +10,9 @@ use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::Errors;
 use crate::forms::auth::{NextQuery, ReauthForm};
 use crate::forms::local_path::LocalPath;
+use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::{Challenge, NewChallenge, Purpose};
+use crate::models::client::Client;
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
@@ -26,6 +28,7 @@ pub async fn reauth(
     State(app): State<AppState>,
     session: Session,
     page: Page,
+    client: Client,
     CurrentUser(current): CurrentUser,
     Form(form): Form<ReauthForm>,
 ) -> Result<Response, AppError> {
@@ -48,11 +51,16 @@ pub async fn reauth(
         Some(phone) => half_reauth(&app, &session, &user, phone, next.as_ref()).await,
         None => {
             let now = app.clock.now();
-            let mut connection = app.database.acquire().await?;
-            let issued = session.renew(&mut connection, Some(now), None, now).await?;
+            let mut transaction = app.database.begin().await?;
+            let issued = session
+                .renew(&mut transaction, Some(now), None, now)
+                .await?;
             let Some(issued) = issued else {
                 return Ok(signed_out());
             };
+            let what = Happening::Reauthenticated;
+            Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
+            transaction.commit().await?;
             session.send(issued);
             tracing::info!(
                 event = "reauth",

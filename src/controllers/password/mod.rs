@@ -13,6 +13,7 @@ use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::Errors;
 use crate::forms::password::ChangeForm;
 use crate::models;
+use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
 use crate::models::mail_token::MailToken;
@@ -85,6 +86,8 @@ async fn set(
     Notice::new(Event::PasswordChanged, client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;
+    let what = Happening::PasswordChanged;
+    Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();

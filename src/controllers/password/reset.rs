@@ -14,6 +14,7 @@ use crate::extractors::{Form, Page};
 use crate::forms::Errors;
 use crate::forms::password::{ResetForm, ResetRequestForm};
 use crate::models;
+use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
 use crate::models::mail_token::MailToken;
@@ -221,6 +222,8 @@ async fn set(
     Notice::new(Event::PasswordReset, client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;
+    let what = Happening::PasswordReset;
+    Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
     transaction.commit().await?;
     app.mail.wake();
     match issued {

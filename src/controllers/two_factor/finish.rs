@@ -7,6 +7,7 @@ use crate::error::AppError;
 use crate::extractors::Page;
 use crate::forms::local_path::LocalPath;
 use crate::middleware::access::expired;
+use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::{Challenge, Delivery, Purpose};
 use crate::models::client::Client;
 use crate::models::outbox::{Event, Notice};
@@ -30,7 +31,7 @@ pub(super) async fn finish(
 ) -> Result<Response, AppError> {
     match challenge.purpose {
         Purpose::LogIn => finish_login(app, session, client, challenge).await,
-        Purpose::Reauth => finish_reauth(app, session, challenge).await,
+        Purpose::Reauth => finish_reauth(app, session, client, challenge).await,
         Purpose::Enable => finish_enable(app, session, page, client, challenge).await,
     }
 }
@@ -50,10 +51,12 @@ async fn finish_login(
     let (true, Some(issued)) = (consumed, issued) else {
         return expired(session).await;
     };
+    let (user, what) = (&challenge.user_id, Happening::LoggedInWithCode);
+    Activity::record(&mut transaction, user, what, Some(client), now).await?;
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();
-    let (user, amr) = (challenge.user_id.as_str(), methods(challenge));
+    let (user, amr) = (user.as_str(), methods(challenge));
     tracing::info!(event = "login", user, amr, "logged in");
     Ok(to_next(challenge))
 }
@@ -69,6 +72,7 @@ fn methods(challenge: &Challenge) -> &'static str {
 async fn finish_reauth(
     app: &AppState,
     session: &Session,
+    client: &Client,
     challenge: &Challenge,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
@@ -84,6 +88,8 @@ async fn finish_reauth(
     let Some(issued) = issued else {
         return Ok(signed_out());
     };
+    let what = Happening::Reauthenticated;
+    Activity::record(&mut transaction, user, what, Some(client), now).await?;
     transaction.commit().await?;
     session.send(issued);
     let user = user.as_str();
@@ -120,6 +126,11 @@ async fn finish_enable(
     notice_of_phone(user, client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;
+    let what = match user.verification_phone {
+        Some(_) => Happening::PhoneChanged,
+        None => Happening::TwoFactorEnabled,
+    };
+    Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();

@@ -15,6 +15,7 @@ use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::Errors;
 use crate::forms::phone_number::PhoneNumber;
 use crate::forms::two_factor::EnableForm;
+use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::{Challenge, Delivery, NewChallenge, Outcome, Purpose};
 use crate::models::client::Client;
 use crate::models::outbox::{Event, Notice};
@@ -157,6 +158,8 @@ pub async fn disable(
         .with_former_phone(user.verification_phone.as_deref())
         .enqueue(&mut transaction, &user.id)
         .await?;
+    let what = Happening::TwoFactorDisabled;
+    Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();

@@ -1,7 +1,8 @@
 //! Sending the code of a verification, and taking it back.
 
-use crate::models::challenge::{
-    Challenge, MAX_CALLS, MAX_CHECKS, MAX_SENDS, Outcome, SEND_INTERVAL,
+use crate::models::challenge::{Challenge, Outcome};
+use crate::models::limits::{
+    CALLS_OF_CHALLENGE, CHECKS_OF_CHALLENGE, SEND_INTERVAL, SENDS_OF_CHALLENGE,
 };
 use crate::models::{Database, Error};
 use crate::services::twilio_verify::{Channel, SendError, Sent, TwilioVerify};
@@ -145,11 +146,11 @@ impl Challenge {
         .bind(Delivery::Sending.as_str())
         .bind(self.id.as_str())
         .bind(i64::from(unlimited))
-        .bind(MAX_SENDS)
-        .bind(MAX_CALLS)
+        .bind(SENDS_OF_CHALLENGE)
+        .bind(CALLS_OF_CHALLENGE)
         .bind(now - SEND_INTERVAL)
         .bind(Outcome::Approved.as_str())
-        .bind(MAX_CHECKS)
+        .bind(CHECKS_OF_CHALLENGE)
         .execute(database)
         .await
         .map_err(Error::from)?;
@@ -168,10 +169,10 @@ impl Challenge {
         let Some(current) = Self::find_open(database, &self.id, now).await? else {
             return Ok(ResendRefused::Gone);
         };
-        if current.sends >= MAX_SENDS {
+        if current.sends >= SENDS_OF_CHALLENGE {
             return Ok(ResendRefused::NoMoreSends);
         }
-        if way == Way::Call && current.calls >= MAX_CALLS {
+        if way == Way::Call && current.calls >= CALLS_OF_CHALLENGE {
             return Ok(ResendRefused::NoMoreCalls);
         }
         Ok(ResendRefused::Wait(current.wait(now).max(1)))

@@ -12,26 +12,10 @@ use secrecy::SecretString;
 use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row};
 
+use crate::models::limits::CHECKS_OF_CHALLENGE;
 use crate::models::user::UserId;
 use crate::models::{Connection, Database, Error};
 use crate::services::twilio_verify::{CheckError, Service, TwilioVerify, Verdict};
-
-/// A verification lives so many seconds from its beginning, whatever is sent
-/// again meanwhile (ASVS 6.5.5).
-pub const LIFE: i64 = 10 * 60;
-
-/// Wrong codes that one verification takes (ASVS 6.6.3).
-pub const MAX_CHECKS: i64 = 5;
-
-/// Codes that one verification sends; an SMS and the call it fell back to
-/// count as one.
-pub const MAX_SENDS: i64 = 3;
-
-/// Calls among them that the person asked for.
-pub const MAX_CALLS: i64 = 1;
-
-/// Seconds between two sends to one user for one purpose.
-pub const SEND_INTERVAL: i64 = 30;
 
 /// What names a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -220,14 +204,14 @@ impl Challenge {
         )
         .bind(id.as_str())
         .bind(now)
-        .bind(MAX_CHECKS)
+        .bind(CHECKS_OF_CHALLENGE)
         .fetch_optional(database)
         .await?)
     }
 
     /// Asks Twilio whether the code is right. The attempt is counted in the
     /// statement that permits it, before Twilio is asked, so that no number of
-    /// parallel requests gets more than [`MAX_CHECKS`] answers. A right code is
+    /// parallel requests gets more than [`CHECKS_OF_CHALLENGE`] answers. A right code is
     /// not used up yet: [`Challenge::consume`] does that, in the transaction of
     /// what it is for.
     ///
@@ -250,7 +234,7 @@ impl Challenge {
         )
         .bind(self.id.as_str())
         .bind(now)
-        .bind(MAX_CHECKS)
+        .bind(CHECKS_OF_CHALLENGE)
         .fetch_optional(database)
         .await
         .map_err(Error::from)?;
@@ -263,7 +247,7 @@ impl Challenge {
                 code,
             )
             .await;
-        let last = checks >= MAX_CHECKS;
+        let last = checks >= CHECKS_OF_CHALLENGE;
         let refused = match answer {
             Ok(Verdict::Approved) => return Ok(()),
             Ok(Verdict::Wrong) if last => Refused::Exhausted,

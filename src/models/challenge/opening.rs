@@ -1,10 +1,10 @@
 //! Opening a verification: what it supersedes, and what it takes over.
 
 use crate::models::challenge::{
-    Challenge, ChallengeId, Delivery, LIFE, MAX_CHECKS, Outcome, Purpose, SEND_INTERVAL, Way,
-    unfinished,
+    Challenge, ChallengeId, Delivery, Outcome, Purpose, Way, unfinished,
 };
 use crate::models::client::Client;
+use crate::models::limits::{CHALLENGE_LIFE, CHECKS_OF_CHALLENGE, SEND_INTERVAL};
 use crate::models::token::random_id;
 use crate::models::user::User;
 use crate::models::{Connection, Database, Error};
@@ -125,7 +125,7 @@ impl Challenge {
             && self.phone == new.phone
             && self.auth_version == new.user.auth_version
             && self.expires_at > now
-            && self.checks < MAX_CHECKS
+            && self.checks < CHECKS_OF_CHALLENGE
             && self.delivery.may_have_arrived()
             && self.last_sent_at.is_some_and(|at| at > now - SEND_INTERVAL)
     }
@@ -176,7 +176,7 @@ impl Sending {
             calls: 0,
             checks: 0,
             last_sent_at: Some(recent.unwrap_or(now)),
-            expires_at: now + LIFE,
+            expires_at: now + CHALLENGE_LIFE,
         })
     }
 }

@@ -7,7 +7,7 @@ use twostep::models::user::User;
 use super::{
     EXPIRED, LINKS, LOG_INS, NEW, OPEN, assert_errors, assert_password, change, reset, with_link,
 };
-use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp, a_client};
 
 const SAID: &str = "Your password has been reset.";
 const REQUEST: &str = "/reset_password_request";
@@ -254,7 +254,16 @@ async fn a_log_in_that_was_checked_before_the_reset_does_not_outlive_it() {
     reset(&browser, NEW).await.redirects_to("/login");
     let mut connection = database.acquire().await.unwrap();
     let (id, version, now) = (SessionId::from("x".to_owned()), checked.auth_version, 0);
-    let issued = SessionRow::begin_login(&mut connection, &id, &checked.id, version, true, now);
+    let client = a_client();
+    let issued = SessionRow::begin_login(
+        &mut connection,
+        &id,
+        &checked.id,
+        version,
+        true,
+        &client,
+        now,
+    );
     assert!(issued.await.unwrap().is_none());
     drop(connection);
 

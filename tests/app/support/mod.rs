@@ -21,6 +21,7 @@ use twostep::App;
 use twostep::config::Config;
 use twostep::dev::mailbox::Message as Mail;
 use twostep::dev::simulator::{DemoPhone, Message};
+use twostep::models::client::Client;
 use twostep::models::mail_token::{MailToken, Purpose};
 use twostep::models::outbox::{self, Event, Notice};
 use twostep::models::user::User;
@@ -62,6 +63,14 @@ pub async fn until(condition: impl Fn() -> bool) {
 pub fn link(mail: &Mail) -> String {
     let link = mail.link().expect("no link in the mail");
     Url::parse(link).unwrap().path().to_owned()
+}
+
+/// Where a request may have come from.
+pub fn a_client() -> Client {
+    Client::new(
+        [127, 0, 0, 1].into(),
+        b"Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0",
+    )
 }
 
 /// A running app.
@@ -372,6 +381,10 @@ impl TestApp {
              COALESCE(provider_sid, '-') || '|' || delivery || '|' || sends || '|' || checks \
              || '|' || COALESCE(outcome, '-') || '|' || COALESCE(next, '-') \
              FROM challenges ORDER BY id",
+            "SELECT id || '|' || user_id || '|' || event FROM activity ORDER BY id",
+            "SELECT id || '|' || limit_name || '|' || bucket FROM throttle_hits ORDER BY id",
+            "SELECT code_hash || '|' || user_id || '|' || COALESCE(used_at, 0) \
+             FROM recovery_codes ORDER BY code_hash",
         ] {
             let rows = sqlx::query(sql)
                 .fetch_all(&self.state.database)

@@ -9,7 +9,7 @@ use twostep::models::session::{SessionId, SessionRow};
 use twostep::models::user::User;
 
 use super::slow_twilio::SlowTwilio;
-use crate::support::{Browser, NOW, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
+use crate::support::{Browser, NOW, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp, a_client};
 
 const CODE: &str = "123456";
 
@@ -225,7 +225,8 @@ async fn logs_in(app: &TestApp, user: &User) -> bool {
     let mut connection = app.state.database.acquire().await.unwrap();
     let id = SessionId::from(format!("a-session-of-version-{}", user.auth_version));
     let (version, user) = (user.auth_version, &user.id);
-    let begun = SessionRow::begin_login(&mut connection, &id, user, version, false, NOW).await;
+    let begun =
+        SessionRow::begin_login(&mut connection, &id, user, version, false, &a_client(), NOW).await;
     begun.unwrap().is_some()
 }
 
