@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::{DemoPhone, is_demo_number};
 use crate::models::Database;
+use crate::models::client::Client;
 use crate::services::clock::Clock;
 use crate::services::passwords::Passwords;
 use crate::services::twilio_verify::TwilioVerify;
@@ -33,6 +34,16 @@ pub struct AppState {
 }
 
 impl AppState {
+    /// Whom the limits count that go by the client's address alone; none where they
+    /// do not apply: in development to this very machine, so that nobody locks
+    /// themselves out while trying things.
+    #[must_use]
+    pub fn limited_address(&self, client: &Client) -> Option<String> {
+        let is_own_machine = client.address.is_loopback();
+        let is_exempt = is_own_machine && self.config.environment == Environment::Development;
+        (!is_exempt).then(|| client.network())
+    }
+
     /// Whether no limit applies to a number: those with which the demo phone
     /// shows what can go wrong.
     #[must_use]

@@ -9,18 +9,37 @@ pub mod password;
 pub mod profile;
 pub mod two_factor;
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::error::AppError;
 use crate::forms::local_path::LocalPath;
 use crate::middleware::access::with_next;
 use crate::models::challenge::Challenge;
+use crate::models::throttle::TooMany;
 use crate::state::AppState;
 
 /// The answer to a form that was not filled in right: the form again.
 fn unprocessable(page: impl IntoResponse) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, page).into_response()
+}
+
+/// A page with the status of a refusal, and when to try again.
+fn refusal(status: StatusCode, retry_after: Option<i64>, page: impl IntoResponse) -> Response {
+    let mut response = (status, page).into_response();
+    if let Some(seconds) = retry_after {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// The answer to an attempt that a limit refuses: the form again, which says why.
+#[allow(dead_code)] // TEMP
+fn too_many(refused: TooMany, page: impl IntoResponse) -> Response {
+    let retry_after = Some(refused.retry_after);
+    refusal(StatusCode::TOO_MANY_REQUESTS, retry_after, page)
 }
 
 /// To where a form was to lead, or home.

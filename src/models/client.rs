@@ -1,6 +1,6 @@
 //! Where a request came from, as the owner of an account is told it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Characters of what a browser calls itself that are kept.
 const MAX_USER_AGENT: usize = 200;
@@ -15,6 +15,19 @@ pub struct Client {
 }
 
 impl Client {
+    /// Whom a limit by address counts: the address, or of IPv6 the network of 64
+    /// bits, all of whose addresses one customer has.
+    #[must_use]
+    pub fn network(&self) -> String {
+        match self.address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => {
+                let network = u128::from(address) & !u128::from(u64::MAX);
+                format!("{}/64", Ipv6Addr::from(network))
+            }
+        }
+    }
+
     /// `user_agent` is anybody's text, and goes into mail: only printable ASCII
     /// is kept, of which honest ones consist, so that nothing in it ends a line,
     /// turns the direction of writing or cannot be seen.
@@ -35,6 +48,15 @@ mod tests {
 
     fn kept(user_agent: &[u8]) -> String {
         Client::new(IpAddr::from([127, 0, 0, 1]), user_agent).user_agent
+    }
+
+    #[test]
+    fn an_address_counts_for_itself_and_of_ipv6_its_network() {
+        let network = |address: &str| Client::new(address.parse().unwrap(), b"").network();
+        assert_eq!(network("203.0.113.9"), "203.0.113.9");
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+        assert_eq!(network("2001:db8:1:2::"), "2001:db8:1:2::/64");
+        assert_eq!(network("2001:db8:1:3::"), "2001:db8:1:3::/64");
     }
 
     #[test]

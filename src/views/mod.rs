@@ -77,6 +77,18 @@ pub fn timestamp(at: i64, now: i64) -> Timestamp {
     }
 }
 
+/// A time to wait, in words: never shorter than it is.
+#[must_use]
+pub fn duration(seconds: i64) -> String {
+    let (count, unit) = match seconds {
+        ..=90 => (seconds.max(1), "second"),
+        91..=5400 => ((seconds + MINUTE - 1) / MINUTE, "minute"),
+        _ => ((seconds + HOUR - 1) / HOUR, "hour"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
 fn date(moment: OffsetDateTime) -> String {
     moment
         .format(format_description!(
@@ -119,6 +131,23 @@ mod tests {
             let told = timestamp(AT, AT + elapsed);
             assert_eq!(told.words, words, "{elapsed}");
             assert_eq!(told.datetime, "2026-05-04T12:34:56Z");
+        }
+    }
+
+    #[test]
+    fn a_time_to_wait_is_told_in_words_and_rounded_up() {
+        for (seconds, words) in [
+            (-5, "1 second"),
+            (1, "1 second"),
+            (90, "90 seconds"),
+            (91, "2 minutes"),
+            (120, "2 minutes"),
+            (121, "3 minutes"),
+            (90 * MINUTE, "90 minutes"),
+            (90 * MINUTE + 1, "2 hours"),
+            (DAY, "24 hours"),
+        ] {
+            assert_eq!(duration(seconds), words, "{seconds}");
         }
     }
 

@@ -8,8 +8,8 @@ pub mod verify;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use self::sending::{refusal, status_of};
-use crate::controllers::{cancel_at_twilio, signed_out, unprocessable};
+use self::sending::status_of;
+use crate::controllers::{cancel_at_twilio, refusal, signed_out, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::Errors;

@@ -4,8 +4,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::sending::{refusal, status_of};
+use super::sending::status_of;
 use super::verify::verify_page;
+use crate::controllers::refusal;
 use crate::error::AppError;
 use crate::extractors::{Page, Pending};
 use crate::forms::Errors;

@@ -1,6 +1,6 @@
 //! What an answer says once a code was asked for.
 
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::controllers::signed_out;
@@ -40,19 +40,4 @@ pub(super) fn status_of(delivery: Delivery, wait: i64) -> (StatusCode, Option<i6
         Delivery::HeldBack => (StatusCode::TOO_MANY_REQUESTS, Some(wait)),
         _ => (StatusCode::SERVICE_UNAVAILABLE, Some(wait)),
     }
-}
-
-/// A page with the status of a refusal, and when to try again.
-pub(super) fn refusal(
-    status: StatusCode,
-    retry_after: Option<i64>,
-    page: impl IntoResponse,
-) -> Response {
-    let mut response = (status, page).into_response();
-    if let Some(seconds) = retry_after {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
-    }
-    response
 }
