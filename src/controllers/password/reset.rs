@@ -2,7 +2,7 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use secrecy::SecretString;
@@ -33,6 +33,7 @@ const EXPIRED: &str = "This link has expired.";
 pub async fn request_form(
     State(app): State<AppState>,
     method: Method,
+    headers: HeaderMap,
     jar: CookieJar,
     page: Page,
 ) -> Result<Response, AppError> {
@@ -40,14 +41,13 @@ pub async fn request_form(
     if method == Method::HEAD {
         return Ok(shown.into_response()); // nobody sees what it says
     }
-    let (expired, jar) = cookies::take_expired(&app, jar);
-    if expired {
+    if cookies::has_expired(&app, &headers) {
         shown.layout.messages.push(Message {
             kind: Kind::Info,
             text: EXPIRED.to_owned(),
         });
     }
-    Ok((jar, shown).into_response())
+    Ok((cookies::forget_expired(&app, jar), shown).into_response())
 }
 
 /// `POST /reset_password_request`: the same work and the same answer, whether
@@ -122,8 +122,11 @@ async fn expired(app: &AppState, session: &Session, jar: CookieJar) -> Result<Re
 }
 
 /// The link that the browser keeps, if it still stands, and whose it is.
-async fn current(app: &AppState, jar: &CookieJar) -> Result<Option<(MailToken, User)>, AppError> {
-    let Some(token) = cookies::token(app, jar) else {
+async fn current(
+    app: &AppState,
+    headers: &HeaderMap,
+) -> Result<Option<(MailToken, User)>, AppError> {
+    let Some(token) = cookies::token(app, headers) else {
         return Ok(None);
     };
     let found = MailToken::find_reset(&app.database, &token, app.clock.now()).await?;
@@ -136,10 +139,11 @@ async fn current(app: &AppState, jar: &CookieJar) -> Result<Option<(MailToken, U
 pub async fn form(
     State(app): State<AppState>,
     session: Session,
+    headers: HeaderMap,
     jar: CookieJar,
     page: Page,
 ) -> Result<Response, AppError> {
-    match current(&app, &jar).await? {
+    match current(&app, &headers).await? {
         Some((_, user)) => {
             let shown = reset_page(&page, user.username, Errors::default()).await?;
             Ok(shown.into_response())
@@ -152,12 +156,13 @@ pub async fn form(
 pub async fn reset(
     State(app): State<AppState>,
     session: Session,
+    headers: HeaderMap,
     jar: CookieJar,
     page: Page,
     client: Client,
     Form(form): Form<ResetForm>,
 ) -> Result<Response, AppError> {
-    let Some((link, user)) = current(&app, &jar).await? else {
+    let Some((link, user)) = current(&app, &headers).await? else {
         return expired(&app, &session, jar).await;
     };
     let (name, email) = (user.username.clone(), user.email.clone());
