@@ -2,6 +2,7 @@
 //! every "check, then act" is one statement or one transaction.
 
 pub mod activity;
+pub mod authentication;
 pub mod challenge;
 pub mod client;
 pub mod limits;

@@ -1,9 +1,12 @@
 //! Accounts: registration. What follows it is in the modules.
 
 mod enumeration;
+mod locked;
 mod login;
 mod next;
 mod passwords;
+mod registrations;
+mod wrong_passwords;
 
 use crate::support::{Browser, PASSWORD, Page, TestApp};
 

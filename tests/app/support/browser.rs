@@ -15,6 +15,8 @@ pub struct Browser {
     client: Client,
     base: String,
     cookies: Mutex<BTreeMap<String, String>>,
+    /// The address that a trusted proxy says it has.
+    forwarded: Option<String>,
 }
 
 impl Browser {
@@ -28,6 +30,15 @@ impl Browser {
             client,
             base: format!("http://{address}"),
             cookies: Mutex::default(),
+            forwarded: None,
+        }
+    }
+
+    /// A browser elsewhere, whose requests come through a proxy.
+    pub fn behind_proxy(address: SocketAddr, forwarded: &str) -> Self {
+        Self {
+            forwarded: Some(forwarded.to_owned()),
+            ..Self::new(address)
         }
     }
 
@@ -37,6 +48,7 @@ impl Browser {
             client: self.client.clone(),
             base: self.base.clone(),
             cookies: Mutex::new(self.cookies.lock().unwrap().clone()),
+            forwarded: self.forwarded.clone(),
         }
     }
 
@@ -65,7 +77,10 @@ impl Browser {
 
     /// A request with this browser's cookies, for what the methods below do not do.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.base));
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        if let Some(address) = &self.forwarded {
+            request = request.header("x-forwarded-for", address);
+        }
         let cookies: Vec<String> = self
             .cookies
             .lock()
