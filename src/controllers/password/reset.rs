@@ -8,7 +8,9 @@ use axum_extra::extract::CookieJar;
 use secrecy::SecretString;
 
 use super::{cookies, hashed};
-use crate::controllers::{cancel_at_twilio, unprocessable};
+use crate::controllers::{
+    cancel_at_twilio, count_by_address, too_many, too_many_errors, unprocessable,
+};
 use crate::error::AppError;
 use crate::extractors::{Form, Page};
 use crate::forms::Errors;
@@ -17,8 +19,10 @@ use crate::models;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
+use crate::models::limits::RESET_MAILS_OF_ADDRESS;
 use crate::models::mail_token::MailToken;
-use crate::models::outbox::{Event, Mail, Notice};
+use crate::models::outbox::{Event, Notice};
+use crate::models::reset_request;
 use crate::models::session::SessionRow;
 use crate::models::token::Token;
 use crate::models::user::User;
@@ -51,11 +55,12 @@ pub async fn request_form(
 }
 
 /// `POST /reset_password_request`: the same work and the same answer, whether
-/// anybody has that address or not.
+/// anybody has that address or not. The mail worker finds that out.
 pub async fn request(
     State(app): State<AppState>,
     session: Session,
     page: Page,
+    client: Client,
     Form(form): Form<ResetRequestForm>,
 ) -> Result<Response, AppError> {
     let email = match form.parse() {
@@ -65,14 +70,22 @@ pub async fn request(
             return Ok(unprocessable(shown));
         }
     };
-    Mail::enqueue_reset(&app.database, email, app.clock.now()).await?;
-    app.mail.wake();
+    if let Err(refused) = count_by_address(&app, &RESET_MAILS_OF_ADDRESS, &client).await? {
+        let errors = too_many_errors("requests from your network", refused);
+        let shown = request_page(&page, form.email.clone(), errors).await?;
+        return Ok(too_many(refused, shown));
+    }
+    reset_request::add(&app.database, email, app.clock.now()).await?;
     tracing::info!(
         event = "password_reset_requested",
         "a link to a new password was asked for"
     );
     let sentence = "Check your email for the instructions to reset your password";
     session.add_message(Kind::Info, sentence).await?;
+    // Nothing is left to write when the worker begins to: on SQLite it would be
+    // waited for, and longer where somebody has the address.
+    session.save().await?;
+    app.mail.wake();
     Ok(Redirect::to("/login").into_response())
 }
 
