@@ -52,7 +52,8 @@ async fn another_address_is_not_held_back_and_in_development_this_machine_neithe
     ] {
         let email = format!("{name}@example.com");
         let page = app
-            .browser_at(address)
+            .browser()
+            .at(address)
             .register(name, &email, PASSWORD)
             .await;
         match refused {

@@ -14,7 +14,7 @@ const FAILURES: &str = "SELECT failed_logins FROM users WHERE username_key = 'al
 
 const WRITTEN_DOWN: &str = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_password'";
 
-const HITS: &str = "SELECT COUNT(*) FROM throttle_hits";
+const HITS: &str = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'wrong_passwords'";
 
 /// Wrong passwords that are told to be wrong.
 async fn fail(browser: &Browser, name: &str, times: usize) {
@@ -148,8 +148,8 @@ async fn attack_13_names_that_nobody_has_count_as_well() {
 async fn attack_21_a_stranger_elsewhere_cannot_keep_alice_out() {
     let app = TestApp::behind_proxy().await;
     app.register("alice").await;
-    let alice = app.browser_at("203.0.113.9");
-    let mallory = app.browser_at("198.51.100.7");
+    let alice = app.browser().at("203.0.113.9");
+    let mallory = app.browser().at("198.51.100.7");
     for _ in 0..3 {
         fail(&mallory, "alice", 10).await;
         let page = mallory.log_in("alice", PASSWORD).await;
@@ -168,12 +168,12 @@ async fn attack_21_a_stranger_elsewhere_cannot_keep_alice_out() {
 #[tokio::test]
 async fn of_ipv6_the_network_is_counted() {
     let app = TestApp::behind_proxy().await;
-    fail(&app.browser_at("2001:db8:1:2::1"), "alice", 5).await;
-    fail(&app.browser_at("2001:db8:1:2:ffff::9"), "alice", 5).await;
-    let browser = app.browser_at("2001:db8:1:2:8000::");
+    fail(&app.browser().at("2001:db8:1:2::1"), "alice", 5).await;
+    fail(&app.browser().at("2001:db8:1:2:ffff::9"), "alice", 5).await;
+    let browser = app.browser().at("2001:db8:1:2:8000::");
     let page = browser.log_in("alice", WRONG).await;
     assert_too_many(&page, "900", "15 minutes");
-    fail(&app.browser_at("2001:db8:1:3::1"), "alice", 1).await;
+    fail(&app.browser().at("2001:db8:1:3::1"), "alice", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -292,11 +292,11 @@ async fn the_limit_by_address_is_none_of_another_address() {
     fill(&app, "203.0.113.9", 60).await;
     fill(&app, "2001:db8:1:2::/64", 60).await;
     for address in ["203.0.113.9", "2001:db8:1:2::9", "::ffff:203.0.113.9"] {
-        let page = app.browser_at(address).log_in("alice", PASSWORD).await;
+        let page = app.browser().at(address).log_in("alice", PASSWORD).await;
         assert_too_many(&page, "600", "10 minutes");
     }
     for address in ["203.0.113.8", "2001:db8:1:3::9"] {
-        let page = app.browser_at(address).log_in("alice", PASSWORD).await;
+        let page = app.browser().at(address).log_in("alice", PASSWORD).await;
         page.redirects_to("/home");
     }
 }
@@ -304,7 +304,7 @@ async fn the_limit_by_address_is_none_of_another_address() {
 #[tokio::test]
 async fn the_longer_wait_is_told() {
     let app = TestApp::behind_proxy().await;
-    let browser = app.browser_at("203.0.113.9");
+    let browser = app.browser().at("203.0.113.9");
     fail(&browser, "alice", 10).await;
     app.advance(400);
     fill(&app, "203.0.113.9", 50).await;
@@ -321,7 +321,7 @@ async fn in_development_it_does_not_apply_to_this_machine() {
         fill(&app, network, 60).await;
     }
     for address in ["127.0.0.1", "::1", "127.9.9.9"] {
-        fail(&app.browser_at(address), "alice", 10).await;
+        fail(&app.browser().at(address), "alice", 10).await;
     }
     // The one by name does.
     let page = app.browser().log_in("alice", WRONG).await;

@@ -60,7 +60,7 @@ async fn another_address_is_not_held_back_and_in_development_this_machine_neithe
         ("2001:db8:1:3::9", false),
         ("127.0.0.1", false),
     ] {
-        let page = ask(&app.browser_at(address), ALICE).await;
+        let page = ask(&app.browser().at(address), ALICE).await;
         match refused {
             true => assert_too_many(&page, "3600", "60 minutes"),
             false => page.redirects_to("/login"),

@@ -188,11 +188,6 @@ impl TestApp {
         Browser::new(self.address)
     }
 
-    /// A new browser at this address, of an app behind a proxy.
-    pub fn browser_at(&self, address: &str) -> Browser {
-        Browser::behind_proxy(self.address, address)
-    }
-
     /// Moves the clock.
     pub fn advance(&self, seconds: u64) {
         self.state.clock.advance(Duration::from_secs(seconds));
