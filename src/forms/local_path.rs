@@ -85,6 +85,7 @@ mod tests {
         }
     }
 
+    /// ASVS 1.5.3
     #[test]
     fn everything_else_is_refused() {
         for path in [
@@ -128,6 +129,7 @@ mod tests {
         }
     }
 
+    /// ASVS 4.2.5
     #[test]
     fn a_path_has_at_most_512_bytes() {
         let longest = format!("/{}", "a".repeat(511));

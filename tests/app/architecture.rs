@@ -235,6 +235,7 @@ fn every_layer_keeps_to_its_own() {
     }
 }
 
+/// ASVS 1.2.4
 #[test]
 fn no_sql_is_put_together_from_parts() {
     let built = Regex::new(r"(?s)query\w*(::<[^(]*>)?\(\s*&?\s*(format!|concat|\w+\s*\+)").unwrap();
@@ -254,6 +255,7 @@ fn files_stay_short() {
     }
 }
 
+/// ASVS 1.2.3, 3.2.2
 #[test]
 fn templates_escape_everything_and_hold_no_script_or_style() {
     let forbidden = Regex::new(
@@ -283,6 +285,7 @@ fn templates_escape_everything_and_hold_no_script_or_style() {
     }
 }
 
+/// ASVS 1.3.2, 3.2.2
 #[test]
 fn scripts_write_no_html() {
     let html =

@@ -164,6 +164,7 @@ fn sids_have_their_form() {
     );
 }
 
+/// ASVS 12.3.1
 #[test]
 fn verify_is_reached_in_clear_on_this_machine_only() {
     let wrong = [
@@ -373,6 +374,7 @@ fn production_demands_what_development_stands_in_for() {
     );
 }
 
+/// ASVS 12.2.1
 #[test]
 fn production_demands_an_https_base_url() {
     let others = without(&PRODUCTION, "BASE_URL");
