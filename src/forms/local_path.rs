@@ -25,6 +25,17 @@ impl LocalPath {
         harmless.then(|| Self(text.to_owned()))
     }
 
+    /// Reads `next` as a browser sent it. No page of ours sends one that is refused,
+    /// so that is logged (ASVS 16.3.3).
+    #[must_use]
+    pub fn received(text: &str) -> Option<Self> {
+        let path = Self::parse(text);
+        if path.is_none() && !text.is_empty() {
+            tracing::warn!(event = "next_refused", "a next that is no local path");
+        }
+        path
+    }
+
     /// The home page.
     #[must_use]
     pub fn home() -> Self {

@@ -1,6 +1,8 @@
 //! Accounts: registration. What follows it is in the modules.
 
 mod enumeration;
+mod fields;
+mod guessed;
 mod login;
 mod next;
 mod passwords;

@@ -1,6 +1,7 @@
 //! The client of Twilio Verify, row by row of what Twilio may answer; and the
 //! simulator.
 
+mod certificate;
 mod logging;
 mod peer;
 mod simulator;
