@@ -254,6 +254,7 @@ fn log_directives_can_be_read() {
     all_stop("RUST_LOG", &["info,sqlx=loud", "=info,", "a=b=c"]);
 }
 
+/// ASVS 13.3.1
 #[test]
 fn a_value_in_an_error_is_escaped_and_cut() {
     let line = stopped_with(None, &[("PORT", "1\n2\r\u{1b}[31m\u{2028}x")]);
@@ -348,6 +349,7 @@ fn an_api_key_needs_both_values_even_beside_a_token() {
     }
 }
 
+/// ASVS 13.2.3
 #[test]
 fn production_demands_what_development_stands_in_for() {
     config(&PRODUCTION);
@@ -688,6 +690,7 @@ fn proxies() {
     );
 }
 
+/// ASVS 13.3.1
 #[test]
 fn debug_shows_no_secret() {
     let variables = [
