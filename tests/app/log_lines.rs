@@ -110,6 +110,10 @@ async fn each_step_of_a_log_in_is_a_line_that_says_when_where_who_and_how() {
 
     let page = browser.log_in("alice", PASSWORD).await;
     assert_eq!(program.line(&page, "login_half")["user"], user);
+    let line = program.line(&page, "code_asked_for");
+    assert_eq!(line["user"], user);
+    let told = (&line["purpose"], &line["delivery"]);
+    assert_eq!(told, (&"login".into(), &"sms".into()));
     let second = code(&browser).await;
     let page = browser.verify(&wrong(&second)).await;
     assert_eq!(program.line(&page, "code_refused")["user"], user);

@@ -80,6 +80,7 @@ async fn after_four_wrong_codes_the_right_one_still_works() {
     assert!(browser.is_logged_in().await);
 }
 
+/// ASVS 2.3.2, 6.6.3
 #[tokio::test]
 async fn the_fifth_wrong_code_closes_the_verification_and_the_right_one_comes_too_late() {
     let (app, browser) = half_log_in().await;
