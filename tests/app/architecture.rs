@@ -401,6 +401,21 @@ fn every_dependency_comes_from_crates_io() {
     assert!(rules.contains("unknown-git = \"deny\""));
 }
 
+/// ASVS 16.1.1
+#[test]
+fn every_event_of_the_log_stands_in_its_inventory() {
+    let event = Regex::new(r#"event = "([a-z_]+)""#).unwrap();
+    let inventory = text_of("docs/security.md");
+    let mut events = BTreeSet::new();
+    for Module { text, .. } in modules() {
+        events.extend(event.captures_iter(&text).map(|found| found[1].to_owned()));
+    }
+    assert!(events.len() > 30, "{events:?}");
+    for event in events {
+        assert!(inventory.contains(&format!("`{event}`")), "{event}");
+    }
+}
+
 /// A file of the repository.
 fn text_of(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);

@@ -9,7 +9,7 @@ use crate::access::{PAGES, Role, app_with_people, concrete};
 use crate::support::{Browser, Page, TestApp};
 
 /// Every field that a page of ours asks for.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "about_me",
     "confirm_password",
     "current_password",
@@ -17,6 +17,7 @@ const FIELDS: [&str; 11] = [
     "link",
     "next",
     "password",
+    "recovery_code",
     "remember_me",
     "token",
     "username",
