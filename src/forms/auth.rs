@@ -83,7 +83,7 @@ impl LoginForm {
     /// Where to go afterwards.
     #[must_use]
     pub fn next(&self) -> Option<LocalPath> {
-        LocalPath::parse(&self.next)
+        LocalPath::received(&self.next)
     }
 }
 
@@ -100,7 +100,7 @@ impl ReauthForm {
     /// Where to go afterwards.
     #[must_use]
     pub fn next(&self) -> Option<LocalPath> {
-        LocalPath::parse(&self.next)
+        LocalPath::received(&self.next)
     }
 }
 
@@ -115,7 +115,7 @@ impl NextQuery {
     /// Where to go afterwards.
     #[must_use]
     pub fn next(&self) -> Option<LocalPath> {
-        LocalPath::parse(&self.next)
+        LocalPath::received(&self.next)
     }
 
     /// Whether the visitor was sent here from a page that asks for a log-in.

@@ -9,6 +9,7 @@ const UNLOCK: &str = "UPDATE users SET locked_at = NULL WHERE username_key = 'al
 
 const LOG_INS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";
 
+/// ASVS 6.3.8
 #[tokio::test]
 async fn its_right_password_is_answered_like_a_wrong_one() {
     let app = TestApp::start().await;

@@ -35,6 +35,7 @@ fn assert_too_many(page: &Page, seconds: &str, words: &str) {
     assert!(page.all(".invalid-feedback").is_empty());
 }
 
+/// ASVS 6.3.1
 #[tokio::test]
 async fn ten_in_fifteen_minutes_are_answered_and_the_eleventh_is_not_looked_at() {
     let app = TestApp::start().await;
@@ -117,6 +118,7 @@ async fn neither_case_nor_blanks_make_another_name() {
     fail(&app.browser(), "alic", 1).await;
 }
 
+/// ASVS 6.3.1, 6.3.8
 #[tokio::test]
 async fn attack_13_names_that_nobody_has_count_as_well() {
     let app = TestApp::start().await;
@@ -144,6 +146,7 @@ async fn attack_13_names_that_nobody_has_count_as_well() {
     assert_eq!(app.count(typed).await, 0);
 }
 
+/// ASVS 6.1.1, 6.3.1
 #[tokio::test]
 async fn attack_21_a_stranger_elsewhere_cannot_keep_alice_out() {
     let app = TestApp::behind_proxy().await;
@@ -176,6 +179,7 @@ async fn of_ipv6_the_network_is_counted() {
     fail(&app.browser().at("2001:db8:1:3::1"), "alice", 1).await;
 }
 
+/// ASVS 2.4.1, 6.3.1
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_06_of_fifty_at_once_ten_are_compared() {
     let app = TestApp::start().await;
@@ -259,6 +263,7 @@ async fn fill(app: &TestApp, address: &str, times: usize) {
     app.fill(&WRONG_PASSWORDS_OF_ADDRESS, address, times).await;
 }
 
+/// ASVS 6.3.1
 #[tokio::test]
 async fn sixty_in_ten_minutes_are_answered_to_one_address() {
     let app = TestApp::production("http://127.0.0.1:9").await;

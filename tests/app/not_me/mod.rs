@@ -55,6 +55,7 @@ async fn is_expired(app: &TestApp, link: &str) {
     assert_eq!(app.dump().await, before);
 }
 
+/// ASVS 6.3.6
 #[tokio::test]
 async fn its_cookie_counts_under_its_own_name_and_alone() {
     let app = TestApp::start().await;
@@ -303,6 +304,7 @@ async fn all_other_links_of_the_account_go_too() {
     is_done(&press(&app.browser(), &rons).await);
 }
 
+/// ASVS 2.3.3
 #[tokio::test]
 async fn all_or_nothing() {
     let app = TestApp::keeping_mail().await;

@@ -5,6 +5,7 @@ mod link;
 mod request;
 mod request_limits;
 mod reset;
+mod told;
 
 use crate::support::{Browser, Page, TestApp};
 

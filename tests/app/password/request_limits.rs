@@ -24,6 +24,7 @@ fn assert_too_many(page: &Page, seconds: &str, words: &str) {
     assert_eq!(page.set_cookies(), Vec::<&str>::new());
 }
 
+/// ASVS 2.4.1
 #[tokio::test]
 async fn ten_requests_an_hour_of_one_address_and_the_next_is_refused() {
     let app = TestApp::production("http://127.0.0.1:9").await;
@@ -81,6 +82,7 @@ async fn advance(app: &TestApp, seconds: u64) {
     app.requests_settle().await;
 }
 
+/// ASVS 2.4.1
 #[tokio::test]
 async fn three_mails_an_hour_reach_an_account_and_the_next_is_none_in_silence() {
     let app = TestApp::start().await;
@@ -140,6 +142,7 @@ async fn rows(app: &TestApp) -> Vec<i64> {
     rows
 }
 
+/// ASVS 6.3.8
 #[tokio::test]
 async fn attack_13_a_known_and_an_unknown_address_write_the_same_until_the_worker_looks() {
     let server = SmtpServer::start(Tls::Never).await;
