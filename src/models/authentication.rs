@@ -87,8 +87,8 @@ impl User {
     /// hash made with other parameters than today's is made anew.
     ///
     /// # Errors
-    /// When the database fails or no password can be compared; then the attempt
-    /// does not count.
+    /// When the database fails or no password can be compared. An attempt that was
+    /// not compared does not count.
     pub async fn authenticate(
         database: &Database,
         passwords: &Passwords,
