@@ -2,6 +2,7 @@
 
 use askama::Template;
 use askama_web::WebTemplate;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::layout::Layout;
 use crate::forms::Errors;
@@ -52,6 +53,9 @@ impl VerifyPage {
             Delivery::Call => format!("We are calling {phone} with your code"),
             Delivery::Sending | Delivery::Unknown => {
                 format!("A code is on its way to {phone}. It may take a moment.")
+            }
+            Delivery::Failed if challenge.purpose != Purpose::Enable => {
+                "Codes cannot be sent at the moment. Try again, or use a recovery code.".to_owned()
             }
             other => not_delivered(other, challenge.wait(now)),
         };
@@ -120,6 +124,8 @@ pub struct EnabledPage {
     pub username: String,
     /// The number, `•••• 267`.
     pub masked_phone: String,
+    /// The recovery codes in groups of four, shown this once.
+    pub codes: Vec<SecretString>,
 }
 
 /// `/disable_2fa`

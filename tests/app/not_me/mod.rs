@@ -1,6 +1,7 @@
 //! The link "This was not me", as its owner uses it and as an intruder would.
 
 mod factor;
+mod recovery_codes;
 
 use std::time::{Duration, Instant};
 

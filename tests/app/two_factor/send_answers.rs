@@ -11,6 +11,8 @@ const BLOCKED_NUMBER: &str = "We cannot send codes to this number.";
 const MISCONFIGURED: &str = "Codes cannot be sent at the moment.";
 const FAILED: &str = "Codes cannot be sent at the moment. Try again.";
 
+const FAILED_BUT: &str = "Codes cannot be sent at the moment. Try again, or use a recovery code.";
+
 /// A refusal, and what becomes of it.
 struct Row {
     answer: Failure,
@@ -105,10 +107,10 @@ async fn a_refusal_while_enabling_shows_the_form_again_and_leaves_nothing_pendin
 
 /// What a page that asks for a code says of a sending that was refused.
 fn said_at_the_code(row: &Row) -> &'static str {
-    if row.at_field {
-        BLOCKED_NUMBER
-    } else {
-        row.sentence
+    match row.sentence {
+        _ if row.at_field => BLOCKED_NUMBER,
+        FAILED => FAILED_BUT,
+        sentence => sentence,
     }
 }
 
