@@ -11,7 +11,6 @@ use crate::middleware::access::expired;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::{Challenge, Delivery, Purpose};
 use crate::models::client::Client;
-use crate::models::limits::WRONG_CODES;
 use crate::models::outbox::{Event, Notice};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
@@ -59,8 +58,7 @@ struct UsedUp {
 
 impl Proof<'_> {
     /// Uses the proof up together with the verification; none where either was
-    /// gone. A recovery code clears the account's counts as the phone's code does,
-    /// and its owner is told.
+    /// gone. Of a recovery code the owner is told.
     async fn use_up(
         self,
         connection: &mut Connection,
@@ -79,8 +77,6 @@ impl Proof<'_> {
             return Ok(None);
         }
         throttle::take_back(connection, attempt).await?;
-        throttle::clear_account(connection, user).await?;
-        throttle::clear(connection, &WRONG_CODES.bucket(user.as_str())).await?;
         let left = RecoveryCode::left(connection, user).await?;
         Notice::new(Event::RecoveryCodeUsed, client, now)
             .with_recovery_codes_left(left)
