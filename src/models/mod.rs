@@ -8,6 +8,7 @@ pub mod client;
 pub mod limits;
 pub mod mail_token;
 pub mod outbox;
+pub mod recovery_code;
 pub mod reset_request;
 pub mod session;
 pub mod throttle;

@@ -26,6 +26,7 @@ mod notices;
 mod pages;
 mod password;
 mod profile;
+mod recovery_codes;
 mod reviewed;
 mod sessions;
 mod settings;
