@@ -4,11 +4,9 @@ use askama::Template;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::browser;
 use super::two_factor::masked;
 use crate::models::outbox::{Event, Notice};
-
-/// Most characters of what a browser calls itself.
-const USER_AGENT: usize = 200;
 
 /// A mail's subject and its two parts.
 #[derive(Clone, Debug)]
@@ -38,10 +36,14 @@ impl ResetPasswordEmail {
     /// # Errors
     /// When a template cannot be filled in.
     pub fn render(&self) -> Result<Content, askama::Error> {
+        let mail = &Self {
+            username: plain(&self.username),
+            ..self.clone()
+        };
         Ok(Content {
             subject: "Reset your Twostep password".to_owned(),
-            text: ResetPasswordText { mail: self }.render()?,
-            html: ResetPasswordHtml { mail: self }.render()?,
+            text: ResetPasswordText { mail }.render()?,
+            html: ResetPasswordHtml { mail }.render()?,
         })
     }
 }
@@ -71,7 +73,7 @@ pub struct NoticeEmail {
     pub when: String,
     /// The address that the request came from.
     pub address: String,
-    /// What the browser calls itself.
+    /// The browser and its system, in words.
     pub browser: String,
     /// What the link does, and what it does not.
     pub remedy: &'static str,
@@ -90,8 +92,8 @@ impl NoticeEmail {
             username: plain(&username),
             what: what(notice),
             when: when(notice.at),
-            address: plain(&notice.address),
-            browser: plain(&notice.user_agent),
+            address: notice.address.clone(),
+            browser: browser::in_words(&notice.user_agent),
             remedy: remedy(notice.event),
             link,
             hours,
@@ -186,23 +188,8 @@ fn when(at: i64) -> String {
     moment.format(format).unwrap_or_default()
 }
 
-/// What a stranger says, as plain text that no mail program makes a link of:
-/// whoever sets off a notice chooses these words, and they stand in our mail.
-fn plain(text: &str) -> String {
-    let mut plain = String::new();
-    let mut characters = text.chars().take(USER_AGENT).peekable();
-    while let Some(character) = characters.next() {
-        let is_link = match character {
-            '@' | '<' | '>' => true,
-            ':' => characters.peek() == Some(&'/'),
-            '.' => characters.peek().is_some_and(|next| next.is_alphabetic()),
-            other => !(other.is_ascii_graphic() || other == ' '),
-        };
-        plain.push(if is_link { ' ' } else { character });
-    }
-    let words: Vec<&str> = plain.split_whitespace().collect();
-    if words.is_empty() {
-        return "unknown".to_owned();
-    }
-    words.join(" ")
+/// A user name as plain text of which no mail program makes a link: whoever
+/// registers with somebody's address chooses a name that stands in our mail.
+fn plain(username: &str) -> String {
+    username.replace('.', " ")
 }

@@ -7,6 +7,7 @@ use time::macros::format_description;
 use crate::forms::Errors;
 
 pub mod auth;
+pub mod browser;
 pub mod dev;
 pub mod email;
 pub mod errors;
