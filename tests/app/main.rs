@@ -23,6 +23,7 @@ mod pages;
 mod password;
 mod profile;
 mod reviewed;
+mod security;
 mod sessions;
 mod settings;
 mod support;
