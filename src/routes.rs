@@ -16,7 +16,9 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
-use crate::controllers::{assets, auth, health, not_me, password, profile, security, two_factor};
+use crate::controllers::{
+    assets, auth, health, not_me, password, profile, recovery_codes, security, two_factor,
+};
 use crate::dev;
 use crate::middleware::access::{self, Access, Guard};
 use crate::middleware::{
@@ -79,6 +81,8 @@ fn pages(routes: Routes) -> Routes {
         .post("/enable_2fa", two_factor::enable)
         .get("/disable_2fa", two_factor::disable_form)
         .post("/disable_2fa", two_factor::disable)
+        .get("/recovery_codes", recovery_codes::show)
+        .post("/recovery_codes", recovery_codes::renew)
         .post_on("/security", "/sessions/{id}/revoke", security::revoke)
         .post_on(
             "/security",
@@ -90,6 +94,8 @@ fn pages(routes: Routes) -> Routes {
         .post("/verify_2fa", two_factor::verify::verify)
         .post("/verify_2fa/resend", two_factor::resend::resend)
         .post("/verify_2fa/call", two_factor::resend::call)
+        .get("/verify_2fa/recovery", two_factor::recovery::form)
+        .post("/verify_2fa/recovery", two_factor::recovery::recover)
         .post("/verify_2fa/cancel", two_factor::verify::cancel)
 }
 

@@ -7,6 +7,7 @@ pub mod health;
 pub mod not_me;
 pub mod password;
 pub mod profile;
+pub mod recovery_codes;
 pub mod security;
 pub mod two_factor;
 

@@ -17,6 +17,7 @@ use crate::models::challenge::Challenge;
 use crate::models::client::Client;
 use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::outbox::{Event, Mail};
+use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
 use crate::models::token::Token;
 use crate::models::user::{User, UserId};
@@ -56,6 +57,10 @@ pub async fn form(
         return Ok(ExpiredPage { layout }.into_response());
     };
     let user = User::find(&app.database, &link.user_id).await?;
+    let (mut connection, now) = (app.database.acquire().await?, app.clock.now());
+    let recovery_codes_end =
+        MailToken::doubts_recovery_codes(&mut connection, &link.user_id, now).await?;
+    drop(connection);
     let restored = match event.restores_phone() {
         true => {
             User::restorable_phone(&app.database, &link.user_id, former_phone, link.created_at)
@@ -69,6 +74,7 @@ pub async fn form(
         username: user.map(|user| user.username).unwrap_or_default(),
         what: what(event),
         factor: Factor::new(event, restored.as_deref()),
+        recovery_codes_end,
     }
     .into_response())
 }
@@ -96,6 +102,7 @@ pub async fn lock(
     // The account's row first, as everywhere: two transactions that lock in
     // different orders would wait for each other.
     User::make_password_unusable(&mut transaction, user).await?;
+    let recovery_codes_ended = end_recovery_codes(&mut transaction, user, now).await?;
     if !link.consume(&mut transaction, now).await? {
         return Ok(Redirect::to("/not_me").into_response());
     }
@@ -116,9 +123,28 @@ pub async fn lock(
         session.end(&mut *app.database.acquire().await?).await?;
         layout.username = None;
     }
-    let factor = Factor::new(event, restored.as_deref());
+    let done = DonePage {
+        layout,
+        factor: Factor::new(event, restored.as_deref()),
+        recovery_codes_ended,
+    };
     let jar = jar.remove(cookie(&app, ""));
-    Ok((jar, DonePage { layout, factor }).into_response())
+    Ok((jar, done).into_response())
+}
+
+/// Who made the recovery codes, or used one, and is not the owner, must not keep
+/// them. Before a link is used up, because others go with it: an intruder who reads
+/// the mail could else use a harmless one in time. Returns whether they ended.
+async fn end_recovery_codes(
+    connection: &mut Connection,
+    user: &UserId,
+    now: i64,
+) -> Result<bool, Error> {
+    let doubted = MailToken::doubts_recovery_codes(connection, user, now).await?;
+    if doubted {
+        RecoveryCode::delete_all(connection, user).await?;
+    }
+    Ok(doubted)
 }
 
 /// Nobody is in any more, and nobody gets in but by the mail that is queued here

@@ -7,6 +7,7 @@ pub mod client;
 pub mod limits;
 pub mod mail_token;
 pub mod outbox;
+pub mod recovery_code;
 pub mod session;
 pub mod throttle;
 pub mod token;

@@ -36,12 +36,14 @@ pub struct Notice {
     pub event: Event,
     /// When, in Unix seconds.
     pub at: i64,
-    /// The address that the request came from.
-    pub address: String,
+    /// The address that the request came from; none for what the operator did.
+    pub address: Option<String>,
     /// What the browser calls itself.
-    pub user_agent: String,
+    pub user_agent: Option<String>,
     /// The number of the second step before it happened, in E.164.
     pub former_phone: Option<String>,
+    /// Recovery codes that are left, where one was used.
+    pub recovery_codes_left: Option<i64>,
 }
 
 /// What a notice tells of.
@@ -62,6 +64,12 @@ pub enum Event {
     LoginAfterFailures,
     /// The password was right, but no right code followed.
     UnfinishedLogin,
+    /// A recovery code was entered in place of the phone's.
+    RecoveryCodeUsed,
+    /// A new set of recovery codes was made.
+    RecoveryCodesRenewed,
+    /// The operator switched two-factor authentication off.
+    TwoFactorResetByOperator,
 }
 
 impl Event {
@@ -72,6 +80,13 @@ impl Event {
     pub const fn restores_phone(self) -> bool {
         matches!(self, Self::PhoneChanged | Self::TwoFactorDisabled)
     }
+
+    /// Whether to say "this was not me" ends the recovery codes: somebody else has
+    /// one, or made them.
+    #[must_use]
+    pub const fn doubts_recovery_codes(self) -> bool {
+        matches!(self, Self::RecoveryCodeUsed | Self::RecoveryCodesRenewed)
+    }
 }
 
 impl Notice {
@@ -79,11 +94,23 @@ impl Notice {
     #[must_use]
     pub fn new(event: Event, client: &Client, now: i64) -> Self {
         Self {
+            address: Some(client.address.to_string()),
+            user_agent: Some(client.user_agent.clone()),
+            ..Self::by_operator(event, now)
+        }
+    }
+
+    /// What is told of something that the operator does now: there is no address
+    /// and no browser to tell.
+    #[must_use]
+    pub const fn by_operator(event: Event, now: i64) -> Self {
+        Self {
             event,
             at: now,
-            address: client.address.to_string(),
-            user_agent: client.user_agent.clone(),
+            address: None,
+            user_agent: None,
             former_phone: None,
+            recovery_codes_left: None,
         }
     }
 
@@ -92,6 +119,15 @@ impl Notice {
     pub fn with_former_phone(self, phone: Option<&str>) -> Self {
         Self {
             former_phone: phone.map(str::to_owned),
+            ..self
+        }
+    }
+
+    /// The same, with the recovery codes that are left.
+    #[must_use]
+    pub fn with_recovery_codes_left(self, left: i64) -> Self {
+        Self {
+            recovery_codes_left: Some(left),
             ..self
         }
     }

@@ -15,6 +15,7 @@ pub mod layout;
 pub mod not_me;
 pub mod password;
 pub mod profile;
+pub mod recovery_codes;
 pub mod security;
 pub mod two_factor;
 

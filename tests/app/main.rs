@@ -22,6 +22,7 @@ mod notices;
 mod pages;
 mod password;
 mod profile;
+mod recovery_codes;
 mod reviewed;
 mod security;
 mod sessions;

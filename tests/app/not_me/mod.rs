@@ -1,6 +1,7 @@
 //! The link "This was not me", as its owner uses it and as an intruder would.
 
 mod factor;
+mod recovery_codes;
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
 const DAY: u64 = 24 * 60 * 60;
 const EXPIRED: &str = "This link has expired.";
-const ALL: [Event; 7] = [
+const ALL: [Event; 10] = [
     Event::PasswordChanged,
     Event::PasswordReset,
     Event::TwoFactorEnabled,
@@ -23,6 +24,9 @@ const ALL: [Event; 7] = [
     Event::TwoFactorDisabled,
     Event::LoginAfterFailures,
     Event::UnfinishedLogin,
+    Event::RecoveryCodeUsed,
+    Event::RecoveryCodesRenewed,
+    Event::TwoFactorResetByOperator,
 ];
 
 /// Follows the link and presses the button.

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use secrecy::ExposeSecret;
 use sqlx::Row;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -24,6 +25,7 @@ use twostep::dev::simulator::{DemoPhone, Message};
 use twostep::models::client::Client;
 use twostep::models::mail_token::{MailToken, Purpose};
 use twostep::models::outbox::{self, Event, Notice};
+use twostep::models::recovery_code::RecoveryCode;
 use twostep::models::user::User;
 use twostep::routes::Route;
 use twostep::services::clock::Clock;
@@ -270,6 +272,22 @@ impl TestApp {
     pub async fn user(&self, username: &str) -> User {
         let user = User::find_by_username(&self.state.database, username).await;
         user.unwrap().unwrap()
+    }
+
+    /// A new set of recovery codes, made behind the app's back.
+    pub async fn recovery_codes(&self, username: &str) -> Vec<String> {
+        let (id, now) = (self.user(username).await.id, self.state.clock.now());
+        let mut connection = self.state.database.acquire().await.unwrap();
+        let set = RecoveryCode::make_set(&mut connection, &id, now).await;
+        let grouped = |code: &RecoveryCode| code.grouped().expose_secret().to_owned();
+        set.unwrap().iter().map(grouped).collect()
+    }
+
+    /// How many recovery codes of an account are unused.
+    pub async fn recovery_codes_left(&self, username: &str) -> i64 {
+        let id = self.user(username).await.id;
+        let mut connection = self.state.database.acquire().await.unwrap();
+        RecoveryCode::left(&mut connection, &id).await.unwrap()
     }
 
     /// The path of a new link to a new password, as it is mailed.
