@@ -10,12 +10,13 @@ use crate::models::Connection;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::{Challenge, Outcome};
 use crate::models::client::Client;
+use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::{Ended, LogIn, SessionId, SessionRow};
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::Kind;
-use crate::views::security::SecurityPage;
+use crate::views::security::{SecondStep, SecurityPage, activity_items, session_items};
 
 /// `GET /security`
 pub async fn show(
@@ -28,10 +29,15 @@ pub async fn show(
     let now = app.clock.now();
     let sessions = LogIn::living(&app.database, &user.id, now).await?;
     let activity = Activity::recent(&app.database, &user.id).await?;
+    let mut connection = app.database.acquire().await?;
+    let codes = RecoveryCode::left(&mut connection, &user.id).await?;
     let layout = page.layout("Security").await?;
-    Ok(SecurityPage::new(
-        layout, &user, &sessions, this, &activity, now,
-    ))
+    Ok(SecurityPage {
+        layout,
+        second_step: SecondStep::of(&user, codes),
+        sessions: session_items(&sessions, this, now),
+        activity: activity_items(&activity, now),
+    })
 }
 
 /// `POST /sessions/{id}/revoke`: ends one. Who ends the one they are in logs out.

@@ -5,6 +5,7 @@ use askama_web::WebTemplate;
 
 use super::browser;
 use super::layout::Layout;
+use super::recovery_codes::left;
 use super::two_factor::masked;
 use super::{Timestamp, timestamp};
 use crate::models::activity::{Activity, Happening};
@@ -17,12 +18,33 @@ use crate::models::user::User;
 pub struct SecurityPage {
     /// The frame.
     pub layout: Layout,
-    /// The phone of the second step, `•••• 267`; none while that is off.
-    pub masked_phone: Option<String>,
+    /// The second step; none while that is off.
+    pub second_step: Option<SecondStep>,
     /// The sessions, the last active first.
     pub sessions: Vec<SessionItem>,
     /// What happened, newest first.
     pub activity: Vec<ActivityItem>,
+}
+
+/// Two-factor authentication that is on.
+#[derive(Clone, Debug)]
+pub struct SecondStep {
+    /// The phone, `•••• 267`.
+    pub masked_phone: String,
+    /// How many recovery codes are left: one sentence.
+    pub recovery_codes: String,
+}
+
+impl SecondStep {
+    /// That of `user`, of whose recovery codes so many are left.
+    #[must_use]
+    pub fn of(user: &User, recovery_codes: i64) -> Option<Self> {
+        let phone = user.verification_phone.as_deref()?;
+        Some(Self {
+            masked_phone: masked(phone),
+            recovery_codes: left(recovery_codes),
+        })
+    }
 }
 
 /// A session.
@@ -56,36 +78,29 @@ pub struct ActivityItem {
 }
 
 impl SecurityPage {
-    /// The page of `user` as it is at `now` (Unix seconds), shown in the session
-    /// `this`.
-    #[must_use]
-    pub fn new(
-        layout: Layout,
-        user: &User,
-        sessions: &[LogIn],
-        this: &SessionId,
-        activity: &[Activity],
-        now: i64,
-    ) -> Self {
-        let session = |it: &LogIn| SessionItem {
-            id: it.id.as_str().to_owned(),
-            browser: browser::in_words(it.user_agent.as_deref().unwrap_or_default()),
-            address: address(it.address.as_deref()),
-            started: timestamp(it.started_at, now),
-            last_active: timestamp(it.last_active_at, now),
-            is_this: it.id == *this,
-        };
-        Self {
-            layout,
-            masked_phone: user.verification_phone.as_deref().map(masked),
-            sessions: sessions.iter().map(session).collect(),
-            activity: activity.iter().map(|it| item(it, now)).collect(),
-        }
-    }
-
     fn has_others(&self) -> bool {
         self.sessions.iter().any(|session| !session.is_this)
     }
+}
+
+/// The sessions as they are at `now` (Unix seconds), seen from `this`.
+#[must_use]
+pub fn session_items(sessions: &[LogIn], this: &SessionId, now: i64) -> Vec<SessionItem> {
+    let session = |it: &LogIn| SessionItem {
+        id: it.id.as_str().to_owned(),
+        browser: browser::in_words(it.user_agent.as_deref().unwrap_or_default()),
+        address: address(it.address.as_deref()),
+        started: timestamp(it.started_at, now),
+        last_active: timestamp(it.last_active_at, now),
+        is_this: it.id == *this,
+    };
+    sessions.iter().map(session).collect()
+}
+
+/// What happened, as it is told at `now` (Unix seconds).
+#[must_use]
+pub fn activity_items(activity: &[Activity], now: i64) -> Vec<ActivityItem> {
+    activity.iter().map(|it| item(it, now)).collect()
 }
 
 fn item(activity: &Activity, now: i64) -> ActivityItem {

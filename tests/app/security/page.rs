@@ -21,9 +21,13 @@ async fn it_shows_the_second_step_and_leads_to_what_changes_it() {
     app.enable(&alice, PHONE).await;
     let page = alice.get("/security").await;
     assert_eq!(heading(&page), "Two-factor authentication On");
-    assert!(page.text().contains("Codes go to the phone •••• 267."));
+    let told = "Codes go to the phone •••• 267. 10 recovery codes are left.";
+    assert!(page.text().contains(told), "{}", page.text());
     let links = page.attributes("main a", "href");
-    assert_eq!(links[..2], ["/enable_2fa", "/disable_2fa"]);
+    assert_eq!(
+        links[..3],
+        ["/enable_2fa", "/recovery_codes", "/disable_2fa"]
+    );
     for path in ["/home", "/user/alice"] {
         let links = alice.get(path).await.attributes("a", "href");
         assert!(links.iter().any(|link| link == "/security"), "{path}");
