@@ -47,21 +47,15 @@ pub async fn recover(
     if form.is_empty() {
         return invalid(&page, &challenge).await;
     }
-    let (user, now) = (&challenge.user_id, app.clock.now());
-    let whom = format!("{} {}", user.as_str(), client.network());
+    let now = app.clock.now();
+    let whom = format!("{} {}", challenge.user_id.as_str(), client.network());
     let bucket = WRONG_RECOVERY_CODES.bucket(&whom);
     let attempt = match throttle::count_alone(&app.database, &[bucket], now).await? {
         Ok(attempt) => attempt,
         Err(refused) => return limited(&page, &challenge, refused).await,
     };
     let Some(code) = good(&app, &form, &challenge).await? else {
-        let mut connection = app.database.acquire().await?;
-        let what = Happening::WrongRecoveryCode;
-        Activity::record(&mut connection, user, what, Some(&client), now).await?;
-        drop(connection);
-        let user = user.as_str();
-        tracing::info!(event = "recovery_code_refused", user, "wrong recovery code");
-        return invalid(&page, &challenge).await;
+        return wrong(&app, &page, &client, &challenge).await;
     };
     let proof = Proof::RecoveryCode(&code, &attempt);
     let response = match challenge.purpose {
@@ -85,6 +79,22 @@ async fn good(
     };
     let is_good = code.is_good(&app.database, &challenge.user_id).await?;
     Ok(is_good.then_some(code))
+}
+
+async fn wrong(
+    app: &AppState,
+    page: &Page,
+    client: &Client,
+    challenge: &Challenge,
+) -> Result<Response, AppError> {
+    let (user, now) = (&challenge.user_id, app.clock.now());
+    let mut connection = app.database.acquire().await?;
+    let what = Happening::WrongRecoveryCode;
+    Activity::record(&mut connection, user, what, Some(client), now).await?;
+    drop(connection);
+    let user = user.as_str();
+    tracing::info!(event = "recovery_code_refused", user, "wrong recovery code");
+    invalid(page, challenge).await
 }
 
 async fn invalid(page: &Page, challenge: &Challenge) -> Result<Response, AppError> {
