@@ -86,8 +86,7 @@ pub async fn revoke_others(
         return Ok(signed_out());
     }
     let ended = SessionRow::end_others(&mut transaction, &user.id, this).await?;
-    let count = ended.len();
-    let (kind, message) = if count == 0 {
+    let (kind, message) = if ended.is_empty() {
         (Kind::Info, "There was no other session.")
     } else {
         let what = Happening::EndedOtherSessions;
@@ -97,12 +96,7 @@ pub async fn revoke_others(
     transaction.commit().await?;
     close_begun(&app, ended, now).await?;
     let user = user.id.as_str();
-    tracing::info!(
-        event = "sessions_ended",
-        user,
-        count,
-        "other sessions were ended"
-    );
+    tracing::info!(event = "sessions_ended", user, "other sessions were ended");
     session.add_message(kind, message).await?;
     Ok(Redirect::to("/security").into_response())
 }

@@ -82,6 +82,7 @@ pub async fn guard(
     match refused {
         Some(response) => {
             // Who is signed in and opens the log-in page is no stranger.
+            let access = guard.access;
             if access != Access::Guest {
                 let user = session.user().map(|user| user.id.as_str());
                 tracing::info!(event = "access_refused", ?access, user, "sent away");

@@ -20,6 +20,7 @@ async fn end(viewer: &Browser, browser: &str) -> Page {
     viewer.post(&path, &[]).await
 }
 
+/// ASVS 7.5.2
 #[tokio::test]
 async fn one_session_is_ended_and_the_others_stay() {
     let app = TestApp::start().await;
@@ -38,6 +39,7 @@ async fn one_session_is_ended_and_the_others_stay() {
     assert_eq!(happenings(&page)[0], "Ended another session");
 }
 
+/// ASVS 7.5.2
 #[tokio::test]
 async fn all_other_sessions_are_ended_and_this_one_stays() {
     let app = TestApp::start().await;
@@ -88,6 +90,7 @@ async fn ending_the_session_one_is_in_is_logging_out() {
     assert_eq!(sessions(&page).len(), 1);
 }
 
+/// ASVS 7.5.1, 7.5.2
 #[tokio::test]
 async fn who_is_not_fresh_proves_it_first_and_comes_back_to_the_page() {
     let app = TestApp::start().await;
@@ -135,6 +138,7 @@ async fn ten_minutes_less_a_second_is_fresh() {
     assert!(!other.is_logged_in().await);
 }
 
+/// ASVS 1.4.2, 8.2.2
 #[tokio::test]
 async fn attack_18_nobody_ends_anothers_session() {
     let app = TestApp::start().await;

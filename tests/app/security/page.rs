@@ -34,6 +34,7 @@ async fn it_shows_the_second_step_and_leads_to_what_changes_it() {
     }
 }
 
+/// ASVS 7.5.2
 #[tokio::test]
 async fn it_shows_each_session_the_last_active_first() {
     let app = TestApp::start().await;
