@@ -28,6 +28,7 @@ mod password;
 mod profile;
 mod recovery_codes;
 mod reviewed;
+mod security;
 mod sessions;
 mod settings;
 mod support;
