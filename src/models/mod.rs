@@ -8,6 +8,7 @@ pub mod limits;
 pub mod mail_token;
 pub mod outbox;
 pub mod session;
+pub mod sms_days;
 pub mod throttle;
 pub mod token;
 pub mod user;
