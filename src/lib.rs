@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` says which layer holds what. Here, and nowhere else, the
 //! parts are put together.
 
+pub mod cli;
 pub mod config;
 mod controllers;
 pub mod dev;

@@ -62,6 +62,8 @@ pub enum Event {
     LoginAfterFailures,
     /// The password was right, but no right code followed.
     UnfinishedLogin,
+    /// The operator switched two-factor authentication off.
+    TwoFactorResetByOperator,
 }
 
 impl Event {
@@ -83,6 +85,18 @@ impl Notice {
             at: now,
             address: client.address.to_string(),
             user_agent: client.user_agent.clone(),
+            former_phone: None,
+        }
+    }
+
+    /// What is told of something that the operator does now: no client did it.
+    #[must_use]
+    pub const fn by_operator(event: Event, now: i64) -> Self {
+        Self {
+            event,
+            at: now,
+            address: String::new(),
+            user_agent: String::new(),
             former_phone: None,
         }
     }
@@ -166,6 +180,33 @@ impl Mail {
         .bind(due)
         .execute(connection)
         .await?;
+        Ok(())
+    }
+
+    /// Forgets the former number in what waits to be sent to a user, so that no link
+    /// in it brings that number back.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_former_phones(
+        connection: &mut Connection,
+        user: &UserId,
+    ) -> Result<(), Error> {
+        let rows = sqlx::query("SELECT id, mail FROM outbox WHERE user_id = $1")
+            .bind(user.as_str())
+            .fetch_all(&mut *connection)
+            .await?;
+        for row in rows {
+            // What another version of the program writes, it has to answer for.
+            let Ok(Self::Notice(notice)) = serde_json::from_str(row.try_get("mail")?) else {
+                continue;
+            };
+            sqlx::query("UPDATE outbox SET mail = $1 WHERE id = $2")
+                .bind(Self::Notice(notice.with_former_phone(None)).to_json()?)
+                .bind(row.try_get::<String, _>("id")?)
+                .execute(&mut *connection)
+                .await?;
+        }
         Ok(())
     }
 

@@ -132,6 +132,7 @@ const fn subject(event: Event) -> &'static str {
         Event::TwoFactorDisabled => "Two-factor authentication is off for your Twostep account",
         Event::LoginAfterFailures => "A log-in to your Twostep account after wrong passwords",
         Event::UnfinishedLogin => "An unfinished log-in to your Twostep account",
+        Event::TwoFactorResetByOperator => "Two-factor authentication of your account was reset",
     }
 }
 
@@ -156,6 +157,9 @@ fn what(notice: &Notice) -> String {
         }
         (Event::UnfinishedLogin, _) => {
             "Somebody entered the right password, but not the code that we sent."
+        }
+        (Event::TwoFactorResetByOperator, _) => {
+            "The operator of this site switched two-factor authentication off."
         }
     };
     sentence.to_owned()

@@ -77,5 +77,6 @@ pub fn what(event: Event) -> &'static str {
         Event::TwoFactorDisabled => "Two-factor authentication was switched off.",
         Event::LoginAfterFailures => "Somebody logged in after several wrong passwords.",
         Event::UnfinishedLogin => "Somebody knew the password, but did not enter the code.",
+        Event::TwoFactorResetByOperator => "The operator switched two-factor authentication off.",
     }
 }
