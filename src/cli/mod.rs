@@ -59,9 +59,9 @@ pub enum UserCommand {
     Show(Name),
     /// Keep everybody out of an account and end its sessions
     Lock(Name),
-    /// Open a locked account, and forget failed attempts counted against it
+    /// Open a locked account, and forget its failed attempts
     Unlock(Name),
-    /// Switch two-factor authentication off for somebody who lost the phone
+    /// Switch two-factor authentication off where the phone is lost
     #[command(name = "reset-2fa")]
     Reset2fa(Name),
     /// Log an account out everywhere

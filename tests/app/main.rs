@@ -19,6 +19,7 @@ mod logs;
 mod mail;
 mod not_me;
 mod notices;
+mod operator;
 mod pages;
 mod password;
 mod profile;

@@ -183,7 +183,8 @@ async fn nothing_that_lives_is_touched() {
     let bucket = WRONG_CODES.bucket("alice");
     let now = app.state.clock.now();
     for _ in 0..10 {
-        let counted = throttle::count_alone(&app.state.database, &[bucket.clone()], now).await;
+        let counted =
+            throttle::count_alone(&app.state.database, std::slice::from_ref(&bucket), now).await;
         let _attempt = counted.unwrap().unwrap();
     }
     app.advance(599);
