@@ -6,6 +6,7 @@ use crate::config::{Config, Environment};
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::{DemoPhone, is_demo_number};
 use crate::models::Database;
+use crate::models::challenge::Allowance;
 use crate::models::client::Client;
 use crate::services::clock::Clock;
 use crate::services::passwords::Passwords;
@@ -44,10 +45,14 @@ impl AppState {
         (!is_exempt).then(|| client.network())
     }
 
-    /// Whether no limit applies to a number: those with which the demo phone
-    /// shows what can go wrong.
+    /// What decides whether a code may be sent to a number for this client.
     #[must_use]
-    pub fn is_unlimited(&self, phone: &str) -> bool {
-        self.demo_phone.is_some() && is_demo_number(phone)
+    pub fn allowance(&self, phone: &str, client: &Client) -> Allowance {
+        Allowance {
+            // The numbers with which the demo phone shows what can go wrong.
+            unlimited: self.demo_phone.is_some() && is_demo_number(phone),
+            address: self.limited_address(client),
+            daily_limit: self.config.sms_daily_limit.into(),
+        }
     }
 }

@@ -36,7 +36,6 @@ fn refusal(status: StatusCode, retry_after: Option<i64>, page: impl IntoResponse
 }
 
 /// The answer to an attempt that a limit refuses: the form again, which says why.
-#[allow(dead_code)] // TEMP
 fn too_many(refused: TooMany, page: impl IntoResponse) -> Response {
     let retry_after = Some(refused.retry_after);
     refusal(StatusCode::TOO_MANY_REQUESTS, retry_after, page)

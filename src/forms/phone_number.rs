@@ -83,12 +83,24 @@ impl PhoneNumber {
         &self.e164
     }
 
+    /// The region code of its country (`US`); none for a number of no country.
+    #[must_use]
+    pub fn country(&self) -> Option<&'static str> {
+        self.region
+    }
+
     /// Whether the number belongs to one of these regions (`SMS_COUNTRIES`).
     /// A number of no country never does.
     #[must_use]
     pub fn in_countries(&self, allowed: &BTreeSet<String>) -> bool {
         self.region.is_some_and(|region| allowed.contains(region))
     }
+}
+
+/// The region code of the country of a number that was accepted before.
+#[must_use]
+pub fn country_of(e164: &str) -> Option<&'static str> {
+    PhoneNumber::parse(e164).ok()?.country()
 }
 
 /// Shows nothing, so that no number reaches a log.

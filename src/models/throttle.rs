@@ -14,7 +14,7 @@
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use crate::models::challenge::ChallengeId;
+use crate::models::challenge::id::ChallengeId;
 use crate::models::limits::{self, Limit, Window};
 use crate::models::token::random_id;
 use crate::models::user::UserId;
@@ -75,7 +75,6 @@ fn hash(parts: &[&str]) -> String {
 
 /// An attempt that was let through and counts, until it is taken back.
 #[derive(Debug, Clone)]
-#[must_use]
 pub struct Attempt(String);
 
 /// An attempt that is one too many.

@@ -4,8 +4,14 @@ use askama::Template;
 use askama_web::WebTemplate;
 
 use super::layout::Layout;
+use super::{Timestamp, duration, timestamp};
 use crate::forms::Errors;
-use crate::models::challenge::{Challenge, Delivery, Purpose};
+use crate::models::challenge::{Another, Challenge, Delivery, Purpose};
+use crate::models::limits::{
+    CALLS_OF_ACCOUNT, NUMBERS_OF_ACCOUNT, SENDS_OF_ACCOUNT, SENDS_OF_ADDRESS, SENDS_TO_NUMBER,
+    WRONG_CODES,
+};
+use crate::models::throttle::TooMany;
 
 /// `/enable_2fa`
 #[derive(Clone, Debug, Template, WebTemplate)]
@@ -32,34 +38,85 @@ pub struct VerifyPage {
     pub layout: Layout,
     /// What the code is for.
     pub purpose: Purpose,
-    /// Where the code went, or why it did not: one sentence.
+    /// Where the code went, or why there is none to enter: one sentence.
     pub delivery: String,
-    /// Whether it went.
+    /// Whether there is one to enter.
     pub delivered: bool,
+    /// When it went.
+    pub sent: Option<Timestamp>,
+    /// What may be asked for.
+    pub next: Next,
     /// Where to begin again, once no code is taken any more.
     pub begin_again: Option<&'static str>,
     /// What is wrong, by field.
     pub errors: Errors,
 }
 
+/// What may be asked for, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Next {
+    /// Another code.
+    pub code: Another,
+    /// A call with it.
+    pub call: Another,
+    /// Why no code is taken now, not even a right one.
+    pub none_taken: Option<TooMany>,
+}
+
+impl Next {
+    /// Seconds until a code may be asked for; none where that is now, or never.
+    #[must_use]
+    pub fn wait(&self) -> Option<i64> {
+        Some(self.code.wait()).filter(|seconds| *seconds > 0)
+    }
+
+    /// Whether a code may be asked for, now or after the wait.
+    #[must_use]
+    pub fn offers_code(&self) -> bool {
+        self.code != Another::NoMoreCodes
+    }
+
+    /// Whether a call may be asked for at the same time as a code.
+    #[must_use]
+    pub fn offers_call(&self) -> bool {
+        self.offers_code() && self.call == self.code
+    }
+}
+
 impl VerifyPage {
     /// The page of an open verification as it is at `now` (Unix seconds).
     #[must_use]
-    pub fn new(layout: Layout, challenge: &Challenge, now: i64, errors: Errors) -> Self {
-        let phone = masked(&challenge.phone);
-        let delivery = match challenge.delivery {
-            Delivery::Sms => format!("We texted a code to {phone}"),
-            Delivery::Call => format!("We are calling {phone} with your code"),
-            Delivery::Sending | Delivery::Unknown => {
+    pub fn new(
+        layout: Layout,
+        challenge: &Challenge,
+        next: Next,
+        now: i64,
+        errors: Errors,
+    ) -> Self {
+        let (phone, purpose) = (masked(&challenge.phone), challenge.purpose);
+        let delivered = challenge.delivery.may_have_arrived() && next.none_taken.is_none();
+        let delivery = match (next.none_taken, challenge.delivery) {
+            (Some(too_many), _) => why_not(Another::Limited(too_many), purpose),
+            (None, Delivery::Sms) => format!("We texted a code to {phone}"),
+            (None, Delivery::Call) => format!("We are calling {phone} with your code"),
+            (None, Delivery::Sending | Delivery::Unknown) => {
                 format!("A code is on its way to {phone}. It may take a moment.")
             }
-            other => not_delivered(other, challenge.wait(now)),
+            (None, other) => not_delivered(other, next.code, purpose),
         };
+        // A refusal for the reason that stands there anyway is not said twice.
+        let errors = match errors.get("form") {
+            Some(sentence) if sentence == delivery => Errors::default(),
+            _ => errors,
+        };
+        let sent = challenge.last_sent_at.filter(|_| delivered);
         Self {
             layout,
-            purpose: challenge.purpose,
+            purpose,
             delivery,
-            delivered: challenge.delivery.may_have_arrived(),
+            delivered,
+            sent: sent.map(|at| timestamp(at, now)),
+            next,
             begin_again: None,
             errors,
         }
@@ -78,27 +135,100 @@ impl VerifyPage {
             purpose: challenge.purpose,
             delivery: "That was the last try for this code.".to_owned(),
             delivered: false,
+            sent: None,
+            next: Next {
+                code: Another::NoMoreCodes,
+                call: Another::NoMoreCodes,
+                none_taken: None,
+            },
             begin_again: Some(page),
             errors: Errors::one("form", sentence),
         }
     }
+
+    /// Whether a recovery code does as well.
+    fn takes_recovery_code(&self) -> bool {
+        self.purpose != Purpose::Enable
+    }
 }
 
-/// Why no code went out, and what to do next. `wait`: seconds until another may
-/// be asked for.
+/// Why no code went out, and what to do next.
 #[must_use]
-pub fn not_delivered(delivery: Delivery, wait: i64) -> String {
+pub fn not_delivered(delivery: Delivery, another: Another, purpose: Purpose) -> String {
     match delivery {
-        Delivery::HeldBack if wait > 0 => {
-            format!("A code was asked for a moment ago. You can ask for another in {wait} seconds.")
-        }
-        Delivery::HeldBack => "You can ask for a code now.".to_owned(),
+        Delivery::HeldBack => why_not(another, purpose),
         Delivery::TooMany => {
             "Too many codes were sent to this number. Try again in 10 minutes.".to_owned()
         }
         Delivery::Blocked | Delivery::InvalidNumber => CANNOT_SEND_TO_NUMBER.to_owned(),
         Delivery::Misconfigured => "Codes cannot be sent at the moment.".to_owned(),
-        _ => "Codes cannot be sent at the moment. Try again.".to_owned(),
+        _ => format!(
+            "Codes cannot be sent at the moment. Try again{}.",
+            or_recovery_code(purpose)
+        ),
+    }
+}
+
+/// Why none may be asked for now, and what to do next.
+#[must_use]
+pub fn why_not(another: Another, purpose: Purpose) -> String {
+    let (sentence, when) = match another {
+        Another::Now => return "You can ask for a code now.".to_owned(),
+        Another::NoMoreCodes => {
+            return "No more codes can be sent this time. Cancel and begin again.".to_owned();
+        }
+        Another::NoMoreCalls => {
+            return "We have called you once already. Ask for a text instead.".to_owned();
+        }
+        Another::Soon(seconds) => {
+            return format!(
+                "A code was asked for a moment ago. You can ask for another in {}.",
+                duration(seconds)
+            );
+        }
+        Another::Limited(too_many) => (words(too_many.limit), duration(too_many.retry_after)),
+    };
+    let or = or_recovery_code(purpose);
+    format!("{sentence} Try again in {when}{or}.")
+}
+
+/// What a limit held back, in words.
+fn words(limit: &str) -> &'static str {
+    let all = [
+        (
+            WRONG_CODES.name,
+            "Too many wrong codes were entered for this account.",
+        ),
+        (
+            SENDS_OF_ACCOUNT.name,
+            "Too many codes were sent for this account.",
+        ),
+        (
+            SENDS_TO_NUMBER.name,
+            "Too many codes were sent to this number.",
+        ),
+        (
+            SENDS_OF_ADDRESS.name,
+            "Too many codes were asked for from your network.",
+        ),
+        (
+            NUMBERS_OF_ACCOUNT.name,
+            "You have tried too many different numbers.",
+        ),
+        (
+            CALLS_OF_ACCOUNT.name,
+            "We have called you too often. Ask for a text instead.",
+        ),
+    ];
+    let mut all = all.into_iter();
+    all.find(|(name, _)| *name == limit)
+        .map_or("Codes cannot be sent at the moment.", |(_, words)| words)
+}
+
+const fn or_recovery_code(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::LogIn | Purpose::Reauth => ", or use a recovery code",
+        Purpose::Enable => "",
     }
 }
 

@@ -12,6 +12,7 @@ use crate::extractors::{Form, Page};
 use crate::forms::Errors;
 use crate::forms::auth::{LoginForm, NextQuery, RegisterForm};
 use crate::forms::local_path::LocalPath;
+use crate::forms::phone_number::country_of;
 use crate::models;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::{Challenge, NewChallenge, NewLogin, Outcome, Purpose};
@@ -173,7 +174,8 @@ async fn half_login(
         phone,
         next: next.as_ref().map(LocalPath::as_str),
         remember: form.remember_me(),
-        unlimited: app.is_unlimited(phone),
+        country: country_of(phone),
+        allowance: &app.allowance(phone, client),
         login: Some(NewLogin {
             client,
             replaces: session.challenge(),

@@ -10,6 +10,7 @@ use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::Errors;
 use crate::forms::auth::{NextQuery, ReauthForm};
 use crate::forms::local_path::LocalPath;
+use crate::forms::phone_number::country_of;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::{Challenge, NewChallenge, Purpose};
 use crate::models::client::Client;
@@ -48,7 +49,7 @@ pub async fn reauth(
         ));
     };
     match &user.verification_phone {
-        Some(phone) => half_reauth(&app, &session, &user, phone, next.as_ref()).await,
+        Some(phone) => half_reauth(&app, &session, &user, phone, next.as_ref(), &client).await,
         None => {
             let now = app.clock.now();
             let mut transaction = app.database.begin().await?;
@@ -79,6 +80,7 @@ async fn half_reauth(
     user: &User,
     phone: &str,
     next: Option<&LocalPath>,
+    client: &Client,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let new = NewChallenge {
@@ -87,7 +89,8 @@ async fn half_reauth(
         phone,
         next: next.map(LocalPath::as_str),
         remember: false,
-        unlimited: app.is_unlimited(phone),
+        country: country_of(phone),
+        allowance: &app.allowance(phone, client),
         login: None,
     };
     let opened = Challenge::open(&app.database, &app.verify, new, now).await?;

@@ -16,7 +16,7 @@ use crate::forms::Errors;
 use crate::forms::phone_number::PhoneNumber;
 use crate::forms::two_factor::EnableForm;
 use crate::models::activity::{Activity, Happening};
-use crate::models::challenge::{Challenge, Delivery, NewChallenge, Outcome, Purpose};
+use crate::models::challenge::{Another, Challenge, Delivery, NewChallenge, Outcome, Purpose, Way};
 use crate::models::client::Client;
 use crate::models::outbox::{Event, Notice};
 use crate::models::session::SessionRow;
@@ -43,6 +43,7 @@ pub async fn enable(
     State(app): State<AppState>,
     session: Session,
     page: Page,
+    client: Client,
     CurrentUser(user): CurrentUser,
     Form(form): Form<EnableForm>,
 ) -> Result<Response, AppError> {
@@ -56,14 +57,15 @@ pub async fn enable(
             ));
         }
     };
-    let now = app.clock.now();
+    let (now, allowance) = (app.clock.now(), app.allowance(phone.as_str(), &client));
     let new = NewChallenge {
         user: &user,
         purpose: Purpose::Enable,
         phone: phone.as_str(),
         next: None,
         remember: false,
-        unlimited: app.is_unlimited(phone.as_str()),
+        country: phone.country(),
+        allowance: &allowance,
         login: None,
     };
     let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
@@ -74,8 +76,11 @@ pub async fn enable(
         challenge
             .close(&app.database, &app.verify, Outcome::NotSent, now)
             .await?;
-        let (status, retry_after) = status_of(challenge.delivery, challenge.wait(now));
-        let errors = not_sent(&challenge, now);
+        let another = challenge
+            .another(&app.database, &allowance, Way::Any, now)
+            .await?;
+        let (status, retry_after) = status_of(challenge.delivery, another);
+        let errors = not_sent(challenge.delivery, another);
         let page = enable_page(&page, &user, form.verification_phone, errors).await?;
         return Ok(refusal(status, retry_after, page));
     }
@@ -91,11 +96,11 @@ fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'st
 }
 
 /// What the form says when no code could be sent.
-fn not_sent(challenge: &Challenge, now: i64) -> Errors {
-    match challenge.delivery {
+fn not_sent(delivery: Delivery, another: Another) -> Errors {
+    match delivery {
         Delivery::InvalidNumber => Errors::one("verification_phone", "Invalid phone number"),
         Delivery::Blocked => Errors::one("verification_phone", CANNOT_SEND_TO_NUMBER),
-        other => Errors::one("form", not_delivered(other, challenge.wait(now))),
+        other => Errors::one("form", not_delivered(other, another, Purpose::Enable)),
     }
 }
 

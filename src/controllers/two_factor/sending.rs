@@ -5,7 +5,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::controllers::signed_out;
 use crate::error::AppError;
-use crate::models::challenge::{Challenge, Delivery};
+use crate::models::challenge::{Another, Challenge, Delivery};
+use crate::models::limits::SEND_INTERVAL;
 use crate::session::Session;
 use crate::state::AppState;
 
@@ -32,12 +33,16 @@ pub(in crate::controllers) async fn begin(
 }
 
 /// The status of an answer that says how a sending ended, and after how many
-/// seconds another try makes sense. `wait`: until another code may be asked for.
-pub(super) fn status_of(delivery: Delivery, wait: i64) -> (StatusCode, Option<i64>) {
+/// seconds another try makes sense.
+pub(super) fn status_of(delivery: Delivery, another: Another) -> (StatusCode, Option<i64>) {
+    let wait = another.wait();
     match delivery {
         Delivery::InvalidNumber | Delivery::Blocked => (StatusCode::UNPROCESSABLE_ENTITY, None),
         Delivery::TooMany => (StatusCode::TOO_MANY_REQUESTS, Some(TOO_MANY_RETRY_AFTER)),
         Delivery::HeldBack => (StatusCode::TOO_MANY_REQUESTS, Some(wait)),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, Some(wait)),
+        _ => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(wait.max(SEND_INTERVAL)),
+        ),
     }
 }

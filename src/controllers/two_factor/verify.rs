@@ -6,18 +6,19 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::finish::finish;
-use crate::controllers::{onwards, signed_out};
+use crate::controllers::{self, onwards, signed_out};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, Pending};
 use crate::forms::Errors;
 use crate::forms::two_factor::VerifyForm;
 use crate::middleware::access::expired;
-use crate::models::challenge::{Challenge, Outcome, Purpose, Refused};
+use crate::models::activity::{Activity, Happening};
+use crate::models::challenge::{Challenge, Outcome, Purpose, Refused, Way};
 use crate::models::client::Client;
 use crate::models::session::SessionRow;
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::two_factor::VerifyPage;
+use crate::views::two_factor::{Next, VerifyPage};
 
 const EXPIRED: &str = "That code has expired.";
 const EXPIRED_ASK_AGAIN: &str = "That code has expired. Ask for a new one.";
@@ -28,9 +29,10 @@ const UNCHECKED_TRY_AGAIN: &str = "We could not check the code. Try again.";
 pub async fn form(
     State(app): State<AppState>,
     page: Page,
+    client: Client,
     Pending(challenge): Pending,
 ) -> Result<VerifyPage, AppError> {
-    verify_page(&app, &page, &challenge, Errors::default()).await
+    verify_page(&app, &page, &client, &challenge, Errors::default()).await
 }
 
 /// `POST /verify_2fa`
@@ -42,28 +44,33 @@ pub async fn verify(
     Pending(challenge): Pending,
     Form(form): Form<VerifyForm>,
 ) -> Result<Response, AppError> {
+    let wrong = |status, sentence| wrong(&app, &page, &client, &challenge, status, sentence);
     let Some(code) = form.code() else {
-        return wrong(
-            &app,
-            &page,
-            &challenge,
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "Invalid token",
-        )
-        .await;
+        return wrong(StatusCode::UNPROCESSABLE_ENTITY, "Invalid token").await;
     };
     let now = app.clock.now();
-    let refused = match challenge
+    let checked = challenge
         .check(&app.database, &app.verify, &code, now)
-        .await
-    {
+        .await;
+    let refused = match checked {
         Ok(()) => return finish(&app, &session, &page, &client, &challenge).await,
         Err(refused) => refused,
     };
     tracing::info!(event = "code_refused", user = challenge.user_id.as_str(), reason = %refused, "code refused");
+    if matches!(refused, Refused::Wrong | Refused::Exhausted) {
+        let mut connection = app.database.acquire().await?;
+        let (user, what) = (&challenge.user_id, Happening::WrongCode);
+        Activity::record(&mut connection, user, what, Some(&client), now).await?;
+    }
     let (status, sentence, last) = match refused {
         Refused::Gone => return expired(&session).await,
         Refused::Other(error) => return Err(error.into()),
+        // That none is taken, and until when, stands on the page anyway.
+        Refused::TooMany(too_many) => {
+            let errors = Errors::default();
+            let page = verify_page(&app, &page, &client, &challenge, errors).await?;
+            return Ok(controllers::too_many(too_many, page));
+        }
         Refused::Wrong => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid token", false),
         Refused::Exhausted => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid token", true),
         Refused::CodeExpired { last } => {
@@ -78,18 +85,20 @@ pub async fn verify(
     if last {
         return begin_again(&page, &challenge, status, sentence).await;
     }
-    wrong(&app, &page, &challenge, status, sentence).await
+    wrong(status, sentence).await
 }
 
 async fn wrong(
     app: &AppState,
     page: &Page,
+    client: &Client,
     challenge: &Challenge,
     status: StatusCode,
     sentence: &'static str,
 ) -> Result<Response, AppError> {
     let errors = Errors::one("token", sentence);
-    Ok((status, verify_page(app, page, challenge, errors).await?).into_response())
+    let page = verify_page(app, page, client, challenge, errors).await?;
+    Ok((status, page).into_response())
 }
 
 /// That was the last try: the page leads back to the beginning.
@@ -108,11 +117,20 @@ async fn begin_again(
 pub(super) async fn verify_page(
     app: &AppState,
     page: &Page,
+    client: &Client,
     challenge: &Challenge,
     errors: Errors,
 ) -> Result<VerifyPage, AppError> {
+    let (now, database) = (app.clock.now(), &app.database);
+    let allowance = app.allowance(&challenge.phone, client);
+    let another = |way| challenge.another(database, &allowance, way, now);
+    let next = Next {
+        code: another(Way::Any).await?,
+        call: another(Way::Call).await?,
+        none_taken: challenge.no_code_taken(database, now).await?,
+    };
     let layout = page.layout("Enter the code").await?;
-    Ok(VerifyPage::new(layout, challenge, app.clock.now(), errors))
+    Ok(VerifyPage::new(layout, challenge, next, now, errors))
 }
 
 /// `POST /verify_2fa/cancel`

@@ -1,9 +1,8 @@
 //! Sending the code of a verification, and taking it back.
 
-use crate::models::challenge::{Challenge, Outcome};
-use crate::models::limits::{
-    CALLS_OF_CHALLENGE, CHECKS_OF_CHALLENGE, SEND_INTERVAL, SENDS_OF_CHALLENGE,
-};
+use crate::models::challenge::Challenge;
+use crate::models::limits::SENDS_OF_SERVICE;
+use crate::models::throttle::{self, Attempt};
 use crate::models::{Database, Error};
 use crate::services::twilio_verify::{Channel, SendError, Sent, TwilioVerify};
 
@@ -95,96 +94,7 @@ pub enum Way {
     Call,
 }
 
-/// Why another code was not sent.
-#[derive(Debug, thiserror::Error)]
-pub enum ResendRefused {
-    /// The last one was sent a moment ago: wait so many seconds.
-    #[error("too soon after the last one")]
-    Wait(i64),
-    /// The verification has sent all that it may.
-    #[error("no more codes for this verification")]
-    NoMoreSends,
-    /// The verification has called once already.
-    #[error("no more calls for this verification")]
-    NoMoreCalls,
-    /// The verification expired, was used, closed or superseded.
-    #[error("the verification is gone")]
-    Gone,
-    /// The work could not be done.
-    #[error(transparent)]
-    Other(#[from] Error),
-}
-
 impl Challenge {
-    /// Sends the code again, or calls with it. The sending is counted in the
-    /// statement that permits it, before Twilio is asked.
-    ///
-    /// # Errors
-    /// [`ResendRefused`] when nothing may be sent. That Twilio refused is no
-    /// error here but the [`Delivery`].
-    pub async fn resend(
-        &self,
-        database: &Database,
-        verify: &TwilioVerify,
-        way: Way,
-        unlimited: bool,
-        now: i64,
-    ) -> Result<Delivery, ResendRefused> {
-        // The row's own last_sent_at is asked for by itself: PostgreSQL looks at it
-        // anew when another sending was waited for, but not into the subquery.
-        let reserved = sqlx::query(
-            "UPDATE challenges SET sends = sends + 1, calls = calls + $1, last_sent_at = $2, \
-             delivery = $3 WHERE id = $4 AND closed_at IS NULL AND expires_at > $2 \
-             AND checks < $10 AND ($5 = 1 OR (sends < $6 AND calls + $1 <= $7 \
-             AND (last_sent_at IS NULL OR last_sent_at <= $8) AND NOT EXISTS ( \
-             SELECT 1 FROM challenges recent WHERE recent.user_id = challenges.user_id \
-             AND recent.purpose = challenges.purpose AND recent.last_sent_at > $8 \
-             AND (recent.outcome IS NULL OR recent.outcome <> $9))))",
-        )
-        .bind(i64::from(way == Way::Call))
-        .bind(now)
-        .bind(Delivery::Sending.as_str())
-        .bind(self.id.as_str())
-        .bind(i64::from(unlimited))
-        .bind(SENDS_OF_CHALLENGE)
-        .bind(CALLS_OF_CHALLENGE)
-        .bind(now - SEND_INTERVAL)
-        .bind(Outcome::Approved.as_str())
-        .bind(CHECKS_OF_CHALLENGE)
-        .execute(database)
-        .await
-        .map_err(Error::from)?;
-        if reserved.rows_affected() == 0 {
-            return Err(self.why_not(database, way, now).await?);
-        }
-        Ok(self.deliver(database, verify, way, now).await?)
-    }
-
-    async fn why_not(
-        &self,
-        database: &Database,
-        way: Way,
-        now: i64,
-    ) -> Result<ResendRefused, Error> {
-        let Some(current) = Self::find_open(database, &self.id, now).await? else {
-            return Ok(ResendRefused::Gone);
-        };
-        if current.sends >= SENDS_OF_CHALLENGE {
-            return Ok(ResendRefused::NoMoreSends);
-        }
-        if way == Way::Call && current.calls >= CALLS_OF_CHALLENGE {
-            return Ok(ResendRefused::NoMoreCalls);
-        }
-        Ok(ResendRefused::Wait(current.wait(now).max(1)))
-    }
-
-    /// Seconds until another code may be asked for.
-    #[must_use]
-    pub fn wait(&self, now: i64) -> i64 {
-        self.last_sent_at
-            .map_or(0, |at| (at + SEND_INTERVAL - now).max(0))
-    }
-
     /// Seconds that the verification still lives.
     #[must_use]
     pub fn ends_in(&self, now: i64) -> i64 {
@@ -199,6 +109,7 @@ impl Challenge {
         database: &Database,
         verify: &TwilioVerify,
         way: Way,
+        attempt: &Attempt,
         now: i64,
     ) -> Result<Delivery, Error> {
         let service = self.purpose.service();
@@ -206,6 +117,9 @@ impl Challenge {
             Way::Any => verify.send(service, &self.phone).await,
             Way::Call => verify.call(service, &self.phone).await,
         };
+        if let Err(error) = &answer {
+            uncount(database, attempt, error).await?;
+        }
         let (delivery, sid) = match &answer {
             Ok(Sent { sid: None, .. }) => (Delivery::Unknown, None),
             Ok(Sent {
@@ -283,5 +197,19 @@ impl Challenge {
             let _ = verify.cancel(self.purpose.service(), sid).await;
         }
         Ok(())
+    }
+}
+
+/// Nothing was sent, so nothing was spent. What was our fault or Twilio's counts
+/// against nobody; a number that is refused counts as one that was tried.
+async fn uncount(database: &Database, attempt: &Attempt, error: &SendError) -> Result<(), Error> {
+    let mut connection = database.acquire().await?;
+    match error {
+        SendError::Failed | SendError::Misconfigured => {
+            throttle::take_back(&mut connection, attempt).await
+        }
+        SendError::InvalidNumber | SendError::TooMany | SendError::Blocked => {
+            throttle::take_back_from(&mut connection, attempt, SENDS_OF_SERVICE).await
+        }
     }
 }

@@ -1,39 +1,28 @@
 //! Verifications: one row for each code that was asked for. The row, never the
 //! session, says whose it is, what for, and which number it went to.
 
+mod allowance;
 mod delivery;
+pub mod id;
 mod opening;
+mod resending;
 mod unfinished;
 
-pub use delivery::{Delivery, ResendRefused, Way};
+pub use allowance::{Allowance, Another};
+pub use delivery::{Delivery, Way};
+pub use id::ChallengeId;
 pub use opening::{NewChallenge, NewLogin};
+pub use resending::ResendRefused;
 
 use secrecy::SecretString;
 use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row};
 
 use crate::models::limits::CHECKS_OF_CHALLENGE;
+use crate::models::throttle::{self, TooMany};
 use crate::models::user::UserId;
 use crate::models::{Connection, Database, Error};
 use crate::services::twilio_verify::{CheckError, Service, TwilioVerify, Verdict};
-
-/// What names a verification.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChallengeId(String);
-
-impl ChallengeId {
-    /// The id as the database holds it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for ChallengeId {
-    fn from(id: String) -> Self {
-        Self(id)
-    }
-}
 
 /// What a code is asked for. It never serves anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +100,7 @@ impl FromRow<'_, AnyRow> for Challenge {
             source: "a value that this program does not write".into(),
         };
         Ok(Self {
-            id: ChallengeId(row.try_get("id")?),
+            id: ChallengeId::from(row.try_get::<String, _>("id")?),
             user_id: UserId::from_column(row.try_get("user_id")?),
             auth_version: row.try_get("auth_version")?,
             purpose: Purpose::parse(row.try_get("purpose")?).ok_or_else(|| unknown("purpose"))?,
@@ -167,6 +156,9 @@ pub enum Refused {
     /// verification is closed.
     #[error("wrong code, and the verification is closed")]
     Exhausted,
+    /// Too many wrong codes were entered for the account, in whatever session.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// The verification expired, was used, closed or superseded.
     #[error("the verification is gone")]
     Gone,
@@ -227,18 +219,7 @@ impl Challenge {
         if self.sends == 0 {
             return Err(Refused::CodeExpired { last: false }); // none was sent for this one
         }
-        let checks: Option<i64> = sqlx::query_scalar(
-            "UPDATE challenges SET checks = checks + 1 \
-             WHERE id = $1 AND closed_at IS NULL AND expires_at > $2 AND checks < $3 \
-             RETURNING checks",
-        )
-        .bind(self.id.as_str())
-        .bind(now)
-        .bind(CHECKS_OF_CHALLENGE)
-        .fetch_optional(database)
-        .await
-        .map_err(Error::from)?;
-        let checks = checks.ok_or(Refused::Gone)?;
+        let checks = self.count_check(database, now).await?;
         let answer = verify
             .check(
                 self.purpose.service(),
@@ -265,6 +246,28 @@ impl Challenge {
         Err(refused)
     }
 
+    /// Counts a check in the verification and in the account, before Twilio is
+    /// asked. Returns how many it is.
+    async fn count_check(&self, database: &Database, now: i64) -> Result<i64, Refused> {
+        let mut transaction = database.begin().await.map_err(Error::from)?;
+        let checks: Option<i64> = sqlx::query_scalar(
+            "UPDATE challenges SET checks = checks + 1 \
+             WHERE id = $1 AND closed_at IS NULL AND expires_at > $2 AND checks < $3 \
+             RETURNING checks",
+        )
+        .bind(self.id.as_str())
+        .bind(now)
+        .bind(CHECKS_OF_CHALLENGE)
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(Error::from)?;
+        let checks = checks.ok_or(Refused::Gone)?;
+        let bucket = [self.wrong_codes()];
+        throttle::count(&mut transaction, &bucket, Some(&self.id), now).await??;
+        transaction.commit().await.map_err(Error::from)?;
+        Ok(checks)
+    }
+
     /// Uses the verification up, within the transaction of what it is for.
     /// Returns whether it was still there to be used: of any number of parallel
     /// uses, one is told yes.
@@ -284,6 +287,8 @@ impl Challenge {
         if done.rows_affected() != 1 {
             return Ok(false);
         }
+        throttle::clear_challenge(connection, &self.id).await?;
+        throttle::clear(connection, &self.wrong_codes()).await?;
         unfinished::withdraw(connection, &self.id, &self.user_id).await?;
         Ok(true)
     }

@@ -1,10 +1,11 @@
 //! Opening a verification: what it supersedes, and what it takes over.
 
 use crate::models::challenge::{
-    Challenge, ChallengeId, Delivery, Outcome, Purpose, Way, unfinished,
+    Allowance, Challenge, ChallengeId, Delivery, Outcome, Purpose, Way, unfinished,
 };
 use crate::models::client::Client;
 use crate::models::limits::{CHALLENGE_LIFE, CHECKS_OF_CHALLENGE, SEND_INTERVAL};
+use crate::models::throttle::{self, Attempt};
 use crate::models::token::random_id;
 use crate::models::user::User;
 use crate::models::{Connection, Database, Error};
@@ -23,8 +24,10 @@ pub struct NewChallenge<'a> {
     pub next: Option<&'a str>,
     /// Whether the log-in is to outlive the browser.
     pub remember: bool,
-    /// Whether the number is one of the demo phone's, to which no limit applies.
-    pub unlimited: bool,
+    /// The country of the number, for what its codes cost.
+    pub country: Option<&'a str>,
+    /// What decides whether a code may be sent.
+    pub allowance: &'a Allowance,
     /// What is known of a log-in besides: none for any other purpose.
     pub login: Option<NewLogin<'a>>,
 }
@@ -52,6 +55,8 @@ impl NewLogin<'_> {
 
 /// What stands in the new row of the sending.
 struct Sending {
+    /// What was counted, where one is to be sent.
+    attempt: Option<Attempt>,
     provider_sid: Option<String>,
     delivery: Delivery,
     sends: i64,
@@ -84,13 +89,14 @@ impl Challenge {
         }
         let closed = Self::close_all(&mut transaction, &new.user.id, now).await?;
         let predecessor = closed.iter().find(|old| old.can_be_carried_over(&new, now));
+        let id = ChallengeId::from(random_id()?);
         let sending = match predecessor {
             Some(old) => Sending::carried_over(old),
-            None => Sending::of(&mut transaction, &new, now).await?,
+            None => Sending::of(&mut transaction, &id, &new, now).await?,
         };
-        let mut challenge = insert(&mut transaction, &new, &sending, now).await?;
+        let mut challenge = insert(&mut transaction, &id, &new, &sending, now).await?;
         if let Some(old) = predecessor {
-            old.hand_over_sending(&mut transaction).await?;
+            old.hand_over_sending(&mut transaction, &id).await?;
         }
         if let Some(login) = new.login.as_ref().map(|login| login.within(&closed)) {
             let (id, user, due) = (&challenge.id, &new.user.id, sending.expires_at);
@@ -104,20 +110,26 @@ impl Challenge {
         {
             old.cancel_at_twilio(database, verify, now).await?;
         }
-        if predecessor.is_none() && challenge.delivery == Delivery::Sending {
-            challenge.delivery = challenge.deliver(database, verify, Way::Any, now).await?;
+        if let Some(attempt) = &sending.attempt {
+            challenge.delivery = challenge
+                .deliver(database, verify, Way::Any, attempt, now)
+                .await?;
         }
         Ok(Some(challenge))
     }
 
     /// The sending counts once, with the verification that carries it: where its
     /// code is entered rightly, nothing is left to hold back the next.
-    async fn hand_over_sending(&self, connection: &mut Connection) -> Result<(), Error> {
+    async fn hand_over_sending(
+        &self,
+        connection: &mut Connection,
+        to: &ChallengeId,
+    ) -> Result<(), Error> {
         sqlx::query("UPDATE challenges SET sends = 0, last_sent_at = NULL WHERE id = $1")
             .bind(self.id.as_str())
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
-        Ok(())
+        throttle::hand_over(connection, &self.id, to).await
     }
 
     fn can_be_carried_over(&self, new: &NewChallenge<'_>, now: i64) -> bool {
@@ -135,6 +147,7 @@ impl Sending {
     /// The same code, so the same tries and the same end.
     fn carried_over(old: &Challenge) -> Self {
         Self {
+            attempt: None,
             provider_sid: old.provider_sid.clone(),
             delivery: old.delivery,
             sends: old.sends,
@@ -145,55 +158,79 @@ impl Sending {
         }
     }
 
-    /// A sending that is counted before it is made, or held back when the last
-    /// one to this user for this purpose is too recent. One whose code was then
-    /// entered rightly does not hold back the next.
+    /// A sending that is counted before it is made, or held back when the last one
+    /// to this user for this purpose is too recent, or by a limit. One whose code
+    /// was then entered rightly does not hold back the next.
     async fn of(
         connection: &mut Connection,
+        id: &ChallengeId,
         new: &NewChallenge<'_>,
         now: i64,
     ) -> Result<Self, Error> {
-        let recent: Option<i64> = sqlx::query_scalar(
-            "SELECT MAX(last_sent_at) FROM challenges \
-             WHERE user_id = $1 AND purpose = $2 AND last_sent_at > $3 \
-             AND (outcome IS NULL OR outcome <> $4)",
-        )
-        .bind(new.user.id.as_str())
-        .bind(new.purpose.as_str())
-        .bind(now - SEND_INTERVAL)
-        .bind(Outcome::Approved.as_str())
-        .fetch_one(connection)
-        .await?;
-        let recent = recent.filter(|_| !new.unlimited);
+        let recent = match new.allowance.unlimited {
+            true => None,
+            false => last_sending(connection, new, now).await?,
+        };
+        let attempt = match recent {
+            Some(_) => None,
+            None => {
+                let (user, way) = (&new.user.id, Way::Any);
+                let buckets = new.allowance.buckets(user, new.purpose, new.phone, way);
+                let counted = throttle::count(connection, &buckets, Some(id), now).await?;
+                counted.ok()
+            }
+        };
+        let delivery = match attempt {
+            Some(_) => Delivery::Sending,
+            None => Delivery::HeldBack,
+        };
         Ok(Self {
             provider_sid: None,
-            delivery: if recent.is_some() {
-                Delivery::HeldBack
-            } else {
-                Delivery::Sending
-            },
-            sends: i64::from(recent.is_none()),
+            delivery,
+            sends: i64::from(attempt.is_some()),
             calls: 0,
             checks: 0,
-            last_sent_at: Some(recent.unwrap_or(now)),
+            last_sent_at: recent.or(attempt.as_ref().map(|_| now)),
             expires_at: now + CHALLENGE_LIFE,
+            attempt,
         })
     }
 }
 
+/// The last sending that is too recent for another one.
+async fn last_sending(
+    connection: &mut Connection,
+    new: &NewChallenge<'_>,
+    now: i64,
+) -> Result<Option<i64>, Error> {
+    Ok(sqlx::query_scalar(
+        "SELECT MAX(last_sent_at) FROM challenges \
+         WHERE user_id = $1 AND purpose = $2 AND last_sent_at > $3 \
+         AND (outcome IS NULL OR outcome <> $4)",
+    )
+    .bind(new.user.id.as_str())
+    .bind(new.purpose.as_str())
+    .bind(now - SEND_INTERVAL)
+    .bind(Outcome::Approved.as_str())
+    .fetch_one(connection)
+    .await?)
+}
+
 async fn insert(
     connection: &mut Connection,
+    id: &ChallengeId,
     new: &NewChallenge<'_>,
     sending: &Sending,
     now: i64,
 ) -> Result<Challenge, Error> {
     let row = sqlx::query_as(
         "INSERT INTO challenges (id, user_id, auth_version, purpose, phone, provider_sid, \
-         delivery, next, remember, sends, calls, checks, created_at, last_sent_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+         delivery, next, remember, sends, calls, checks, created_at, last_sent_at, expires_at, \
+         country) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
          RETURNING *",
     )
-    .bind(random_id()?)
+    .bind(id.as_str())
     .bind(new.user.id.as_str())
     .bind(new.user.auth_version)
     .bind(new.purpose.as_str())
@@ -208,6 +245,7 @@ async fn insert(
     .bind(now)
     .bind(sending.last_sent_at)
     .bind(sending.expires_at)
+    .bind(new.country)
     .fetch_one(connection)
     .await?;
     Ok(row)

@@ -96,7 +96,7 @@ pub(super) fn refusal(status: u16, code: Option<i64>) -> SendError {
     match (status, code) {
         (_, Some(60200 | 21211 | 21614)) => SendError::InvalidNumber,
         (_, Some(60203 | 60212 | 20429)) => SendError::TooMany,
-        (_, Some(60410 | 60605 | 21408)) => SendError::Blocked,
+        (_, Some(60238 | 60410 | 60605 | 21408)) => SendError::Blocked,
         (429, _) => SendError::TooMany,
         (401, _) | (403, Some(20003)) | (404, Some(20404)) => SendError::Misconfigured,
         _ => SendError::Failed,

@@ -99,7 +99,7 @@ pub enum SendError {
     /// Too many codes, or too many requests: 60203, 60212, 20429, any 429.
     #[error("too many codes were asked for")]
     TooMany,
-    /// Blocked by fraud guard or by country: 60410, 60605, 21408.
+    /// Blocked by fraud guard or by country: 60238, 60410, 60605, 21408.
     #[error("the number is blocked")]
     Blocked,
     /// Our credentials or service SID are wrong: 401, 403 with 20003, 404 with

@@ -15,6 +15,7 @@ pub struct Browser {
     client: Client,
     base: String,
     cookies: Mutex<BTreeMap<String, String>>,
+    forwarded_for: Option<String>,
 }
 
 impl Browser {
@@ -28,6 +29,17 @@ impl Browser {
             client,
             base: format!("http://{address}"),
             cookies: Mutex::default(),
+            forwarded_for: None,
+        }
+    }
+
+    /// The same browser behind a proxy that says it is at this address: believed
+    /// where `TRUSTED_PROXIES` holds 127.0.0.1.
+    pub fn at(self, address: &str) -> Self {
+        let forwarded_for = Some(address.to_owned());
+        Self {
+            forwarded_for,
+            ..self
         }
     }
 
@@ -37,6 +49,7 @@ impl Browser {
             client: self.client.clone(),
             base: self.base.clone(),
             cookies: Mutex::new(self.cookies.lock().unwrap().clone()),
+            forwarded_for: self.forwarded_for.clone(),
         }
     }
 
@@ -65,7 +78,10 @@ impl Browser {
 
     /// A request with this browser's cookies, for what the methods below do not do.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.base));
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        if let Some(address) = &self.forwarded_for {
+            request = request.header("x-forwarded-for", address);
+        }
         let cookies: Vec<String> = self
             .cookies
             .lock()
@@ -144,6 +160,10 @@ impl Browser {
     pub async fn log_in(&self, username: &str, password: &str) -> Page {
         self.post("/login", &[("username", username), ("password", password)])
             .await
+    }
+
+    pub async fn reauth(&self, password: &str) -> Page {
+        self.post("/reauth", &[("password", password)]).await
     }
 
     pub async fn enable(&self, phone: &str) -> Page {

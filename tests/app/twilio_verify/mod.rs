@@ -230,7 +230,7 @@ async fn too_many_codes_are_not_followed_by_a_call() {
 
 #[tokio::test]
 async fn a_blocked_number_is_not_called() {
-    for code in [60410, 60605, 21408] {
+    for code in [60238, 60410, 60605, 21408] {
         for status in [400, 403, 429, 503] {
             assert_no_call(refused(status, code), Err(SendError::Blocked)).await;
         }

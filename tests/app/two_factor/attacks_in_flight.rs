@@ -212,7 +212,8 @@ async fn a_password_checked_before_the_factor_changed_opens_nothing_after_it() {
         phone: PHONE,
         next: None,
         remember: false,
-        unlimited: false,
+        country: None,
+        allowance: &state.allowance(PHONE, &a_client()),
         login: None,
     };
     let opened = Challenge::open(&state.database, &state.verify, new, NOW).await;

@@ -15,12 +15,22 @@ async fn another_code_can_be_had_after_30_seconds_and_not_after_29() {
     app.with_two_factor("harry", PHONE).await;
     let browser = app.half_logged_in("harry").await;
     let sent = app.messages_sent();
-    for (seconds, wait) in [(0, "30"), (29, "1")] {
+    for (seconds, wait, words) in [(0, "30", "30 seconds"), (29, "1", "1 second")] {
         app.advance(seconds);
+        let shown = browser.get("/verify_2fa").await;
+        assert_eq!(
+            shown.attributes("[data-countdown]", "data-countdown"),
+            [wait]
+        );
+        assert!(
+            shown
+                .text()
+                .contains(&format!("You can ask for another in {words}."))
+        );
         for path in [RESEND, CALL] {
             let page = browser.post(path, &[]).await;
             assert_eq!((page.status, page.header("retry-after")), (429, Some(wait)));
-            assert!(page.says(&format!("You can ask for another in {wait} seconds.")));
+            assert!(page.says(&format!("You can ask for another in {words}.")));
             assert!(page.says("We texted a code to •••• 267"), "it still stands");
         }
     }
@@ -107,12 +117,12 @@ async fn the_time_between_sends_holds_over_all_verifications_of_a_user_for_a_pur
     let browser = app.signed_in("harry").await;
     browser.enable(PHONE).await.redirects_to("/verify_2fa");
     // Another number, and after giving up; but not somebody else.
-    for (seconds, wait) in [(0, "30"), (29, "1")] {
+    for (seconds, wait, words) in [(0, "30", "30 seconds"), (29, "1", "1 second")] {
         app.advance(seconds);
         let page = browser.enable(OTHER_PHONE).await;
         assert_eq!((page.status, page.header("retry-after")), (429, Some(wait)));
         let sentence = "A code was asked for a moment ago. You can ask for another in";
-        assert!(page.says(&format!("{sentence} {wait} seconds.")));
+        assert!(page.says(&format!("{sentence} {words}.")));
         assert_eq!(
             page.value_of("verification_phone").as_deref(),
             Some(OTHER_PHONE)

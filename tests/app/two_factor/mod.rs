@@ -1,6 +1,7 @@
 //! The second step: switching it on and off, codes, and those who try to get
 //! around it.
 
+mod account_limits;
 mod attacks;
 mod attacks_in_flight;
 mod attacks_parallel;
@@ -9,6 +10,7 @@ mod check_answers;
 mod enabling;
 mod hostile_twilio;
 mod limits;
+mod pumping;
 mod secrets;
 mod send_answers;
 mod slow_twilio;

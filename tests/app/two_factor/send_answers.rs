@@ -47,6 +47,7 @@ fn rows() -> Vec<Row> {
         row(403, Some(60410), invalid, BLOCKED_NUMBER, 1),
         row(403, Some(60605), invalid, BLOCKED_NUMBER, 1),
         row(400, Some(21408), invalid, BLOCKED_NUMBER, 1),
+        row(403, Some(60238), invalid, BLOCKED_NUMBER, 1),
         row(401, Some(20003), down, MISCONFIGURED, 1),
         row(403, Some(20003), down, MISCONFIGURED, 1),
         row(404, Some(20404), down, MISCONFIGURED, 1),
@@ -105,10 +106,10 @@ async fn a_refusal_while_enabling_shows_the_form_again_and_leaves_nothing_pendin
 
 /// What a page that asks for a code says of a sending that was refused.
 fn said_at_the_code(row: &Row) -> &'static str {
-    if row.at_field {
-        BLOCKED_NUMBER
-    } else {
-        row.sentence
+    match row.sentence {
+        _ if row.at_field => BLOCKED_NUMBER,
+        FAILED => "Codes cannot be sent at the moment. Try again, or use a recovery code.",
+        other => other,
     }
 }
 

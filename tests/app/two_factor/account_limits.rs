@@ -1,0 +1,317 @@
+//! The limits of an account's codes, over all its verifications and sessions.
+
+use tokio::task::JoinSet;
+use twostep::dev::simulator::Failure;
+
+use super::{assert_invalid_token, wrong};
+use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
+
+const HOUR: u64 = 60 * 60;
+
+/// Enters the wrong code so often, in as many log-ins as that takes.
+async fn enter_wrong_codes(app: &TestApp, times: usize) {
+    for _ in 0..times.div_ceil(5) {
+        let browser = app.half_logged_in("alice").await;
+        let code = wrong(&app.last_code());
+        for _ in 0..5.min(times) {
+            assert_invalid_token_or_last(&browser.verify(&code).await);
+        }
+        app.advance(30);
+    }
+}
+
+#[track_caller]
+fn assert_invalid_token_or_last(page: &Page) {
+    assert_eq!(page.status, 422, "{}", page.text());
+    assert!(page.text().contains("Invalid token"));
+}
+
+#[track_caller]
+fn assert_no_code_taken(page: &Page, retry_after: &str, words: &str) {
+    let found = (page.status, page.header("retry-after"));
+    assert_eq!(found, (429, Some(retry_after)), "{}", page.text());
+    let sentence = format!(
+        "Too many wrong codes were entered for this account. Try again in {words}, \
+         or use a recovery code."
+    );
+    assert_eq!(page.alerts(), [sentence]);
+}
+
+#[tokio::test]
+async fn ten_wrong_codes_an_hour_are_taken_and_then_not_even_the_right_one() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    enter_wrong_codes(&app, 10).await; // at 0 and 30 seconds
+    let browser = app.half_logged_in("alice").await;
+    let checks = app.phone().counters().checks;
+    let page = browser.verify(&app.last_code()).await;
+    assert_no_code_taken(&page, "3540", "59 minutes");
+    assert!(page.all("input[name=token]").is_empty());
+    assert_eq!(page.all("form[action='/verify_2fa/resend']"), [""; 0]);
+    assert_eq!(page.all("a[href='/verify_2fa/recovery']").len(), 1);
+    assert_eq!(app.phone().counters().checks, checks, "nobody was asked");
+    // The page says so before one tries, and the try was not counted.
+    let page = browser.get("/verify_2fa").await;
+    assert!(page.says("Too many wrong codes"));
+    app.advance(5);
+    let page = browser.verify(&app.last_code()).await;
+    assert_no_code_taken(&page, "3535", "59 minutes");
+    assert!(!browser.is_logged_in().await);
+
+    // The first five leave the window together.
+    app.advance(3534);
+    let browser = app.half_logged_in("alice").await;
+    let page = browser.verify(&app.last_code()).await;
+    assert_no_code_taken(&page, "1", "1 second");
+    app.advance(1);
+    browser.verify(&app.last_code()).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn twenty_wrong_codes_a_day_are_taken_and_no_more() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    for _ in 0..2 {
+        enter_wrong_codes(&app, 10).await;
+        app.advance(HOUR);
+    }
+    let browser = app.half_logged_in("alice").await;
+    let page = browser.verify(&app.last_code()).await;
+    // A day after the first of the twenty: 2 × (60 s + 1 h) have passed.
+    assert_no_code_taken(&page, "79080", "22 hours");
+    app.advance(79_080);
+    let browser = app.half_logged_in("alice").await;
+    browser.verify(&app.last_code()).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn the_right_code_forgets_the_wrong_ones() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    for _ in 0..4 {
+        enter_wrong_codes(&app, 5).await;
+        let browser = app.half_logged_in("alice").await;
+        for _ in 0..4 {
+            let page = browser.verify(&wrong(&app.last_code())).await;
+            assert_invalid_token(&page);
+        }
+        browser.verify(&app.last_code()).await.redirects_to("/home");
+    }
+}
+
+#[tokio::test]
+async fn wrong_codes_count_over_all_purposes() {
+    let app = TestApp::start().await;
+    let inside = app.with_two_factor("alice", PHONE).await;
+    enter_wrong_codes(&app, 5).await;
+    inside.reauth(PASSWORD).await.redirects_to("/verify_2fa");
+    for _ in 0..5 {
+        inside.verify(&wrong(&app.last_code())).await;
+    }
+    app.advance(30);
+    inside.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    let page = inside.verify(&app.last_code()).await;
+    assert_eq!(page.status, 429);
+    assert!(page.says("Too many wrong codes were entered for this account. Try again in"));
+    assert!(!page.text().contains("recovery code"), "not while enabling");
+    assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_06_guesses_from_fifty_browsers_in_many_log_ins_reach_twilio_ten_times() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let before = app.phone().counters().checks;
+    for _ in 0..4 {
+        let half = app.half_logged_in("alice").await;
+        let code = wrong(&app.last_code());
+        let mut tasks = JoinSet::new();
+        for browser in (0..50).map(|_| half.copy()) {
+            let code = code.clone();
+            tasks.spawn(async move { browser.verify(&code).await.status });
+        }
+        for status in tasks.join_all().await {
+            assert!(matches!(status, 422 | 303 | 429), "{status}");
+        }
+        app.advance(30);
+    }
+    assert_eq!(app.phone().counters().checks - before, 10);
+    let counted = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'wrong_codes'";
+    assert_eq!(app.count(counted).await, 10);
+}
+
+#[tokio::test]
+async fn attack_21_somebody_elses_wrong_codes_do_not_count_for_alice() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.with_two_factor("mallory", OTHER_PHONE).await;
+    for _ in 0..2 {
+        app.advance(30);
+        let browser = app.browser();
+        browser.log_in("mallory", PASSWORD).await;
+        for _ in 0..5 {
+            browser.verify(&wrong(&app.last_code())).await;
+        }
+    }
+    let browser = app.half_logged_in("alice").await;
+    browser.verify(&app.last_code()).await.redirects_to("/home");
+}
+
+/// Logs in half-way and leaves it, so often.
+async fn leave_log_ins(app: &TestApp, times: usize) {
+    for _ in 0..times {
+        let sent = app.messages_sent();
+        app.half_logged_in("alice").await;
+        assert_eq!(app.messages_sent(), sent + 1);
+        app.advance(30);
+    }
+}
+
+async fn held_back(app: &TestApp, minutes: &str) -> Browser {
+    let sent = app.messages_sent();
+    let browser = app.half_logged_in("alice").await;
+    assert_eq!(app.messages_sent(), sent);
+    let page = browser.get("/verify_2fa").await;
+    let sentence = format!(
+        "Too many codes were sent for this account. Try again in {minutes}, \
+         or use a recovery code."
+    );
+    assert_eq!(page.alerts(), [sentence]);
+    assert!(page.all("input[name=token]").is_empty());
+    assert_eq!(page.all("a[href='/verify_2fa/recovery']").len(), 1);
+    browser
+}
+
+#[tokio::test]
+async fn six_codes_an_hour_that_nobody_enters_are_sent_and_no_seventh() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    leave_log_ins(&app, 6).await; // from 0 to 150 seconds
+    let browser = held_back(&app, "57 minutes").await;
+    let page = browser.post("/verify_2fa/resend", &[]).await;
+    let found = (page.status, page.header("retry-after"));
+    assert_eq!(found, (429, Some("3420")));
+    let page = browser.post("/verify_2fa/call", &[]).await;
+    assert_eq!(page.status, 429);
+
+    app.advance(3419);
+    held_back(&app, "1 second").await;
+    app.advance(1);
+    let sent = app.messages_sent();
+    app.half_logged_in("alice").await;
+    assert_eq!(app.messages_sent(), sent + 1);
+    app.advance(29);
+    let browser = app.half_logged_in("alice").await;
+    assert_eq!(app.messages_sent(), sent + 1, "carried over");
+    browser.post("/verify_2fa/cancel", &[]).await;
+    held_back(&app, "1 second").await; // the second of the six leaves in its turn
+}
+
+#[tokio::test]
+async fn twelve_codes_a_day_that_nobody_enters_are_sent_and_no_more() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    for _ in 0..2 {
+        leave_log_ins(&app, 6).await;
+        app.advance(HOUR);
+    }
+    held_back(&app, "22 hours").await;
+}
+
+#[tokio::test]
+async fn sends_count_over_all_ways_to_ask_for_one() {
+    let app = TestApp::start().await;
+    let inside = app.with_two_factor("alice", PHONE).await;
+    let browser = app.half_logged_in("alice").await; // 1
+    for path in ["/verify_2fa/resend", "/verify_2fa/call"] {
+        app.advance(30);
+        browser.post(path, &[]).await.redirects_to("/verify_2fa"); // 2, 3
+    }
+    app.advance(30);
+    inside.reauth(PASSWORD).await.redirects_to("/verify_2fa"); // 4
+    inside.enable(OTHER_PHONE).await.redirects_to("/verify_2fa"); // 5
+    app.advance(30);
+    leave_log_ins(&app, 1).await; // 6
+    held_back(&app, "58 minutes").await;
+    app.advance(30);
+    let page = inside.enable(OTHER_PHONE).await;
+    let found = (page.status, page.header("retry-after"));
+    assert_eq!(found, (429, Some("3420")));
+    assert!(page.says("Too many codes were sent for this account. Try again in 57 minutes."));
+}
+
+#[tokio::test]
+async fn a_code_that_was_entered_rightly_counts_no_more_and_with_it_what_it_was_sent_by() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    for _ in 0..5 {
+        let browser = app.half_logged_in("alice").await;
+        for path in ["/verify_2fa/resend", "/verify_2fa/call"] {
+            app.advance(30);
+            browser.post(path, &[]).await.redirects_to("/verify_2fa");
+        }
+        browser.verify(&app.last_code()).await.redirects_to("/home");
+    }
+    let held = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name <> 'sends_of_service'";
+    assert_eq!(app.count(held).await, 0);
+}
+
+#[tokio::test]
+async fn a_code_carried_over_to_another_log_in_counts_once_and_then_no_more() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let sends = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'sends_of_account'";
+    app.half_logged_in("alice").await;
+    let again = app.half_logged_in("alice").await;
+    assert_eq!(app.count(sends).await, 1);
+    again.verify(&app.last_code()).await.redirects_to("/home");
+    assert_eq!(app.count(sends).await, 0);
+}
+
+#[tokio::test]
+async fn six_calls_a_day_are_made_and_no_seventh() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    for calls in 0..7 {
+        // The text fails, so that the account's limit of codes is not met first.
+        app.phone().fail_with(Some(Failure::Status(500, None)));
+        let browser = app.half_logged_in("alice").await;
+        app.phone().fail_with(None);
+        app.advance(30);
+        let page = browser.get("/verify_2fa").await;
+        let offered = page.all("form[action='/verify_2fa/call']").len();
+        assert_eq!(offered, usize::from(calls < 6));
+        let page = browser.post("/verify_2fa/call", &[]).await;
+        if calls < 6 {
+            page.redirects_to("/verify_2fa");
+        } else {
+            assert_eq!(page.status, 429);
+            assert_eq!(page.header("retry-after"), Some("64620"));
+            assert!(page.says("We have called you too often. Ask for a text instead."));
+            browser
+                .post("/verify_2fa/resend", &[])
+                .await
+                .redirects_to("/verify_2fa");
+            browser.verify(&app.last_code()).await.redirects_to("/home");
+        }
+        app.advance(HOUR);
+    }
+}
+
+#[tokio::test]
+async fn what_twilio_or_we_did_wrong_counts_against_nobody() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.phone().fail_with(Some(Failure::Status(500, None)));
+    for _ in 0..8 {
+        let browser = app.half_logged_in("alice").await;
+        let page = browser.get("/verify_2fa").await;
+        assert!(page.says("Codes cannot be sent at the moment."));
+        app.advance(30);
+    }
+    app.phone().fail_with(None);
+    let browser = app.half_logged_in("alice").await;
+    browser.verify(&app.last_code()).await.redirects_to("/home");
+    let spent = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'sends_of_service'";
+    assert_eq!(app.count(spent).await, 2, "enabling, and this one");
+}

@@ -1,0 +1,190 @@
+//! Attack 12: somebody who has codes sent to numbers that pay for them.
+
+use twostep::dev::simulator::{BLOCKED, LANDLINE};
+
+use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
+
+const HOUR: u64 = 60 * 60;
+
+/// A valid mobile number in Kenya.
+fn number(n: u32) -> String {
+    format!("+2547202272{n:02}")
+}
+
+#[track_caller]
+fn assert_limited(page: &Page, sentence: &str) {
+    assert_eq!(page.status, 429, "{}", page.text());
+    assert!(page.header("retry-after").is_some());
+    assert!(page.says(sentence), "{}", page.text());
+}
+
+/// A signed-in browser at an address of its own.
+async fn at(app: &TestApp, name: &str, address: &str) -> Browser {
+    app.register(name).await;
+    let browser = app.browser().at(address);
+    let page = browser.log_in(name, PASSWORD).await;
+    page.redirects_to("/home");
+    browser
+}
+
+async fn behind_proxy() -> TestApp {
+    TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await
+}
+
+#[tokio::test]
+async fn attack_12_an_account_tries_five_different_numbers_a_day_and_no_sixth() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("mallory").await;
+    for n in 0..5 {
+        browser.enable(&number(n)).await.redirects_to("/verify_2fa");
+        app.advance(31);
+    }
+    let sent = app.messages_sent();
+    let page = browser.enable(&number(5)).await;
+    assert_limited(
+        &page,
+        "You have tried too many different numbers. Try again in 24 hours.",
+    );
+    assert_eq!(app.messages_sent(), sent);
+    // One that was tried before is none more.
+    browser.enable(&number(4)).await.redirects_to("/verify_2fa");
+    assert_eq!(app.messages_sent(), sent + 1);
+    // Her own, once its code is entered, counts no more.
+    assert_eq!(browser.verify(&app.last_code()).await.status, 200);
+    app.advance(31);
+    browser.enable(&number(5)).await.redirects_to("/verify_2fa");
+}
+
+/// Longer than Twilio's own verification of a number lives, which takes five sends.
+const TWILIO_FORGETS: u64 = 601;
+
+#[tokio::test]
+async fn attack_12_many_accounts_get_six_codes_an_hour_to_one_number_and_twelve_a_day() {
+    let app = TestApp::start().await;
+    for round in 0..2 {
+        for n in 0..6 {
+            let browser = app.signed_in(&format!("mallory{round}{n}")).await;
+            browser.enable(PHONE).await.redirects_to("/verify_2fa");
+            app.advance(if n == 3 { TWILIO_FORGETS } else { 1 });
+        }
+        let browser = app.signed_in(&format!("mallory{round}x")).await;
+        let page = browser.enable(PHONE).await;
+        let (wait, words) = match round {
+            0 => ("2994", "50 minutes"),
+            _ => ("81588", "23 hours"),
+        };
+        let sentence = format!("Too many codes were sent to this number. Try again in {words}.");
+        assert_limited(&page, &sentence);
+        assert_eq!(page.header("retry-after"), Some(wait));
+        app.advance(HOUR);
+    }
+    assert_eq!(app.messages_sent(), 12);
+}
+
+#[tokio::test]
+async fn attack_12_what_strangers_do_with_a_number_never_holds_back_its_owners_log_in() {
+    let app = behind_proxy().await;
+    app.with_two_factor("alice", PHONE).await;
+    for n in 0..6 {
+        let mallory = at(&app, &format!("mallory{n}"), "203.0.113.9").await;
+        mallory.enable(PHONE).await.redirects_to("/verify_2fa");
+        app.advance(if n == 3 { TWILIO_FORGETS } else { 1 });
+    }
+    let mallory = at(&app, "mallory", "203.0.113.9").await;
+    let page = mallory.enable(PHONE).await;
+    assert_limited(&page, "Too many codes were sent to this number.");
+    let alice = app.half_logged_in("alice").await;
+    alice.verify(&app.last_code()).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn attack_12_one_address_gets_fifteen_codes_an_hour_while_enabling() {
+    let app = behind_proxy().await;
+    for n in 0..15 {
+        let browser = at(&app, &format!("mallory{n}"), "2001:db8::1").await;
+        browser.enable(&number(n)).await.redirects_to("/verify_2fa");
+    }
+    let sent = app.messages_sent();
+    let browser = at(&app, "mallory", "2001:db8::ffff:1").await;
+    let page = browser.enable(&number(20)).await;
+    assert_limited(
+        &page,
+        "Too many codes were asked for from your network. Try again in",
+    );
+    assert_eq!(page.header("retry-after"), Some("3600"));
+    assert_eq!(app.messages_sent(), sent);
+    // Not the next network, nor a log-in from this one.
+    let other = at(&app, "harry", "2001:db8:0:1::1").await;
+    other.enable(&number(21)).await.redirects_to("/verify_2fa");
+    assert_eq!(other.verify(&app.last_code()).await.status, 200);
+    let half = app.browser().at("2001:db8::1");
+    half.log_in("harry", PASSWORD).await;
+    half.verify(&app.last_code()).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn an_address_is_not_limited_on_ones_own_machine_in_development() {
+    let app = TestApp::start().await;
+    for n in 0..16 {
+        let browser = app.signed_in(&format!("harry{n}")).await;
+        browser.enable(&number(n)).await.redirects_to("/verify_2fa");
+    }
+}
+
+#[tokio::test]
+async fn attack_12_the_service_sends_no_more_than_its_daily_limit_whose_last_fifth_is_for_log_ins()
+{
+    let app = TestApp::with(&[("SMS_DAILY_LIMIT", "10")]).await;
+    for n in 0..8 {
+        app.with_two_factor(&format!("harry{n}"), &number(n)).await; // entered rightly
+    }
+    let browser = app.signed_in("mallory").await;
+    let page = browser.enable(&number(20)).await;
+    assert_limited(
+        &page,
+        "Codes cannot be sent at the moment. Try again in 24 hours.",
+    );
+    let stale = app.browser();
+    stale.log_in("harry0", PASSWORD).await;
+    stale.verify(&app.last_code()).await.redirects_to("/home"); // 9
+    let page = stale.reauth(PASSWORD).await;
+    page.redirects_to("/verify_2fa");
+    let page = stale.get("/verify_2fa").await;
+    assert!(page.says("Codes cannot be sent at the moment. Try again in 24 hours, or use"));
+    app.half_logged_in("harry1").await; // 10
+    assert_eq!(app.messages_sent(), 10);
+    let browser = app.half_logged_in("harry2").await;
+    assert_eq!(app.messages_sent(), 10);
+    let page = browser.get("/verify_2fa").await;
+    assert!(page.says(
+        "Codes cannot be sent at the moment. Try again in 24 hours, or use a recovery code."
+    ));
+    app.advance(24 * HOUR);
+    app.half_logged_in("harry3").await;
+    assert_eq!(app.messages_sent(), 11);
+}
+
+#[tokio::test]
+async fn attack_12_a_daily_limit_of_none_sends_none() {
+    let app = TestApp::with(&[("SMS_DAILY_LIMIT", "0")]).await;
+    let browser = app.signed_in("harry").await;
+    assert_limited(
+        &browser.enable(PHONE).await,
+        "Codes cannot be sent at the moment.",
+    );
+    assert_eq!(app.messages_sent(), 0);
+}
+
+#[tokio::test]
+async fn attack_12_where_twilio_blocked_the_sms_no_call_is_made_and_nothing_is_spent() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("mallory").await;
+    assert_eq!(browser.enable(BLOCKED).await.status, 422);
+    assert_eq!(app.messages_sent(), 0);
+    assert_eq!(app.count("SELECT COUNT(*) FROM throttle_hits").await, 0);
+    // The demo phone's own numbers are limited by nothing at all.
+    for _ in 0..20 {
+        browser.enable(LANDLINE).await.redirects_to("/verify_2fa");
+    }
+    assert_eq!(app.count("SELECT COUNT(*) FROM throttle_hits").await, 0);
+}
