@@ -146,6 +146,9 @@ async fn end_sessions(database: &Database, user: &User, now: i64) -> Result<Stri
 
 async fn delete(database: &Database, user: &User) -> Result<String, Error> {
     let mut transaction = database.begin().await?;
+    // The account's row first, as everywhere.
+    User::outdate_logins(&mut transaction, &user.id).await?;
+    throttle::forget_account(&mut transaction, &user.id).await?;
     User::delete(&mut transaction, &user.id).await?;
     transaction.commit().await?;
     Ok(format!(

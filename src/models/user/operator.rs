@@ -1,11 +1,10 @@
-//! What the operator does to an account. Each goes into a transaction that begins
-//! with it.
+//! What the operator does to an account.
 
 use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row};
 
 use crate::models::user::{User, UserId};
-use crate::models::{Connection, Database, Error, throttle};
+use crate::models::{Connection, Database, Error};
 
 /// What the operator is shown of an account besides [`User`].
 #[derive(Debug, Clone)]
@@ -133,14 +132,12 @@ impl User {
         Ok(true)
     }
 
-    /// Deletes the account and everything of it.
+    /// Deletes the account and everything of it but what was counted against it, for
+    /// which see `throttle::forget_account`.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn delete(connection: &mut Connection, id: &UserId) -> Result<(), Error> {
-        // The account's row first, as everywhere.
-        Self::outdate_logins(connection, id).await?;
-        throttle::forget_account(connection, id).await?;
         sqlx::query(
             "DELETE FROM reset_requests \
              WHERE email_key = (SELECT email_key FROM users WHERE id = $1)",
