@@ -77,7 +77,7 @@ impl LoginForm {
     /// Where to go afterwards.
     #[must_use]
     pub fn next(&self) -> Option<LocalPath> {
-        LocalPath::parse(&self.next)
+        LocalPath::received(&self.next)
     }
 }
 
@@ -94,7 +94,7 @@ impl ReauthForm {
     /// Where to go afterwards.
     #[must_use]
     pub fn next(&self) -> Option<LocalPath> {
-        LocalPath::parse(&self.next)
+        LocalPath::received(&self.next)
     }
 }
 
@@ -109,7 +109,7 @@ impl NextQuery {
     /// Where to go afterwards.
     #[must_use]
     pub fn next(&self) -> Option<LocalPath> {
-        LocalPath::parse(&self.next)
+        LocalPath::received(&self.next)
     }
 
     /// Whether the visitor was sent here from a page that asks for a log-in.

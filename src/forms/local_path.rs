@@ -25,6 +25,17 @@ impl LocalPath {
         harmless.then(|| Self(text.to_owned()))
     }
 
+    /// Reads `next` as a browser sent it. No page of ours sends one that is refused,
+    /// so that is logged (ASVS 16.3.3).
+    #[must_use]
+    pub fn received(text: &str) -> Option<Self> {
+        let path = Self::parse(text);
+        if path.is_none() && !text.is_empty() {
+            tracing::warn!(event = "next_refused", "a next that is no local path");
+        }
+        path
+    }
+
     /// The home page.
     #[must_use]
     pub fn home() -> Self {
@@ -85,6 +96,7 @@ mod tests {
         }
     }
 
+    /// ASVS 1.5.3
     #[test]
     fn everything_else_is_refused() {
         for path in [
@@ -128,6 +140,7 @@ mod tests {
         }
     }
 
+    /// ASVS 4.2.5
     #[test]
     fn a_path_has_at_most_512_bytes() {
         let longest = format!("/{}", "a".repeat(511));

@@ -219,6 +219,7 @@ mod tests {
         assert!(checked(&"\u{1f40e}".repeat(100_000)).is_err());
     }
 
+    /// ASVS 6.2.5
     #[test]
     fn no_composition_is_asked_for() {
         for password in [
@@ -262,6 +263,7 @@ mod tests {
         assert!(checked(&format!("{}correct horse battery", "a".repeat(32))).is_ok());
     }
 
+    /// ASVS 6.2.11
     #[test]
     fn the_persons_own_words_and_ours_are_not_enough() {
         for password in [

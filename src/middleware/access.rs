@@ -63,7 +63,14 @@ pub async fn guard(
         }
     };
     match refused {
-        Some(response) => response,
+        Some(response) => {
+            // Who is signed in and opens the log-in page is no stranger.
+            if access != Access::Guest {
+                let user = session.user().map(|user| user.id.as_str());
+                tracing::info!(event = "access_refused", ?access, user, "sent away");
+            }
+            response
+        }
         None => next.run(request).await,
     }
 }

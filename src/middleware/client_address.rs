@@ -70,6 +70,7 @@ mod tests {
         client_address(peer.parse().unwrap(), &headers, &trusted).to_string()
     }
 
+    /// ASVS 4.1.3, 15.3.4
     #[test]
     fn nobody_is_believed_unless_trusted() {
         assert_eq!(found("203.0.113.9", &["198.51.100.1"], &[]), "203.0.113.9");
@@ -79,6 +80,7 @@ mod tests {
         );
     }
 
+    /// ASVS 15.3.4
     #[test]
     fn a_trusted_proxy_is_believed_one_hop_at_a_time() {
         let trusted = ["10.0.0.0/8"];

@@ -50,6 +50,7 @@ mod tests {
         Client::new(IpAddr::from([127, 0, 0, 1]), user_agent).user_agent
     }
 
+    /// ASVS 15.3.4
     #[test]
     fn an_address_counts_for_itself_and_of_ipv6_its_network() {
         let network = |address: &str| Client::new(address.parse().unwrap(), b"").network();

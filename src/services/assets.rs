@@ -120,6 +120,7 @@ mod tests {
         );
     }
 
+    /// ASVS 13.4.7
     #[test]
     fn only_listed_kinds_are_served() {
         assert!(find("css/app.css").is_none(), "the plain name");

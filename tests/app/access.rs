@@ -54,6 +54,7 @@ pub const PAGES: &[(Method, &str, Access)] = &[
     (GET, "/static/{*path}", Access::Any),
 ];
 
+/// ASVS 15.2.3
 #[tokio::test]
 async fn the_router_has_these_pages_and_no_others() {
     let app = TestApp::start().await;
@@ -160,6 +161,7 @@ pub async fn app_with_people() -> TestApp {
     app
 }
 
+/// ASVS 2.3.1, 8.2.1, 8.3.1
 #[tokio::test]
 async fn every_page_lets_in_whom_it_should_and_sends_the_others_where_they_can_get_in() {
     let app = app_with_people().await;
@@ -230,6 +232,7 @@ async fn who_logs_in_lands_where_they_wanted_to_go() {
         .redirects_to("/login?next=%2Fedit_profile");
 }
 
+/// ASVS 14.2.5, 14.3.1
 #[tokio::test]
 async fn attack_17_after_logout_the_back_button_shows_nothing() {
     let app = app_with_people().await;

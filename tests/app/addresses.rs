@@ -10,6 +10,7 @@ use twostep::services::assets;
 use crate::access::{PAGES, Role, app_with_people, concrete};
 use crate::support::{TestApp, raw};
 
+/// ASVS 3.4.2, 4.1.4, 13.4.4
 #[tokio::test]
 async fn other_methods_are_405_and_name_those_that_work() {
     let app = app_with_people().await;
@@ -62,6 +63,7 @@ const NOWHERE: &str = "
     /static//etc/passwd /static/%5c..%5cCargo.toml /%2e%2e/Cargo.toml
 ";
 
+/// ASVS 5.3.2, 13.4.1, 13.4.3, 13.4.5, 13.4.7, 14.2.5
 #[tokio::test]
 async fn what_is_not_on_the_list_is_not_found() {
     let app = app_with_people().await;
@@ -98,6 +100,7 @@ const DEMO_PAGES: [&str; 4] = [
     "/dev/mailbox/1/html",
 ];
 
+/// ASVS 13.4.2, 15.2.3
 #[tokio::test]
 async fn the_demo_pages_are_shown_to_this_machine_alone() {
     let app = TestApp::start().await;

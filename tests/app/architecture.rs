@@ -235,6 +235,7 @@ fn every_layer_keeps_to_its_own() {
     }
 }
 
+/// ASVS 1.2.4
 #[test]
 fn no_sql_is_put_together_from_parts() {
     let built = Regex::new(r"(?s)query\w*(::<[^(]*>)?\(\s*&?\s*(format!|concat|\w+\s*\+)").unwrap();
@@ -254,6 +255,7 @@ fn files_stay_short() {
     }
 }
 
+/// ASVS 1.2.3, 3.2.2
 #[test]
 fn templates_escape_everything_and_hold_no_script_or_style() {
     let forbidden = Regex::new(
@@ -283,6 +285,7 @@ fn templates_escape_everything_and_hold_no_script_or_style() {
     }
 }
 
+/// ASVS 1.3.2, 3.2.2
 #[test]
 fn scripts_write_no_html() {
     let html =
@@ -311,4 +314,110 @@ fn every_dependency_says_what_it_is_for() {
         }
     }
     assert!(dependencies > 20, "{dependencies}");
+}
+
+/// ASVS 1.4.1, 1.4.2
+#[test]
+fn the_compiler_forbids_unsafe_code_and_numbers_do_not_wrap() {
+    let manifest = text_of("Cargo.toml");
+    assert!(manifest.contains("unsafe_code = \"forbid\""));
+    let release = manifest.split("[profile.release]").nth(1).unwrap();
+    assert!(release.contains("overflow-checks = true"));
+}
+
+/// ASVS 3.3.4, 14.3.3
+#[test]
+fn browsers_are_given_nothing_to_keep_but_cookies_that_no_script_reads() {
+    let kept = Regex::new(r"localStorage|sessionStorage|indexedDB|caches\.|document\.cookie");
+    let kept = kept.unwrap();
+    for (name, text) in files("static/js", "js") {
+        assert_eq!(kept.find(&text).map(|found| found.as_str()), None, "{name}");
+    }
+}
+
+/// ASVS 6.5.3, 11.5.1
+#[test]
+fn random_numbers_are_the_operating_systems() {
+    let others = Regex::new(r"\b(rand|fastrand|nanorand|oorandom)::|thread_rng|SmallRng|[Uu]uid");
+    let others = others.unwrap();
+    let mut uses = 0;
+    for Module { path, text } in modules() {
+        let found = others.find(&text).map(|found| found.as_str());
+        assert_eq!(found, None, "{path:?}");
+        uses += text.matches("getrandom::fill").count();
+    }
+    assert!(uses >= 4, "{uses}");
+}
+
+/// ASVS 11.4.1, 11.4.3
+#[test]
+fn md5_is_for_gravatars_address_alone_and_no_other_old_hash_is_there() {
+    let old = Regex::new(r"(?i)\b(md5|md4|sha1|sha_1|ripemd)\b").unwrap();
+    let found: Vec<String> = modules()
+        .into_iter()
+        .filter(|module| old.is_match(&module.text))
+        .map(|module| module.path.join("::"))
+        .collect();
+    assert_eq!(found, ["views::profile"]);
+}
+
+/// ASVS 12.3.2
+#[test]
+fn no_certificate_is_believed_unchecked() {
+    let unchecked = Regex::new("danger_accept|dangerous|DangerousConfig|NoVerif").unwrap();
+    for Module { path, text } in modules() {
+        let found = unchecked.find(&text).map(|found| found.as_str());
+        assert_eq!(found, None, "{path:?}");
+    }
+}
+
+/// ASVS 13.3.1
+#[test]
+fn settings_with_secrets_are_kept_out_of_the_repository() {
+    let ignored = text_of(".gitignore");
+    assert!(
+        ignored
+            .lines()
+            .any(|line| line == ".env" || line == "/.env")
+    );
+    let set = Regex::new(r"(?m)^[A-Z]").unwrap();
+    assert!(!set.is_match(&text_of(".env.template")), "a value is set");
+}
+
+/// ASVS 15.2.4
+#[test]
+fn every_dependency_comes_from_crates_io() {
+    let index = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
+    let lock = text_of("Cargo.lock");
+    let sources: Vec<&str> = lock
+        .lines()
+        .filter(|line| line.starts_with("source = "))
+        .collect();
+    assert!(sources.len() > 100 && sources.iter().all(|source| *source == index));
+    let packages = lock.matches("[[package]]").count();
+    assert_eq!(sources.len(), packages - 1, "all but this one");
+    let rules = text_of("deny.toml");
+    assert!(rules.contains("unknown-registry = \"deny\""));
+    assert!(rules.contains("unknown-git = \"deny\""));
+}
+
+/// ASVS 16.1.1
+#[test]
+fn every_event_of_the_log_stands_in_its_inventory() {
+    let event = Regex::new(r#"event = "([a-z_]+)""#).unwrap();
+    let inventory = text_of("docs/security.md");
+    let mut events = BTreeSet::new();
+    for Module { text, .. } in modules() {
+        events.extend(event.captures_iter(&text).map(|found| found[1].to_owned()));
+    }
+    assert!(events.len() > 30, "{events:?}");
+    for event in events {
+        assert!(inventory.contains(&format!("`{event}`")), "{event}");
+    }
+}
+
+/// A file of the repository.
+fn text_of(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(path).unwrap()
 }

@@ -146,6 +146,7 @@ fn request(browser: &Browser, form: &Form, fields: &str) -> RequestBuilder {
         .body(fields.to_owned())
 }
 
+/// ASVS 3.5.1
 #[tokio::test]
 async fn attack_11_another_site_can_send_no_form_of_ours() {
     for form in FORMS {
@@ -206,6 +207,7 @@ async fn attack_11_another_site_can_send_no_form_of_ours() {
     }
 }
 
+/// ASVS 3.5.1
 #[tokio::test]
 async fn attack_11_every_form_is_tried() {
     let app = TestApp::start().await;
@@ -222,6 +224,7 @@ async fn attack_11_every_form_is_tried() {
     }
 }
 
+/// ASVS 3.5.3
 #[tokio::test]
 async fn attack_11_get_and_head_change_nothing() {
     let app = app_with_people().await;

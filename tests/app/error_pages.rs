@@ -54,6 +54,7 @@ fn length(body: &[u8]) -> String {
     format!("Content-Length: {}", body.len())
 }
 
+/// ASVS 1.5.2, 16.5.1
 #[tokio::test]
 async fn what_cannot_be_read_is_400() {
     let app = TestApp::start().await;
@@ -94,6 +95,7 @@ async fn a_broken_query_or_escape_is_no_failure() {
     }
 }
 
+/// ASVS 16.5.1
 #[tokio::test]
 async fn a_form_from_elsewhere_is_403() {
     let app = TestApp::start().await;
@@ -104,6 +106,7 @@ async fn a_form_from_elsewhere_is_403() {
     is_our_page(&browser.send(request).await, 403, "Request refused");
 }
 
+/// ASVS 4.1.1, 16.5.1
 #[tokio::test]
 async fn not_found_and_not_possible() {
     let app = TestApp::start().await;
@@ -124,6 +127,7 @@ async fn not_found_and_not_possible() {
     is_our_page(&page, 405, "Not possible");
 }
 
+/// ASVS 15.2.2, 16.5.1
 #[tokio::test]
 async fn a_form_of_16_kib_is_read_and_one_byte_more_is_413() {
     let app = TestApp::start().await;
@@ -146,6 +150,7 @@ async fn a_form_of_16_kib_is_read_and_one_byte_more_is_413() {
     }
 }
 
+/// ASVS 4.1.1, 16.5.1
 #[tokio::test]
 async fn what_is_no_form_is_415() {
     let app = TestApp::start().await;
@@ -165,6 +170,7 @@ async fn what_is_no_form_is_415() {
     assert_eq!(app.dump().await, before);
 }
 
+/// ASVS 15.3.7, 16.5.1
 #[tokio::test]
 async fn a_field_that_comes_twice_is_422() {
     let app = TestApp::start().await;
@@ -186,6 +192,7 @@ async fn a_field_that_comes_twice_is_422() {
     );
 }
 
+/// ASVS 13.4.2, 16.5.1, 16.5.3
 #[tokio::test]
 async fn a_failing_database_is_500() {
     let app = TestApp::start().await;
@@ -214,6 +221,7 @@ async fn a_failing_database_is_500() {
 }
 
 /// No page of ours panics, so this one is put behind the same layers.
+/// ASVS 13.4.2, 16.3.4, 16.5.4
 #[tokio::test]
 async fn a_panic_is_500_and_stands_in_the_log() {
     logs::keep();

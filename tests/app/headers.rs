@@ -54,6 +54,7 @@ fn static_files(page: &Page) -> BTreeSet<String> {
     hrefs.into_iter().chain(sources).collect()
 }
 
+/// ASVS 1.3.2, 3.2.1, 3.4.3, 3.4.4, 3.4.5, 3.4.6, 3.4.8, 13.4.6, 14.2.2, 14.3.2
 #[tokio::test]
 async fn every_response_carries_the_headers() {
     let app = TestApp::start().await;
@@ -106,6 +107,7 @@ async fn every_response_carries_the_headers() {
     }
 }
 
+/// ASVS 3.4.1
 #[tokio::test]
 async fn hsts_is_sent_in_production_and_nowhere_else() {
     let app = TestApp::production("http://127.0.0.1:9").await;
@@ -124,6 +126,7 @@ async fn hsts_is_sent_in_production_and_nowhere_else() {
     }
 }
 
+/// ASVS 3.4.2
 #[tokio::test]
 async fn nobody_else_may_read_our_answers() {
     let app = TestApp::start().await;
@@ -193,6 +196,7 @@ async fn cookies(app: &TestApp, name: &str, attributes: &[&str]) {
     assert_eq!(browser.get("/home").await.set_cookie(), None);
 }
 
+/// ASVS 3.3.1, 3.3.2, 3.3.3, 3.3.4, 3.3.5
 #[tokio::test]
 async fn the_cookie_is_for_this_host_over_https_in_production() {
     let app = TestApp::production("http://127.0.0.1:9").await;
@@ -206,6 +210,7 @@ async fn the_cookie_works_without_https_in_development() {
     cookies(&app, "session", &["HttpOnly", "SameSite=Lax", "Path=/"]).await;
 }
 
+/// ASVS 3.2.1, 4.1.1
 #[tokio::test]
 async fn static_files_are_kept_for_a_year_under_a_name_of_their_content() {
     let app = TestApp::start().await;
@@ -254,6 +259,7 @@ async fn static_files_are_kept_for_a_year_under_a_name_of_their_content() {
     }
 }
 
+/// ASVS 4.1.1, 13.4.5
 #[tokio::test]
 async fn health_checks_are_plain_text() {
     let app = TestApp::start().await;

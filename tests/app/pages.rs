@@ -78,6 +78,7 @@ async fn visit(browser: &Browser, paths: &str, pages: &mut Vec<Page>) {
     }
 }
 
+/// ASVS 1.2.2, 1.2.3, 3.6.1, 4.1.1, 14.2.3
 #[tokio::test]
 async fn no_page_needs_what_the_policy_forbids() {
     let app = TestApp::start().await;

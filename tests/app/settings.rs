@@ -164,6 +164,7 @@ fn sids_have_their_form() {
     );
 }
 
+/// ASVS 12.3.1
 #[test]
 fn verify_is_reached_in_clear_on_this_machine_only() {
     let wrong = [
@@ -253,6 +254,7 @@ fn log_directives_can_be_read() {
     all_stop("RUST_LOG", &["info,sqlx=loud", "=info,", "a=b=c"]);
 }
 
+/// ASVS 13.3.1
 #[test]
 fn a_value_in_an_error_is_escaped_and_cut() {
     let line = stopped_with(None, &[("PORT", "1\n2\r\u{1b}[31m\u{2028}x")]);
@@ -347,6 +349,7 @@ fn an_api_key_needs_both_values_even_beside_a_token() {
     }
 }
 
+/// ASVS 13.2.3
 #[test]
 fn production_demands_what_development_stands_in_for() {
     config(&PRODUCTION);
@@ -373,6 +376,7 @@ fn production_demands_what_development_stands_in_for() {
     );
 }
 
+/// ASVS 12.2.1
 #[test]
 fn production_demands_an_https_base_url() {
     let others = without(&PRODUCTION, "BASE_URL");
@@ -686,6 +690,7 @@ fn proxies() {
     );
 }
 
+/// ASVS 13.3.1
 #[test]
 fn debug_shows_no_secret() {
     let variables = [

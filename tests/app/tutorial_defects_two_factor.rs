@@ -27,6 +27,7 @@ async fn there_is_no_return_after_enabling_so_enabled_and_invalid_token_show_tog
     );
 }
 
+/// ASVS 2.3.1
 #[tokio::test]
 async fn missing_session_keys_are_500s() {
     let app = TestApp::start().await;

@@ -153,6 +153,13 @@ impl Challenge {
         if recorded.rows_affected() == 0 {
             self.cancel_sid(database, verify, sid, now).await?;
         }
+        tracing::info!(
+            event = "code_asked_for",
+            user = self.user_id.as_str(),
+            purpose = self.purpose.as_str(),
+            delivery = delivery.as_str(),
+            "Twilio was asked for a code"
+        );
         Ok(delivery)
     }
 

@@ -17,6 +17,7 @@ fn told(page: &Page, name: &str) -> (u16, Vec<String>, String) {
     (page.status, headers, body)
 }
 
+/// ASVS 6.3.8
 #[tokio::test]
 async fn attack_13_an_unknown_name_and_a_known_one_get_the_same_answer() {
     let app = TestApp::start().await;
@@ -61,6 +62,7 @@ async fn shortest<const N: usize>(app: &TestApp, names: [&str; N]) -> [Duration;
     times
 }
 
+/// ASVS 6.3.8
 #[tokio::test]
 async fn attack_13_an_unknown_name_costs_as_much_time_as_a_known_one() {
     let app = TestApp::start().await;

@@ -72,6 +72,7 @@ async fn any_value_remembers_but_those_that_say_no() {
     }
 }
 
+/// ASVS 3.5.3, 7.4.1, 14.3.1
 #[tokio::test]
 async fn logging_out_takes_a_button_and_ends_the_row() {
     const LOG_INS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";

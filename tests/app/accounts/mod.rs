@@ -1,6 +1,8 @@
 //! Accounts: registration. What follows it is in the modules.
 
 mod enumeration;
+mod fields;
+mod guessed;
 mod login;
 mod next;
 mod passwords;
@@ -28,6 +30,7 @@ async fn register(browser: &Browser, fields: [&str; 4]) -> Page {
     browser.post("/register", &fields).await
 }
 
+/// ASVS 1.3.3, 2.2.1, 2.2.2, 2.2.3
 #[tokio::test]
 async fn each_field_has_its_rule_and_its_error() {
     let app = TestApp::start().await;
@@ -117,6 +120,7 @@ async fn names_and_addresses_are_unique_without_regard_to_case() {
     assert_eq!(app.count(USERS).await, 1);
 }
 
+/// ASVS 2.3.4, 15.4.2
 #[tokio::test]
 async fn attack_07_of_parallel_registrations_of_one_name_or_address_one_wins() {
     for same_name in [true, false] {
@@ -172,6 +176,7 @@ async fn blanks_are_trimmed_and_the_case_is_kept() {
     assert_eq!(row, ("Alice".to_owned(), "Alice@Example.com".to_owned()));
 }
 
+/// ASVS 15.3.3
 #[tokio::test]
 async fn fields_that_no_form_has_change_nothing() {
     let app = TestApp::start().await;
@@ -216,6 +221,7 @@ async fn a_field_given_twice_is_a_page_and_no_account() {
     assert_eq!(app.count(USERS).await, 0);
 }
 
+/// ASVS 1.2.4
 #[tokio::test]
 async fn attack_14_nobody_gets_a_name_that_passes_for_anothers() {
     let app = TestApp::start().await;

@@ -67,6 +67,7 @@ fn with_next(path: &str, next: &str) -> String {
     format!("{path}?{}", query.append_pair("next", next).finish())
 }
 
+/// ASVS 1.1.1, 1.5.3, 3.7.2
 #[tokio::test]
 async fn attack_10_log_in() {
     let app = TestApp::start().await;
@@ -109,6 +110,7 @@ async fn attack_10_a_refused_log_in_does_not_keep_it() {
     }
 }
 
+/// ASVS 1.5.3, 3.7.2
 #[tokio::test]
 async fn attack_10_proving_again() {
     let app = TestApp::start().await;
@@ -131,6 +133,7 @@ async fn attack_10_proving_again() {
     }
 }
 
+/// ASVS 3.7.2
 #[tokio::test]
 async fn attack_10_through_a_verification() {
     let app = TestApp::start().await;
@@ -191,6 +194,7 @@ async fn attack_10_an_address_in_the_row_is_judged_again() {
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }
 
+/// ASVS 4.2.5
 #[tokio::test]
 async fn who_is_sent_to_the_log_in_comes_back() {
     let app = TestApp::start().await;

@@ -21,6 +21,7 @@ async fn store(app: &TestApp, hash: &str) {
         .unwrap();
 }
 
+/// ASVS 6.2.1, 6.2.5, 6.2.9, 6.2.11
 #[tokio::test]
 async fn a_password_has_8_to_128_characters_that_are_not_easy_to_guess() {
     let app = TestApp::start().await;
@@ -61,6 +62,7 @@ async fn a_password_has_8_to_128_characters_that_are_not_easy_to_guess() {
     }
 }
 
+/// ASVS 6.2.8
 #[tokio::test]
 async fn passwords_are_compared_byte_for_byte() {
     let app = TestApp::start().await;
@@ -87,6 +89,7 @@ async fn passwords_are_compared_byte_for_byte() {
     page.redirects_to("/home");
 }
 
+/// ASVS 11.4.2
 #[tokio::test]
 async fn a_password_is_kept_as_argon2id_with_the_chosen_parameters() {
     let app = TestApp::start().await;
@@ -121,6 +124,7 @@ fn hashed(algorithm: Algorithm, version: Version, memory: u32, passes: u32) -> S
     )
 }
 
+/// ASVS 11.2.2
 #[tokio::test]
 async fn a_hash_with_other_parameters_is_made_anew_by_the_right_password() {
     let app = TestApp::start().await;
@@ -149,6 +153,7 @@ async fn a_hash_with_other_parameters_is_made_anew_by_the_right_password() {
     }
 }
 
+/// ASVS 11.2.5
 #[tokio::test]
 async fn a_hash_that_cannot_be_read_lets_nobody_in() {
     let app = TestApp::start().await;

@@ -76,6 +76,7 @@ fn both_parts_of_a_notice_tell_what_when_and_from_where() {
     assert!(subjects.contains(&"Your Twostep password was changed".to_owned()));
 }
 
+/// ASVS 14.2.4
 #[test]
 fn a_number_is_masked() {
     for event in [Event::PhoneChanged, Event::TwoFactorDisabled] {

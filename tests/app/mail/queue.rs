@@ -98,6 +98,7 @@ async fn a_server_that_comes_back_gets_the_mail() {
     assert_eq!((server.received().len(), office.queued().await), (1, 0));
 }
 
+/// ASVS 16.2.5, 16.3.4
 #[tokio::test]
 async fn a_refused_recipient_is_given_up_and_logged_without_the_address() {
     logs::keep();

@@ -69,6 +69,7 @@ async fn implicit_tls_begins_with_the_first_byte() {
     assert!(plain.received().is_empty());
 }
 
+/// ASVS 12.3.2
 #[tokio::test]
 async fn a_wrong_certificate_is_refused_and_nothing_is_said() {
     for tls in [Tls::Implicit, Tls::Offered] {
@@ -100,6 +101,7 @@ async fn a_wrong_certificate_is_refused_and_nothing_is_said() {
 /// A name for this machine that does not say so, in the place of any other host.
 const ELSEWHERE: &str = "127.1";
 
+/// ASVS 12.3.1
 #[tokio::test]
 async fn a_server_elsewhere_that_offers_no_tls_gets_nothing() {
     let server = SmtpServer::start(Tls::Never).await;
@@ -164,6 +166,7 @@ async fn what_is_not_smtp_is_not_repeated() {
     }
 }
 
+/// ASVS 13.2.6
 #[tokio::test]
 async fn silence_and_death_are_temporary_until_the_server_has_the_mail() {
     for fault in [Fault::Silence, Fault::HangUp] {
@@ -201,6 +204,7 @@ async fn nobody_there_is_temporary() {
     assert!(is_temporary(&sent), "{sent:?}");
 }
 
+/// ASVS 1.3.11
 #[tokio::test]
 async fn no_header_can_be_smuggled_in() {
     let server = SmtpServer::start(Tls::Never).await;

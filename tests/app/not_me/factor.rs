@@ -81,6 +81,7 @@ async fn a_number_that_was_changed_is_back() {
     assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE));
 }
 
+/// ASVS 6.4.4
 #[tokio::test]
 async fn the_mailbox_cannot_switch_it_off() {
     let (app, alice) = (TestApp::keeping_mail().await, "alice");

@@ -55,6 +55,7 @@ async fn is_expired(app: &TestApp, link: &str) {
     assert_eq!(app.dump().await, before);
 }
 
+/// ASVS 6.3.6
 #[tokio::test]
 async fn the_button_ends_everything_that_was_open_and_logs_nobody_in() {
     for event in ALL {
@@ -285,6 +286,7 @@ async fn all_other_links_of_the_account_go_too() {
     is_done(&press(&app.browser(), &rons).await);
 }
 
+/// ASVS 2.3.3
 #[tokio::test]
 async fn all_or_nothing() {
     let app = TestApp::keeping_mail().await;

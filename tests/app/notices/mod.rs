@@ -27,6 +27,7 @@ pub async fn post_as(agent: &[u8], browser: &Browser, path: &str, body: String) 
     browser.send(request).await
 }
 
+/// ASVS 6.3.7
 #[tokio::test]
 async fn each_change_of_the_second_step_is_told_once() {
     let app = TestApp::keeping_mail().await;
@@ -71,6 +72,7 @@ async fn what_was_only_begun_is_not_told() {
     assert!(app.mails("harry").await.is_empty());
 }
 
+/// ASVS 2.3.3
 #[tokio::test]
 async fn nothing_is_told_of_what_did_not_happen_and_nothing_happens_untold() {
     let app = TestApp::keeping_mail().await;
@@ -127,6 +129,7 @@ async fn fail(app: &TestApp, username: &str, times: usize) {
     }
 }
 
+/// ASVS 6.3.5
 #[tokio::test]
 async fn a_log_in_after_five_failures_is_told_and_after_four_is_not() {
     let app = TestApp::keeping_mail().await;

@@ -39,6 +39,7 @@ async fn intruder_is_told(app: &TestApp) {
     assert_eq!(notice.user_agent, "Intruder");
 }
 
+/// ASVS 6.3.5
 #[tokio::test]
 async fn who_never_enters_a_code_is_told_of_when_the_code_is_dead() {
     let app = app_with_alice().await;

@@ -6,6 +6,7 @@ use super::{LINKS, NEW, OPEN, assert_errors, assert_password, change};
 use crate::sessions::in_flight::while_writing;
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
+/// ASVS 6.2.2, 6.2.3, 7.2.4
 #[tokio::test]
 async fn the_password_changes_and_this_browser_stays_logged_in() {
     let app = TestApp::start().await;
@@ -37,6 +38,7 @@ async fn the_password_changes_and_this_browser_stays_logged_in() {
     assert!(!app.dump().await.contains(NEW));
 }
 
+/// ASVS 2.2.3, 6.2.3
 #[tokio::test]
 async fn each_field_has_its_rule_and_its_error() {
     let app = TestApp::start().await;
@@ -99,6 +101,7 @@ async fn each_field_has_its_rule_and_its_error() {
     assert_errors(&page, &[("current_password", "Invalid password")]);
 }
 
+/// ASVS 7.4.3
 #[tokio::test]
 async fn all_that_was_open_to_the_old_password_ends() {
     let app = TestApp::start().await;
@@ -148,6 +151,7 @@ async fn that_twilio_is_out_of_reach_does_not_matter() {
     assert_eq!(app.count(OPEN).await, 0);
 }
 
+/// ASVS 7.5.1
 #[tokio::test]
 async fn attack_05_a_stale_session_cannot_change_the_password() {
     let app = TestApp::start().await;

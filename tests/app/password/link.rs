@@ -6,6 +6,7 @@ use crate::support::{PASSWORD, TestApp};
 
 const REQUEST: &str = "/reset_password_request";
 
+/// ASVS 6.4.1, 11.5.1, 14.2.1, 16.2.5
 #[tokio::test]
 async fn attack_22_the_token_goes_into_a_cookie_and_nowhere_else() {
     logs::keep();
@@ -56,6 +57,7 @@ async fn attack_22_the_token_goes_into_a_cookie_and_nowhere_else() {
     assert!(!found, "the database holds it in clear");
 }
 
+/// ASVS 3.3.1, 3.3.2
 #[tokio::test]
 async fn in_production_the_cookies_are_for_https() {
     let app = TestApp::production("http://127.0.0.1:9").await;
@@ -153,6 +155,7 @@ async fn who_has_a_session_is_told_there() {
     assert!(guest.get(REQUEST).await.says(EXPIRED));
 }
 
+/// ASVS 6.4.1
 #[tokio::test]
 async fn attack_08_a_link_dies_after_thirty_minutes() {
     let app = TestApp::start().await;

@@ -4,6 +4,7 @@ mod change;
 mod link;
 mod request;
 mod reset;
+mod told;
 
 use crate::support::{Browser, Page, TestApp};
 

@@ -109,6 +109,7 @@ fn told(page: &Page) -> (u16, Vec<String>, &str) {
     (page.status, headers, &page.body)
 }
 
+/// ASVS 6.3.8
 #[tokio::test]
 async fn attack_13_an_unknown_address_and_a_known_one_get_the_same_answer() {
     let app = app().await;
@@ -145,6 +146,7 @@ async fn attack_13_an_unknown_address_and_a_known_one_get_the_same_answer() {
 
 /// The shortest time of a request for each address: whatever else the machine
 /// does makes some of them longer, and none shorter than their own work.
+/// ASVS 6.3.8
 #[tokio::test]
 async fn attack_13_an_unknown_address_costs_as_much_time_as_a_known_one() {
     let app = app().await;

@@ -46,6 +46,7 @@ async fn a_new_password_is_set_with_the_rules_of_registration() {
     reset(&browser, NEW).await.redirects_to("/login");
 }
 
+/// ASVS 6.3.6, 6.4.3, 7.4.3, 8.3.2
 #[tokio::test]
 async fn attack_08_it_logs_nobody_in_and_ends_every_session() {
     let app = TestApp::start().await;
@@ -144,6 +145,7 @@ async fn somebody_elses_session_in_the_same_browser_stays() {
     assert_password(&app, "bob", PASSWORD, NEW).await;
 }
 
+/// ASVS 8.2.2, 15.3.3
 #[tokio::test]
 async fn a_link_changes_its_own_account_whatever_else_is_sent() {
     let app = TestApp::start().await;
@@ -167,6 +169,7 @@ async fn a_link_changes_its_own_account_whatever_else_is_sent() {
     assert_password(&app, "bob", NEW, PASSWORD).await;
 }
 
+/// ASVS 6.4.1, 6.5.1
 #[tokio::test]
 async fn attack_08_a_link_works_once_and_older_ones_die_with_it() {
     let app = TestApp::start().await;
@@ -194,6 +197,7 @@ async fn attack_08_a_link_works_once_and_older_ones_die_with_it() {
     assert_password(&app, "alice", NEW, PASSWORD).await;
 }
 
+/// ASVS 2.3.4, 15.4.2
 #[tokio::test]
 async fn attack_07_of_parallel_uses_of_one_link_one_wins() {
     let app = TestApp::start().await;

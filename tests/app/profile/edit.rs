@@ -26,6 +26,7 @@ fn raw_text(page: &Page, selector: &str) -> String {
     html.select(&selector).next().unwrap().text().collect()
 }
 
+/// ASVS 2.2.1
 #[tokio::test]
 async fn about_me_has_at_most_140_characters() {
     let app = TestApp::start().await;
@@ -156,6 +157,7 @@ async fn each_field_keeps_what_was_typed_when_the_other_is_wrong() {
     }
 }
 
+/// ASVS 8.2.3, 15.3.3
 #[tokio::test]
 async fn fields_that_the_form_does_not_have_change_nothing() {
     let app = TestApp::start().await;
@@ -185,6 +187,7 @@ async fn fields_that_the_form_does_not_have_change_nothing() {
     assert_eq!(app.dump().await, before);
 }
 
+/// ASVS 1.1.2
 #[tokio::test]
 async fn saving_again_and_again_leaves_the_text_as_it_was() {
     let app = TestApp::start().await;

@@ -18,6 +18,7 @@ const HEADERS: [(&str, &str); 8] = [
     ("x-host", "evil.example"),
 ];
 
+/// ASVS 4.1.3
 #[tokio::test]
 async fn attack_16_a_foreign_host_reaches_no_link_redirect_or_page() {
     let app = TestApp::start().await;
@@ -65,6 +66,7 @@ async fn attack_16_a_foreign_host_reaches_no_link_redirect_or_page() {
     }
 }
 
+/// ASVS 4.1.3
 #[tokio::test]
 async fn attack_16_nor_after_a_form() {
     let app = TestApp::start().await;

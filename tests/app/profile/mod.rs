@@ -36,6 +36,7 @@ async fn the_links_to_edit_and_to_two_factor_stand_on_ones_own_page_only() {
     }
 }
 
+/// ASVS 8.2.3, 14.2.6, 15.3.1
 #[tokio::test]
 async fn a_page_tells_no_address_number_or_id() {
     let app = TestApp::start().await;
@@ -64,6 +65,7 @@ async fn a_page_tells_no_address_number_or_id() {
     assert!(bob.get("/user/bob").await.text().contains("•••• 267"));
 }
 
+/// ASVS 1.1.1
 #[tokio::test]
 async fn a_name_is_found_in_any_case_and_under_no_other_spelling() {
     let app = TestApp::start().await;
@@ -124,6 +126,7 @@ async fn profiles_are_for_users_only() {
     }
 }
 
+/// ASVS 1.2.2, 14.2.3
 #[tokio::test]
 async fn the_picture_is_gravatars_by_the_md5_of_the_address() {
     let app = TestApp::start().await;

@@ -41,6 +41,7 @@ fn assert_same_page(page: &Page, harmless: &Page, script: &str) {
     assert_eq!(skeleton(page), skeleton(harmless), "{script}");
 }
 
+/// ASVS 1.2.1, 1.3.7, 3.2.2
 #[tokio::test]
 async fn attack_15_about_me_is_text() {
     let app = TestApp::start().await;
@@ -62,6 +63,7 @@ async fn attack_15_about_me_is_text() {
     }
 }
 
+/// ASVS 1.2.1, 1.2.2
 #[tokio::test]
 async fn attack_15_names_are_text_even_where_the_rules_were_others() {
     let app = TestApp::start().await;
@@ -96,6 +98,7 @@ async fn attack_15_names_are_text_even_where_the_rules_were_others() {
     }
 }
 
+/// ASVS 1.2.1
 #[tokio::test]
 async fn attack_15_what_was_typed_is_shown_again_as_text() {
     let app = TestApp::start().await;
@@ -120,6 +123,7 @@ async fn attack_15_what_was_typed_is_shown_again_as_text() {
     }
 }
 
+/// ASVS 1.2.1
 #[tokio::test]
 async fn attack_15_addresses_queries_and_headers_are_not_shown() {
     let app = TestApp::start().await;

@@ -75,6 +75,7 @@ fn assert_data_changed(page: &Page) {
     assert_eq!(page.set_cookie(), None);
 }
 
+/// ASVS 7.4.1
 #[tokio::test]
 async fn attack_18_a_session_that_was_logged_out_is_not_saved_again() {
     let app = TestApp::start().await;

@@ -46,11 +46,13 @@ async fn assert_life(remember: bool, idle: u64, absolute: u64) {
     assert_dead(&app, &used.session_cookie().unwrap()).await;
 }
 
+/// ASVS 7.3.1, 7.3.2
 #[tokio::test]
 async fn a_session_lives_12_hours_idle_and_7_days_at_most() {
     assert_life(false, 12 * HOUR, 7 * DAY).await;
 }
 
+/// ASVS 7.3.1, 7.3.2
 #[tokio::test]
 async fn a_remembered_session_lives_14_days_idle_and_30_days_at_most() {
     assert_life(true, 14 * DAY, 30 * DAY).await;
@@ -197,6 +199,7 @@ async fn only_the_request_that_ended_the_session_removes_the_cookie() {
     }
 }
 
+/// ASVS 3.3.1, 3.3.3
 #[tokio::test]
 async fn in_production_the_cookie_is_secure_and_bound_to_the_host() {
     let app = TestApp::production("http://127.0.0.1:1").await;

@@ -65,6 +65,7 @@ async fn fifty_requests_at_once_leave_a_session_whole() {
     assert!(browser.get("/home").await.alerts().is_empty());
 }
 
+/// ASVS 1.5.2
 #[tokio::test]
 async fn data_that_cannot_be_read_is_an_empty_session() {
     let app = TestApp::start().await;

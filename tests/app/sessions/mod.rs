@@ -72,6 +72,7 @@ fn sha2_hex(text: &str) -> String {
     data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(text))
 }
 
+/// ASVS 7.2.2, 7.2.3, 11.5.1, 14.3.3
 #[tokio::test]
 async fn tokens_are_43_characters_of_base64url_and_no_two_are_equal() {
     let app = TestApp::start().await;
@@ -90,6 +91,7 @@ async fn tokens_are_43_characters_of_base64url_and_no_two_are_equal() {
     assert_eq!(app.count(ROWS).await, 6, "one a log-in, and the message's");
 }
 
+/// ASVS 7.2.1, 7.2.4
 #[tokio::test]
 async fn attack_04_an_invented_or_earlier_cookie_opens_nothing() {
     let app = TestApp::start().await;
@@ -148,6 +150,7 @@ async fn attack_04_logging_in_does_not_take_over_a_planted_session() {
     }
 }
 
+/// ASVS 1.5.2, 7.2.1
 #[tokio::test]
 async fn garbage_in_the_cookie_is_nobody() {
     let app = TestApp::start().await;
@@ -209,6 +212,7 @@ async fn a_get_or_head_never_makes_a_row() {
     assert_eq!(app.count(ROWS).await, 1);
 }
 
+/// ASVS 7.4.2, 8.3.2
 #[tokio::test]
 async fn a_deleted_users_sessions_are_dead() {
     let app = TestApp::start().await;

@@ -8,6 +8,7 @@ use crate::logs;
 use super::peer::{PASSWORD, Peer, Reply, USERNAME, http};
 use super::{SID, TO, checked, refused};
 
+/// ASVS 16.3.4
 #[tokio::test]
 async fn each_failure_is_one_line_with_status_and_code_and_no_secret() {
     logs::keep();

@@ -1,6 +1,7 @@
 //! The client of Twilio Verify, row by row of what Twilio may answer; and the
 //! simulator.
 
+mod certificate;
 mod logging;
 mod peer;
 mod simulator;
@@ -72,6 +73,7 @@ async fn check_answered(reply: Reply, sid: Option<&str>) -> Result<Verdict, Chec
     result
 }
 
+/// ASVS 13.2.6
 #[test]
 fn the_default_address_is_the_one_server_of_twilios_specification() {
     // Which is the default of the settings: see `twilio_with_a_token` there.
@@ -85,6 +87,7 @@ async fn an_sms_that_is_accepted_is_sent_by_sms() {
     assert_no_call(created(SID, TO), sent(Some(SID), Channel::Sms)).await;
 }
 
+/// ASVS 1.3.6
 #[tokio::test]
 async fn each_service_is_asked_by_its_own_sid() {
     let peer = Peer::start(vec![
@@ -151,6 +154,7 @@ async fn a_server_error_is_followed_by_one_call() {
     }
 }
 
+/// ASVS 15.3.2
 #[tokio::test]
 async fn a_redirect_of_an_sms_is_not_followed_but_a_call_is_tried() {
     let elsewhere = Peer::start(vec![]).await;
@@ -441,6 +445,7 @@ async fn any_other_answer_to_a_check_is_unavailable_and_never_approved() {
     }
 }
 
+/// ASVS 13.2.6
 #[tokio::test]
 async fn a_check_that_is_not_answered_in_time_is_unavailable() {
     let peer = Peer::start(vec![Reply::Silence]).await;
@@ -449,6 +454,7 @@ async fn a_check_that_is_not_answered_in_time_is_unavailable() {
     assert_eq!(result, Err(CheckError::Unavailable));
 }
 
+/// ASVS 1.3.6
 #[tokio::test]
 async fn a_malformed_sid_is_never_sent() {
     let peer = Peer::start(vec![]).await;

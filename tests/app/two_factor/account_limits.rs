@@ -37,6 +37,7 @@ fn assert_no_code_taken(page: &Page, retry_after: &str, words: &str) {
     assert_eq!(page.alerts(), [sentence]);
 }
 
+/// ASVS 2.3.2, 6.6.3
 #[tokio::test]
 async fn ten_wrong_codes_an_hour_are_taken_and_then_not_even_the_right_one() {
     let app = TestApp::start().await;
@@ -67,6 +68,7 @@ async fn ten_wrong_codes_an_hour_are_taken_and_then_not_even_the_right_one() {
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }
 
+/// ASVS 2.3.2, 6.6.3
 #[tokio::test]
 async fn twenty_wrong_codes_a_day_are_taken_and_no_more() {
     let app = TestApp::start().await;
@@ -117,6 +119,7 @@ async fn wrong_codes_count_over_all_purposes() {
     assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
 }
 
+/// ASVS 6.6.3
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_06_guesses_from_fifty_browsers_in_many_log_ins_reach_twilio_ten_times() {
     let app = TestApp::start().await;
@@ -182,6 +185,7 @@ async fn held_back(app: &TestApp, minutes: &str) -> Browser {
     browser
 }
 
+/// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn six_codes_an_hour_that_nobody_enters_are_sent_and_no_seventh() {
     let app = TestApp::start().await;
@@ -207,6 +211,7 @@ async fn six_codes_an_hour_that_nobody_enters_are_sent_and_no_seventh() {
     held_back(&app, "1 second").await; // the second of the six leaves in its turn
 }
 
+/// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn twelve_codes_a_day_that_nobody_enters_are_sent_and_no_more() {
     let app = TestApp::start().await;
@@ -268,6 +273,7 @@ async fn a_code_carried_over_to_another_log_in_counts_once_and_then_no_more() {
     assert_eq!(app.count(sends).await, 0);
 }
 
+/// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn six_calls_a_day_are_made_and_no_seventh() {
     let app = TestApp::start().await;

@@ -13,6 +13,7 @@ fn path(route: &Route) -> String {
     route.path.replace("{username}", "alice")
 }
 
+/// ASVS 2.3.1, 8.3.1
 #[tokio::test]
 async fn attack_01_half_a_log_in_reaches_no_page_of_a_user() {
     let app = TestApp::start().await;
@@ -74,6 +75,7 @@ async fn attack_01_a_late_or_foreign_code_does_not_finish_half_a_log_in() {
     assert_gone(&half, &code).await;
 }
 
+/// ASVS 6.5.1
 #[tokio::test]
 async fn attack_02_a_used_code_opens_nothing() {
     let app = TestApp::start().await;
@@ -95,6 +97,7 @@ async fn attack_02_a_used_code_opens_nothing() {
     assert_eq!(app.log_ins().await, log_ins);
 }
 
+/// ASVS 6.6.2
 #[tokio::test]
 async fn attack_02_a_code_of_another_session_purpose_or_older_verification_is_refused() {
     let app = TestApp::start().await;
@@ -168,6 +171,7 @@ async fn attack_02_a_session_that_names_a_foreign_verification_is_refused() {
     assert_eq!(app.open_verifications().await, 1);
 }
 
+/// ASVS 7.5.1
 #[tokio::test]
 async fn attack_05_a_stolen_session_changes_no_factor_and_sends_nothing() {
     let app = TestApp::start().await;

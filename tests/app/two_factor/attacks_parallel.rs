@@ -25,6 +25,7 @@ fn copies(browser: &Browser, number: usize) -> Vec<Browser> {
     (0..number).map(|_| browser.copy()).collect()
 }
 
+/// ASVS 6.6.3, 15.4.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_06_twenty_browsers_that_guess_at_once_get_five_answers() {
     let app = TestApp::start().await;
@@ -40,6 +41,7 @@ async fn attack_06_twenty_browsers_that_guess_at_once_get_five_answers() {
     assert_eq!(app.phone().counters().checks - before.checks, 5);
 }
 
+/// ASVS 2.3.4, 15.4.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_07_of_fifty_uses_of_a_code_at_once_exactly_one_logs_in() {
     for _ in 0..5 {

@@ -125,6 +125,7 @@ async fn attack_03_with_the_user_renamed_meanwhile() {
     assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
 }
 
+/// ASVS 15.3.3
 #[tokio::test]
 async fn attack_03_with_fields_that_the_form_does_not_have() {
     let app = TestApp::start().await;

@@ -22,6 +22,7 @@ const OUT_OF_REACH: [Failure; 11] = [
     Failure::OtherTo,
 ];
 
+/// ASVS 16.5.2
 #[tokio::test]
 async fn where_a_code_cannot_be_checked_it_is_503_and_the_same_code_works_later() {
     for answers in OUT_OF_REACH.chunks(4) {
@@ -96,6 +97,7 @@ async fn where_twilio_counted_too_many_wrong_codes_one_begins_again() {
     }
 }
 
+/// ASVS 16.5.3
 #[tokio::test]
 async fn pending_is_a_wrong_code_whatever_else_is_said() {
     let app = TestApp::start().await;

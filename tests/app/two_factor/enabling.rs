@@ -6,6 +6,7 @@ use twostep::dev::simulator::Counters;
 use super::assert_gone;
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
+/// ASVS 1.3.3, 2.2.1, 2.2.2
 #[tokio::test]
 async fn what_is_no_phone_number_is_said_at_its_field_and_twilio_is_not_asked() {
     let app = TestApp::start().await;
@@ -80,6 +81,7 @@ async fn a_country_that_the_settings_leave_out_is_refused_and_twilio_is_not_aske
     browser.enable(PHONE).await.redirects_to("/verify_2fa");
 }
 
+/// ASVS 6.5.6
 #[tokio::test]
 async fn a_changed_number_is_the_old_one_until_the_new_one_is_verified() {
     let app = TestApp::start().await;
@@ -128,6 +130,7 @@ async fn a_change_of_number_that_is_given_up_leaves_the_old_one() {
     assert_eq!(app.open_verifications().await, 0);
 }
 
+/// ASVS 6.5.6
 #[tokio::test]
 async fn disabling_forgets_the_number_and_the_password_alone_is_enough_again() {
     let app = TestApp::start().await;
@@ -168,6 +171,7 @@ async fn disabling_what_is_off_already_is_said_and_changes_nothing() {
 
 /// Enabling, changing and disabling: every other session ends, and this one
 /// goes on under a new cookie.
+/// ASVS 7.4.3, 8.3.2
 #[tokio::test]
 async fn every_change_of_the_factor_ends_the_other_sessions_and_renews_this_one() {
     let app = TestApp::start().await;
@@ -243,6 +247,7 @@ async fn changing_the_number_or_disabling_kills_a_half_log_in_elsewhere() {
     }
 }
 
+/// ASVS 7.5.1, 7.5.3
 #[tokio::test]
 async fn what_changes_the_factor_asks_a_stale_session_who_it_is_and_comes_back() {
     let app = TestApp::start().await;

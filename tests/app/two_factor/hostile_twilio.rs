@@ -17,6 +17,7 @@ const FAILURES: [Failure; 9] = [
     Failure::OtherSid,
 ];
 
+/// ASVS 15.3.2, 16.5.2, 16.5.3
 #[tokio::test]
 async fn attack_20_a_hostile_twilio_that_checks_codes_logs_nobody_in() {
     for failure in FAILURES {
@@ -47,6 +48,7 @@ async fn attack_20_a_hostile_twilio_that_checks_codes_logs_nobody_in() {
     }
 }
 
+/// ASVS 15.3.2, 16.5.2
 #[tokio::test]
 async fn attack_20_a_hostile_twilio_that_sends_codes_logs_nobody_in() {
     for failure in FAILURES {

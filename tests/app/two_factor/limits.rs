@@ -9,6 +9,7 @@ use crate::support::{OTHER_PHONE, PHONE, THIRD_PHONE, TestApp};
 const RESEND: &str = "/verify_2fa/resend";
 const CALL: &str = "/verify_2fa/call";
 
+/// ASVS 2.3.2
 #[tokio::test]
 async fn another_code_can_be_had_after_30_seconds_and_not_after_29() {
     let app = TestApp::start().await;
@@ -41,6 +42,7 @@ async fn another_code_can_be_had_after_30_seconds_and_not_after_29() {
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }
 
+/// ASVS 2.3.2
 #[tokio::test]
 async fn a_verification_sends_three_codes_and_no_fourth() {
     let app = TestApp::start().await;

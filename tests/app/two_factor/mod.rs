@@ -8,6 +8,7 @@ mod attacks_parallel;
 mod attacks_swap;
 mod check_answers;
 mod enabling;
+mod failing_closed;
 mod hostile_twilio;
 mod limits;
 mod pumping;

@@ -31,6 +31,7 @@ async fn behind_proxy() -> TestApp {
     TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await
 }
 
+/// ASVS 2.3.2
 #[tokio::test]
 async fn attack_12_an_account_tries_five_different_numbers_a_day_and_no_sixth() {
     let app = TestApp::start().await;
@@ -58,6 +59,7 @@ async fn attack_12_an_account_tries_five_different_numbers_a_day_and_no_sixth() 
 /// Longer than Twilio's own verification of a number lives, which takes five sends.
 const TWILIO_FORGETS: u64 = 601;
 
+/// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn attack_12_many_accounts_get_six_codes_an_hour_to_one_number_and_twelve_a_day() {
     let app = TestApp::start().await;
@@ -97,6 +99,7 @@ async fn attack_12_what_strangers_do_with_a_number_never_holds_back_its_owners_l
     alice.verify(&app.last_code()).await.redirects_to("/home");
 }
 
+/// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn attack_12_one_address_gets_fifteen_codes_an_hour_while_enabling() {
     let app = behind_proxy().await;
@@ -131,6 +134,7 @@ async fn an_address_is_not_limited_on_ones_own_machine_in_development() {
     }
 }
 
+/// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn attack_12_the_service_sends_no_more_than_its_daily_limit_whose_last_fifth_is_for_log_ins()
 {

@@ -79,6 +79,7 @@ fn holds(bytes: &[u8], secret: &str) -> bool {
         .any(|window| window == secret.as_bytes())
 }
 
+/// ASVS 14.2.4
 #[tokio::test]
 async fn attack_22_the_database_holds_no_code_cookie_or_password_in_clear() {
     let (twilio, app) = SlowTwilio::start().await;
@@ -94,6 +95,7 @@ async fn attack_22_the_database_holds_no_code_cookie_or_password_in_clear() {
     }
 }
 
+/// ASVS 3.3.4, 14.2.1, 16.2.5
 #[tokio::test]
 async fn attack_22_no_log_line_and_no_address_holds_a_secret() {
     logs::keep();

@@ -11,6 +11,7 @@ async fn half_log_in() -> (TestApp, Browser) {
     (app, browser)
 }
 
+/// ASVS 1.3.3, 4.2.5
 #[tokio::test]
 async fn a_malformed_code_is_an_invalid_token_and_is_neither_counted_nor_sent_to_twilio() {
     let (app, browser) = half_log_in().await;
@@ -79,6 +80,7 @@ async fn after_four_wrong_codes_the_right_one_still_works() {
     assert!(browser.is_logged_in().await);
 }
 
+/// ASVS 2.3.2, 6.6.3
 #[tokio::test]
 async fn the_fifth_wrong_code_closes_the_verification_and_the_right_one_comes_too_late() {
     let (app, browser) = half_log_in().await;
@@ -143,6 +145,7 @@ async fn the_fifth_wrong_code_ends_enabling_and_re_authentication_too() {
     assert!(browser.is_logged_in().await, "the log-in itself goes on");
 }
 
+/// ASVS 6.5.5
 #[tokio::test]
 async fn a_code_works_for_599_seconds_and_not_for_600() {
     let (app, browser) = half_log_in().await;
@@ -229,6 +232,7 @@ async fn a_re_authentication_that_is_given_up_leaves_the_log_in_stale() {
     page.redirects_to("/reauth?next=%2Fdisable_2fa");
 }
 
+/// ASVS 14.2.4, 14.2.6
 #[tokio::test]
 async fn no_page_of_a_pending_verification_holds_the_whole_number() {
     let (app, browser) = half_log_in().await;

@@ -1,0 +1,100 @@
+//! The fields of the forms: what password managers and people who paste need, and
+//! which there are at all.
+
+use std::collections::BTreeSet;
+
+use scraper::Selector;
+
+use crate::access::{PAGES, Role, app_with_people, concrete};
+use crate::support::{Browser, Page, TestApp};
+
+/// Every field that a page of ours asks for.
+const FIELDS: [&str; 12] = [
+    "about_me",
+    "confirm_password",
+    "current_password",
+    "email",
+    "link",
+    "next",
+    "password",
+    "recovery_code",
+    "remember_me",
+    "token",
+    "username",
+    "verification_phone",
+];
+
+/// Every page of the app that a role can see.
+async fn pages() -> Vec<Page> {
+    let app = app_with_people().await;
+    let mut pages = Vec::new();
+    for role in Role::ALL {
+        visit(&app, &role.browser(&app).await, &mut pages).await;
+    }
+    assert!(pages.len() > 30, "{}", pages.len());
+    pages
+}
+
+async fn visit(app: &TestApp, browser: &Browser, pages: &mut Vec<Page>) {
+    browser.get(&app.reset_link("harry").await).await;
+    for (_, pattern, _) in PAGES.iter().filter(|page| page.0 == "GET") {
+        let page = browser.get(&concrete(pattern)).await;
+        if page.status == 200 && page.first("h1").is_some() {
+            pages.push(page);
+        }
+    }
+}
+
+/// ASVS 6.2.6, 6.2.7
+#[tokio::test]
+async fn password_managers_find_what_they_look_for_and_nobody_is_kept_from_pasting() {
+    let inputs = Selector::parse("input, textarea").unwrap();
+    let mut passwords = 0;
+    for page in pages().await {
+        let title = page.first("title").unwrap();
+        for input in page.html().select(&inputs) {
+            let of = |attribute| input.attr(attribute).unwrap_or_default();
+            let name = of("name");
+            let expected: &[&str] = match name {
+                "username" => &["username"],
+                "password" => &["current-password", "new-password"],
+                "current_password" => &["current-password"],
+                "confirm_password" => &["new-password"],
+                "token" => &["one-time-code"],
+                "email" => &["email"],
+                "verification_phone" => &["tel"],
+                _ => &["", "username"],
+            };
+            let autocomplete = of("autocomplete");
+            assert!(
+                expected.contains(&autocomplete),
+                "{title}: {name} {autocomplete}"
+            );
+            if name.contains("password") {
+                passwords += 1;
+                assert_eq!(of("type"), "password", "{title}: {name}");
+                // A browser cuts what is pasted without a word.
+                assert_eq!(input.attr("maxlength"), None, "{title}: {name}");
+            }
+            for attribute in ["onpaste", "oncopy", "ondrop", "disabled"] {
+                assert_eq!(input.attr(attribute), None, "{title}: {name}");
+            }
+        }
+    }
+    assert!(passwords > 10, "{passwords}");
+}
+
+/// ASVS 6.4.2
+#[tokio::test]
+async fn no_form_asks_for_hints_or_the_answers_to_secret_questions() {
+    let mut found = BTreeSet::new();
+    for page in pages().await {
+        found.extend(page.attributes("[name]:not(meta)", "name"));
+    }
+    let unknown: Vec<_> = found
+        .iter()
+        .filter(|name| !FIELDS.contains(&name.as_str()))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    assert!(found.len() > 7, "{found:?}");
+}

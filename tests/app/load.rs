@@ -1,0 +1,143 @@
+//! Many requests at once, and requests that nobody waits for: what they use is
+//! bounded, and comes back.
+
+use std::future::{Future, poll_fn};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use twostep::dev::simulator::Failure;
+
+use crate::support::{PASSWORD, TestApp, until};
+
+/// ASVS 1.4.3
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn requests_that_were_given_up_leave_nothing_in_use() {
+    let app = TestApp::start().await;
+    let harry = app.signed_in("harry").await;
+    let cookie = harry.session_cookie().unwrap();
+    let database = &app.state.database;
+    let whole = format!("GET /home HTTP/1.1\r\nHost: x\r\nCookie: session={cookie}\r\n\r\n");
+    let form = "POST /edit_profile HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\n\
+                Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 5000\r\n";
+    let half = format!("{form}Cookie: session={cookie}\r\n\r\nusername=harry&about_me=");
+    for round in 0..1000 {
+        let mut stream = TcpStream::connect(app.address).await.unwrap();
+        let bytes = [&whole, &half][round % 2];
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+    }
+    until(|| database.num_idle() == usize::try_from(database.size()).unwrap()).await;
+    assert!(database.size() <= 8, "{}", database.size());
+    assert!(harry.is_logged_in().await);
+    let page = app.browser().log_in("harry", PASSWORD).await;
+    page.redirects_to("/home");
+}
+
+/// ASVS 15.2.2
+#[tokio::test]
+async fn while_every_core_hashes_pages_come_and_further_log_ins_are_put_off() {
+    const QUEUE: usize = 64;
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let begun = Arc::new(AtomicUsize::new(0));
+    // Work for every thread that ends when the test says so, and then as much as
+    // may wait for one.
+    let (mut work, mut release) = (Vec::new(), Vec::new());
+    for number in 0..cores + QUEUE {
+        let (sender, released) = mpsc::channel::<()>();
+        release.push(sender);
+        let (passwords, begins) = (app.state.passwords.clone(), Arc::clone(&begun));
+        let wait = move || {
+            begins.fetch_add(1, Ordering::SeqCst);
+            let _ = released.recv();
+        };
+        let mut job = Box::pin(async move { passwords.run(wait).await });
+        poll_fn(|context| {
+            assert!(job.as_mut().poll(context).is_pending(), "{number}");
+            Poll::Ready(())
+        })
+        .await;
+        work.push(job);
+        until(|| begun.load(Ordering::SeqCst) >= work.len().min(cores)).await;
+    }
+    let (browser, asked) = (app.browser(), Instant::now());
+    let page = browser.log_in("harry", PASSWORD).await;
+    assert!(asked.elapsed() < Duration::from_secs(10), "it has waited");
+    assert_eq!(page.status, 503);
+    assert_eq!(page.header("retry-after"), Some("5"));
+    assert_eq!(page.first("h1").as_deref(), Some("Too busy"));
+    for path in ["/login", "/register", "/healthz"] {
+        assert_eq!(app.browser().get(path).await.status, 200, "{path}");
+    }
+    drop(release);
+    for job in work {
+        job.await.unwrap();
+    }
+    browser
+        .log_in("harry", PASSWORD)
+        .await
+        .redirects_to("/home");
+}
+
+/// ASVS 15.2.2, 15.4.4
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_hundred_log_ins_at_once_hold_up_no_page() {
+    let app = TestApp::start().await;
+    let mut log_ins = JoinSet::new();
+    let started = Instant::now();
+    for number in 0..100 {
+        let browser = app.browser();
+        log_ins.spawn(async move { browser.log_in(&format!("nobody{number}"), "x").await });
+    }
+    let mut times = Vec::new();
+    while times.len() < 20 {
+        let (browser, asked) = (app.browser(), Instant::now());
+        assert_eq!(browser.get("/login").await.status, 200);
+        times.push(asked.elapsed());
+    }
+    for page in log_ins.join_all().await {
+        match page.status {
+            503 => assert!(page.header("retry-after").is_some()),
+            status => assert_eq!(status, 422),
+        }
+    }
+    times.sort();
+    let (middle, all) = (times[10], started.elapsed());
+    assert!(
+        middle < all / 4 || middle < Duration::from_millis(200),
+        "{middle:?} of {all:?}"
+    );
+}
+
+/// ASVS 13.2.6, 15.4.4, 16.5.2
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_twilio_that_does_not_answer_keeps_its_own_askers_waiting_alone() {
+    // More of them than there are connections to the database.
+    const WAITING: u64 = 10;
+    let app = TestApp::with_timeout(&[], Duration::from_secs(15)).await;
+    let mut browsers = Vec::new();
+    for number in 0..WAITING {
+        browsers.push(app.signed_in(&format!("user{number}")).await);
+    }
+    app.register("harry").await;
+    app.phone().fail_with(Some(Failure::Silence));
+    let mut requests = JoinSet::new();
+    for (number, browser) in browsers.into_iter().enumerate() {
+        let phone = format!("+25472022720{number}");
+        requests.spawn(async move { browser.enable(&phone).await });
+    }
+    until(|| app.phone().counters().creates >= WAITING).await;
+    let harry = app.browser();
+    harry.log_in("harry", PASSWORD).await.redirects_to("/home");
+    let fields = [("username", "harry"), ("about_me", "Hello.")];
+    let page = harry.post("/edit_profile", &fields).await;
+    page.redirects_to("/user/harry");
+    assert_eq!(app.browser().get("/login").await.status, 200);
+    assert!(requests.try_join_next().is_none(), "nobody was waiting");
+    requests.abort_all();
+}

@@ -1,0 +1,220 @@
+//! The log of the program itself as machines read it: `LOG_FORMAT=json`.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use regex::Regex;
+use reqwest::Method;
+use reqwest::header::USER_AGENT;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{Browser, PASSWORD, PHONE, Page};
+use crate::two_factor::wrong;
+
+/// The program, in an empty folder, with nothing configured but its log.
+struct Program {
+    process: Child,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+impl Program {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_twostep"))
+            .env_clear()
+            .envs([("PORT", "0"), ("LOG_FORMAT", "json")])
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(process.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("Listening on http://").unwrap();
+        Self {
+            process,
+            address: address.parse().unwrap(),
+            folder,
+        }
+    }
+
+    fn browser(&self) -> Browser {
+        Browser::new(self.address)
+    }
+
+    /// Its lines so far, each of which is JSON.
+    fn lines(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+            .collect()
+    }
+
+    /// The lines that a request wrote.
+    fn lines_of(&self, page: &Page) -> Vec<Value> {
+        let id = page.header("x-request-id").unwrap();
+        let mut lines = self.lines();
+        lines.retain(|line| line["span"]["id"] == id);
+        lines
+    }
+
+    /// The one line about an event that a request wrote.
+    fn line(&self, page: &Page, event: &str) -> Value {
+        let mut lines = self.lines_of(page);
+        lines.retain(|line| line["event"] == event);
+        assert_eq!(lines.len(), 1, "{event}: {:?}", self.lines_of(page));
+        lines.remove(0)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+async fn code(browser: &Browser) -> String {
+    let page = browser.get("/dev/phone").await;
+    page.attributes("[data-code]", "data-code").remove(0)
+}
+
+/// ASVS 16.2.1, 16.2.2, 16.2.4, 16.2.5, 16.3.1
+#[tokio::test]
+async fn each_step_of_a_log_in_is_a_line_that_says_when_where_who_and_how() {
+    let program = Program::start();
+    let browser = program.browser();
+    let page = browser
+        .register("alice", "alice@example.com", PASSWORD)
+        .await;
+    program.line(&page, "registered");
+    let page = browser.log_in("alice", "purple tram at night").await;
+    program.line(&page, "login_failed");
+    let log_in = browser.log_in("alice", PASSWORD).await;
+    let line = program.line(&log_in, "login");
+    assert_eq!(line["amr"], "pwd");
+    let user = line["user"].clone();
+    assert!(user.as_str().is_some_and(|id| id.len() == 22), "{user}");
+
+    browser.enable(PHONE).await.redirects_to("/verify_2fa");
+    let first = code(&browser).await;
+    let page = browser.verify(&first).await;
+    assert_eq!(program.line(&page, "two_factor_enabled")["user"], user);
+    let page = browser.post("/logout", &[]).await;
+    assert_eq!(program.line(&page, "logout")["user"], user);
+
+    let page = browser.log_in("alice", PASSWORD).await;
+    assert_eq!(program.line(&page, "login_half")["user"], user);
+    let line = program.line(&page, "code_asked_for");
+    assert_eq!(line["user"], user);
+    let told = (&line["purpose"], &line["delivery"]);
+    assert_eq!(told, (&"login".into(), &"sms".into()));
+    let second = code(&browser).await;
+    let page = browser.verify(&wrong(&second)).await;
+    assert_eq!(program.line(&page, "code_refused")["user"], user);
+    let page = browser.verify(&second).await;
+    let line = program.line(&page, "login");
+    assert_eq!((&line["user"], &line["amr"]), (&user, &"pwd sms".into()));
+    let page = browser.post("/reauth", &[("password", "wrong")]).await;
+    assert_eq!(program.line(&page, "reauth_failed")["user"], user);
+
+    let time = Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$").unwrap();
+    for line in program.lines() {
+        let at = line["timestamp"].as_str().unwrap();
+        assert!(time.is_match(at), "{at}: not UTC");
+        assert!(line["level"].is_string() && line["message"].is_string());
+        let text = line.to_string();
+        for secret in [PASSWORD, "purple tram"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        // The demo's lines are its screen.
+        let message = line["message"].as_str().unwrap();
+        if !message.starts_with("demo ") {
+            for secret in [&first, &second, &PHONE[1..], "alice@"] {
+                assert!(!text.contains(secret), "{text}");
+            }
+        }
+    }
+    for line in program.lines_of(&log_in) {
+        assert_eq!(line["span"]["route"], "/login");
+        assert_eq!(line["span"]["method"], "POST");
+        assert_eq!(line["span"]["client"], "127.0.0.1");
+    }
+    let answered = program.line(&log_in, "request");
+    assert_eq!(answered["status"], 303);
+}
+
+/// ASVS 16.3.2, 16.3.3
+#[tokio::test]
+async fn who_is_sent_away_and_who_tries_to_get_around_is_in_the_log() {
+    let program = Program::start();
+    let guest = program.browser();
+    let page = guest.post("/disable_2fa", &[]).await;
+    let line = program.line(&page, "access_refused");
+    assert_eq!((&line["access"], line.get("user")), (&"Fresh".into(), None));
+    let page = guest.verify("123456").await; // a step that it is not yet time for
+    assert_eq!(program.line(&page, "access_refused")["access"], "Pending");
+
+    guest.register("alice", "alice@example.com", PASSWORD).await;
+    guest.log_in("alice", PASSWORD).await.redirects_to("/home");
+    let page = guest.get("/verify_2fa").await;
+    let line = program.line(&page, "access_refused");
+    assert!(line["user"].is_string(), "{line}");
+    let page = guest.get("/reauth?next=https://evil.example/").await;
+    let line = program.line(&page, "next_refused");
+    assert!(!line.to_string().contains("evil"), "{line}");
+
+    let foreign = guest.request(Method::POST, "/logout");
+    let foreign = foreign.header("origin", "https://evil.example");
+    let page = guest.send(foreign).await;
+    assert_eq!(page.status, 403);
+    program.line(&page, "csrf_refused");
+    // A right visit is nothing of the kind.
+    let page = guest.get("/login").await;
+    assert!(
+        program
+            .lines_of(&page)
+            .iter()
+            .all(|line| line["event"] == "request")
+    );
+}
+
+/// ASVS 16.4.1
+#[tokio::test]
+async fn nothing_that_is_sent_makes_a_line_of_its_own() {
+    let program = Program::start();
+    let browser = program.browser();
+    let forged = "a\r\n{\"event\":\"login\",\"user\":\"forged\"}\n\u{1b}[31m\u{2028}";
+    let escaped: String = url::form_urlencoded::byte_serialize(forged.as_bytes()).collect();
+    browser.log_in(forged, forged).await;
+    browser.register(forged, forged, forged).await;
+    browser.get(&format!("/{escaped}?{escaped}")).await;
+    browser.get(&format!("/login?next={escaped}")).await;
+    browser.get(&format!("/reset_password/{escaped}")).await;
+    let fields = [("email", forged)];
+    browser.post("/reset_password_request", &fields).await;
+    for (name, value) in [
+        (
+            USER_AGENT.as_str(),
+            "\"}{\"event\":\"login\",\"user\":\"forged\"}",
+        ),
+        ("x-forwarded-for", "\"}{\"event\":\"login\""),
+        ("x-request-id", "forged"),
+        ("origin", "\"}{\"event\":\"login\",\"user\":\"forged\"}"),
+    ] {
+        let request = browser.request(Method::POST, "/login").header(name, value);
+        browser.send(request).await;
+    }
+    let lines = program.lines();
+    assert!(lines.len() > 8, "{}", lines.len());
+    for line in lines {
+        assert_ne!(line["event"], "login", "{line}");
+        assert_ne!(line["user"], "forged", "{line}");
+        assert!(!line.to_string().contains("\\u001b"), "{line}");
+    }
+}

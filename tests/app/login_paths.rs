@@ -1,0 +1,107 @@
+//! Which requests make a log-in, and which lead out of one.
+
+use reqwest::Method;
+use twostep::models::outbox::Event;
+
+use crate::access::{PAGES, Role, app_with_people, concrete};
+use crate::support::{PASSWORD, TestApp};
+
+const A_DAY: u64 = 24 * 60 * 60;
+
+/// Everything that somebody knows who owns both accounts, in every field there is.
+fn fields<'a>(name: &'a str, email: &'a str, code: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("username", name),
+        ("email", email),
+        ("password", PASSWORD),
+        ("confirm_password", PASSWORD),
+        ("current_password", PASSWORD),
+        ("token", code),
+        ("verification_phone", "+447400123456"),
+        ("next", "/home"),
+        ("remember_me", "1"),
+    ]
+}
+
+/// ASVS 6.3.4, 6.3.6
+#[tokio::test]
+async fn only_the_log_in_and_its_code_make_a_log_in() {
+    let app = app_with_people().await;
+    let mut ways = Vec::new();
+    for (name, role) in [
+        ("harry", Role::Guest),
+        ("alice", Role::Guest),
+        ("alice", Role::HalfLoggedIn),
+    ] {
+        for (method, pattern, _) in PAGES {
+            let path = concrete(pattern);
+            app.advance(A_DAY + 1);
+            let browser = role.browser(&app).await;
+            // Both links of the mails were followed, too.
+            let link = app.reset_link(name).await;
+            browser.get(&link).await.redirects_to("/reset_password");
+            let link = app.not_me(name, Event::PasswordChanged, None).await;
+            browser.get(&link).await.redirects_to("/not_me");
+            let link = browser.get("/not_me").await.value_of("link").unwrap();
+            let email = format!("new-{name}@example.com");
+            let code = app.last_code();
+            let mut fields = fields(name, &email, &code);
+            fields.push(("link", &link));
+            match *method {
+                Method::POST => browser.post(&path, &fields).await,
+                _ => browser.get(&path).await,
+            };
+            if browser.is_logged_in().await {
+                ways.push(format!("{name} {role:?} {method} {path}"));
+            }
+            if path == "/not_me" && *method == Method::POST {
+                // It made the password unusable.
+                let browser = app.browser();
+                browser.get(&app.reset_link(name).await).await;
+                let fields = [("password", PASSWORD), ("confirm_password", PASSWORD)];
+                let page = browser.post("/reset_password", &fields).await;
+                page.redirects_to("/login");
+            }
+        }
+    }
+    let expected = [
+        "harry Guest POST /login",
+        "alice HalfLoggedIn POST /verify_2fa",
+    ];
+    assert_eq!(ways, expected);
+}
+
+/// ASVS 7.4.4
+#[tokio::test]
+async fn every_page_of_somebody_who_is_signed_in_has_a_button_to_log_out() {
+    let app = app_with_people().await;
+    let mut seen = 0;
+    for role in [Role::Fresh, Role::Stale, Role::Enabling] {
+        let browser = role.browser(&app).await;
+        let paths = PAGES.iter().filter(|page| page.0 == Method::GET);
+        let paths = paths.map(|(_, pattern, _)| concrete(pattern));
+        for path in paths.chain(["/nowhere".to_owned(), "/user/nobody".to_owned()]) {
+            let page = browser.get(&path).await;
+            // The demo's pages belong to nobody, a mail's page is in a frame.
+            if path.starts_with("/dev/") || page.first("h1").is_none() {
+                continue;
+            }
+            let button = "form[method=post][action='/logout'] button[type=submit]";
+            assert!(!page.all(button).is_empty(), "{role:?}: {path}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 25, "{seen}");
+}
+
+/// ASVS 7.4.4
+#[tokio::test]
+async fn and_so_has_the_page_that_shows_what_was_wrong() {
+    let app = TestApp::start().await;
+    let harry = app.signed_in("harry").await;
+    for (path, status) in [("/edit_profile", 422), ("/enable_2fa", 422)] {
+        let page = harry.post(path, &[("username", "/")]).await;
+        assert_eq!(page.status, status);
+        assert_eq!(page.all("form[action='/logout'] button"), ["Logout"]);
+    }
+}

@@ -1,0 +1,50 @@
+//! A new password is told by mail, and is set in whole or not at all.
+
+use twostep::models::outbox::Event;
+
+use super::{NEW, assert_password, change, reset, with_link};
+use crate::notices::only_notice;
+use crate::support::{PASSWORD, TestApp};
+
+/// ASVS 6.3.7
+#[tokio::test]
+async fn a_change_and_a_reset_are_told_once_each_and_without_a_secret() {
+    let app = TestApp::keeping_mail().await;
+    let browser = app.signed_in("alice").await;
+    change(&browser, "a wrong one", NEW).await;
+    assert!(app.mails("alice").await.is_empty());
+    change(&browser, PASSWORD, NEW)
+        .await
+        .redirects_to("/user/alice");
+    let told = only_notice(&app, "alice").await;
+    assert_eq!(told.event, Event::PasswordChanged);
+    assert!(!format!("{:?}", app.mails("alice").await).contains(NEW));
+
+    app.empty_outbox().await;
+    let link = with_link(&app, "alice").await;
+    reset(&link, PASSWORD).await.redirects_to("/login");
+    let told = only_notice(&app, "alice").await;
+    assert_eq!(told.event, Event::PasswordReset);
+    assert!(!format!("{:?}", app.mails("alice").await).contains(PASSWORD));
+}
+
+/// ASVS 2.3.3
+#[tokio::test]
+async fn a_reset_that_cannot_end_the_sessions_sets_no_password_and_keeps_its_link() {
+    let app = TestApp::keeping_mail().await;
+    let browser = app.signed_in("alice").await;
+    let link = with_link(&app, "alice").await;
+    let before = app.dump().await;
+    app.execute(
+        "CREATE TRIGGER broken BEFORE DELETE ON sessions \
+         BEGIN SELECT RAISE(ABORT, 'broken'); END",
+    )
+    .await;
+    assert_eq!(reset(&link, NEW).await.status, 500);
+    assert_eq!(app.dump().await, before);
+    assert!(browser.is_logged_in().await);
+    app.execute("DROP TRIGGER broken").await;
+    reset(&link, NEW).await.redirects_to("/login");
+    assert_password(&app, "alice", NEW, PASSWORD).await;
+    assert!(!browser.is_logged_in().await);
+}

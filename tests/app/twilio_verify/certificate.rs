@@ -1,0 +1,23 @@
+//! A peer that cannot show that it is Twilio.
+
+use twostep::services::twilio_verify::{CheckError, SendError, Service, TwilioVerify};
+use url::Url;
+
+use super::peer::settings;
+use super::{SID, TO, code};
+use crate::support::smtp::{SmtpServer, Tls};
+
+/// ASVS 12.3.2
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_ends_the_connection_before_a_word() {
+    // What it speaks behind its certificate does not matter.
+    let impostor = SmtpServer::start(Tls::Implicit).await;
+    let base_url = format!("https://127.0.0.1:{}", impostor.port);
+    let client = TwilioVerify::new(settings(Url::parse(&base_url).unwrap())).unwrap();
+    let sent = client.send(Service::Main, TO).await;
+    assert_eq!(sent, Err(SendError::Failed));
+    let checked = client.check(Service::Main, TO, Some(SID), &code()).await;
+    assert_eq!(checked, Err(CheckError::Unavailable));
+    assert!(client.cancel(Service::Main, SID).await.is_err());
+    assert!(impostor.commands().is_empty(), "{:?}", impostor.commands());
+}

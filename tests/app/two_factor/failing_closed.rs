@@ -1,0 +1,33 @@
+//! Where what is to be counted cannot be counted, nothing is let through.
+
+use crate::support::{PHONE, TestApp};
+
+/// ASVS 16.5.3
+#[tokio::test]
+async fn without_its_counters_the_app_takes_no_code_and_sends_none() {
+    let app = TestApp::start().await;
+    let alice = app.with_two_factor("alice", PHONE).await;
+    app.advance(31);
+    let half = app.half_logged_in("alice").await;
+    let (code, before) = (app.last_code(), app.phone().counters());
+    for (broken, mended) in [
+        (
+            "ALTER TABLE throttle_hits RENAME TO lost_hits",
+            "ALTER TABLE lost_hits RENAME TO throttle_hits",
+        ),
+        (
+            "ALTER TABLE throttle_locks RENAME TO lost_locks",
+            "ALTER TABLE lost_locks RENAME TO throttle_locks",
+        ),
+    ] {
+        app.execute(broken).await;
+        assert_eq!(half.verify(&code).await.status, 500);
+        assert!(!half.is_logged_in().await);
+        app.advance(31);
+        assert_eq!(half.post("/verify_2fa/resend", &[]).await.status, 500);
+        assert_eq!(alice.enable(PHONE).await.status, 500);
+        assert_eq!(app.phone().counters(), before, "Twilio was asked");
+        app.execute(mended).await;
+    }
+    half.verify(&code).await.redirects_to("/home");
+}

@@ -1,0 +1,215 @@
+//! Requests that are built to be read in two ways, or to reach further than a form.
+
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use twostep::dev::simulator::Counters;
+
+use crate::notices::only_notice;
+use crate::support::{PASSWORD, TestApp};
+
+/// Sends bytes and reads what comes back until the connection ends.
+async fn exchange(app: &TestApp, bytes: &str) -> String {
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// ASVS 4.2.1
+#[tokio::test]
+async fn a_request_whose_length_is_told_twice_smuggles_no_second_one() {
+    let app = TestApp::start().await;
+    let smuggled = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let length = smuggled.len();
+    let both = format!("Content-Length: {length}\r\nTransfer-Encoding: chunked");
+    for headers in [
+        both.as_str(),
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 5, 6",
+        "Content-Length: +5",
+        "Content-Length: -1",
+        "Content-Length: 5x",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: x",
+    ] {
+        let request = format!(
+            "POST /login HTTP/1.1\r\nHost: x\r\n{headers}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\n0\r\n\r\n{smuggled}"
+        );
+        let answer = exchange(&app, &request).await;
+        // One answer at the most, and where it was read, then as one request.
+        assert!(
+            answer.matches("HTTP/1.1 ").count() <= 1,
+            "{headers}: {answer}"
+        );
+        assert!(!answer.ends_with("\r\n\r\nok"), "{headers}: {answer}");
+    }
+    // It would have been answered, had it come by itself.
+    assert!(exchange(&app, smuggled).await.ends_with("ok"));
+}
+
+/// ASVS 4.1.4
+#[tokio::test]
+async fn no_request_is_passed_on_to_somewhere_else() {
+    let app = TestApp::start().await;
+    for line in [
+        "CONNECT evil.example:443",
+        "GET http://evil.example/healthz2",
+    ] {
+        let request = format!("{line} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+        let answer = exchange(&app, &request).await;
+        let status = answer.split(' ').nth(1).unwrap_or_default();
+        assert!(["400", "404", "405"].contains(&status), "{line}: {answer}");
+    }
+}
+
+/// ASVS 15.3.7
+#[tokio::test]
+async fn what_stands_in_the_address_takes_no_fields_place() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    let browser = app.browser();
+    let query = format!("username=harry&password={PASSWORD}&next=/user/harry");
+    let query = query.replace(' ', "+");
+    let page = browser.post(&format!("/login?{query}"), &[]).await;
+    assert_eq!(page.status, 422);
+    assert_eq!(page.value_of("username").as_deref(), Some(""));
+    let fields = [("username", "harry"), ("password", PASSWORD)];
+    let page = browser.post("/login?next=/user/harry", &fields).await;
+    page.redirects_to("/home");
+    // Nor is a form read from a page's address.
+    let page = browser
+        .get("/edit_profile?username=mallory&about_me=x")
+        .await;
+    assert_eq!(page.value_of("username").as_deref(), Some("harry"));
+}
+
+/// ASVS 4.1.3, 15.3.4
+#[tokio::test]
+async fn a_client_that_says_where_it_is_from_is_not_believed() {
+    let app = TestApp::keeping_mail().await;
+    app.register("harry").await;
+    for password in ["1", "2", "3", "4", "5", PASSWORD] {
+        let browser = app.browser();
+        let mut request = browser
+            .request(Method::POST, "/login")
+            .header("sec-fetch-site", "same-origin")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(format!("username=harry&password={password}"));
+        for name in [
+            "x-forwarded-for",
+            "x-real-ip",
+            "x-client-ip",
+            "cf-connecting-ip",
+            "true-client-ip",
+        ] {
+            request = request.header(name, "203.0.113.66");
+        }
+        request = request
+            .header(
+                "forwarded",
+                "for=203.0.113.66;proto=https;host=evil.example",
+            )
+            .header("x-forwarded-proto", "https")
+            .header("x-forwarded-host", "evil.example")
+            .header("x-user-id", "1");
+        let page = browser.send(request).await;
+        // The cookie is no other for it, either.
+        let secure = page.set_cookies().iter().any(|it| it.contains("Secure"));
+        assert!(!secure, "{:?}", page.set_cookies());
+    }
+    let told = only_notice(&app, "harry").await;
+    assert_eq!(told.address, "127.0.0.1");
+    let kept = "SELECT COUNT(*) FROM activity WHERE address = '127.0.0.1'";
+    let all = app.count("SELECT COUNT(*) FROM activity").await;
+    assert!(all > 0 && app.count(kept).await == all);
+}
+
+/// ASVS 1.4.2
+#[tokio::test]
+async fn a_number_longer_than_any_other_is_text_like_any_other() {
+    let app = TestApp::start().await;
+    let harry = app.signed_in("harry").await;
+    for number in [
+        "99999999999999999999",
+        "-9223372036854775809",
+        "18446744073709551616",
+        "2147483648",
+        "1e400",
+        "NaN",
+    ] {
+        for path in [
+            format!("/user/{number}"),
+            format!("/sessions/{number}/revoke"),
+            format!("/dev/mailbox/{number}"),
+            format!("/login?next={number}"),
+            format!("/reset_password/{number}"),
+        ] {
+            let page = harry.get(&path).await;
+            assert!(page.status < 500, "{path}: {}", page.status);
+            let page = harry.post(&path, &[("id", number)]).await;
+            assert!(page.status < 500, "POST {path}: {}", page.status);
+        }
+        assert_eq!(harry.enable(number).await.status, 422, "{number}");
+        let fields = [
+            ("username", "harry"),
+            ("password", "x"),
+            ("remember_me", number),
+        ];
+        let page = app.browser().post("/login", &fields).await;
+        assert_eq!(page.status, 422);
+        let verify = app.browser().verify(number).await;
+        verify.redirects_to("/login?next=%2Fhome");
+    }
+}
+
+/// ASVS 1.3.3, 1.3.6
+#[tokio::test]
+async fn no_number_makes_the_app_ask_anybody_but_twilio() {
+    let app = TestApp::start().await;
+    let harry = app.signed_in("harry").await;
+    for typed in [
+        "+254720227267&Channel=call",
+        "+254720227267%26Channel=call",
+        "+254720227267\r\nTo: +254720227268",
+        "../Verifications",
+        "+254720227267/../../Accounts",
+        "http://169.254.169.254/latest/meta-data",
+        "https://evil.example/+254720227267",
+        "//evil.example",
+        "@evil.example",
+        "file:///etc/passwd",
+    ] {
+        let page = harry.enable(typed).await;
+        assert_eq!(page.status, 422, "{typed}");
+    }
+    assert_eq!(app.phone().counters(), Counters::default());
+}
+
+/// ASVS 1.3.11
+#[tokio::test]
+async fn an_address_with_a_line_end_is_no_address_in_any_form() {
+    let app = TestApp::keeping_mail().await;
+    app.register("alice").await;
+    for typed in [
+        "alice@example.com\r\nBcc: mallory@example.com",
+        "alice@example.com\nBcc: mallory@example.com",
+        "alice@example.com\0",
+        "alice@example.com\r\n\r\nHello",
+        "\"alice\r\nBcc: mallory\"@example.com",
+    ] {
+        let guest = app.browser();
+        let page = guest.register("bob", typed, PASSWORD).await;
+        assert_eq!(page.status, 422, "{typed:?}");
+        let fields = [("email", typed)];
+        let page = guest.post("/reset_password_request", &fields).await;
+        assert_eq!(page.status, 422, "{typed:?}");
+    }
+    assert_eq!(app.count("SELECT COUNT(*) FROM outbox").await, 0);
+    assert_eq!(app.count("SELECT COUNT(*) FROM users").await, 1);
+}
