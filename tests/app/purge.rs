@@ -88,6 +88,7 @@ const ROWS: [(Kind, &str, i64); 7] = [
     ),
 ];
 
+/// ASVS 14.2.7
 #[tokio::test]
 async fn each_kind_goes_at_its_second_and_stays_until_then() {
     let app = TestApp::start().await;
@@ -213,6 +214,7 @@ async fn nothing_that_lives_is_touched() {
         .redirects_to("/login");
 }
 
+/// ASVS 14.2.7
 #[tokio::test]
 async fn a_session_is_deleted_when_it_is_over() {
     let app = TestApp::start().await;

@@ -137,6 +137,7 @@ async fn parallel_codes_are_all_counted_and_suspected_once() {
     assert_eq!(report(&app, 1, NOW).await, [row("2026-09-21", "KE", 60, 0)]);
 }
 
+/// ASVS 14.2.7
 #[tokio::test]
 async fn a_day_is_kept_for_400_days() {
     let app = TestApp::start().await;

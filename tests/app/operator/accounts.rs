@@ -28,6 +28,7 @@ async fn happenings(app: &TestApp) -> Vec<String> {
         .unwrap()
 }
 
+/// ASVS 7.4.2
 #[tokio::test]
 async fn a_locked_account_is_out_at_its_next_request() {
     let app = TestApp::start().await;
@@ -142,6 +143,7 @@ async fn to_unlock_forgets_what_was_counted_against_the_account() {
     }
 }
 
+/// ASVS 7.4.5
 #[tokio::test]
 async fn sessions_that_the_operator_ends_are_dead_at_their_next_request() {
     let app = TestApp::start().await;

@@ -31,6 +31,7 @@ async fn texts(app: &TestApp, sql: &'static str) -> Vec<String> {
         .unwrap()
 }
 
+/// ASVS 7.4.2
 #[tokio::test]
 async fn nothing_of_a_deleted_account_stays() {
     let app = TestApp::keeping_mail().await;
