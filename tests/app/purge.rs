@@ -174,9 +174,9 @@ async fn hits(app: &TestApp) -> u64 {
 
 #[tokio::test]
 async fn nothing_that_lives_is_touched() {
-    let app = TestApp::keeping_mail().await;
+    let app = TestApp::start().await;
     let browser = app.with_two_factor("alice", PHONE).await;
-    app.empty_outbox().await;
+    app.mail_to("alice@example.com").await;
     app.advance(60);
     let half = app.half_logged_in("alice").await;
     let reset = app.reset_link("alice").await;

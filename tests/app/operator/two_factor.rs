@@ -88,13 +88,13 @@ async fn a_reset_takes_the_recovery_codes_of_that_account_alone() {
 
 #[tokio::test]
 async fn a_reset_of_what_is_off_changes_nothing() {
-    let app = TestApp::keeping_mail().await;
+    let app = TestApp::start().await;
     let browser = app.with_two_factor("alice", PHONE).await;
     browser.post("/disable_2fa", &[]).await;
     let former = "SELECT COUNT(*) FROM users WHERE phone_changed_at IS NOT NULL";
     assert_eq!(app.count(former).await, 1);
     app.advance(60);
-    app.empty_outbox().await;
+    app.mail_to("alice@example.com").await;
     let before = app.dump().await;
     let said = run(&app, &RESET).await.said();
     assert_eq!(
