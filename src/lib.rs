@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` says which layer holds what. Here, and nowhere else, the
 //! parts are put together.
 
+pub mod cli;
 pub mod config;
 mod controllers;
 pub mod dev;
@@ -39,6 +40,7 @@ use crate::services::passwords::{self, Passwords};
 use crate::services::twilio_verify::{self, TwilioVerify};
 use crate::state::AppState;
 use crate::tasks::mail::{MailQueue, MailWorker};
+use crate::tasks::purge::Purge;
 
 /// How long requests under way may take once the program is asked to end: a
 /// little longer than the longest that a page may take.
@@ -133,9 +135,9 @@ impl App {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
         let port = listener.local_addr()?.port();
-        let worker = self.mail_worker(port);
         let (stop, stopped) = watch::channel(false);
-        let worker = tokio::spawn(worker.run(stopped));
+        let worker = tokio::spawn(self.mail_worker(port).run(stopped.clone()));
+        let purge = tokio::spawn(self.purge().run(stopped));
         let (asked, was_asked) = oneshot::channel();
         let shutdown = async move {
             shutdown.await;
@@ -158,8 +160,10 @@ impl App {
             }
         };
         stop.send_replace(true);
-        if let Err(error) = worker.await {
-            tracing::error!(event = "mail_worker_failed", %error, "the mail worker has ended badly");
+        for (task, ended) in [("mail", worker.await), ("purge", purge.await)] {
+            if let Err(error) = ended {
+                tracing::error!(event = "task_failed", task, %error, "a background task has ended badly");
+            }
         }
         self.state.database.close().await;
         served
@@ -176,6 +180,17 @@ impl App {
             clock: self.state.clock.clone(),
             queue: self.state.mail.clone(),
             interval: tasks::mail::INTERVAL,
+        }
+    }
+
+    /// What deletes the rows of this app that are over.
+    #[must_use]
+    pub fn purge(&self) -> Purge {
+        Purge {
+            database: self.state.database.clone(),
+            clock: self.state.clock.clone(),
+            start: tasks::purge::START,
+            interval: tasks::purge::INTERVAL,
         }
     }
 }

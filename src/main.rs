@@ -1,17 +1,21 @@
-//! The program: settings, app, serve.
+//! The program: settings, app, serve; or a command of the operator's.
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use clap::Parser;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 use twostep::App;
+use twostep::cli::{self, Cli, Command};
 use twostep::config::{Config, LogFormat};
 use twostep::services::clock::Clock;
 use twostep::services::twilio_verify;
 
 fn main() -> ExitCode {
-    match run() {
+    // What cannot be understood ends here, with status 2.
+    let command = Cli::parse().command.unwrap_or(Command::Serve);
+    match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("twostep: {error}");
@@ -20,13 +24,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let config = Config::from_environment()?;
-    start_log(&config);
-    tokio::runtime::Builder::new_multi_thread()
+fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()?
-        .block_on(serve(config))
+        .build()?;
+    match command {
+        Command::Serve => {
+            let config = Config::from_environment()?;
+            start_log(&config);
+            runtime.block_on(serve(config))
+        }
+        Command::Operator(command) => {
+            let said = runtime.block_on(cli::run(command, &Clock::system()))?;
+            Ok(std::io::stdout().write_all(said.as_bytes())?)
+        }
+    }
 }
 
 /// The log goes to the standard error output, one line an event.

@@ -4,23 +4,23 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read};
 
-use super::{ConfigError, SETTINGS};
+use super::ConfigError;
 
 const FILE: &str = ".env";
 
-/// Every setting that is said, by name. The environment wins over `.env`, also
+/// Those of the settings `names` that are said, and what else `.env` holds. The environment wins over `.env`, also
 /// with an empty value: `SMTP_URL= twostep` switches off what `.env` says.
 ///
 /// # Errors
 /// `.env` cannot be read or parsed; a value is not UTF-8.
 #[allow(clippy::disallowed_methods)] // the one place that reads the environment
-pub(super) fn variables() -> Result<HashMap<String, String>, ConfigError> {
+pub(super) fn variables(names: &[&'static str]) -> Result<HashMap<String, String>, ConfigError> {
     let mut variables = match std::fs::read_to_string(FILE) {
         Ok(text) => parse(&text)?,
         Err(error) if error.kind() == ErrorKind::NotFound => HashMap::new(),
         Err(error) => return Err(ConfigError::new(FILE, format!("cannot be read: {error}"))),
     };
-    for name in SETTINGS {
+    for &name in names {
         if let Some(value) = std::env::var_os(name) {
             let value = value
                 .into_string()

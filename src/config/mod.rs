@@ -101,7 +101,19 @@ impl Config {
     /// # Errors
     /// What [`Config::from_variables`] refuses, and a `.env` that cannot be read.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::from_variables(&environment::variables()?)
+        Self::from_variables(&environment::variables(&SETTINGS)?)
+    }
+
+    /// [`Config::connection_url`] without the other settings, for the operator's
+    /// commands: they need nothing else, and half a setting of Twilio's must not
+    /// keep anybody from locking an account.
+    ///
+    /// # Errors
+    /// `DATABASE_URL` is wrong, or a `.env` cannot be read.
+    pub fn connection_url_from_environment() -> Result<SecretString, ConfigError> {
+        let variables = environment::variables(&["DATABASE_URL"])?;
+        let url = database_url(&Variables(&variables))?;
+        Ok(database_url::creating(&url))
     }
 
     /// Reads the settings from variables by name. Blanks around a value do not
@@ -113,7 +125,6 @@ impl Config {
     pub fn from_variables(variables: &HashMap<String, String>) -> Result<Self, ConfigError> {
         let variables = Variables(variables);
         let base_url = variables.get("BASE_URL");
-        let database_url = variables.get("DATABASE_URL");
         let smtp_url = variables.get("SMTP_URL");
         let countries = variables.get("SMS_COUNTRIES");
         let proxies = variables.get("TRUSTED_PROXIES");
@@ -140,7 +151,7 @@ impl Config {
             base_url: base_url
                 .map(|value| values::origin("BASE_URL", value))
                 .transpose()?,
-            database_url: database_url::read(database_url.unwrap_or("sqlite://twostep.db"))?,
+            database_url: database_url(&variables)?,
             twilio: Twilio::read(&variables)?,
             smtp_url: smtp_url.map(smtp).transpose()?,
             mail_from: mail_from(&variables)?,
@@ -219,6 +230,11 @@ impl Config {
     pub fn connection_url(&self) -> SecretString {
         database_url::creating(&self.database_url)
     }
+}
+
+fn database_url(variables: &Variables<'_>) -> Result<SecretString, ConfigError> {
+    let value = variables.get("DATABASE_URL");
+    database_url::read(value.unwrap_or("sqlite://twostep.db"))
 }
 
 /// A mail server's URL, never shown since it may hold a password.

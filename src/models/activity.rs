@@ -96,7 +96,9 @@ impl Happening {
         (Self::SessionsEndedByOperator, "sessions_ended_by_operator"),
     ];
 
-    fn as_str(self) -> &'static str {
+    /// Its name in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         let mut all = Self::ALL.into_iter();
         all.find(|(it, _)| *it == self).map_or("", |(_, name)| name)
     }

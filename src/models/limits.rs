@@ -105,6 +105,15 @@ pub const REGISTRATIONS_OF_ADDRESS: Limit = Limit {
     windows: &[within(HOUR, 100)],
 };
 
+/// The limits that count accounts alone.
+pub const OF_ACCOUNT: [Limit; 5] = [
+    WRONG_CODES,
+    SENDS_OF_ACCOUNT,
+    NUMBERS_OF_ACCOUNT,
+    CALLS_OF_ACCOUNT,
+    RESET_MAILS_OF_ACCOUNT,
+];
+
 /// Codes that the whole service sends, entered or not: `SMS_DAILY_LIMIT` within a
 /// day, of which the last [`LOGINS_SHARE`]th is for log-ins only.
 pub const SENDS_OF_SERVICE: &str = "sends_of_service";

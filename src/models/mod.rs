@@ -8,17 +8,19 @@ pub mod client;
 pub mod limits;
 pub mod mail_token;
 pub mod outbox;
+pub mod purge;
 pub mod recovery_code;
 pub mod reset_request;
 pub mod session;
+pub mod sms_days;
 pub mod throttle;
 pub mod token;
 pub mod user;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-#[cfg(unix)]
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AnyPool, Executor};
 
@@ -42,6 +44,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error and what caused it, in one line.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let causes =
+            std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        let causes: Vec<String> = causes.map(ToString::to_string).collect();
+        causes.join(": ")
+    }
+
     /// Whether the same may work in a moment: too much is going on, or the
     /// database is out of reach.
     #[must_use]
@@ -93,6 +104,33 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
         .await?;
     sqlx::migrate!().run(&database).await?;
     Ok(database)
+}
+
+/// Why a database that should be there could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no such file.
+    #[error("there is no database at {}", .0.display())]
+    Missing(PathBuf),
+    /// It cannot be opened or migrated.
+    #[error("the database cannot be opened: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+/// The same for whoever has no use for a database that is empty: makes no file.
+///
+/// # Errors
+/// When there is none, it cannot be opened or a migration fails.
+pub async fn connect_existing(url: &str) -> Result<Database, OpenError> {
+    if url.starts_with("sqlite:") {
+        let options: SqliteConnectOptions = url.parse()?;
+        let file = options.get_filename();
+        if !file.exists() {
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+            return Err(OpenError::Missing(file));
+        }
+    }
+    Ok(connect(url).await?)
 }
 
 /// Makes a new SQLite file readable for its owner alone, since it holds what

@@ -223,6 +223,33 @@ impl Mail {
         .await?;
         Ok(done.rows_affected() == 1)
     }
+
+    /// Forgets the former number in what waits to be sent to a user, so that no link
+    /// in it brings that number back.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_former_phones(
+        connection: &mut Connection,
+        user: &UserId,
+    ) -> Result<(), Error> {
+        let rows = sqlx::query("SELECT id, mail FROM outbox WHERE user_id = $1")
+            .bind(user.as_str())
+            .fetch_all(&mut *connection)
+            .await?;
+        for row in rows {
+            // What another version of the program writes, it has to answer for.
+            let Ok(Self::Notice(notice)) = serde_json::from_str(row.try_get("mail")?) else {
+                continue;
+            };
+            sqlx::query("UPDATE outbox SET mail = $1 WHERE id = $2")
+                .bind(Self::Notice(notice.with_former_phone(None)).to_json()?)
+                .bind(row.try_get::<String, _>("id")?)
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(())
+    }
 }
 
 impl Queued {

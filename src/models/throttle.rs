@@ -15,7 +15,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::models::challenge::id::ChallengeId;
-use crate::models::limits::{Limit, Window};
+use crate::models::limits::{self, Limit, Window};
 use crate::models::token::random_id;
 use crate::models::user::UserId;
 use crate::models::{Connection, Database, Error};
@@ -240,6 +240,25 @@ pub async fn clear_account(connection: &mut Connection, user: &UserId) -> Result
     .bind(user.as_str())
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Forgets what was counted against an account and its verifications, with the
+/// account itself.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_account(connection: &mut Connection, user: &UserId) -> Result<(), Error> {
+    sqlx::query(
+        "DELETE FROM throttle_hits WHERE challenge_id IN \
+         (SELECT id FROM challenges WHERE user_id = $1)",
+    )
+    .bind(user.as_str())
+    .execute(&mut *connection)
+    .await?;
+    for limit in limits::OF_ACCOUNT {
+        clear(connection, &limit.bucket(user.as_str())).await?;
+    }
     Ok(())
 }
 

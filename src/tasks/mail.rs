@@ -83,7 +83,7 @@ impl MailWorker {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
-                    tracing::error!(event = "mail_queue_failed", error = %chain(&error), "the mail queue cannot be used");
+                    tracing::error!(event = "mail_queue_failed", error = %error.with_causes(), "the mail queue cannot be used");
                     return;
                 }
             }
@@ -143,7 +143,7 @@ impl MailWorker {
     }
 
     async fn attempt(&self, queued: &Queued) -> Result<(), Failure> {
-        let later = |error: models::Error| Failure::Later(chain(&error));
+        let later = |error: models::Error| Failure::Later(error.with_causes());
         let mail = queued.mail().map_err(later)?;
         let now = self.clock.now();
         let purpose = purpose(&mail);
@@ -222,13 +222,4 @@ fn masked(address: &str) -> String {
     let (user, domain) = address.rsplit_once('@').unwrap_or((address, ""));
     let first: String = user.chars().take(1).collect();
     format!("{first}…@{domain}")
-}
-
-/// An error and what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

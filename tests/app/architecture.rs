@@ -17,7 +17,7 @@ const LAYERS: [&str; 12] = [
     "tasks",
     "error session state",
     "extractors middleware",
-    "controllers dev",
+    "cli controllers dev",
     "routes",
     "lib",
     "main",

@@ -1,6 +1,9 @@
 //! Accounts.
 
+mod operator;
 mod phone;
+
+pub use operator::Overview;
 
 use secrecy::SecretString;
 use sqlx::any::AnyRow;

@@ -34,7 +34,7 @@ pub async fn while_waiting<T>(
 
 /// Sends `request`, which is held up where it first writes to the database, and
 /// commits `sql` before it can go on.
-async fn while_writing(
+pub async fn while_writing(
     app: &TestApp,
     request: impl Future<Output = Page>,
     sql: &'static str,

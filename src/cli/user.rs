@@ -1,0 +1,170 @@
+//! Looking after one account. What changes it is one transaction each.
+
+use super::{Error, Name, UserCommand};
+use crate::models::activity::{Activity, Happening};
+use crate::models::challenge::Challenge;
+use crate::models::limits::WRONG_CODES;
+use crate::models::mail_token::MailToken;
+use crate::models::outbox::{Event, Mail, Notice};
+use crate::models::session::SessionRow;
+use crate::models::user::{Overview, User, UserId};
+use crate::models::{self, Connection, Database, throttle};
+use crate::views::timestamp;
+use crate::views::two_factor::masked;
+
+pub(super) async fn run(
+    database: &Database,
+    command: UserCommand,
+    now: i64,
+) -> Result<String, Error> {
+    let (UserCommand::Show(Name { name })
+    | UserCommand::Lock(Name { name })
+    | UserCommand::Unlock(Name { name })
+    | UserCommand::Reset2fa(Name { name })
+    | UserCommand::EndSessions(Name { name })
+    | UserCommand::Delete(Name { name })) = &command;
+    let user = User::find_by_username(database, name).await?;
+    let user = user.ok_or_else(|| Error::UnknownUser(name.clone()))?;
+    match command {
+        UserCommand::Show(_) => show(database, &user, now).await,
+        UserCommand::Lock(_) => lock(database, &user, now).await,
+        UserCommand::Unlock(_) => unlock(database, &user, now).await,
+        UserCommand::Reset2fa(_) => reset_two_factor(database, &user, now).await,
+        UserCommand::EndSessions(_) => end_sessions(database, &user, now).await,
+        UserCommand::Delete(_) => delete(database, &user).await,
+    }
+}
+
+async fn show(database: &Database, user: &User, now: i64) -> Result<String, Error> {
+    let gone = || Error::UnknownUser(user.username.clone());
+    let overview = User::overview(database, &user.id, now).await?;
+    let recent = Activity::recent(database, &user.id).await?;
+    Ok(describe(
+        user,
+        &overview.ok_or_else(gone)?,
+        recent.first(),
+        now,
+    ))
+}
+
+fn describe(user: &User, overview: &Overview, last: Option<&Activity>, now: i64) -> String {
+    let when = |at: i64| {
+        let at = timestamp(at, now);
+        format!("{} ({})", at.datetime, at.words)
+    };
+    let never = || "never".to_owned();
+    let last_activity = |it: &Activity| {
+        let from = it.address.as_ref().map(|it| format!(", from {it}"));
+        let what = it.what.as_str().replace('_', " ");
+        format!("{what}, {}{}", when(it.at), from.unwrap_or_default())
+    };
+    let locked = overview.locked_at.map(|at| format!("since {}", when(at)));
+    let phone = user.verification_phone.as_deref();
+    let lines = [
+        ("Name", user.username.clone()),
+        ("E-mail", user.email.clone()),
+        ("Created", when(overview.created_at)),
+        ("Last seen", user.last_seen_at.map_or_else(never, when)),
+        ("Locked", locked.unwrap_or_else(|| "no".to_owned())),
+        (
+            "Two-factor authentication",
+            phone.map_or_else(|| "off".to_owned(), |it| format!("on, {}", masked(it))),
+        ),
+        ("Recovery codes left", overview.recovery_codes.to_string()),
+        ("Sessions", overview.sessions.to_string()),
+        ("Last activity", last.map_or_else(never, last_activity)),
+    ];
+    let line = |(label, value): (&str, String)| format!("{:<27}{value}\n", format!("{label}:"));
+    lines.into_iter().map(line).collect()
+}
+
+async fn lock(database: &Database, user: &User, now: i64) -> Result<String, Error> {
+    let (id, name) = (&user.id, &user.username);
+    let mut transaction = database.begin().await?;
+    if !User::lock_out(&mut transaction, id, now).await? {
+        return Ok(format!("{name} was locked already.\n"));
+    }
+    end_everything(&mut transaction, id, now).await?;
+    MailToken::delete_resets(&mut transaction, id).await?;
+    Activity::record(&mut transaction, id, Happening::LockedByOperator, None, now).await?;
+    transaction.commit().await?;
+    Ok(format!("{name} is locked, and logged out everywhere.\n"))
+}
+
+async fn unlock(database: &Database, user: &User, now: i64) -> Result<String, Error> {
+    let (id, name) = (&user.id, &user.username);
+    let mut transaction = database.begin().await?;
+    let was_locked = User::let_in(&mut transaction, id).await?;
+    throttle::clear_account(&mut transaction, id).await?;
+    throttle::clear(&mut transaction, &WRONG_CODES.bucket(id.as_str())).await?;
+    if was_locked {
+        let what = Happening::UnlockedByOperator;
+        Activity::record(&mut transaction, id, what, None, now).await?;
+    }
+    transaction.commit().await?;
+    let done = if was_locked {
+        "is unlocked"
+    } else {
+        "was not locked"
+    };
+    Ok(format!("{name} {done}. Failed attempts no longer count.\n"))
+}
+
+async fn reset_two_factor(database: &Database, user: &User, now: i64) -> Result<String, Error> {
+    let (id, name) = (&user.id, &user.username);
+    let mut transaction = database.begin().await?;
+    if !User::reset_two_factor(&mut transaction, id).await? {
+        return Ok(format!(
+            "{name} has two-factor authentication off already: nothing was changed.\n"
+        ));
+    }
+    end_everything(&mut transaction, id, now).await?;
+    Mail::forget_former_phones(&mut transaction, id).await?;
+    Notice::by_operator(Event::TwoFactorResetByOperator, now)
+        .enqueue(&mut transaction, id)
+        .await?;
+    let what = Happening::TwoFactorResetByOperator;
+    Activity::record(&mut transaction, id, what, None, now).await?;
+    transaction.commit().await?;
+    Ok(format!(
+        "Two-factor authentication of {name} is off, and {name} is logged out everywhere.\n\
+         The server mails a notice of it to {}.\n",
+        user.email
+    ))
+}
+
+async fn end_sessions(database: &Database, user: &User, now: i64) -> Result<String, Error> {
+    let id = &user.id;
+    let mut transaction = database.begin().await?;
+    User::outdate_logins(&mut transaction, id).await?;
+    end_everything(&mut transaction, id, now).await?;
+    let what = Happening::SessionsEndedByOperator;
+    Activity::record(&mut transaction, id, what, None, now).await?;
+    transaction.commit().await?;
+    Ok(format!("{} is logged out everywhere.\n", user.username))
+}
+
+async fn delete(database: &Database, user: &User) -> Result<String, Error> {
+    let mut transaction = database.begin().await?;
+    // The account's row first, as everywhere.
+    User::outdate_logins(&mut transaction, &user.id).await?;
+    throttle::forget_account(&mut transaction, &user.id).await?;
+    User::delete(&mut transaction, &user.id).await?;
+    transaction.commit().await?;
+    Ok(format!(
+        "{} is deleted, with everything of the account.\n",
+        user.username
+    ))
+}
+
+/// Ends the sessions and the verifications that are open. Twilio is not told, since
+/// this needs its settings: what was closed is dead here whatever Twilio says.
+async fn end_everything(
+    connection: &mut Connection,
+    user: &UserId,
+    now: i64,
+) -> Result<(), models::Error> {
+    SessionRow::end_all(connection, user).await?;
+    Challenge::close_all(connection, user, now).await?;
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! How the program is called, and on what its commands work.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use twostep::models::sms_days::{record_entered, record_sent};
+
+use super::{database_of, program, run, run_in, run_with};
+use crate::support::TestApp;
+
+const COMMANDS: [&str; 6] = [
+    "show",
+    "lock",
+    "unlock",
+    "reset-2fa",
+    "end-sessions",
+    "delete",
+];
+
+#[tokio::test]
+async fn what_cannot_be_understood_ends_with_status_2() {
+    for arguments in [
+        &["nonsense"] as &[&str],
+        &["--nonsense"],
+        &["serve", "now"],
+        &["user"],
+        &["user", "lock"],
+        &["user", "unlock", "alice", "bob"],
+        &["user", "rename", "alice"],
+        &["sms-report", "--days", "0"],
+        &["sms-report", "--days", "401"],
+        &["sms-report", "--days", "x"],
+        &["purge", "alice"],
+    ] {
+        let ended = run_with(&[], arguments).await;
+        assert_eq!((ended.status, ended.out.as_str()), (2, ""), "{arguments:?}");
+        assert!(ended.err.contains("--help"), "{}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn the_program_says_what_it_can_do() {
+    let version = run_with(&[], &["--version"]).await.said();
+    assert_eq!(version, format!("twostep {}\n", env!("CARGO_PKG_VERSION")));
+    let help = run_with(&[], &["--help"]).await.said();
+    for command in ["serve", "user", "sms-report", "purge"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{help}");
+    }
+    let help = run_with(&[], &["user", "--help"]).await.said();
+    for command in COMMANDS {
+        assert!(help.contains(&format!("\n  {command} ")), "{help}");
+    }
+    for text in help.lines() {
+        assert!(text.chars().count() <= 80, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn half_a_setting_of_something_else_stops_no_command() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let variables = [
+        ("DATABASE_URL", &*database_of(&app)),
+        ("APP_ENV", "production"),
+        ("PORT", "none"),
+        ("TWILIO_ACCOUNT_SID", "half"),
+        ("SMTP_URL", "half"),
+        ("RUST_LOG", "=,="),
+    ];
+    assert_eq!(run_with(&variables, &["serve"]).await.status, 1);
+    let said = run_with(&variables, &["user", "show", "alice"]).await;
+    assert!(said.said().contains("alice@example.com"));
+}
+
+#[tokio::test]
+async fn a_wrong_database_is_said_in_one_line() {
+    for (url, problem) in [
+        (
+            "hunter2",
+            "DATABASE_URL must begin with sqlite: or postgres:",
+        ),
+        ("sqlite::memory:", "DATABASE_URL must name a file"),
+        (
+            "sqlite://.",
+            "DATABASE_URL: the database cannot be opened: ",
+        ),
+    ] {
+        for arguments in [&["purge"] as &[&str], &["user", "lock", "alice"]] {
+            let line = run_with(&[("DATABASE_URL", url)], arguments).await.failed();
+            assert!(line.starts_with(problem), "{line}");
+            assert!(!line.contains("hunter2"), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_command_makes_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    for (url, file) in [
+        ("", "twostep.db"),
+        ("sqlite://other.db", "other.db"),
+        ("sqlite://other.db?mode=rwc", "other.db"),
+        ("sqlite:no/such/folder.db", "no/such/folder.db"),
+    ] {
+        for arguments in [
+            &["purge"] as &[&str],
+            &["sms-report"],
+            &["user", "show", "a"],
+        ] {
+            let variables = [("DATABASE_URL", url)];
+            let ended = run_in(folder.path(), &variables, arguments).await;
+            let line = ended.failed();
+            let start = "DATABASE_URL: there is no database at /";
+            assert!(line.starts_with(start) && line.ends_with(file), "{line}");
+        }
+    }
+    let made: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert!(made.is_empty(), "{made:?}");
+}
+
+#[tokio::test]
+async fn a_command_migrates_a_database_that_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("twostep.db"), "").unwrap();
+    let ended = run_in(folder.path(), &[], &["user", "show", "alice"]).await;
+    assert_eq!(ended.failed(), "there is no user \"alice\"");
+}
+
+#[tokio::test]
+async fn a_command_finds_its_database_in_a_dot_env() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = format!(
+        "TWILIO_AUTH_TOKEN=half\nDATABASE_URL='{}'\n",
+        database_of(&app)
+    );
+    std::fs::write(folder.path().join(".env"), settings).unwrap();
+    let ended = run_in(folder.path(), &[], &["user", "show", "alice"]).await;
+    assert!(ended.said().contains("alice@example.com"));
+}
+
+#[tokio::test]
+async fn the_purge_says_what_it_deleted() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    app.execute(
+        "INSERT INTO activity (id, user_id, event, at) \
+         SELECT 'a', id, 'logged_in', 1 FROM users UNION ALL \
+         SELECT 'b', id, 'logged_in', 1 FROM users UNION ALL \
+         SELECT 'c', id, 'logged_in', 9999999999 FROM users",
+    )
+    .await;
+    let said = run(&app, &["purge"]).await.said();
+    assert_eq!(said.lines().count(), 7, "{said}");
+    assert!(said.contains("         2  activity\n"), "{said}");
+    assert!(said.contains("         0  mailed links\n"), "{said}");
+    assert_eq!(app.count("SELECT COUNT(*) FROM activity").await, 1);
+    let said = run(&app, &["purge"]).await.said();
+    assert!(said.contains("         0  activity\n"), "{said}");
+}
+
+#[tokio::test]
+async fn the_sms_report_is_a_table_by_day_and_country() {
+    let app = TestApp::start().await;
+    let said = run(&app, &["sms-report"]).await.said();
+    assert!(said.starts_with("No codes were sent since 20"), "{said}");
+
+    let now = twostep::services::clock::Clock::system().now();
+    let mut connection = app.state.database.acquire().await.unwrap();
+    let day = 24 * 60 * 60;
+    for (country, days_ago, sent, entered) in [
+        (Some("KE"), 0, 3, 2),
+        (Some("DE"), 0, 1, 0),
+        (None, 1, 0, 1),
+        (Some("KE"), 1, 1, 1),
+        (Some("US"), 40, 1, 0),
+    ] {
+        let at = now - days_ago * day;
+        for _ in 0..sent {
+            record_sent(&mut connection, country, at).await.unwrap();
+        }
+        for _ in 0..entered {
+            record_entered(&mut connection, country, at).await.unwrap();
+        }
+    }
+    drop(connection);
+    let rows = async |arguments: &[&str]| -> Vec<String> {
+        let said = run(&app, arguments).await.said();
+        assert!(said.starts_with("Codes sent and entered rightly since 20"));
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        // The days have names of their own every day.
+        let undated = |line: String| match line.starts_with("20") {
+            true => line.split_at(11).1.to_owned(),
+            false => line,
+        };
+        said.lines().skip(2).map(words).map(undated).collect()
+    };
+    let month = [
+        "DAY COUNTRY SENT ENTERED RATE",
+        "DE 1 0 0%",
+        "KE 3 2 67%",
+        "- 0 1 -",
+        "KE 1 1 100%",
+        "",
+        "total - 0 1 -",
+        "total DE 1 0 0%",
+        "total KE 4 3 75%",
+        "total all 5 4 80%",
+    ];
+    assert_eq!(rows(&["sms-report"]).await, month);
+    let more = rows(&["sms-report", "--days", "41"]).await;
+    assert_eq!(more.last().unwrap(), "total all 6 4 67%");
+    let less = rows(&["sms-report", "--days", "1"]).await;
+    assert_eq!(less.last().unwrap(), "total all 4 2 50%");
+}
+
+/// A server that ends with the test.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts the program and returns the line that it prints once it serves.
+fn first_line(folder: &Path, arguments: &[&str]) -> (Server, String) {
+    let mut command = program(folder, &[("PORT", "0")], arguments);
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut server = Server(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    (server, line)
+}
+
+#[test]
+fn without_a_command_the_program_serves() {
+    for arguments in [&[] as &[&str], &["serve"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let (_server, line) = first_line(folder.path(), arguments);
+        assert!(line.starts_with("Listening on http://127.0.0.1:"), "{line}");
+        assert!(folder.path().join("twostep.db").exists());
+    }
+}

@@ -1,0 +1,108 @@
+//! Deleting an account: nothing of it stays.
+
+use twostep::models::limits::OF_ACCOUNT;
+use twostep::models::outbox::Event;
+use twostep::models::throttle;
+
+use super::run;
+use crate::support::{OTHER_PHONE, PHONE, TestApp};
+
+/// Every table as a file of its own holds it: what was deleted is not in there.
+async fn contents(app: &TestApp) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.db");
+    sqlx::query("VACUUM INTO $1")
+        .bind(copy.to_str().unwrap())
+        .execute(&app.state.database)
+        .await
+        .unwrap();
+    std::fs::read(copy).unwrap()
+}
+
+fn holds(contents: &[u8], text: &str) -> bool {
+    let mut parts = contents.windows(text.len());
+    parts.any(|it| it.eq_ignore_ascii_case(text.as_bytes()))
+}
+
+async fn texts(app: &TestApp, sql: &'static str) -> Vec<String> {
+    sqlx::query_scalar(sql)
+        .fetch_all(&app.state.database)
+        .await
+        .unwrap()
+}
+
+/// ASVS 7.4.2
+#[tokio::test]
+async fn nothing_of_a_deleted_account_stays() {
+    let app = TestApp::keeping_mail().await;
+    let bob = app.with_two_factor("bob", OTHER_PHONE).await;
+    let alice = app.with_two_factor("alice", PHONE).await;
+    app.advance(60);
+    let half = app.half_logged_in("alice").await;
+    app.browser().log_in("alice", "wrong").await;
+    app.reset_link("alice").await;
+    app.not_me("alice", Event::PhoneChanged, Some(PHONE)).await;
+    let id = app.user("alice").await.id;
+    app.execute(
+        "INSERT INTO recovery_codes (code_hash, user_id, created_at) \
+         SELECT 'code of ' || username_key, id, 1 FROM users",
+    )
+    .await;
+    app.execute(
+        "INSERT INTO reset_requests (id, email_key, created_at) \
+         SELECT 'request of ' || username_key, email_key, 1 FROM users",
+    )
+    .await;
+    app.execute(
+        "INSERT INTO throttle_hits (id, attempt, limit_name, bucket, challenge_id, at, \
+         expires_at) SELECT 'hit of ' || id, 'x', 'x', 'x', id, 1, 1 FROM challenges",
+    )
+    .await;
+    for limit in OF_ACCOUNT {
+        let bucket = limit.bucket(id.as_str());
+        let counted = throttle::count_alone(&app.state.database, &[bucket], 1).await;
+        let _attempt = counted.unwrap().unwrap();
+    }
+
+    let mut traces = vec![id.as_str().to_owned(), "alice".to_owned(), PHONE.to_owned()];
+    for sql in [
+        "SELECT challenges.id FROM challenges JOIN users ON users.id = user_id \
+         WHERE username_key = 'alice'",
+        "SELECT sessions.id FROM sessions JOIN users ON users.id = user_id \
+         WHERE username_key = 'alice'",
+        "SELECT outbox.id FROM outbox JOIN users ON users.id = user_id \
+         WHERE username_key = 'alice'",
+        "SELECT token_hash FROM mail_tokens",
+        "SELECT attempt FROM throttle_hits WHERE attempt <> 'x' AND at = 1",
+        "SELECT activity.id FROM activity JOIN users ON users.id = user_id \
+         WHERE username_key = 'alice'",
+    ] {
+        let found = texts(&app, sql).await;
+        assert!(!found.is_empty(), "{sql}");
+        traces.extend(found);
+    }
+    let before = contents(&app).await;
+    for trace in &traces {
+        assert!(holds(&before, trace), "{trace} was not there");
+    }
+
+    let said = run(&app, &["user", "delete", "ALICE"]).await.said();
+    assert_eq!(said, "alice is deleted, with everything of the account.\n");
+    let after = contents(&app).await;
+    for trace in &traces {
+        assert!(!holds(&after, trace), "{trace} is still there");
+    }
+
+    // Every cookie is dead, and nobody else lost anything.
+    alice.get("/home").await.redirects_to("/login?next=%2Fhome");
+    half.verify(&app.last_code()).await;
+    assert!(!half.is_logged_in().await);
+    assert!(bob.is_logged_in().await);
+    for trace in ["code of bob", "request of bob", OTHER_PHONE] {
+        assert!(holds(&after, trace), "{trace}");
+    }
+
+    // The name and the address are free again.
+    app.signed_in("alice").await;
+    assert_ne!(app.user("alice").await.id, id);
+}

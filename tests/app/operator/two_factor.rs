@@ -1,0 +1,107 @@
+//! Switching the second step off for somebody who lost the phone.
+
+use twostep::models::outbox::Event;
+
+use super::{catch_up, run};
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp, link};
+
+const RESET: [&str; 3] = ["user", "reset-2fa", "Alice"];
+
+#[tokio::test]
+async fn after_a_reset_the_password_is_enough_and_the_owner_is_told() {
+    let app = TestApp::start().await;
+    catch_up(&app);
+    let browser = app.with_two_factor("alice", PHONE).await;
+    let bob = app.with_two_factor("bob", OTHER_PHONE).await;
+    app.next_mail().await;
+    app.next_mail().await;
+    app.advance(60);
+    let half = app.half_logged_in("alice").await;
+    let code = app.last_code();
+    let said = run(&app, &RESET).await.said();
+    assert_eq!(
+        said,
+        "Two-factor authentication of alice is off, and alice is logged out everywhere.\n\
+         The server mails a notice of it to alice@example.com.\n"
+    );
+
+    assert_eq!(app.phone_of("alice").await, None);
+    assert!(!browser.is_logged_in().await);
+    half.verify(&code).await.redirects_to("/login");
+    half.log_in("alice", PASSWORD).await.redirects_to("/home");
+    let recorded = "SELECT COUNT(*) FROM activity WHERE address IS NULL \
+                    AND event = 'two_factor_reset_by_operator'";
+    assert_eq!(app.count(recorded).await, 1);
+
+    catch_up(&app);
+    app.state.mail.wake();
+    let mail = app.next_mail().await;
+    assert_eq!(mail.to, "alice@example.com");
+    assert!(mail.text.contains("operator"), "{}", mail.text);
+    // Whoever reads it and knows of no reset can lock the account.
+    let page = half.follow(&half.get(&link(&mail)).await).await;
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("operator"), "{}", page.text());
+
+    assert!(bob.is_logged_in().await);
+    assert_eq!(app.phone_of("bob").await.as_deref(), Some(OTHER_PHONE));
+}
+
+#[tokio::test]
+async fn after_a_reset_no_link_brings_the_number_back() {
+    let app = TestApp::keeping_mail().await;
+    let browser = app.with_two_factor("alice", PHONE).await;
+    app.enable(&browser, OTHER_PHONE).await;
+    let link = app.not_me("alice", Event::PhoneChanged, Some(PHONE)).await;
+    let notices = app.notices("alice").await;
+    assert!(notices.iter().any(|it| it.former_phone.is_some()));
+    let queued = notices.len();
+    run(&app, &RESET).await.said();
+
+    let browser = app.browser();
+    let page = browser.follow(&browser.get(&link).await).await;
+    assert!(page.text().contains("expired"), "{}", page.text());
+    // Nor one that is made when a queued notice is sent.
+    let notices = app.notices("alice").await;
+    assert_eq!(notices.len(), queued + 1);
+    for notice in notices {
+        assert_eq!(notice.former_phone, None, "{:?}", notice.event);
+    }
+    let former = "SELECT COUNT(*) FROM users WHERE former_phone IS NOT NULL \
+                  OR phone_changed_at IS NOT NULL";
+    assert_eq!(app.count(former).await, 0);
+}
+
+#[tokio::test]
+async fn a_reset_takes_the_recovery_codes_of_that_account_alone() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.register("bob").await;
+    app.execute(
+        "INSERT INTO recovery_codes (code_hash, user_id, created_at) \
+         SELECT username_key, id, 1 FROM users",
+    )
+    .await;
+    run(&app, &RESET).await.said();
+    assert_eq!(app.count("SELECT COUNT(*) FROM recovery_codes").await, 1);
+}
+
+#[tokio::test]
+async fn a_reset_of_what_is_off_changes_nothing() {
+    let app = TestApp::start().await;
+    let browser = app.with_two_factor("alice", PHONE).await;
+    browser.post("/disable_2fa", &[]).await;
+    let former = "SELECT COUNT(*) FROM users WHERE phone_changed_at IS NOT NULL";
+    assert_eq!(app.count(former).await, 1);
+    app.advance(60);
+    app.mail_to("alice@example.com").await;
+    let before = app.dump().await;
+    let said = run(&app, &RESET).await.said();
+    assert_eq!(
+        said,
+        "alice has two-factor authentication off already: nothing was changed.\n"
+    );
+    assert_eq!(app.dump().await, before);
+    assert_eq!(app.count(former).await, 1);
+    assert!(browser.is_logged_in().await);
+}
