@@ -88,7 +88,7 @@ const ROWS: [(Kind, &str, i64); 7] = [
     ),
 ];
 
-/// ASVS 14.2.7
+/// ASVS 14.2.4, 14.2.7
 #[tokio::test]
 async fn each_kind_goes_at_its_second_and_stays_until_then() {
     let app = TestApp::start().await;

@@ -3,7 +3,7 @@
 use crate::models::challenge::Challenge;
 use crate::models::limits::SENDS_OF_SERVICE;
 use crate::models::throttle::{self, Attempt};
-use crate::models::{Database, Error};
+use crate::models::{Database, Error, sms_days};
 use crate::services::twilio_verify::{Channel, SendError, Sent, TwilioVerify};
 
 /// How the last sending of a verification ended.
@@ -117,8 +117,9 @@ impl Challenge {
             Way::Any => verify.send(service, &self.phone).await,
             Way::Call => verify.call(service, &self.phone).await,
         };
-        if let Err(error) = &answer {
-            uncount(database, attempt, error).await?;
+        match &answer {
+            Ok(_) => self.count_sent(database, now).await?,
+            Err(error) => uncount(database, attempt, error).await?,
         }
         let (delivery, sid) = match &answer {
             Ok(Sent { sid: None, .. }) => (Delivery::Unknown, None),
@@ -161,6 +162,23 @@ impl Challenge {
             "Twilio was asked for a code"
         );
         Ok(delivery)
+    }
+
+    /// Counts the code for its country, and warns where too few of those are entered:
+    /// somebody may earn by them.
+    async fn count_sent(&self, database: &Database, now: i64) -> Result<(), Error> {
+        let mut connection = database.acquire().await?;
+        let country = self.country.as_deref();
+        if let Some(found) = sms_days::record_sent(&mut connection, country, now).await? {
+            tracing::warn!(
+                event = "sms_pumping_suspected",
+                country = country.unwrap_or("-"),
+                sent = found.sent,
+                entered = found.entered,
+                "few of the codes sent to this country are entered"
+            );
+        }
+        Ok(())
     }
 
     /// Cancels the verification at Twilio, unless an open one here holds the

@@ -21,7 +21,7 @@ use sqlx::{FromRow, Row};
 use crate::models::limits::CHECKS_OF_CHALLENGE;
 use crate::models::throttle::{self, TooMany};
 use crate::models::user::UserId;
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Database, Error, sms_days};
 use crate::services::twilio_verify::{CheckError, Service, TwilioVerify, Verdict};
 
 /// What a code is asked for. It never serves anything else.
@@ -79,6 +79,8 @@ pub struct Challenge {
     pub provider_sid: Option<String>,
     /// How the last sending ended.
     pub delivery: Delivery,
+    /// The country of the number, for what its codes cost.
+    country: Option<String>,
     /// Where to go afterwards: a local path.
     pub next: Option<String>,
     /// Whether the log-in is to outlive the browser.
@@ -108,6 +110,7 @@ impl FromRow<'_, AnyRow> for Challenge {
             provider_sid: row.try_get("provider_sid")?,
             delivery: Delivery::parse(row.try_get("delivery")?)
                 .ok_or_else(|| unknown("delivery"))?,
+            country: row.try_get("country")?,
             next: row.try_get("next")?,
             remember: row.try_get::<i64, _>("remember")? != 0,
             sends: row.try_get("sends")?,
@@ -315,6 +318,10 @@ impl Challenge {
         throttle::clear_challenge(connection, &self.id).await?;
         throttle::clear(connection, &self.wrong_codes()).await?;
         unfinished::withdraw(connection, &self.id, &self.user_id).await?;
+        if outcome == Outcome::Approved {
+            let sent_at = self.last_sent_at.unwrap_or(now);
+            sms_days::record_entered(connection, self.country.as_deref(), sent_at).await?;
+        }
         Ok(true)
     }
 

@@ -34,6 +34,7 @@ async fn its_right_password_is_answered_like_a_wrong_one() {
     page.redirects_to("/home");
 }
 
+/// ASVS 7.4.2
 #[tokio::test]
 async fn no_code_of_before_logs_in() {
     let app = TestApp::start().await;

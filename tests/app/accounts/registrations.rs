@@ -14,7 +14,7 @@ fn assert_too_many(page: &Page) {
     assert_eq!(page.set_cookie(), None);
 }
 
-/// ASVS 2.4.1
+/// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn a_hundred_an_hour_and_the_next_is_refused() {
     let app = TestApp::production("http://127.0.0.1:9").await;

@@ -35,7 +35,7 @@ fn assert_too_many(page: &Page, seconds: &str, words: &str) {
     assert!(page.all(".invalid-feedback").is_empty());
 }
 
-/// ASVS 6.3.1
+/// ASVS 2.3.2, 2.4.1, 6.3.1
 #[tokio::test]
 async fn ten_in_fifteen_minutes_are_answered_and_the_eleventh_is_not_looked_at() {
     let app = TestApp::start().await;
@@ -168,6 +168,7 @@ async fn attack_21_a_stranger_elsewhere_cannot_keep_alice_out() {
     fail(&mallory, "bob", 10).await;
 }
 
+/// ASVS 15.3.4
 #[tokio::test]
 async fn of_ipv6_the_network_is_counted() {
     let app = TestApp::behind_proxy().await;
@@ -179,7 +180,7 @@ async fn of_ipv6_the_network_is_counted() {
     fail(&app.browser().at("2001:db8:1:3::1"), "alice", 1).await;
 }
 
-/// ASVS 2.4.1, 6.3.1
+/// ASVS 2.4.1, 6.3.1, 15.4.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_06_of_fifty_at_once_ten_are_compared() {
     let app = TestApp::start().await;
@@ -198,6 +199,7 @@ async fn attack_06_of_fifty_at_once_ten_are_compared() {
     assert_too_many(&page, "900", "15 minutes");
 }
 
+/// ASVS 6.2.3
 #[tokio::test]
 async fn proving_again_and_a_change_of_password_count_as_well() {
     let app = TestApp::start().await;
@@ -263,7 +265,7 @@ async fn fill(app: &TestApp, address: &str, times: usize) {
     app.fill(&WRONG_PASSWORDS_OF_ADDRESS, address, times).await;
 }
 
-/// ASVS 6.3.1
+/// ASVS 2.3.2, 6.3.1
 #[tokio::test]
 async fn sixty_in_ten_minutes_are_answered_to_one_address() {
     let app = TestApp::production("http://127.0.0.1:9").await;

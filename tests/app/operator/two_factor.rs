@@ -7,6 +7,7 @@ use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp, link};
 
 const RESET: [&str; 3] = ["user", "reset-2fa", "Alice"];
 
+/// ASVS 6.5.6
 #[tokio::test]
 async fn after_a_reset_the_password_is_enough_and_the_owner_is_told() {
     let app = TestApp::start().await;

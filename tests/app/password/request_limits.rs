@@ -24,7 +24,7 @@ fn assert_too_many(page: &Page, seconds: &str, words: &str) {
     assert_eq!(page.set_cookies(), Vec::<&str>::new());
 }
 
-/// ASVS 2.4.1
+/// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn ten_requests_an_hour_of_one_address_and_the_next_is_refused() {
     let app = TestApp::production("http://127.0.0.1:9").await;
@@ -82,7 +82,7 @@ async fn advance(app: &TestApp, seconds: u64) {
     app.requests_settle().await;
 }
 
-/// ASVS 2.4.1
+/// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn three_mails_an_hour_reach_an_account_and_the_next_is_none_in_silence() {
     let app = TestApp::start().await;

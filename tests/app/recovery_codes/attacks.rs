@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use super::{LEFT, WRONG, alice_of, assert_invalid, codes_on};
 use crate::support::{OTHER_PHONE, PASSWORD, TestApp};
 
+/// ASVS 8.2.2
 #[tokio::test]
 async fn attack_19_another_users_code_opens_nothing_and_stays_theirs() {
     let app = TestApp::start().await;
@@ -55,6 +56,7 @@ async fn attack_19_a_code_works_once_and_one_of_an_old_set_never() {
     assert_eq!(app.recovery_codes_left("alice").await, 9);
 }
 
+/// ASVS 6.4.4
 #[tokio::test]
 async fn attack_01_a_recovery_code_alone_opens_nothing() {
     let app = TestApp::start().await;
@@ -87,7 +89,7 @@ async fn attack_11_reading_uses_no_code_up() {
     assert!(!half.is_logged_in().await);
 }
 
-/// ASVS 2.3.4, 15.4.2
+/// ASVS 2.3.4, 6.5.1, 15.4.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_07_of_fifty_uses_of_a_recovery_code_at_once_exactly_one_logs_in() {
     for _ in 0..3 {

@@ -115,6 +115,7 @@ async fn a_session_without_remember_me_ends_with_the_browser() {
     assert!(!page.set_cookie().unwrap().contains("Max-Age"));
 }
 
+/// ASVS 6.4.4
 #[tokio::test]
 async fn it_finishes_a_re_authentication_which_makes_the_session_fresh() {
     let app = TestApp::keeping_mail().await;

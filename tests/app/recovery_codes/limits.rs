@@ -30,6 +30,7 @@ async fn recover_from(browser: &Browser, address: &str, code: &str) -> Page {
     browser.send(request).await
 }
 
+/// ASVS 2.3.2
 #[tokio::test]
 async fn attack_19_five_wrong_codes_are_answered_and_a_sixth_is_refused_even_if_right() {
     let app = TestApp::start().await;

@@ -53,6 +53,7 @@ fn assert_set(codes: &[String]) {
     }
 }
 
+/// ASVS 6.5.4
 #[tokio::test]
 async fn enabling_shows_ten_codes_and_whose_they_are() {
     let app = TestApp::start().await;
@@ -73,6 +74,7 @@ async fn enabling_shows_ten_codes_and_whose_they_are() {
     );
 }
 
+/// ASVS 2.3.3
 #[tokio::test]
 async fn number_and_codes_come_together_or_not_at_all() {
     let app = TestApp::start().await;
@@ -119,7 +121,7 @@ async fn disabling_ends_the_codes_and_enabling_again_makes_others() {
     half.recover(&new[0]).await.redirects_to("/home");
 }
 
-/// ASVS 6.5.6
+/// ASVS 6.5.6, 14.2.6
 #[tokio::test]
 async fn a_new_set_is_shown_once_and_ends_the_old_one_at_once() {
     let app = TestApp::keeping_mail().await;
@@ -167,6 +169,7 @@ async fn a_new_set_is_shown_once_and_ends_the_old_one_at_once() {
     half.recover(&new[9]).await.redirects_to("/home");
 }
 
+/// ASVS 6.3.7
 #[tokio::test]
 async fn without_the_notice_there_is_no_new_set() {
     let app = TestApp::keeping_mail().await;

@@ -20,7 +20,7 @@ async fn end(viewer: &Browser, browser: &str) -> Page {
     viewer.post(&path, &[]).await
 }
 
-/// ASVS 7.5.2
+/// ASVS 7.5.2, 8.3.2
 #[tokio::test]
 async fn one_session_is_ended_and_the_others_stay() {
     let app = TestApp::start().await;

@@ -135,6 +135,7 @@ async fn a_session_ends_on_the_page_when_it_ends_to_the_second() {
     assert_eq!(sessions(&alice.get("/security").await).len(), 1);
 }
 
+/// ASVS 8.2.3, 14.2.6
 #[tokio::test]
 async fn nothing_secret_and_nobody_elses_stands_on_it() {
     let app = TestApp::start().await;
@@ -208,6 +209,7 @@ async fn attack_15_what_a_browser_calls_itself_does_not_reach_the_page() {
     }
 }
 
+/// ASVS 4.1.3
 #[tokio::test]
 async fn the_address_shown_is_the_clients_and_not_what_it_claims() {
     let behind_proxy = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;

@@ -1,8 +1,11 @@
 //! Attack 12: somebody who has codes sent to numbers that pay for them.
 
-use twostep::dev::simulator::{BLOCKED, LANDLINE};
+use twostep::dev::simulator::{BLOCKED, Failure, LANDLINE};
+use twostep::models::sms_days;
 
-use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
+use super::wrong;
+use crate::logs;
+use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
 const HOUR: u64 = 60 * 60;
 
@@ -191,4 +194,47 @@ async fn attack_12_where_twilio_blocked_the_sms_no_call_is_made_and_nothing_is_s
         browser.enable(LANDLINE).await.redirects_to("/verify_2fa");
     }
     assert_eq!(app.count("SELECT COUNT(*) FROM throttle_hits").await, 0);
+}
+
+/// Codes sent and entered rightly today, by country.
+async fn today(app: &TestApp) -> Vec<(String, i64, i64)> {
+    let rows = sms_days::report(&app.state.database, 1, app.state.clock.now()).await;
+    let rows = rows.unwrap().into_iter();
+    rows.map(|row| (row.country, row.sent, row.entered))
+        .collect()
+}
+
+#[tokio::test]
+async fn codes_sent_and_entered_rightly_are_kept_by_country() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.with_two_factor("bella", OTHER_PHONE).await;
+    let browser = app.half_logged_in("alice").await;
+    let (kenya, germany) = (("KE".to_owned(), 2, 1), ("DE".to_owned(), 1, 1));
+    assert_eq!(today(&app).await, [germany.clone(), kenya]);
+
+    // Again, and by a call; wrongly, and then rightly; and what was not sent.
+    app.advance(30);
+    browser.post("/verify_2fa/call", &[]).await;
+    browser.verify(&wrong(&app.last_code())).await;
+    browser.verify(&app.last_code()).await.redirects_to("/home");
+    app.phone().fail_with(Some(Failure::Status(500, None)));
+    app.half_logged_in("alice").await;
+    let kenya = ("KE".to_owned(), 3, 2);
+    assert_eq!(today(&app).await, [germany, kenya]);
+}
+
+#[tokio::test]
+async fn attack_12_a_country_where_few_codes_are_entered_is_told_in_the_log() {
+    let app = TestApp::start().await;
+    app.execute("INSERT INTO sms_days VALUES ('2026-09-21', 'KE', 48, 4)")
+        .await;
+    logs::keep();
+    app.with_two_factor("alice", PHONE).await; // the 49th, and the 5th entered
+    assert!(!logs::take().concat().contains("sms_pumping_suspected"));
+    app.execute("UPDATE sms_days SET entered = 4").await;
+    app.half_logged_in("alice").await;
+    let text = logs::take().concat();
+    assert!(text.contains("sms_pumping_suspected"), "{text}");
+    assert!(text.contains("country=\"KE\" sent=50 entered=4"), "{text}");
 }
