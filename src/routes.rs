@@ -16,7 +16,9 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
-use crate::controllers::{assets, auth, health, not_me, password, profile, two_factor};
+use crate::controllers::{
+    assets, auth, health, not_me, password, profile, recovery_codes, two_factor,
+};
 use crate::dev;
 use crate::middleware::access::{self, Access};
 use crate::middleware::{
@@ -75,11 +77,15 @@ fn pages(routes: Routes) -> Routes {
         .post("/enable_2fa", two_factor::enable)
         .get("/disable_2fa", two_factor::disable_form)
         .post("/disable_2fa", two_factor::disable)
+        .get("/recovery_codes", recovery_codes::show)
+        .post("/recovery_codes", recovery_codes::renew)
         .group(Access::Pending)
         .get("/verify_2fa", two_factor::verify::form)
         .post("/verify_2fa", two_factor::verify::verify)
         .post("/verify_2fa/resend", two_factor::resend::resend)
         .post("/verify_2fa/call", two_factor::resend::call)
+        .get("/verify_2fa/recovery", two_factor::recovery::form)
+        .post("/verify_2fa/recovery", two_factor::recovery::recover)
         .post("/verify_2fa/cancel", two_factor::verify::cancel)
 }
 

@@ -3,6 +3,7 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
@@ -12,11 +13,13 @@ use crate::controllers::cancel_at_twilio;
 use crate::error::AppError;
 use crate::extractors::{Form, Page};
 use crate::forms::not_me::NotMeForm;
+use crate::middleware::cookie;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
 use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::outbox::{Event, Mail};
+use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
 use crate::models::token::Token;
 use crate::models::user::{User, UserId};
@@ -38,8 +41,8 @@ pub async fn open(
     let token = Token::received(path.as_ref().map_or("", |Path(token)| token));
     let now = app.clock.now();
     let jar = match MailToken::find_not_me(&app.database, &token, now).await? {
-        Some(_) => jar.add(cookie(&app, token.expose())),
-        None => jar.remove(cookie(&app, "")),
+        Some(_) => jar.add(set_cookie(&app, token.expose())),
+        None => jar.remove(set_cookie(&app, "")),
     };
     Ok((jar, Redirect::to("/not_me")).into_response())
 }
@@ -48,14 +51,18 @@ pub async fn open(
 pub async fn form(
     State(app): State<AppState>,
     page: Page,
-    jar: CookieJar,
+    headers: HeaderMap,
 ) -> Result<Response, AppError> {
     let layout = page.layout("This was not me").await?;
-    let link = find(&app, &jar).await?;
+    let link = find(&app, &headers).await?;
     let Some((link, event, former_phone)) = link.as_ref().and_then(parts) else {
         return Ok(ExpiredPage { layout }.into_response());
     };
     let user = User::find(&app.database, &link.user_id).await?;
+    let (mut connection, now) = (app.database.acquire().await?, app.clock.now());
+    let recovery_codes_end =
+        MailToken::doubts_recovery_codes(&mut connection, &link.user_id, now).await?;
+    drop(connection);
     let restored = match event.restores_phone() {
         true => {
             User::restorable_phone(&app.database, &link.user_id, former_phone, link.created_at)
@@ -69,6 +76,7 @@ pub async fn form(
         username: user.map(|user| user.username).unwrap_or_default(),
         what: what(event),
         factor: Factor::new(event, restored.as_deref()),
+        recovery_codes_end,
     }
     .into_response())
 }
@@ -79,13 +87,14 @@ pub async fn lock(
     session: Session,
     page: Page,
     client: Client,
+    headers: HeaderMap,
     jar: CookieJar,
     Form(form): Form<NotMeForm>,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     // Of two links in two tabs the browser keeps the last: the other tab's button
     // must not do what its page does not say.
-    let link = find(&app, &jar)
+    let link = find(&app, &headers)
         .await?
         .filter(|link| form.is_about(link.name()));
     let Some((link, event, former_phone)) = link.as_ref().and_then(parts) else {
@@ -96,6 +105,7 @@ pub async fn lock(
     // The account's row first, as everywhere: two transactions that lock in
     // different orders would wait for each other.
     User::make_password_unusable(&mut transaction, user).await?;
+    let recovery_codes_ended = end_recovery_codes(&mut transaction, user, now).await?;
     if !link.consume(&mut transaction, now).await? {
         return Ok(Redirect::to("/not_me").into_response());
     }
@@ -116,9 +126,28 @@ pub async fn lock(
         session.end(&mut *app.database.acquire().await?).await?;
         layout.username = None;
     }
-    let factor = Factor::new(event, restored.as_deref());
-    let jar = jar.remove(cookie(&app, ""));
-    Ok((jar, DonePage { layout, factor }).into_response())
+    let done = DonePage {
+        layout,
+        factor: Factor::new(event, restored.as_deref()),
+        recovery_codes_ended,
+    };
+    let jar = jar.remove(set_cookie(&app, ""));
+    Ok((jar, done).into_response())
+}
+
+/// Who made the recovery codes, or used one, and is not the owner, must not keep
+/// them. Before a link is used up, because others go with it: an intruder who reads
+/// the mail could else use a harmless one in time. Returns whether they ended.
+async fn end_recovery_codes(
+    connection: &mut Connection,
+    user: &UserId,
+    now: i64,
+) -> Result<bool, Error> {
+    let doubted = MailToken::doubts_recovery_codes(connection, user, now).await?;
+    if doubted {
+        RecoveryCode::delete_all(connection, user).await?;
+    }
+    Ok(doubted)
 }
 
 /// Nobody is in any more, and nobody gets in but by the mail that is queued here
@@ -137,11 +166,11 @@ async fn close_doors(
 }
 
 /// The link whose token the browser keeps, if it stands.
-async fn find(app: &AppState, jar: &CookieJar) -> Result<Option<MailToken>, Error> {
-    let Some(cookie) = jar.get(cookie_name(app)) else {
+async fn find(app: &AppState, headers: &HeaderMap) -> Result<Option<MailToken>, Error> {
+    let Some(value) = cookie::value(headers, cookie_name(app)) else {
         return Ok(None);
     };
-    let token = Token::received(cookie.value());
+    let token = Token::received(value);
     MailToken::find_not_me(&app.database, &token, app.clock.now()).await
 }
 
@@ -164,7 +193,7 @@ fn cookie_name(app: &AppState) -> &'static str {
 }
 
 /// `Lax`, since the way here begins in a mail.
-fn cookie(app: &AppState, value: &str) -> Cookie<'static> {
+fn set_cookie(app: &AppState, value: &str) -> Cookie<'static> {
     Cookie::build((cookie_name(app), value.to_owned()))
         .path("/not_me")
         .http_only(true)

@@ -8,17 +8,32 @@ use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::profile::EditProfileForm;
 use crate::forms::{Errors, username};
+use crate::models::recovery_code::RecoveryCode;
 use crate::models::user::{SaveError, User};
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::Kind;
 use crate::views::profile::{EditProfilePage, HomePage, ProfilePage};
+use crate::views::recovery_codes::few;
 
 /// `GET /` and `GET /home`
-pub async fn home(page: Page, CurrentUser(user): CurrentUser) -> Result<HomePage, AppError> {
+pub async fn home(
+    State(app): State<AppState>,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+) -> Result<HomePage, AppError> {
+    let two_factor_enabled = user.verification_phone.is_some();
+    let few_recovery_codes = match two_factor_enabled {
+        true => {
+            let mut connection = app.database.acquire().await?;
+            few(RecoveryCode::left(&mut connection, &user.id).await?)
+        }
+        false => None,
+    };
     Ok(HomePage {
         layout: page.layout("Home").await?,
-        two_factor_enabled: user.verification_phone.is_some(),
+        two_factor_enabled,
+        few_recovery_codes,
     })
 }
 

@@ -8,6 +8,7 @@ pub mod not_me;
 pub mod password;
 pub mod phone_number;
 pub mod profile;
+pub mod recovery_codes;
 pub mod two_factor;
 pub mod username;
 

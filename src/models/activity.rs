@@ -159,16 +159,31 @@ impl Activity {
         client: Option<&Client>,
         now: i64,
     ) -> Result<(), Error> {
+        Self::record_if_known(connection, Some(user), what, client, now).await
+    }
+
+    /// The same for somebody who may be nobody: then nothing is written, by the
+    /// same statement, so that nobody learns which it was.
+    ///
+    /// # Errors
+    /// When the database fails or there are no random numbers.
+    pub(super) async fn record_if_known(
+        connection: &mut Connection,
+        user: Option<&UserId>,
+        what: Happening,
+        client: Option<&Client>,
+        now: i64,
+    ) -> Result<(), Error> {
         sqlx::query(
             "INSERT INTO activity (id, user_id, event, address, user_agent, at) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+             SELECT $1, u.id, $2, $3, $4, $5 FROM users u WHERE u.id = $6",
         )
         .bind(random_id()?)
-        .bind(user.as_str())
         .bind(what.as_str())
         .bind(client.map(|client| client.address.to_string()))
         .bind(client.map(|client| client.user_agent.as_str()))
         .bind(now)
+        .bind(user.map_or("", UserId::as_str))
         .execute(connection)
         .await?;
         Ok(())

@@ -80,10 +80,7 @@ impl MailToken {
                 former_phone,
             } => (Some(event), former_phone.as_deref()),
         };
-        let event = event
-            .map(serde_json::to_string)
-            .transpose()
-            .map_err(|error| Error::Json(error.to_string()))?;
+        let event = event.map(|event| to_json(*event)).transpose()?;
         sqlx::query(
             "INSERT INTO mail_tokens (token_hash, user_id, purpose, event, former_phone, \
              created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -206,6 +203,30 @@ impl MailToken {
         Ok(true)
     }
 
+    /// Whether one of a user's links tells of the recovery codes what its owner may
+    /// deny, [`Event::doubts_recovery_codes`]. Asked whichever of the links is used,
+    /// since it takes the others with it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn doubts_recovery_codes(
+        connection: &mut Connection,
+        user: &UserId,
+        now: i64,
+    ) -> Result<bool, Error> {
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT created_at FROM mail_tokens WHERE user_id = $1 AND expires_at > $2 \
+             AND event IN ($3, $4) LIMIT 1",
+        )
+        .bind(user.as_str())
+        .bind(now)
+        .bind(to_json(Event::RecoveryCodeUsed)?)
+        .bind(to_json(Event::RecoveryCodesRenewed)?)
+        .fetch_optional(connection)
+        .await?;
+        Ok(found.is_some())
+    }
+
     /// Uses up all of a user's links to a new password, sent or not.
     ///
     /// # Errors
@@ -223,4 +244,9 @@ impl MailToken {
             .await?;
         Ok(())
     }
+}
+
+/// An event as its column holds it.
+fn to_json(event: Event) -> Result<String, Error> {
+    serde_json::to_string(&event).map_err(|error| Error::Json(error.to_string()))
 }

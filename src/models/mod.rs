@@ -2,12 +2,15 @@
 //! every "check, then act" is one statement or one transaction.
 
 pub mod activity;
+pub mod authentication;
 pub mod challenge;
 pub mod client;
 pub mod limits;
 pub mod mail_token;
 pub mod outbox;
 pub mod purge;
+pub mod recovery_code;
+pub mod reset_request;
 pub mod session;
 pub mod sms_days;
 pub mod throttle;

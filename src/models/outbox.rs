@@ -6,7 +6,7 @@ use sqlx::Row;
 
 use crate::models::client::Client;
 use crate::models::token::random_id;
-use crate::models::user::{UserId, case_key};
+use crate::models::user::UserId;
 use crate::models::{Connection, Database, Error, GIVE_UP_AFTER};
 
 /// How long one attempt may take, in seconds: after that, another instance or
@@ -18,6 +18,10 @@ const FIRST_PAUSE: i64 = 30;
 
 /// The longest pause, in seconds.
 const LONGEST_PAUSE: i64 = 60 * 60;
+
+/// After so many attempts in which the server had all of a mail and did not answer,
+/// it is taken as sent: it may have arrived with each.
+const MOST_UNANSWERED: i64 = 3;
 
 /// Which mail, with the facts that it tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,12 +40,14 @@ pub struct Notice {
     pub event: Event,
     /// When, in Unix seconds.
     pub at: i64,
-    /// The address that the request came from.
-    pub address: String,
+    /// The address that the request came from; none for what the operator did.
+    pub address: Option<String>,
     /// What the browser calls itself.
-    pub user_agent: String,
+    pub user_agent: Option<String>,
     /// The number of the second step before it happened, in E.164.
     pub former_phone: Option<String>,
+    /// Recovery codes that are left, where one was used.
+    pub recovery_codes_left: Option<i64>,
 }
 
 /// What a notice tells of.
@@ -62,6 +68,10 @@ pub enum Event {
     LoginAfterFailures,
     /// The password was right, but no right code followed.
     UnfinishedLogin,
+    /// A recovery code was entered in place of the phone's.
+    RecoveryCodeUsed,
+    /// A new set of recovery codes was made.
+    RecoveryCodesRenewed,
     /// The operator switched two-factor authentication off.
     TwoFactorResetByOperator,
 }
@@ -74,6 +84,13 @@ impl Event {
     pub const fn restores_phone(self) -> bool {
         matches!(self, Self::PhoneChanged | Self::TwoFactorDisabled)
     }
+
+    /// Whether to say "this was not me" ends the recovery codes: somebody else has
+    /// one, or made them.
+    #[must_use]
+    pub const fn doubts_recovery_codes(self) -> bool {
+        matches!(self, Self::RecoveryCodeUsed | Self::RecoveryCodesRenewed)
+    }
 }
 
 impl Notice {
@@ -81,23 +98,23 @@ impl Notice {
     #[must_use]
     pub fn new(event: Event, client: &Client, now: i64) -> Self {
         Self {
-            event,
-            at: now,
-            address: client.address.to_string(),
-            user_agent: client.user_agent.clone(),
-            former_phone: None,
+            address: Some(client.address.to_string()),
+            user_agent: Some(client.user_agent.clone()),
+            ..Self::by_operator(event, now)
         }
     }
 
-    /// What is told of something that the operator does now: no client did it.
+    /// What is told of something that the operator does now: there is no address
+    /// and no browser to tell.
     #[must_use]
     pub const fn by_operator(event: Event, now: i64) -> Self {
         Self {
             event,
             at: now,
-            address: String::new(),
-            user_agent: String::new(),
+            address: None,
+            user_agent: None,
             former_phone: None,
+            recovery_codes_left: None,
         }
     }
 
@@ -110,13 +127,23 @@ impl Notice {
         }
     }
 
+    /// The same, with the recovery codes that are left.
+    #[must_use]
+    pub fn with_recovery_codes_left(self, left: i64) -> Self {
+        Self {
+            recovery_codes_left: Some(left),
+            ..self
+        }
+    }
+
     /// Queues the notice, in the transaction of what it tells of.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn enqueue(self, connection: &mut Connection, user: &UserId) -> Result<(), Error> {
         let now = self.at;
-        Mail::Notice(self).enqueue(connection, user, now).await
+        Mail::Notice(self).enqueue(connection, user, now).await?;
+        Ok(())
     }
 }
 
@@ -134,6 +161,8 @@ pub struct Queued {
     mail: String,
     /// Attempts so far, this one included.
     pub attempts: i64,
+    /// Those before this one that the server did not answer.
+    unanswered: i64,
     /// When it was queued, in Unix seconds.
     pub created_at: i64,
 }
@@ -144,7 +173,8 @@ impl Mail {
         serde_json::to_string(self).map_err(|error| Error::Json(error.to_string()))
     }
 
-    /// Queues the mail for a user.
+    /// Queues the mail for a user. Returns whether it was: where a link to a new
+    /// password waits already, that is enough.
     ///
     /// # Errors
     /// When the database fails.
@@ -153,13 +183,12 @@ impl Mail {
         connection: &mut Connection,
         user: &UserId,
         now: i64,
-    ) -> Result<(), Error> {
-        self.enqueue_for_later(connection, &random_id()?, user, now, now)
-            .await
+    ) -> Result<bool, Error> {
+        self.insert(connection, &random_id()?, user, now, now).await
     }
 
     /// Queues the mail under an id by which it can be withdrawn, to be sent when
-    /// it is `due`. Where a link to a new password waits already, that is enough.
+    /// it is `due`.
     pub(super) async fn enqueue_for_later(
         &self,
         connection: &mut Connection,
@@ -168,8 +197,20 @@ impl Mail {
         now: i64,
         due: i64,
     ) -> Result<(), Error> {
+        self.insert(connection, id, user, now, due).await?;
+        Ok(())
+    }
+
+    async fn insert(
+        &self,
+        connection: &mut Connection,
+        id: &str,
+        user: &UserId,
+        now: i64,
+        due: i64,
+    ) -> Result<bool, Error> {
         let mail = self.to_json()?;
-        sqlx::query(
+        let done = sqlx::query(
             "INSERT INTO outbox (id, user_id, mail, attempts, created_at, next_attempt_at) \
              VALUES ($1, $2, $3, 0, $4, $5) ON CONFLICT DO NOTHING",
         )
@@ -180,7 +221,7 @@ impl Mail {
         .bind(due)
         .execute(connection)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 
     /// Forgets the former number in what waits to be sent to a user, so that no link
@@ -209,28 +250,6 @@ impl Mail {
         }
         Ok(())
     }
-
-    /// Queues a link to a new password for whoever has that address, if anybody
-    /// has, and if none waits to be sent already. It is one statement either way
-    /// and returns nothing, so that nobody learns whether an account was found.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn enqueue_reset(database: &Database, email: &str, now: i64) -> Result<(), Error> {
-        let mail = Self::ResetPassword.to_json()?;
-        sqlx::query(
-            "INSERT INTO outbox (id, user_id, mail, attempts, created_at, next_attempt_at) \
-             SELECT $1, u.id, $2, 0, $3, $3 FROM users u WHERE u.email_key = $4 \
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(random_id()?)
-        .bind(mail)
-        .bind(now)
-        .bind(case_key(email))
-        .execute(database)
-        .await?;
-        Ok(())
-    }
 }
 
 impl Queued {
@@ -244,7 +263,7 @@ impl Queued {
             "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $1 \
              WHERE id = (SELECT id FROM outbox WHERE next_attempt_at <= $2 \
              ORDER BY next_attempt_at LIMIT 1) AND next_attempt_at <= $2 \
-             RETURNING id, user_id, mail, attempts, created_at, \
+             RETURNING id, user_id, mail, attempts, unanswered, created_at, \
              (SELECT username FROM users WHERE users.id = outbox.user_id) AS username, \
              (SELECT email FROM users WHERE users.id = outbox.user_id) AS email",
         )
@@ -260,6 +279,7 @@ impl Queued {
             email: row.try_get("email")?,
             mail: row.try_get("mail")?,
             attempts: row.try_get("attempts")?,
+            unanswered: row.try_get("unanswered")?,
             created_at: row.try_get("created_at")?,
         }))
     }
@@ -285,18 +305,35 @@ impl Queued {
         Ok(())
     }
 
-    /// Puts a mail back that could not be sent, for a later attempt.
+    /// Puts a mail back that could not be sent, for a later attempt, or that the
+    /// server took and left `unanswered`.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn put_back(&self, database: &Database, error: &str, now: i64) -> Result<(), Error> {
-        sqlx::query("UPDATE outbox SET next_attempt_at = $1, last_error = $2 WHERE id = $3")
-            .bind(now + self.pause())
-            .bind(error)
-            .bind(&self.id)
-            .execute(database)
-            .await?;
+    pub async fn put_back(
+        &self,
+        database: &Database,
+        error: &str,
+        unanswered: bool,
+        now: i64,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE outbox SET next_attempt_at = $1, last_error = $2, \
+             unanswered = unanswered + $3 WHERE id = $4",
+        )
+        .bind(now + self.pause())
+        .bind(error)
+        .bind(i64::from(unanswered))
+        .bind(&self.id)
+        .execute(database)
+        .await?;
         Ok(())
+    }
+
+    /// Whether another attempt without an answer is one too many.
+    #[must_use]
+    pub const fn was_unanswered_often(&self) -> bool {
+        self.unanswered + 1 >= MOST_UNANSWERED
     }
 
     /// Seconds until the next attempt.

@@ -274,6 +274,23 @@ impl SessionRow {
         Ok(())
     }
 
+    /// Sets the data of the session whose token was just issued.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_data(
+        connection: &mut Connection,
+        issued: &Issued,
+        data: &str,
+    ) -> Result<(), Error> {
+        sqlx::query("UPDATE sessions SET data = $1 WHERE token_hash = $2")
+            .bind(data)
+            .bind(issued.token.hash())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
     /// Forgets the verification that was open in the session.
     ///
     /// # Errors

@@ -52,6 +52,7 @@ pub fn random_id() -> Result<String, Error> {
     Ok(BASE64URL_NOPAD.encode(&bytes))
 }
 
-fn fill(bytes: &mut [u8]) -> Result<(), Error> {
+/// Fills it with the operating system's random numbers.
+pub(super) fn fill(bytes: &mut [u8]) -> Result<(), Error> {
     Ok(getrandom::fill(bytes)?)
 }

@@ -319,9 +319,21 @@ impl Session {
     ) -> Result<Issued, AppError> {
         self.end_row(connection).await?;
         let id = SessionId::from(Id::default().to_string());
-        let text = text.to_owned();
-        let data = serde_json::json!({ MESSAGES: [Message { kind, text }] }).to_string();
+        let data = data_with(kind, text);
         Ok(SessionRow::begin_anonymous(connection, &id, None, &data, now).await?)
+    }
+
+    /// Leaves a message for the first page of a log-in that was just begun.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn leave_message(
+        connection: &mut Connection,
+        issued: &Issued,
+        kind: Kind,
+        text: &str,
+    ) -> Result<(), AppError> {
+        Ok(SessionRow::set_data(connection, issued, &data_with(kind, text)).await?)
     }
 
     /// Hands out a token: called after the transaction that issued it.
@@ -338,6 +350,12 @@ impl Session {
     fn change_cookie(&self, change: CookieChange) {
         *self.0.cookie.lock().unwrap_or_else(PoisonError::into_inner) = change;
     }
+}
+
+/// The data of a session that holds one message.
+fn data_with(kind: Kind, text: &str) -> String {
+    let text = text.to_owned();
+    serde_json::json!({ MESSAGES: [Message { kind, text }] }).to_string()
 }
 
 fn visitor(row: &SessionRow) -> Visitor {

@@ -4,6 +4,7 @@ use askama::Template;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::recovery_codes::left;
 use super::two_factor::masked;
 use crate::models::outbox::{Event, Notice};
 
@@ -69,16 +70,23 @@ pub struct NoticeEmail {
     pub what: String,
     /// When: date and time in UTC.
     pub when: String,
-    /// The address that the request came from.
-    pub address: String,
-    /// What the browser calls itself.
-    pub browser: String,
+    /// From where; none for what the operator did.
+    pub origin: Option<Origin>,
     /// What the link does, and what it does not.
     pub remedy: &'static str,
     /// Where to say "this was not me".
     pub link: String,
     /// How long the link works.
     pub hours: i64,
+}
+
+/// Where a request came from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The address.
+    pub address: String,
+    /// What the browser calls itself.
+    pub browser: String,
 }
 
 impl NoticeEmail {
@@ -90,8 +98,10 @@ impl NoticeEmail {
             username: plain(&username),
             what: what(notice),
             when: when(notice.at),
-            address: plain(&notice.address),
-            browser: plain(&notice.user_agent),
+            origin: notice.address.as_deref().map(|address| Origin {
+                address: plain(address),
+                browser: plain(notice.user_agent.as_deref().unwrap_or_default()),
+            }),
             remedy: remedy(notice.event),
             link,
             hours,
@@ -132,7 +142,11 @@ const fn subject(event: Event) -> &'static str {
         Event::TwoFactorDisabled => "Two-factor authentication is off for your Twostep account",
         Event::LoginAfterFailures => "A log-in to your Twostep account after wrong passwords",
         Event::UnfinishedLogin => "An unfinished log-in to your Twostep account",
-        Event::TwoFactorResetByOperator => "Two-factor authentication of your account was reset",
+        Event::RecoveryCodeUsed => "A recovery code of your Twostep account was used",
+        Event::RecoveryCodesRenewed => "New recovery codes for your Twostep account",
+        Event::TwoFactorResetByOperator => {
+            "The operator switched two-factor authentication off for your Twostep account"
+        }
     }
 }
 
@@ -158,8 +172,16 @@ fn what(notice: &Notice) -> String {
         (Event::UnfinishedLogin, _) => {
             "Somebody entered the right password, but not the code that we sent."
         }
+        (Event::RecoveryCodeUsed, _) => {
+            let left = notice.recovery_codes_left.map(left).unwrap_or_default();
+            let what = "A recovery code was entered in place of the code to your phone.";
+            return format!("{what} {left}").trim_end().to_owned();
+        }
+        (Event::RecoveryCodesRenewed, _) => {
+            "New recovery codes were made. The old ones work no more."
+        }
         (Event::TwoFactorResetByOperator, _) => {
-            "The operator of this site switched two-factor authentication off."
+            "Two-factor authentication was switched off by the operator."
         }
     };
     sentence.to_owned()
@@ -174,6 +196,10 @@ const fn remedy(event: Event) -> &'static str {
         Event::PhoneChanged => {
             "The link logs everybody out, puts the former number back, and locks the password \
              until you set a new one by mail."
+        }
+        Event::RecoveryCodeUsed | Event::RecoveryCodesRenewed => {
+            "The link logs everybody out, ends all recovery codes, and locks the password until \
+             you set a new one by mail. Codes still go to your phone."
         }
         _ => {
             "The link logs everybody out and locks the password until you set a new one by mail. \

@@ -14,6 +14,7 @@ pub mod layout;
 pub mod not_me;
 pub mod password;
 pub mod profile;
+pub mod recovery_codes;
 pub mod two_factor;
 
 /// The address of a static file. Templates call it by this name, and a test

@@ -21,6 +21,8 @@ pub struct NotMePage {
     pub link: String,
     /// What becomes of the second step.
     pub factor: Factor,
+    /// Whether the recovery codes end.
+    pub recovery_codes_end: bool,
 }
 
 /// `/not_me`, after the button.
@@ -31,6 +33,8 @@ pub struct DonePage {
     pub layout: Layout,
     /// What became of the second step.
     pub factor: Factor,
+    /// Whether the recovery codes ended.
+    pub recovery_codes_ended: bool,
 }
 
 /// `/not_me`, where no link stands.
@@ -50,6 +54,8 @@ pub enum Factor {
     Restored(String),
     /// It stays as it is, though the notice was about it.
     Kept,
+    /// It stays as the operator left it.
+    ResetByOperator,
 }
 
 impl Factor {
@@ -58,6 +64,7 @@ impl Factor {
     pub fn new(event: Event, restored: Option<&str>) -> Self {
         match (event, restored) {
             (_, Some(phone)) => Self::Restored(masked(phone)),
+            (Event::TwoFactorResetByOperator, None) => Self::ResetByOperator,
             (Event::TwoFactorEnabled | Event::PhoneChanged | Event::TwoFactorDisabled, None) => {
                 Self::Kept
             }
@@ -77,6 +84,10 @@ pub fn what(event: Event) -> &'static str {
         Event::TwoFactorDisabled => "Two-factor authentication was switched off.",
         Event::LoginAfterFailures => "Somebody logged in after several wrong passwords.",
         Event::UnfinishedLogin => "Somebody knew the password, but did not enter the code.",
-        Event::TwoFactorResetByOperator => "The operator switched two-factor authentication off.",
+        Event::RecoveryCodeUsed => "A recovery code was entered in place of the phone's code.",
+        Event::RecoveryCodesRenewed => "New recovery codes were made.",
+        Event::TwoFactorResetByOperator => {
+            "Two-factor authentication was switched off by the operator."
+        }
     }
 }

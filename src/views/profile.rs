@@ -17,6 +17,8 @@ pub struct HomePage {
     pub layout: Layout,
     /// Whether the account has a second step.
     pub two_factor_enabled: bool,
+    /// How many recovery codes are left, where these are few: one sentence.
+    pub few_recovery_codes: Option<String>,
 }
 
 /// `/user/{username}`

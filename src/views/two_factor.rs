@@ -2,6 +2,7 @@
 
 use askama::Template;
 use askama_web::WebTemplate;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::layout::Layout;
 use super::{Timestamp, duration, timestamp};
@@ -250,6 +251,8 @@ pub struct EnabledPage {
     pub username: String,
     /// The number, `•••• 267`.
     pub masked_phone: String,
+    /// The recovery codes in groups of four, shown this once.
+    pub codes: Vec<SecretString>,
 }
 
 /// `/disable_2fa`

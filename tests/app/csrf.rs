@@ -33,7 +33,7 @@ const fn form(
 
 /// Every form, in every role in which it does something; `CODE` and `PASSWORD`
 /// are the right ones, and no place to go is a page.
-const FORMS: [Form; 28] = [
+const FORMS: [Form; 30] = [
     form(
         "/register",
         Role::Guest,
@@ -100,6 +100,13 @@ const FORMS: [Form; 28] = [
     form("/verify_2fa/cancel", Role::HalfLoggedIn, "", "/login"),
     form("/verify_2fa/cancel", Role::Enabling, "", "/user/harry"),
     form("/disable_2fa", Role::Fresh, "", "/user/harry"),
+    form("/recovery_codes", Role::Fresh, "", ""),
+    form(
+        "/verify_2fa/recovery",
+        Role::HalfLoggedIn,
+        "recovery_code=RECOVERY",
+        "/home",
+    ),
     form(
         "/change_password",
         Role::Fresh,
@@ -152,7 +159,7 @@ async fn attack_11_another_site_can_send_no_form_of_ours() {
     for form in FORMS {
         let app = app_with_people().await;
         let browser = form.role.browser(&app).await;
-        if form.path == "/disable_2fa" {
+        if ["/disable_2fa", "/recovery_codes"].contains(&form.path) {
             app.enable(&browser, PHONE).await;
         }
         if form.path == "/reset_password" {
@@ -165,8 +172,10 @@ async fn attack_11_another_site_can_send_no_form_of_ours() {
         let link = browser.get("/not_me").await.value_of("link");
         app.advance(31);
         let code = app.last_code();
+        let recovery_code = app.recovery_codes("alice").await.remove(0);
         let fields = form
             .fields
+            .replace("RECOVERY", &recovery_code)
             .replace("CODE", &code)
             .replace("LINK", &link.unwrap_or_default())
             .replace("PASSWORD", PASSWORD);
@@ -242,7 +251,7 @@ async fn attack_11_get_and_head_change_nothing() {
                 let page = browser.get(&address).await;
                 assert_eq!(page.set_cookie(), None, "{role:?}: GET {address}");
                 let may_say_why = *access == Access::Pending
-                    || path == "/disable_2fa"
+                    || ["/disable_2fa", "/recovery_codes"].contains(&path.as_str())
                     || path.starts_with("/reset_password");
                 // A sentence may wait in the session that was there; the next page shows it.
                 let mut next = page;

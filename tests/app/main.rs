@@ -28,6 +28,7 @@ mod pages;
 mod password;
 mod profile;
 mod purge;
+mod recovery_codes;
 mod reviewed;
 mod sessions;
 mod settings;

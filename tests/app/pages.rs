@@ -46,18 +46,22 @@ async fn every_page(app: &TestApp) -> Vec<Page> {
     visit(&harry, "/verify_2fa", &mut pages).await;
     pages.push(harry.verify("x").await);
     pages.push(harry.verify(&app.last_code()).await);
-    let paths = "/home /user/harry /enable_2fa /disable_2fa /dev/phone";
+    pages.push(harry.post("/recovery_codes", &[]).await);
+    let paths = "/home /user/harry /enable_2fa /disable_2fa /recovery_codes /dev/phone";
     visit(&harry, paths, &mut pages).await;
-    visit(
-        &app.half_logged_in("harry").await,
-        "/verify_2fa",
-        &mut pages,
-    )
-    .await;
+    let half = app.half_logged_in("harry").await;
+    visit(&half, "/verify_2fa /verify_2fa/recovery", &mut pages).await;
+    for _ in 0..6 {
+        pages.push(half.recover("<b>").await);
+    }
+    app.execute("DELETE FROM recovery_codes").await;
+    visit(&harry, "/home /recovery_codes", &mut pages).await;
     for event in [
         Event::TwoFactorDisabled,
         Event::TwoFactorEnabled,
         Event::LoginAfterFailures,
+        Event::RecoveryCodeUsed,
+        Event::TwoFactorResetByOperator,
     ] {
         let link = app.not_me("harry", event, Some(OTHER_PHONE)).await;
         guest.get(&link).await.redirects_to("/not_me");

@@ -1,4 +1,5 @@
-//! What a right code leads to, in one transaction with using it up.
+//! What a right code leads to, of the phone or a recovery code, in one transaction
+//! with using it up.
 
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -11,11 +12,15 @@ use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::{Challenge, Delivery, Purpose};
 use crate::models::client::Client;
 use crate::models::outbox::{Event, Notice};
+use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
+use crate::models::throttle::{self, Attempt};
 use crate::models::user::User;
+use crate::models::{Connection, Error};
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::Kind;
+use crate::views::recovery_codes::used;
 use crate::views::two_factor::{EnabledPage, masked};
 
 /// The code was right: does what it was asked for, in one transaction with
@@ -30,58 +35,123 @@ pub(super) async fn finish(
     challenge: &Challenge,
 ) -> Result<Response, AppError> {
     match challenge.purpose {
-        Purpose::LogIn => finish_login(app, session, client, challenge).await,
-        Purpose::Reauth => finish_reauth(app, session, client, challenge).await,
+        Purpose::LogIn => finish_login(app, session, client, challenge, Proof::Code).await,
+        Purpose::Reauth => finish_reauth(app, session, client, challenge, Proof::Code).await,
         Purpose::Enable => finish_enable(app, session, page, client, challenge).await,
     }
 }
 
-async fn finish_login(
+/// What was entered, and was right.
+#[derive(Clone, Copy)]
+pub(super) enum Proof<'a> {
+    /// The code that was sent, which Twilio has approved.
+    Code,
+    /// A recovery code, and the attempt that counts until it is used up.
+    RecoveryCode(&'a RecoveryCode, &'a Attempt),
+}
+
+/// What is left where a proof was used up.
+struct UsedUp {
+    /// Recovery codes, where it was one.
+    recovery_codes: Option<i64>,
+}
+
+impl Proof<'_> {
+    /// Uses the proof up together with the verification; none where either was
+    /// gone. Of a recovery code the owner is told.
+    async fn use_up(
+        self,
+        connection: &mut Connection,
+        challenge: &Challenge,
+        client: &Client,
+        now: i64,
+    ) -> Result<Option<UsedUp>, Error> {
+        let user = &challenge.user_id;
+        let Self::RecoveryCode(code, attempt) = self else {
+            let consumed = challenge.consume(connection, now).await?;
+            let recovery_codes = None;
+            return Ok(consumed.then_some(UsedUp { recovery_codes }));
+        };
+        let open = challenge.recover(connection, now).await?;
+        if !(open && code.use_up(connection, user, now).await?) {
+            return Ok(None);
+        }
+        throttle::take_back(connection, attempt).await?;
+        let left = RecoveryCode::left(connection, user).await?;
+        Notice::new(Event::RecoveryCodeUsed, client, now)
+            .with_recovery_codes_left(left)
+            .enqueue(connection, user)
+            .await?;
+        let recovery_codes = Some(left);
+        Ok(Some(UsedUp { recovery_codes }))
+    }
+
+    /// What proved who it is, in the words of RFC 8176.
+    const fn methods(self, challenge: &Challenge) -> &'static str {
+        match (self, challenge.delivery) {
+            (Self::RecoveryCode(..), _) => "pwd otp",
+            (Self::Code, Delivery::Call) => "pwd tel",
+            (Self::Code, _) => "pwd sms",
+        }
+    }
+}
+
+/// A log-in begins.
+pub(super) async fn finish_login(
     app: &AppState,
     session: &Session,
     client: &Client,
     challenge: &Challenge,
+    proof: Proof<'_>,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     let issued = session
         .finish_pending_login(&mut transaction, challenge, client, now)
         .await?;
-    let consumed = challenge.consume(&mut transaction, now).await?;
-    let (true, Some(issued)) = (consumed, issued) else {
+    let used_up = proof
+        .use_up(&mut transaction, challenge, client, now)
+        .await?;
+    let (Some(used_up), Some(issued)) = (used_up, issued) else {
         return expired(session).await;
     };
-    let (user, what) = (&challenge.user_id, Happening::LoggedInWithCode);
+    let user = &challenge.user_id;
+    let what = match proof {
+        Proof::Code => Happening::LoggedInWithCode,
+        Proof::RecoveryCode(..) => Happening::LoggedInWithRecoveryCode,
+    };
     Activity::record(&mut transaction, user, what, Some(client), now).await?;
+    if let Some(left) = used_up.recovery_codes {
+        Session::leave_message(&mut transaction, &issued, Kind::Info, &used(left)).await?;
+    }
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();
-    let (user, amr) = (user.as_str(), methods(challenge));
+    let (user, amr) = (user.as_str(), proof.methods(challenge));
     tracing::info!(event = "login", user, amr, "logged in");
     Ok(to_next(challenge))
 }
 
-/// What proved who it is, in the words of RFC 8176.
-fn methods(challenge: &Challenge) -> &'static str {
-    match challenge.delivery {
-        Delivery::Call => "pwd tel",
-        _ => "pwd sms",
-    }
-}
-
-async fn finish_reauth(
+/// The session is fresh again.
+pub(super) async fn finish_reauth(
     app: &AppState,
     session: &Session,
     client: &Client,
     challenge: &Challenge,
+    proof: Proof<'_>,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let (user, version) = (&challenge.user_id, challenge.auth_version);
     let mut transaction = app.database.begin().await?;
-    let unchanged = User::lock(&mut transaction, user, version).await?;
-    if !(unchanged && challenge.consume(&mut transaction, now).await?) {
+    if !User::lock(&mut transaction, user, version).await? {
         return expired(session).await;
     }
+    let used_up = proof
+        .use_up(&mut transaction, challenge, client, now)
+        .await?;
+    let Some(used_up) = used_up else {
+        return expired(session).await;
+    };
     let issued = session
         .renew(&mut transaction, Some(now), None, now)
         .await?;
@@ -92,8 +162,12 @@ async fn finish_reauth(
     Activity::record(&mut transaction, user, what, Some(client), now).await?;
     transaction.commit().await?;
     session.send(issued);
-    let user = user.as_str();
-    tracing::info!(event = "reauth", user, amr = "pwd sms", "proved again");
+    app.mail.wake();
+    if let Some(left) = used_up.recovery_codes {
+        session.add_message(Kind::Info, &used(left)).await?;
+    }
+    let (user, amr) = (user.as_str(), proof.methods(challenge));
+    tracing::info!(event = "reauth", user, amr, "proved again");
     Ok(to_next(challenge))
 }
 
@@ -123,6 +197,11 @@ async fn finish_enable(
         return Ok(signed_out());
     };
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
+    // A change of number keeps the set that there is.
+    let codes = match user.verification_phone {
+        Some(_) => Vec::new(),
+        None => RecoveryCode::make_set(&mut transaction, &user.id, now).await?,
+    };
     notice_of_phone(user, client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;
@@ -154,6 +233,7 @@ async fn finish_enable(
         layout: page.layout("Two-factor authentication is on").await?,
         username: user.username.clone(),
         masked_phone: masked(&challenge.phone),
+        codes: codes.iter().map(RecoveryCode::grouped).collect(),
     }
     .into_response())
 }

@@ -1,6 +1,7 @@
 //! Switching two-factor authentication on and off, and changing the number.
 
 mod finish;
+pub mod recovery;
 pub mod resend;
 pub(super) mod sending;
 pub mod verify;
@@ -19,6 +20,7 @@ use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::{Another, Challenge, Delivery, NewChallenge, Outcome, Purpose, Way};
 use crate::models::client::Client;
 use crate::models::outbox::{Event, Notice};
+use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
 use crate::models::user::User;
 use crate::session::Session;
@@ -159,6 +161,7 @@ pub async fn disable(
     };
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
+    RecoveryCode::delete_all(&mut transaction, &user.id).await?;
     Notice::new(Event::TwoFactorDisabled, &client, now)
         .with_former_phone(user.verification_phone.as_deref())
         .enqueue(&mut transaction, &user.id)

@@ -124,6 +124,8 @@ impl FromRow<'_, AnyRow> for Challenge {
 pub enum Outcome {
     /// The right code was entered.
     Approved,
+    /// A recovery code was entered in its place.
+    Recovered,
     /// Another one was opened, or the account changed.
     Superseded,
     /// The person gave it up.
@@ -138,6 +140,7 @@ impl Outcome {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Approved => "approved",
+            Self::Recovered => "recovered",
             Self::Superseded => "superseded",
             Self::Cancelled => "cancelled",
             Self::Exhausted => "exhausted",
@@ -275,12 +278,34 @@ impl Challenge {
     /// # Errors
     /// When the database fails.
     pub async fn consume(&self, connection: &mut Connection, now: i64) -> Result<bool, Error> {
+        self.use_up(connection, Outcome::Approved, now).await
+    }
+
+    /// The same, where a recovery code was entered in place of the phone's, which
+    /// clears all that the account's log-ins have counted.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn recover(&self, connection: &mut Connection, now: i64) -> Result<bool, Error> {
+        if !self.use_up(connection, Outcome::Recovered, now).await? {
+            return Ok(false);
+        }
+        throttle::clear_account(connection, &self.user_id).await?;
+        Ok(true)
+    }
+
+    async fn use_up(
+        &self,
+        connection: &mut Connection,
+        outcome: Outcome,
+        now: i64,
+    ) -> Result<bool, Error> {
         let done = sqlx::query(
             "UPDATE challenges SET closed_at = $1, outcome = $2 \
              WHERE id = $3 AND closed_at IS NULL AND expires_at > $1",
         )
         .bind(now)
-        .bind(Outcome::Approved.as_str())
+        .bind(outcome.as_str())
         .bind(self.id.as_str())
         .execute(&mut *connection)
         .await?;

@@ -206,12 +206,13 @@ async fn last_sending(
     Ok(sqlx::query_scalar(
         "SELECT MAX(last_sent_at) FROM challenges \
          WHERE user_id = $1 AND purpose = $2 AND last_sent_at > $3 \
-         AND (outcome IS NULL OR outcome <> $4)",
+         AND (outcome IS NULL OR outcome NOT IN ($4, $5))",
     )
     .bind(new.user.id.as_str())
     .bind(new.purpose.as_str())
     .bind(now - SEND_INTERVAL)
     .bind(Outcome::Approved.as_str())
+    .bind(Outcome::Recovered.as_str())
     .fetch_one(connection)
     .await?)
 }

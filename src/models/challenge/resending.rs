@@ -74,7 +74,7 @@ impl Challenge {
              AND (last_sent_at IS NULL OR last_sent_at <= $8) AND NOT EXISTS ( \
              SELECT 1 FROM challenges recent WHERE recent.user_id = challenges.user_id \
              AND recent.purpose = challenges.purpose AND recent.last_sent_at > $8 \
-             AND (recent.outcome IS NULL OR recent.outcome <> $9))))",
+             AND (recent.outcome IS NULL OR recent.outcome NOT IN ($9, $11)))))",
         )
         .bind(i64::from(way == Way::Call))
         .bind(now)
@@ -86,6 +86,7 @@ impl Challenge {
         .bind(now - SEND_INTERVAL)
         .bind(Outcome::Approved.as_str())
         .bind(CHECKS_OF_CHALLENGE)
+        .bind(Outcome::Recovered.as_str())
         .execute(connection)
         .await?;
         Ok(reserved.rows_affected() == 1)

@@ -5,8 +5,9 @@ use twostep::models::outbox::{Event, Notice};
 use twostep::views::email::{Content, NoticeEmail, ResetPasswordEmail};
 
 use super::notice;
+use crate::support::NOW;
 
-const EVENTS: [Event; 7] = [
+const EVENTS: [Event; 9] = [
     Event::PasswordChanged,
     Event::PasswordReset,
     Event::TwoFactorEnabled,
@@ -14,6 +15,8 @@ const EVENTS: [Event; 7] = [
     Event::TwoFactorDisabled,
     Event::LoginAfterFailures,
     Event::UnfinishedLogin,
+    Event::RecoveryCodeUsed,
+    Event::RecoveryCodesRenewed,
 ];
 
 const LINK: &str = "https://login.example/not_me/abc";
@@ -108,7 +111,7 @@ fn a_strangers_words_are_text_and_never_a_link() {
         ("Mäl\u{202e}lory", "M l lory"),
         ("rv:140.0) {{ x }}", "rv:140.0) {{ x }}"),
     ] {
-        notice.user_agent = typed.to_owned();
+        notice.user_agent = Some(typed.to_owned());
         let mail = render(&notice);
         assert!(
             mail.text.contains(&format!("Browser: {shown}\n")),
@@ -119,9 +122,45 @@ fn a_strangers_words_are_text_and_never_a_link() {
         assert_eq!(links(&mail.html), [LINK]);
         assert!(!mail.html.contains("<script"));
     }
-    notice.user_agent = "x".repeat(5000);
+    notice.user_agent = Some("x".repeat(5000));
     let text = render(&notice).text;
     assert!(text.contains(&"x".repeat(200)) && !text.contains(&"x".repeat(201)));
+}
+
+#[test]
+fn the_use_of_a_recovery_code_tells_how_many_are_left() {
+    for (left, sentence) in [
+        (9, "9 recovery codes are left."),
+        (1, "One recovery code is left."),
+        (0, "No recovery codes are left."),
+    ] {
+        let mail = render(&notice(Event::RecoveryCodeUsed).with_recovery_codes_left(left));
+        assert!(mail.text.contains(sentence), "{}", mail.text);
+        assert!(mail.html.contains(sentence), "{}", mail.html);
+    }
+}
+
+#[test]
+fn a_notice_of_what_the_operator_did_has_no_address_and_no_browser() {
+    let notice = Notice::by_operator(Event::TwoFactorResetByOperator, NOW);
+    let mail = render(&notice);
+    assert!(mail.subject.contains("operator") && mail.subject.contains("Twostep"));
+    for part in [&mail.text, &words(&mail.html)] {
+        let part = part.split_whitespace().collect::<Vec<_>>().join(" ");
+        for fact in [
+            "Two-factor authentication was switched off by the operator.",
+            "21 September 2026, 14:13 UTC",
+            "If you did not, say so within 24 hours",
+            LINK,
+        ] {
+            assert!(part.contains(fact), "{fact}: {part}");
+        }
+        for line in ["Address", "Browser", "unknown", "If it was you"] {
+            assert!(!part.contains(line), "{line}: {part}");
+        }
+    }
+    assert_eq!(links(&mail.html), [LINK]);
+    assert!(mail.text.contains("UTC\n\nIf you asked"), "{}", mail.text);
 }
 
 #[test]

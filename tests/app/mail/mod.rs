@@ -116,10 +116,12 @@ fn notice(event: Event) -> Notice {
     Notice {
         event,
         at: NOW,
-        address: "203.0.113.9".to_owned(),
-        user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-            .to_owned(),
+        address: Some("203.0.113.9".to_owned()),
+        user_agent: Some(
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
+        ),
         former_phone: None,
+        recovery_codes_left: None,
     }
 }
 

@@ -105,6 +105,9 @@ async fn no_other_notice_touches_it() {
         Event::LoginAfterFailures,
         Event::UnfinishedLogin,
         Event::TwoFactorEnabled,
+        Event::RecoveryCodeUsed,
+        Event::RecoveryCodesRenewed,
+        Event::TwoFactorResetByOperator,
     ] {
         // Even where a link said a number that it never has.
         for former in [None, Some(INTRUDERS)] {

@@ -1,11 +1,12 @@
 //! The link "This was not me", as its owner uses it and as an intruder would.
 
 mod factor;
+mod recovery_codes;
 
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use reqwest::header::SET_COOKIE;
+use reqwest::header::{COOKIE, SET_COOKIE};
 use twostep::models::mail_token::{MailToken, Purpose};
 use twostep::models::outbox::{Event, Mail};
 use twostep::models::token::Token;
@@ -15,7 +16,7 @@ use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
 const DAY: u64 = 24 * 60 * 60;
 const EXPIRED: &str = "This link has expired.";
-const ALL: [Event; 7] = [
+const ALL: [Event; 10] = [
     Event::PasswordChanged,
     Event::PasswordReset,
     Event::TwoFactorEnabled,
@@ -23,6 +24,9 @@ const ALL: [Event; 7] = [
     Event::TwoFactorDisabled,
     Event::LoginAfterFailures,
     Event::UnfinishedLogin,
+    Event::RecoveryCodeUsed,
+    Event::RecoveryCodesRenewed,
+    Event::TwoFactorResetByOperator,
 ];
 
 /// Follows the link and presses the button.
@@ -56,6 +60,24 @@ async fn is_expired(app: &TestApp, link: &str) {
 }
 
 /// ASVS 6.3.6
+#[tokio::test]
+async fn its_cookie_counts_under_its_own_name_and_alone() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let token = link.rsplit('/').next().unwrap();
+    for (cookie, is_shown) in [
+        (format!("not_me_token={token}"), true),
+        (format!("%6eot_me_token={token}"), false),
+        (format!("not%5Fme%5Ftoken={token}"), false),
+        (format!("not_me_token=x; not_me_token={token}"), false),
+    ] {
+        let request = app.browser().request(Method::GET, "/not_me");
+        let page = app.browser().send(request.header(COOKIE, &cookie)).await;
+        assert_eq!(page.says(EXPIRED), !is_shown, "{cookie}");
+    }
+}
+
 #[tokio::test]
 async fn the_button_ends_everything_that_was_open_and_logs_nobody_in() {
     for event in ALL {

@@ -19,6 +19,7 @@ async fn the_links_to_edit_and_to_two_factor_stand_on_ones_own_page_only() {
         "/edit_profile",
         "/change_password",
         "/enable_2fa",
+        "/recovery_codes",
         "/disable_2fa",
     ];
     for (browser, name, expected) in [

@@ -175,6 +175,11 @@ impl Browser {
         self.post("/verify_2fa", &[("token", token)]).await
     }
 
+    pub async fn recover(&self, code: &str) -> Page {
+        self.post("/verify_2fa/recovery", &[("recovery_code", code)])
+            .await
+    }
+
     /// Whether the session is a log-in: who is not logged in is sent away.
     pub async fn is_logged_in(&self) -> bool {
         self.get("/home").await.status == 200

@@ -1,0 +1,78 @@
+//! The page of the recovery codes: how many are left, and a new set.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use crate::controllers::signed_out;
+use crate::error::AppError;
+use crate::extractors::{CurrentUser, Page};
+use crate::models::activity::{Activity, Happening};
+use crate::models::client::Client;
+use crate::models::outbox::{Event, Notice};
+use crate::models::recovery_code::RecoveryCode;
+use crate::models::user::User;
+use crate::session::Session;
+use crate::state::AppState;
+use crate::views::layout::Kind;
+use crate::views::recovery_codes::{RecoveryCodesPage, RenewedPage};
+
+/// `GET /recovery_codes`: never a code.
+pub async fn show(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+) -> Result<Response, AppError> {
+    if user.verification_phone.is_none() {
+        return nothing_to_recover(&session, &user).await;
+    }
+    let mut connection = app.database.acquire().await?;
+    let left = RecoveryCode::left(&mut connection, &user.id).await?;
+    drop(connection);
+    let layout = page.layout("Recovery codes").await?;
+    Ok(RecoveryCodesPage::new(layout, left).into_response())
+}
+
+/// `POST /recovery_codes`: a new set, in the answer and nowhere else. The old one
+/// works no more; sessions stay.
+pub async fn renew(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    client: Client,
+    CurrentUser(user): CurrentUser,
+) -> Result<Response, AppError> {
+    if user.verification_phone.is_none() {
+        return nothing_to_recover(&session, &user).await;
+    }
+    let now = app.clock.now();
+    let mut transaction = app.database.begin().await?;
+    if !User::lock(&mut transaction, &user.id, user.auth_version).await? {
+        return Ok(signed_out());
+    }
+    let codes = RecoveryCode::make_set(&mut transaction, &user.id, now).await?;
+    Notice::new(Event::RecoveryCodesRenewed, &client, now)
+        .enqueue(&mut transaction, &user.id)
+        .await?;
+    let what = Happening::RecoveryCodesRenewed;
+    Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
+    transaction.commit().await?;
+    app.mail.wake();
+    tracing::info!(
+        event = "recovery_codes_renewed",
+        user = user.id.as_str(),
+        "new recovery codes"
+    );
+    Ok(RenewedPage {
+        layout: page.layout("New recovery codes").await?,
+        username: user.username,
+        codes: codes.iter().map(RecoveryCode::grouped).collect(),
+    }
+    .into_response())
+}
+
+async fn nothing_to_recover(session: &Session, user: &User) -> Result<Response, AppError> {
+    let text = "Recovery codes come with two-factor authentication, which is off.";
+    session.add_message(Kind::Info, text).await?;
+    Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
+}

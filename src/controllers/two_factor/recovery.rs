@@ -1,0 +1,126 @@
+//! Entering a recovery code in place of the phone's: for a log-in and for a
+//! re-authentication, never while enabling, which is to show that the phone is there.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::finish::{Proof, finish_login, finish_reauth};
+use crate::controllers::{too_many, unprocessable};
+use crate::error::AppError;
+use crate::extractors::{Form, Page, Pending};
+use crate::forms::Errors;
+use crate::forms::recovery_codes::RecoveryForm;
+use crate::models::activity::{Activity, Happening};
+use crate::models::challenge::{Challenge, Purpose};
+use crate::models::client::Client;
+use crate::models::limits::WRONG_RECOVERY_CODES;
+use crate::models::recovery_code::RecoveryCode;
+use crate::models::throttle::{self, TooMany};
+use crate::session::Session;
+use crate::state::AppState;
+use crate::views::duration;
+use crate::views::recovery_codes::EnterPage;
+
+/// `GET /verify_2fa/recovery`
+pub async fn form(page: Page, Pending(challenge): Pending) -> Result<Response, AppError> {
+    if challenge.purpose == Purpose::Enable {
+        return Ok(Redirect::to("/verify_2fa").into_response());
+    }
+    let page = enter_page(&page, &challenge, Errors::default()).await?;
+    Ok(page.into_response())
+}
+
+/// `POST /verify_2fa/recovery`. The attempt is counted before anything is looked
+/// at, and taken back with the use of a right code. A wrong one leaves the
+/// verification open: the phone may be found yet.
+pub async fn recover(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    client: Client,
+    Pending(challenge): Pending,
+    Form(form): Form<RecoveryForm>,
+) -> Result<Response, AppError> {
+    if challenge.purpose == Purpose::Enable {
+        return Ok(Redirect::to("/verify_2fa").into_response());
+    }
+    if form.is_empty() {
+        return invalid(&page, &challenge).await;
+    }
+    let now = app.clock.now();
+    let whom = format!("{} {}", challenge.user_id.as_str(), client.network());
+    let bucket = WRONG_RECOVERY_CODES.bucket(&whom);
+    let attempt = match throttle::count_alone(&app.database, &[bucket], now).await? {
+        Ok(attempt) => attempt,
+        Err(refused) => return limited(&page, &challenge, refused).await,
+    };
+    let Some(code) = good(&app, &form, &challenge).await? else {
+        return wrong(&app, &page, &client, &challenge).await;
+    };
+    let proof = Proof::RecoveryCode(&code, &attempt);
+    let response = match challenge.purpose {
+        Purpose::LogIn => finish_login(&app, &session, &client, &challenge, proof).await?,
+        _ => finish_reauth(&app, &session, &client, &challenge, proof).await?,
+    };
+    challenge
+        .cancel_at_twilio(&app.database, &app.verify, now)
+        .await?;
+    Ok(response)
+}
+
+/// The code, if it is one of the account's and unused.
+async fn good(
+    app: &AppState,
+    form: &RecoveryForm,
+    challenge: &Challenge,
+) -> Result<Option<RecoveryCode>, AppError> {
+    let Some(code) = form.code() else {
+        return Ok(None);
+    };
+    let is_good = code.is_good(&app.database, &challenge.user_id).await?;
+    Ok(is_good.then_some(code))
+}
+
+async fn wrong(
+    app: &AppState,
+    page: &Page,
+    client: &Client,
+    challenge: &Challenge,
+) -> Result<Response, AppError> {
+    let (user, now) = (&challenge.user_id, app.clock.now());
+    let mut connection = app.database.acquire().await?;
+    let what = Happening::WrongRecoveryCode;
+    Activity::record(&mut connection, user, what, Some(client), now).await?;
+    drop(connection);
+    let user = user.as_str();
+    tracing::info!(event = "recovery_code_refused", user, "wrong recovery code");
+    invalid(page, challenge).await
+}
+
+async fn invalid(page: &Page, challenge: &Challenge) -> Result<Response, AppError> {
+    let errors = Errors::one("recovery_code", "Invalid recovery code");
+    Ok(unprocessable(enter_page(page, challenge, errors).await?))
+}
+
+async fn limited(
+    page: &Page,
+    challenge: &Challenge,
+    refused: TooMany,
+) -> Result<Response, AppError> {
+    let wait = duration(refused.retry_after);
+    let sentence = format!("Too many wrong recovery codes. Try again in {wait}.");
+    let page = enter_page(page, challenge, Errors::one("form", sentence)).await?;
+    Ok(too_many(refused, page))
+}
+
+async fn enter_page(
+    page: &Page,
+    challenge: &Challenge,
+    errors: Errors,
+) -> Result<EnterPage, AppError> {
+    Ok(EnterPage {
+        layout: page.layout("Use a recovery code").await?,
+        purpose: challenge.purpose,
+        errors,
+    })
+}

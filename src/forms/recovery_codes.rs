@@ -1,0 +1,27 @@
+//! Entering a recovery code.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::models::recovery_code::RecoveryCode;
+
+/// `POST /verify_2fa/recovery`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct RecoveryForm {
+    recovery_code: SecretString,
+}
+
+impl RecoveryForm {
+    /// Whether nothing was typed, which is no attempt.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.recovery_code.expose_secret().trim().is_empty()
+    }
+
+    /// The code, where it looks like one.
+    #[must_use]
+    pub fn code(&self) -> Option<RecoveryCode> {
+        RecoveryCode::parse(self.recovery_code.expose_secret())
+    }
+}

@@ -1,0 +1,120 @@
+//! What "this was not me" does to the recovery codes: somebody who made them, or
+//! used one, must not keep them.
+
+use twostep::models::outbox::Event;
+
+use super::{ALL, DAY, is_done, press};
+use crate::recovery_codes::codes_on;
+use crate::support::{OTHER_PHONE, PHONE, TestApp};
+
+const ENDED: &str = "The recovery codes work no more.";
+
+#[tokio::test]
+async fn the_two_notices_about_codes_end_them_and_the_others_do_not() {
+    for event in ALL {
+        let app = TestApp::keeping_mail().await;
+        app.with_two_factor("alice", PHONE).await;
+        app.with_two_factor("ron", OTHER_PHONE).await;
+        let ends = [Event::RecoveryCodeUsed, Event::RecoveryCodesRenewed].contains(&event);
+        let link = app.not_me("alice", event, None).await;
+        let browser = app.browser();
+        browser.get(&link).await.redirects_to("/not_me");
+        let page = browser.get("/not_me").await;
+        let announced = page.text().contains("The recovery codes stop working.");
+        assert_eq!(announced, ends, "{event:?}");
+        let left = app.recovery_codes_left("alice").await;
+        assert_eq!(left, 10, "looking ends nothing");
+        let page = press(&browser, &link).await;
+        is_done(&page);
+        assert_eq!(page.text().contains(ENDED), ends, "{event:?}");
+        let left = app.recovery_codes_left("alice").await;
+        assert_eq!(left, if ends { 0 } else { 10 }, "{event:?}");
+        assert_eq!(app.recovery_codes_left("ron").await, 10);
+        assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
+    }
+}
+
+#[tokio::test]
+async fn a_harmless_link_that_is_used_first_does_not_spare_an_intruders_codes() {
+    for (event, former) in [
+        (Event::LoginAfterFailures, None),
+        (Event::PhoneChanged, Some(PHONE)),
+    ] {
+        let app = TestApp::keeping_mail().await;
+        let intruder = app.with_two_factor("alice", PHONE).await;
+        intruder.post("/recovery_codes", &[]).await;
+        app.not_me("alice", Event::RecoveryCodesRenewed, None).await;
+        let link = app.not_me("alice", event, former).await;
+        let page = press(&app.browser(), &link).await;
+        is_done(&page);
+        assert!(page.text().contains(ENDED));
+        assert_eq!(app.recovery_codes_left("alice").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_notice_about_codes_that_its_owner_let_pass_ends_none() {
+    let app = TestApp::keeping_mail().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.not_me("alice", Event::RecoveryCodesRenewed, None).await;
+    app.advance(DAY);
+    let link = app.not_me("alice", Event::LoginAfterFailures, None).await;
+    is_done(&press(&app.browser(), &link).await);
+    assert_eq!(app.recovery_codes_left("alice").await, 10);
+}
+
+#[tokio::test]
+async fn a_code_that_the_intruder_made_opens_nothing_afterwards() {
+    let app = TestApp::keeping_mail().await;
+    let intruder = app.with_two_factor("alice", PHONE).await;
+    let codes = codes_on(&intruder.post("/recovery_codes", &[]).await);
+    app.advance(31);
+    let half = app.half_logged_in("alice").await;
+    let link = app.not_me("alice", Event::RecoveryCodesRenewed, None).await;
+    is_done(&press(&app.browser(), &link).await);
+    half.recover(&codes[0]).await.redirects_to("/login");
+    assert!(!half.is_logged_in().await && !intruder.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_number_that_comes_back_comes_without_codes_and_home_says_so() {
+    let app = TestApp::keeping_mail().await;
+    let intruder = app.with_two_factor("alice", PHONE).await;
+    intruder.post("/disable_2fa", &[]).await;
+    let event = Event::TwoFactorDisabled;
+    let link = app.not_me("alice", event, Some(PHONE)).await;
+    is_done(&press(&app.browser(), &link).await);
+    assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
+    assert_eq!(app.recovery_codes_left("alice").await, 0);
+    let alice = app.browser();
+    let reset = app.reset_link("alice").await;
+    alice.get(&reset).await;
+    let new = "a yellow tram at dawn";
+    let fields = [("password", new), ("confirm_password", new)];
+    let page = alice.post("/reset_password", &fields).await;
+    page.redirects_to("/login");
+    app.advance(31);
+    let page = alice.log_in("alice", new).await;
+    page.redirects_to("/verify_2fa");
+    alice.verify(&app.last_code()).await.redirects_to("/home");
+    let home = alice.get("/home").await;
+    assert!(home.text().contains("No recovery codes are left."));
+}
+
+#[tokio::test]
+async fn to_deny_the_operators_reset_brings_no_number_back() {
+    let app = TestApp::keeping_mail().await;
+    let alice = app.with_two_factor("alice", PHONE).await;
+    alice.post("/disable_2fa", &[]).await;
+    let event = Event::TwoFactorResetByOperator;
+    let link = app.not_me("alice", event, None).await;
+    let browser = app.browser();
+    browser.get(&link).await;
+    let page = browser.get("/not_me").await;
+    assert!(page.text().contains("switched off by the operator"));
+    let page = press(&browser, &link).await;
+    is_done(&page);
+    assert!(page.text().contains("why they switched it off"));
+    assert_eq!(app.phone_of("alice").await, None);
+    assert!(!alice.is_logged_in().await);
+}

@@ -1,0 +1,184 @@
+//! Attacks 7 and 19: codes that are not the account's, not good any more, or used
+//! many times at once.
+
+use reqwest::Method;
+use tokio::task::JoinSet;
+
+use super::{LEFT, WRONG, alice_of, assert_invalid, codes_on};
+use crate::support::{OTHER_PHONE, PASSWORD, TestApp};
+
+#[tokio::test]
+async fn attack_19_another_users_code_opens_nothing_and_stays_theirs() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    app.with_two_factor("mallory", OTHER_PHONE).await;
+    let mallorys = app.recovery_codes("mallory").await;
+    let half = app.half_logged_in("alice").await;
+    for code in mallorys.iter().take(3) {
+        assert_invalid(&half.recover(code).await);
+    }
+    assert!(!half.is_logged_in().await);
+    assert_eq!(app.recovery_codes_left("mallory").await, 10);
+    let half = app.half_logged_in("mallory").await;
+    half.recover(&mallorys[0]).await.redirects_to("/home");
+    let page = half.get("/user/mallory").await;
+    assert!(page.text().contains("Edit Profile"));
+    // Who names somebody else in the form is still who the verification is of.
+    let half = app.half_logged_in("mallory").await;
+    let fields = [
+        ("recovery_code", codes[0].as_str()),
+        ("username", "alice"),
+        ("user_id", app.user("alice").await.id.as_str()),
+    ]
+    .map(|(name, value)| (name, value.to_owned()));
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    assert_invalid(&half.post("/verify_2fa/recovery", &fields).await);
+    assert_eq!(app.recovery_codes_left("alice").await, 10);
+}
+
+/// ASVS 6.5.1
+#[tokio::test]
+async fn attack_19_a_code_works_once_and_one_of_an_old_set_never() {
+    let app = TestApp::start().await;
+    let (alice, old) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    half.recover(&old[0]).await.redirects_to("/home");
+    let half = app.half_logged_in("alice").await;
+    assert_invalid(&half.recover(&old[0]).await);
+    // A set that was made after the log-in was begun counts too.
+    let new = codes_on(&alice.post("/recovery_codes", &[]).await);
+    assert_invalid(&half.recover(&old[1]).await);
+    assert_invalid(&half.recover(&old[0]).await);
+    half.recover(&new[0]).await.redirects_to("/home");
+    alice.post("/reauth", &[("password", PASSWORD)]).await;
+    assert_invalid(&alice.recover(&new[0]).await);
+    assert_eq!(app.recovery_codes_left("alice").await, 9);
+}
+
+#[tokio::test]
+async fn attack_01_a_recovery_code_alone_opens_nothing() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let guest = app.browser();
+    let page = guest.recover(&codes[0]).await;
+    page.redirects_to("/login?next=%2Fhome");
+    assert_eq!(guest.log_in("alice", &codes[0]).await.status, 422);
+    // Nor is it the phone's code.
+    let half = app.half_logged_in("alice").await;
+    assert_eq!(half.verify(&codes[0]).await.status, 422);
+    assert!(!half.is_logged_in().await);
+    assert_eq!(app.recovery_codes_left("alice").await, 10);
+}
+
+#[tokio::test]
+async fn attack_11_reading_uses_no_code_up() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    let before = app.dump().await;
+    let address = format!("/verify_2fa/recovery?recovery_code={}", codes[0]);
+    half.get(&address).await;
+    half.head(&address).await;
+    let body = half
+        .request(Method::GET, "/verify_2fa/recovery")
+        .body(codes[0].clone());
+    half.send(body).await;
+    assert_eq!(app.dump().await, before);
+    assert!(!half.is_logged_in().await);
+}
+
+/// ASVS 2.3.4, 15.4.2
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_07_of_fifty_uses_of_a_recovery_code_at_once_exactly_one_logs_in() {
+    for _ in 0..3 {
+        let app = TestApp::start().await;
+        let (_, codes) = alice_of(&app).await;
+        let half = app.half_logged_in("alice").await;
+        let log_ins = app.log_ins().await;
+        let mut tasks = JoinSet::new();
+        for _ in 0..50 {
+            let (browser, code) = (half.copy(), codes[0].clone());
+            tasks.spawn(async move {
+                let page = browser.recover(&code).await;
+                (browser, page)
+            });
+        }
+        let mut inside = 0;
+        for (browser, page) in tasks.join_all().await {
+            let status = page.status;
+            assert!(matches!(status, 303 | 422 | 429), "{status}");
+            let is_in = page.location() == Some("/home");
+            assert_eq!(browser.is_logged_in().await, is_in);
+            inside += usize::from(is_in);
+        }
+        assert_eq!(inside, 1);
+        assert_eq!(app.log_ins().await, log_ins + 1);
+        assert_eq!(app.count(LEFT).await, 9);
+    }
+}
+
+/// ASVS 15.4.2
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_06_twenty_browsers_that_guess_recovery_codes_at_once_get_five_answers() {
+    let app = TestApp::start().await;
+    alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..20 {
+        let browser = half.copy();
+        tasks.spawn(async move { browser.recover(WRONG).await.status });
+    }
+    let mut answers = tasks.join_all().await;
+    answers.sort_unstable();
+    assert_eq!(answers, [[422; 5].as_slice(), &[429; 15]].concat());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_07_of_new_sets_made_at_once_exactly_one_stands() {
+    let app = TestApp::start().await;
+    let (alice, _) = alice_of(&app).await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..8 {
+        let browser = alice.copy();
+        tasks.spawn(async move { browser.post("/recovery_codes", &[]).await });
+    }
+    let mut standing = 0;
+    let pages = tasks.join_all().await;
+    assert_eq!(app.count("SELECT COUNT(*) FROM recovery_codes").await, 10);
+    for page in pages {
+        assert_eq!(page.status, 200);
+        let codes = codes_on(&page);
+        let half = app.half_logged_in("alice").await;
+        let stands = half.recover(&codes[0]).await.status == 303;
+        standing += usize::from(stands);
+        app.execute("DELETE FROM throttle_hits").await;
+        app.advance(31);
+    }
+    assert_eq!(standing, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_07_a_code_that_is_used_while_a_new_set_is_made_logs_in_or_is_wrong() {
+    let app = TestApp::start().await;
+    for _ in 0..5 {
+        let (name, password) = ("alice", PASSWORD);
+        if app.count("SELECT COUNT(*) FROM users").await == 0 {
+            alice_of(&app).await;
+        }
+        app.execute("DELETE FROM throttle_hits").await;
+        let codes = app.recovery_codes(name).await;
+        let first = app.half_logged_in(name).await;
+        first.recover(&codes[1]).await.redirects_to("/home");
+        let half = app.browser();
+        half.log_in(name, password)
+            .await
+            .redirects_to("/verify_2fa");
+        let (used, made) =
+            tokio::join!(half.recover(&codes[0]), first.post("/recovery_codes", &[]));
+        assert_eq!(made.status, 200);
+        assert!(matches!(used.status, 303 | 422), "{}", used.status);
+        assert_eq!(half.is_logged_in().await, used.location() == Some("/home"));
+        assert_eq!(app.recovery_codes_left(name).await, 10);
+        app.advance(31);
+    }
+}

@@ -1,0 +1,359 @@
+//! A recovery code in place of the phone's: what it finishes, and what it does not.
+
+use twostep::dev::simulator::Failure;
+use twostep::models::outbox::{Event, Mail};
+
+use super::{INVALID, WRONG, alice_of, assert_invalid, codes_on};
+use crate::logs;
+use crate::notices::only_notice;
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
+use crate::two_factor::wrong;
+
+const PAGE: &str = "/verify_2fa/recovery";
+
+#[tokio::test]
+async fn the_code_page_leads_to_it_and_it_back() {
+    let app = TestApp::start().await;
+    alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    let page = half.get("/verify_2fa").await;
+    let links = page.attributes("main a", "href");
+    assert!(links.contains(&PAGE.to_owned()), "{links:?}");
+    let page = half.get(PAGE).await;
+    assert_eq!(page.first("h1").as_deref(), Some("Use a recovery code"));
+    assert_eq!(page.attributes("main a", "href"), ["/verify_2fa"]);
+    let field = |name| page.attributes("input[name=recovery_code]", name);
+    assert_eq!(field("autocapitalize"), ["characters"]);
+    assert_eq!(field("spellcheck"), ["false"]);
+    assert_eq!(field("type"), ["text"]);
+}
+
+#[tokio::test]
+async fn it_is_offered_where_no_code_could_be_sent_and_where_a_limit_refuses() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    let refused = half.post("/verify_2fa/resend", &[]).await;
+    assert_eq!(refused.status, 429);
+    app.advance(31);
+    app.phone().fail_with(Some(Failure::Status(500, None)));
+    let half = app.half_logged_in("alice").await;
+    let unsent = half.get("/verify_2fa").await;
+    assert!(unsent.says("Try again, or use a recovery code."));
+    for page in [refused, unsent] {
+        let links = page.attributes("main a", "href");
+        assert!(links.contains(&PAGE.to_owned()), "{links:?}");
+    }
+    half.recover(&codes[0]).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn it_finishes_a_log_in_with_its_place_to_go_and_its_long_life() {
+    let app = TestApp::keeping_mail().await;
+    let (_, codes) = alice_of(&app).await;
+    app.empty_outbox().await;
+    let browser = app.browser();
+    let fields = [
+        ("username", "alice"),
+        ("password", PASSWORD),
+        ("remember_me", "y"),
+        ("next", "/edit_profile"),
+    ];
+    let page = browser.post("/login", &fields).await;
+    page.redirects_to("/verify_2fa");
+    let (half, sent) = (browser.session_cookie(), app.last_code());
+    let cancels = app.phone().counters().cancels;
+
+    let page = browser.recover(&codes[0]).await;
+    page.redirects_to("/edit_profile");
+    let cookie = page.set_cookie().unwrap();
+    assert!(cookie.contains("Max-Age=2592000"), "{cookie}");
+    assert_ne!(browser.session_cookie(), half);
+    let next = browser.follow(&page).await;
+    assert!(next.says("You used a recovery code, which works no more. 9 recovery codes are left."));
+    assert_eq!(app.recovery_codes_left("alice").await, 9);
+    let closed = "SELECT COUNT(*) FROM challenges WHERE outcome = 'recovered'";
+    assert_eq!(app.count(closed).await, 1);
+    assert_eq!(app.phone().counters().cancels - cancels, 1);
+    let recorded = "SELECT COUNT(*) FROM activity WHERE event = 'logged_in_with_recovery_code'";
+    assert_eq!(app.count(recorded).await, 1);
+
+    // What is told replaces the notice of a log-in that was never finished.
+    let notice = only_notice(&app, "alice").await;
+    assert_eq!(notice.event, Event::RecoveryCodeUsed);
+    assert_eq!(notice.recovery_codes_left, Some(9));
+    let former = app.browser();
+    former.set_session_cookie(&half.unwrap());
+    former
+        .verify(&sent)
+        .await
+        .redirects_to("/login?next=%2Fhome");
+    assert!(!former.is_logged_in().await);
+}
+
+/// ASVS 6.3.5
+#[tokio::test]
+async fn the_mail_of_its_use_arrives() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    half.recover(&codes[0]).await.redirects_to("/home");
+    let mails = app.mail_to("alice@example.com").await;
+    assert_eq!(
+        mails[0].subject,
+        "A recovery code of your Twostep account was used"
+    );
+    assert!(mails[0].text.contains("9 recovery codes are left."));
+}
+
+#[tokio::test]
+async fn a_session_without_remember_me_ends_with_the_browser() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    let page = half.recover(&codes[0]).await;
+    assert!(!page.set_cookie().unwrap().contains("Max-Age"));
+}
+
+#[tokio::test]
+async fn it_finishes_a_re_authentication_which_makes_the_session_fresh() {
+    let app = TestApp::keeping_mail().await;
+    let (alice, codes) = alice_of(&app).await;
+    app.advance(600);
+    app.empty_outbox().await;
+    let fields = [("password", PASSWORD), ("next", "/recovery_codes")];
+    let page = alice.post("/reauth", &fields).await;
+    page.redirects_to("/verify_2fa");
+    let before = alice.session_cookie();
+    assert!(
+        alice
+            .get(PAGE)
+            .await
+            .text()
+            .contains("confirms that it is you")
+    );
+    assert_invalid(&alice.recover(WRONG).await);
+    alice
+        .get("/recovery_codes")
+        .await
+        .redirects_to("/reauth?next=%2Frecovery_codes");
+    let page = alice.recover(&codes[0]).await;
+    page.redirects_to("/recovery_codes");
+    assert_ne!(alice.session_cookie(), before);
+    let page = alice.follow(&page).await;
+    assert_eq!(page.status, 200);
+    assert!(page.says("You used a recovery code, which works no more."));
+    let notice = only_notice(&app, "alice").await;
+    assert_eq!(notice.event, Event::RecoveryCodeUsed);
+    let recorded = "SELECT COUNT(*) FROM activity WHERE event = 'reauthenticated'";
+    assert_eq!(app.count(recorded).await, 1);
+    alice.get(PAGE).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn while_enabling_there_is_no_such_page_and_no_link_to_it() {
+    let app = TestApp::start().await;
+    let (alice, codes) = alice_of(&app).await;
+    app.advance(31);
+    alice.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    let before = app.dump().await;
+    alice.get(PAGE).await.redirects_to("/verify_2fa");
+    for code in [codes[0].as_str(), WRONG, ""] {
+        alice.recover(code).await.redirects_to("/verify_2fa");
+    }
+    assert_eq!(app.dump().await, before);
+    let page = alice.get("/verify_2fa").await;
+    assert!(!page.text().contains("recovery"));
+    assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
+}
+
+#[tokio::test]
+async fn a_wrong_code_leaves_the_verification_open() {
+    let app = TestApp::start().await;
+    alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    for _ in 0..5 {
+        assert_invalid(&half.recover(WRONG).await);
+    }
+    assert_eq!(half.recover(WRONG).await.status, 429);
+    let recorded = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_recovery_code'";
+    assert_eq!(app.count(recorded).await, 5);
+    half.verify(&app.last_code()).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn a_code_may_be_typed_in_any_case_with_other_blanks_and_look_alikes() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let typed: [fn(&str) -> String; 4] = [
+        |code| code.to_lowercase(),
+        |code| format!("  {}\r\n", code.replace('-', " ")),
+        |code| code.replace('-', "").replace('0', "o").replace('1', "l"),
+        |code| code.replace('0', "O").replace('1', "I"),
+    ];
+    for (code, typed) in codes.iter().zip(typed) {
+        let half = app.half_logged_in("alice").await;
+        half.recover(&typed(code)).await.redirects_to("/home");
+    }
+    assert_eq!(app.recovery_codes_left("alice").await, 6);
+}
+
+#[tokio::test]
+async fn what_is_no_code_is_wrong_and_never_an_error() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let code = &codes[0];
+    let half = app.half_logged_in("alice").await;
+    for typed in [
+        code[1..].to_owned(),
+        format!("{code}0"),
+        format!("{code}\0"),
+        format!("{}U", &code[..28]),
+        "\u{1f511}".repeat(24),
+        "' OR 1=1 --".to_owned(),
+        "A".repeat(10_000),
+    ] {
+        assert_invalid(&half.recover(&typed).await);
+        app.execute("DELETE FROM throttle_hits").await;
+    }
+    assert_eq!(app.recovery_codes_left("alice").await, 10);
+    half.recover(code).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn an_empty_field_counts_for_nothing() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    for _ in 0..10 {
+        assert_invalid(&half.recover(" \t").await);
+        let page = half.post(PAGE, &[("other", "x")]).await;
+        assert_eq!(page.error_at("recovery_code").as_deref(), Some(INVALID));
+    }
+    let hits = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'wrong_recovery_codes'";
+    assert_eq!(app.count(hits).await, 0);
+    let recorded = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_recovery_code'";
+    assert_eq!(app.count(recorded).await, 0);
+    half.recover(&codes[0]).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn after_ten_minutes_a_code_comes_too_late_and_stays_good() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    app.advance(600);
+    let page = half.recover(&codes[0]).await;
+    page.redirects_to("/login");
+    assert!(half.follow(&page).await.says("That code has expired."));
+    let half = app.half_logged_in("alice").await;
+    app.advance(599);
+    half.recover(&codes[0]).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn where_the_fifth_wrong_code_of_the_phone_closed_it_a_recovery_code_opens_nothing() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    let code = wrong(&app.last_code());
+    for _ in 0..5 {
+        half.verify(&code).await;
+    }
+    half.recover(&codes[0]).await.redirects_to("/login");
+    assert!(!half.is_logged_in().await);
+    assert_eq!(app.recovery_codes_left("alice").await, 10);
+}
+
+#[tokio::test]
+async fn who_entered_a_recovery_code_is_not_held_back_at_the_next_log_in() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    half.recover(&codes[0]).await.redirects_to("/home");
+    let sent = app.messages_sent();
+    let half = app.half_logged_in("alice").await;
+    assert_eq!(app.messages_sent(), sent + 1, "a code of its own, at once");
+    half.verify(&app.last_code()).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn a_notice_of_an_unfinished_log_in_is_withdrawn_and_told_again_another_time() {
+    let app = TestApp::keeping_mail().await;
+    let (_, codes) = alice_of(&app).await;
+    app.empty_outbox().await;
+    app.half_logged_in("alice")
+        .await
+        .recover(&codes[0])
+        .await
+        .redirects_to("/home");
+    app.empty_outbox().await;
+    app.half_logged_in("alice").await;
+    let notice = only_notice(&app, "alice").await;
+    assert_eq!(notice.event, Event::UnfinishedLogin);
+}
+
+#[tokio::test]
+async fn all_or_nothing() {
+    let app = TestApp::keeping_mail().await;
+    let (_, codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    let log_ins = app.log_ins().await;
+    app.execute("ALTER TABLE activity RENAME TO lost").await;
+    assert_eq!(half.recover(&codes[0]).await.status, 500);
+    app.execute("ALTER TABLE lost RENAME TO activity").await;
+    assert_eq!(app.recovery_codes_left("alice").await, 10);
+    assert_eq!(app.log_ins().await, log_ins);
+    assert_eq!(app.open_verifications().await, 1);
+    assert!(!half.is_logged_in().await);
+    half.recover(&codes[0]).await.redirects_to("/home");
+}
+
+/// ASVS 6.4.4
+#[tokio::test]
+async fn after_a_log_in_with_it_the_phone_can_be_changed_at_once() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    half.recover(&codes[0]).await.redirects_to("/home");
+    half.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    let page = half.verify(&app.last_code()).await;
+    page.redirects_to("/user/alice");
+    assert_eq!(app.phone_of("alice").await.as_deref(), Some(OTHER_PHONE));
+}
+
+/// ASVS 16.2.5, 16.3.1
+#[tokio::test]
+async fn attack_22_no_log_line_no_address_and_no_mail_holds_a_recovery_code() {
+    logs::keep();
+    logs::take();
+    let app = TestApp::keeping_mail().await;
+    let (alice, mut codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    let page = half.recover(&codes[0]).await;
+    page.redirects_to("/home");
+    codes.extend(codes_on(&alice.post("/recovery_codes", &[]).await));
+    app.advance(600);
+    alice.post("/reauth", &[("password", PASSWORD)]).await;
+    alice.recover(&codes[1]).await;
+    alice.recover(&codes[11]).await.redirects_to("/home");
+    let mails: Vec<(Mail, i64)> = app.mails("alice").await;
+    let mut lines = logs::take();
+    for (event, amr) in [
+        ("login", "amr=\"pwd otp\""),
+        ("reauth", "amr=\"pwd otp\""),
+        ("recovery_code_refused", ""),
+        ("recovery_codes_renewed", ""),
+    ] {
+        let event = format!("event=\"{event}\"");
+        let found = |line: &String| line.contains(&event) && line.contains(amr);
+        assert!(lines.iter().any(found), "{event} {amr}");
+    }
+    lines.push(format!("{mails:?}"));
+    for code in &codes {
+        let bare = code.replace('-', "");
+        for line in &lines {
+            assert!(!line.contains(code) && !line.contains(&bare), "{line}");
+        }
+    }
+}

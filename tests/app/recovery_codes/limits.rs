@@ -1,0 +1,165 @@
+//! Wrong recovery codes: five in 15 minutes, by account and client address.
+
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+
+use twostep::models::challenge::ChallengeId;
+use twostep::models::limits::{SENDS_OF_ACCOUNT, WRONG_CODES};
+use twostep::models::throttle;
+
+use super::{WRONG, alice_of, assert_invalid};
+use crate::support::{Browser, OTHER_PHONE, Page, TestApp};
+
+const SENTENCE: &str = "Too many wrong recovery codes. Try again in 15 minutes.";
+
+#[track_caller]
+fn assert_refused(page: &Page, retry_after: &str) {
+    let found = (page.status, page.header("retry-after"));
+    assert_eq!(found, (429, Some(retry_after)), "{}", page.text());
+    assert!(!page.all("input[name=recovery_code]").is_empty());
+}
+
+/// Sends a code from elsewhere.
+async fn recover_from(browser: &Browser, address: &str, code: &str) -> Page {
+    let request = browser
+        .request(Method::POST, "/verify_2fa/recovery")
+        .header("sec-fetch-site", "same-origin")
+        .header("x-forwarded-for", address)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(format!("recovery_code={code}"));
+    browser.send(request).await
+}
+
+#[tokio::test]
+async fn attack_19_five_wrong_codes_are_answered_and_a_sixth_is_refused_even_if_right() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    for typed in [WRONG, "x", &codes[0][..20], WRONG, "-"] {
+        assert_invalid(&half.recover(typed).await);
+    }
+    let before = app.dump().await;
+    for typed in [WRONG, &codes[0]] {
+        let page = half.recover(typed).await;
+        assert_refused(&page, "900");
+        assert!(page.says(SENTENCE), "{}", page.text());
+        assert_eq!(page.error_at("recovery_code"), None);
+    }
+    assert_eq!(app.dump().await, before, "no side effect");
+    assert!(!half.is_logged_in().await);
+    // Another half log-in of the account is the same account.
+    app.advance(31);
+    let half = app.half_logged_in("alice").await;
+    assert_refused(&half.recover(&codes[0]).await, "869");
+}
+
+#[tokio::test]
+async fn attack_19_after_15_minutes_the_right_code_is_taken_and_a_second_before_it_is_not() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    for _ in 0..5 {
+        assert_invalid(&half.recover(WRONG).await);
+    }
+    app.advance(899);
+    let half = app.half_logged_in("alice").await;
+    assert_refused(&half.recover(&codes[0]).await, "1");
+    app.advance(1);
+    half.recover(&codes[0]).await.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn attack_19_the_fifth_attempt_may_be_the_right_one_and_does_not_count() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let half = app.half_logged_in("alice").await;
+    for _ in 0..4 {
+        assert_invalid(&half.recover(WRONG).await);
+    }
+    half.recover(&codes[0]).await.redirects_to("/home");
+    let hits = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'wrong_recovery_codes'";
+    assert_eq!(app.count(hits).await, 4);
+    let half = app.half_logged_in("alice").await;
+    assert_invalid(&half.recover(WRONG).await);
+    assert_refused(&half.recover(WRONG).await, "900");
+}
+
+#[tokio::test]
+async fn attack_21_wrong_codes_count_for_their_account_and_network_alone() {
+    let app = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let (_, codes) = alice_of(&app).await;
+    app.with_two_factor("bob", OTHER_PHONE).await;
+    let bobs = app.recovery_codes("bob").await;
+    let half = app.half_logged_in("alice").await;
+    for last in 1..=5 {
+        let address = format!("2001:db8:1:1::{last}");
+        assert_invalid(&recover_from(&half, &address, WRONG).await);
+    }
+    assert_refused(
+        &recover_from(&half, "2001:db8:1:1::9", &codes[0]).await,
+        "900",
+    );
+    let bob = app.half_logged_in("bob").await;
+    let page = recover_from(&bob, "2001:db8:1:1::1", &bobs[0]).await;
+    page.redirects_to("/home");
+    let page = recover_from(&half, "2001:db8:1:2::1", &codes[0]).await;
+    page.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn a_right_recovery_code_clears_the_accounts_counts_and_a_wrong_one_does_not() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    app.with_two_factor("bob", OTHER_PHONE).await;
+    app.half_logged_in("alice").await;
+    app.half_logged_in("bob").await;
+    app.exhaust("alice").await;
+    app.exhaust("bob").await;
+    app.advance(31);
+    // What was sent belongs to a log-in before this one.
+    let half = app.half_logged_in("alice").await;
+    assert_invalid(&half.recover(WRONG).await);
+    assert_eq!(app.exhausted("alice").await, (true, true));
+    half.recover(&codes[0]).await.redirects_to("/home");
+    assert_eq!(app.exhausted("alice").await, (false, false));
+    assert_eq!(app.exhausted("bob").await, (true, true));
+}
+
+impl TestApp {
+    /// Uses up what an account may be sent at log-ins and may enter wrongly.
+    async fn exhaust(&self, username: &str) {
+        let (user, now) = (self.user(username).await.id, self.state.clock.now());
+        let mut connection = self.state.database.acquire().await.unwrap();
+        let log_in: String = sqlx::query_scalar(
+            "SELECT id FROM challenges WHERE user_id = $1 AND purpose = 'login'",
+        )
+        .bind(user.as_str())
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
+        let log_in = ChallengeId::from(log_in);
+        for (limit, of) in [(SENDS_OF_ACCOUNT, Some(&log_in)), (WRONG_CODES, None)] {
+            let bucket = [limit.bucket(user.as_str())];
+            while throttle::count(&mut connection, &bucket, of, now)
+                .await
+                .unwrap()
+                .is_ok()
+            {}
+        }
+        drop(connection);
+        assert_eq!(self.exhausted(username).await, (true, true));
+    }
+
+    /// Whether an account may be sent no more, and may enter no more.
+    async fn exhausted(&self, username: &str) -> (bool, bool) {
+        let (user, now) = (self.user(username).await.id, self.state.clock.now());
+        let mut connection = self.state.database.acquire().await.unwrap();
+        let mut refused = [false; 2];
+        for (limit, refused) in [SENDS_OF_ACCOUNT, WRONG_CODES].iter().zip(&mut refused) {
+            let bucket = [limit.bucket(user.as_str())];
+            let refusal = throttle::refusal(&mut connection, &bucket, now).await;
+            *refused = refusal.unwrap().is_some();
+        }
+        (refused[0], refused[1])
+    }
+}
