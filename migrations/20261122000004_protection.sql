@@ -27,9 +27,11 @@ CREATE TABLE activity (
     event      TEXT   NOT NULL, -- in models/activity.rs
     address    TEXT,            -- none for what the operator did
     user_agent TEXT,
-    at         BIGINT NOT NULL
+    failure    BIGINT NOT NULL, -- somebody tried to get in and did not
+    at         BIGINT NOT NULL,
+    number     BIGINT NOT NULL  -- in their order, of those of an account in one second
 );
-CREATE INDEX activity_user_id ON activity (user_id, at);
+CREATE INDEX activity_user_id ON activity (user_id, failure, at, number);
 CREATE INDEX activity_at ON activity (at);
 
 -- Ten a set, each good once. A used one stays until the set goes.

@@ -17,10 +17,10 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
 use crate::controllers::{
-    assets, auth, health, not_me, password, profile, recovery_codes, two_factor,
+    assets, auth, health, not_me, password, profile, recovery_codes, security, two_factor,
 };
 use crate::dev;
-use crate::middleware::access::{self, Access};
+use crate::middleware::access::{self, Access, Guard};
 use crate::middleware::{
     client_address, error_pages, request_log, security_headers, session, to_the_end,
 };
@@ -42,6 +42,9 @@ pub struct Route {
     pub method: Method,
     /// Where, with parameters in braces.
     pub path: &'static str,
+    /// The page that holds its form, where that is another: who has to log in or
+    /// to prove it again first comes back to that one.
+    pub form_on: Option<&'static str>,
 }
 
 fn pages(routes: Routes) -> Routes {
@@ -68,6 +71,7 @@ fn pages(routes: Routes) -> Routes {
         .get("/user/{username}", profile::show)
         .get("/edit_profile", profile::edit_form)
         .post("/edit_profile", profile::edit)
+        .get("/security", security::show)
         .get("/reauth", auth::reauth::form)
         .post("/reauth", auth::reauth::reauth)
         .group(Access::Fresh)
@@ -79,6 +83,12 @@ fn pages(routes: Routes) -> Routes {
         .post("/disable_2fa", two_factor::disable)
         .get("/recovery_codes", recovery_codes::show)
         .post("/recovery_codes", recovery_codes::renew)
+        .post_on("/security", "/sessions/{id}/revoke", security::revoke)
+        .post_on(
+            "/security",
+            "/sessions/revoke_others",
+            security::revoke_others,
+        )
         .group(Access::Pending)
         .get("/verify_2fa", two_factor::verify::form)
         .post("/verify_2fa", two_factor::verify::verify)
@@ -171,7 +181,7 @@ impl Routes {
         H: Handler<T, AppState>,
         T: 'static,
     {
-        self.add(Method::GET, path, get(handler))
+        self.add(Method::GET, path, None, get(handler))
     }
 
     fn post<H, T>(self, path: &'static str, handler: H) -> Self
@@ -179,24 +189,45 @@ impl Routes {
         H: Handler<T, AppState>,
         T: 'static,
     {
-        self.add(Method::POST, path, post(handler))
+        self.add(Method::POST, path, None, post(handler))
     }
 
-    fn add(mut self, method: Method, path: &'static str, route: MethodRouter<AppState>) -> Self {
+    /// An address without a page of its own: its form is on `page`.
+    fn post_on<H, T>(self, page: &'static str, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: 'static,
+    {
+        self.add(Method::POST, path, Some(page), post(handler))
+    }
+
+    fn add(
+        mut self,
+        method: Method,
+        path: &'static str,
+        form_on: Option<&'static str>,
+        route: MethodRouter<AppState>,
+    ) -> Self {
         let access = self.access;
         let route = match access {
             Access::Any => route,
             // route_layer: a method that is not there is 405 for everybody.
-            _ => route.route_layer(from_fn_with_state(
-                (self.app.clone(), access),
-                access::guard,
-            )),
+            _ => {
+                let app = self.app.clone();
+                let guard = Guard {
+                    app,
+                    access,
+                    form_on,
+                };
+                route.route_layer(from_fn_with_state(guard, access::guard))
+            }
         };
         self.router = self.router.route(path, route);
         self.table.push(Route {
             access,
             method,
             path,
+            form_on,
         });
         self
     }

@@ -8,6 +8,7 @@ pub mod not_me;
 pub mod password;
 pub mod profile;
 pub mod recovery_codes;
+pub mod security;
 pub mod two_factor;
 
 use axum::http::{StatusCode, header};

@@ -32,22 +32,39 @@ pub enum Access {
     Dev,
 }
 
+/// What the guard of an address goes by.
+#[derive(Clone)]
+pub struct Guard {
+    /// What it asks for the session and the time.
+    pub app: AppState,
+    /// Who may call the address.
+    pub access: Access,
+    /// The page that holds the form sent there, where that is another.
+    pub form_on: Option<&'static str>,
+}
+
 /// Lets a request through, or sends it where it can get in.
 pub async fn guard(
-    State((app, access)): State<(AppState, Access)>,
+    State(guard): State<Guard>,
     session: Session,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let refused = match access {
+    let app = &guard.app;
+    let refused = match guard.access {
         Access::Any => None,
         Access::Guest => session
             .user()
             .map(|_| Redirect::to("/home").into_response()),
-        Access::User => session.user().is_none().then(|| ask("/login", &request)),
-        Access::Fresh if session.user().is_none() => Some(ask("/login", &request)),
-        Access::Fresh => (!session.is_fresh(app.clock.now())).then(|| ask("/reauth", &request)),
-        Access::Pending => match pending(&app, &session).await {
+        Access::User => session
+            .user()
+            .is_none()
+            .then(|| guard.ask("/login", &request)),
+        Access::Fresh if session.user().is_none() => Some(guard.ask("/login", &request)),
+        Access::Fresh => {
+            (!session.is_fresh(app.clock.now())).then(|| guard.ask("/reauth", &request))
+        }
+        Access::Pending => match pending(app, &session).await {
             Ok(Ok(challenge)) => {
                 request.extensions_mut().insert(Pending(challenge));
                 None
@@ -65,6 +82,7 @@ pub async fn guard(
     match refused {
         Some(response) => {
             // Who is signed in and opens the log-in page is no stranger.
+            let access = guard.access;
             if access != Access::Guest {
                 let user = session.user().map(|user| user.id.as_str());
                 tracing::info!(event = "access_refused", ?access, user, "sent away");
@@ -90,11 +108,16 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     }
 }
 
-/// To `page`, and from there back to where the request went. The page that a
-/// POST came from has the same path.
-fn ask(page: &str, request: &Request) -> Response {
-    let wanted = wanted(request.uri(), request.method());
-    Redirect::to(&with_next(page, &wanted)).into_response()
+impl Guard {
+    /// To `page`, and from there back to where the request went. The page that a
+    /// POST came from has the same path, unless its form is on another.
+    fn ask(&self, page: &str, request: &Request) -> Response {
+        let wanted = match self.form_on {
+            Some(path) => LocalPath::parse(path).unwrap_or_else(LocalPath::home),
+            None => wanted(request.uri(), request.method()),
+        };
+        Redirect::to(&with_next(page, &wanted)).into_response()
+    }
 }
 
 fn wanted(uri: &Uri, method: &Method) -> LocalPath {

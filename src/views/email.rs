@@ -4,12 +4,10 @@ use askama::Template;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::browser;
 use super::recovery_codes::left;
 use super::two_factor::masked;
 use crate::models::outbox::{Event, Notice};
-
-/// Most characters of what a browser calls itself.
-const USER_AGENT: usize = 200;
 
 /// A mail's subject and its two parts.
 #[derive(Clone, Debug)]
@@ -39,10 +37,14 @@ impl ResetPasswordEmail {
     /// # Errors
     /// When a template cannot be filled in.
     pub fn render(&self) -> Result<Content, askama::Error> {
+        let mail = &Self {
+            username: plain(&self.username),
+            ..self.clone()
+        };
         Ok(Content {
             subject: "Reset your Twostep password".to_owned(),
-            text: ResetPasswordText { mail: self }.render()?,
-            html: ResetPasswordHtml { mail: self }.render()?,
+            text: ResetPasswordText { mail }.render()?,
+            html: ResetPasswordHtml { mail }.render()?,
         })
     }
 }
@@ -85,7 +87,7 @@ pub struct NoticeEmail {
 pub struct Origin {
     /// The address.
     pub address: String,
-    /// What the browser calls itself.
+    /// The browser and its system, in words.
     pub browser: String,
 }
 
@@ -98,9 +100,9 @@ impl NoticeEmail {
             username: plain(&username),
             what: what(notice),
             when: when(notice.at),
-            origin: notice.address.as_deref().map(|address| Origin {
-                address: plain(address),
-                browser: plain(notice.user_agent.as_deref().unwrap_or_default()),
+            origin: notice.address.clone().map(|address| Origin {
+                address,
+                browser: browser::in_words(notice.user_agent.as_deref().unwrap_or_default()),
             }),
             remedy: remedy(notice.event),
             link,
@@ -216,23 +218,8 @@ fn when(at: i64) -> String {
     moment.format(format).unwrap_or_default()
 }
 
-/// What a stranger says, as plain text that no mail program makes a link of:
-/// whoever sets off a notice chooses these words, and they stand in our mail.
-fn plain(text: &str) -> String {
-    let mut plain = String::new();
-    let mut characters = text.chars().take(USER_AGENT).peekable();
-    while let Some(character) = characters.next() {
-        let is_link = match character {
-            '@' | '<' | '>' => true,
-            ':' => characters.peek() == Some(&'/'),
-            '.' => characters.peek().is_some_and(|next| next.is_alphabetic()),
-            other => !(other.is_ascii_graphic() || other == ' '),
-        };
-        plain.push(if is_link { ' ' } else { character });
-    }
-    let words: Vec<&str> = plain.split_whitespace().collect();
-    if words.is_empty() {
-        return "unknown".to_owned();
-    }
-    words.join(" ")
+/// A user name as plain text of which no mail program makes a link: whoever
+/// registers with somebody's address chooses a name that stands in our mail.
+fn plain(username: &str) -> String {
+    username.replace('.', " ")
 }

@@ -7,6 +7,7 @@ use time::macros::format_description;
 use crate::forms::Errors;
 
 pub mod auth;
+pub mod browser;
 pub mod dev;
 pub mod email;
 pub mod errors;
@@ -15,6 +16,7 @@ pub mod not_me;
 pub mod password;
 pub mod profile;
 pub mod recovery_codes;
+pub mod security;
 pub mod two_factor;
 
 /// The address of a static file. Templates call it by this name, and a test

@@ -4,6 +4,7 @@
 use reqwest::Method;
 use twostep::dev::simulator::LANDLINE;
 use twostep::middleware::access::Access;
+use twostep::routes::Route;
 use twostep::services::assets;
 
 use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
@@ -43,6 +44,9 @@ pub const PAGES: &[(Method, &str, Access)] = &[
     (POST, "/verify_2fa/cancel", Access::Pending),
     (GET, "/disable_2fa", Access::Fresh),
     (POST, "/disable_2fa", Access::Fresh),
+    (GET, "/security", Access::User),
+    (POST, "/sessions/{id}/revoke", Access::Fresh),
+    (POST, "/sessions/revoke_others", Access::Fresh),
     (GET, "/recovery_codes", Access::Fresh),
     (POST, "/recovery_codes", Access::Fresh),
     (GET, "/verify_2fa/recovery", Access::Pending),
@@ -129,9 +133,19 @@ impl Role {
                 Some("/home".to_owned())
             }
             (Access::Pending, Guest) => Some(with_next("/login", "/home")),
-            (Access::User | Access::Fresh, Guest | HalfLoggedIn) => Some(with_next("/login", path)),
-            (Access::Fresh, Stale) => Some(with_next("/reauth", path)),
+            (Access::User | Access::Fresh, Guest | HalfLoggedIn) => {
+                Some(with_next("/login", page_of(path)))
+            }
+            (Access::Fresh, Stale) => Some(with_next("/reauth", page_of(path))),
         }
+    }
+}
+
+/// The page to come back to: that with the form, where a path has none itself.
+fn page_of(path: &str) -> &str {
+    match path.split('/').nth(1) {
+        Some("sessions") => "/security",
+        _ => path,
     }
 }
 
@@ -145,6 +159,7 @@ pub fn concrete(pattern: &str) -> String {
     pattern
         .replace("{username}", "harry")
         .replace("/mailbox/{id}", "/mailbox/1")
+        .replace("/sessions/{id}", "/sessions/1")
         .replace("{token}", "x")
         .replace("/static/{*path}", assets::url("css/app.css"))
 }
@@ -178,7 +193,9 @@ async fn every_page_lets_in_whom_it_should_and_sends_the_others_where_they_can_g
             let what = format!("{role:?}: {method} {path}: {}", answer.status);
             let Some(elsewhere) = role.refusal(*access, &path) else {
                 let location = answer.location().unwrap_or_default();
-                assert!(matches!(answer.status, 200 | 303 | 422 | 429), "{what}");
+                let is_let_in = matches!(answer.status, 200 | 303 | 422 | 429);
+                let is_of_nobody = answer.status == 404 && path == "/sessions/1/revoke";
+                assert!(is_let_in || is_of_nobody, "{what}");
                 let sent_away = location == "/home" || location.contains("?next=");
                 assert!(!sent_away, "{what} {location}");
                 continue;
@@ -207,12 +224,27 @@ async fn who_proves_it_again_lands_where_they_wanted_to_go() {
         let refused = ask(&browser, method, path).await;
         let form = browser.follow(&refused).await;
         let next = form.value_of("next").unwrap();
-        assert_eq!(next, *path);
+        assert_eq!(next, page_of(path));
         let fields = [("password", PASSWORD), ("next", &next)];
-        browser.post("/reauth", &fields).await.redirects_to(path);
-        let page = browser.get(path).await;
+        browser.post("/reauth", &fields).await.redirects_to(&next);
+        let page = browser.get(&next).await;
         assert!(!page.location().unwrap_or_default().contains("next="));
     }
+}
+
+#[tokio::test]
+async fn every_form_of_a_user_is_on_a_page_that_can_be_come_back_to() {
+    let app = TestApp::start().await;
+    let mut elsewhere = 0;
+    for route in &app.routes {
+        if route.method == POST && matches!(route.access, Access::User | Access::Fresh) {
+            let page = route.form_on.unwrap_or(route.path);
+            let is_page = |it: &&Route| it.method == GET && it.path == page;
+            assert!(app.routes.iter().any(|it| is_page(&it)), "{}", route.path);
+            elsewhere += usize::from(route.form_on.is_some());
+        }
+    }
+    assert!(elsewhere >= 2);
 }
 
 #[tokio::test]

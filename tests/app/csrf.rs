@@ -7,6 +7,7 @@ use twostep::middleware::access::Access;
 use twostep::models::outbox::Event;
 
 use crate::access::{PAGES, Role, app_with_people, concrete};
+use crate::security::end_buttons;
 use crate::support::{Browser, PASSWORD, PHONE, TestApp};
 
 /// What a form does, when its own page sends it.
@@ -33,7 +34,7 @@ const fn form(
 
 /// Every form, in every role in which it does something; `CODE` and `PASSWORD`
 /// are the right ones, and no place to go is a page.
-const FORMS: [Form; 30] = [
+const FORMS: [Form; 32] = [
     form(
         "/register",
         Role::Guest,
@@ -144,11 +145,13 @@ const FORMS: [Form; 30] = [
         "/login",
     ),
     form("/not_me", Role::Guest, "link=LINK", ""),
+    form("/sessions/{id}/revoke", Role::Fresh, "", "/security"),
+    form("/sessions/revoke_others", Role::Fresh, "", "/security"),
 ];
 
-fn request(browser: &Browser, form: &Form, fields: &str) -> RequestBuilder {
+fn request(browser: &Browser, path: &str, fields: &str) -> RequestBuilder {
     browser
-        .request(Method::POST, form.path)
+        .request(Method::POST, path)
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(fields.to_owned())
 }
@@ -169,6 +172,13 @@ async fn attack_11_another_site_can_send_no_form_of_ours() {
             let link = app.not_me("harry", Event::PasswordChanged, None).await;
             browser.get(&link).await.redirects_to("/not_me");
         }
+        if form.path.starts_with("/sessions/") {
+            app.browser().log_in("harry", PASSWORD).await;
+        }
+        let path = match form.path {
+            "/sessions/{id}/revoke" => end_buttons(&browser.get("/security").await).remove(0),
+            path => path.to_owned(),
+        };
         let link = browser.get("/not_me").await.value_of("link");
         app.advance(31);
         let code = app.last_code();
@@ -188,7 +198,7 @@ async fn attack_11_another_site_can_send_no_form_of_ours() {
             ("origin", "http://127.0.0.1:1"),
             ("origin", "null"),
         ] {
-            let foreign = request(&browser, &form, &fields).header(name, value);
+            let foreign = request(&browser, &path, &fields).header(name, value);
             let page = browser.send(foreign).await;
             assert_eq!(page.status, 403, "{what} {name}: {value}");
             assert_eq!(
@@ -203,7 +213,7 @@ async fn attack_11_another_site_can_send_no_form_of_ours() {
         }
         // The very same request from its own page does what it says.
         let origin = format!("http://{}", app.address);
-        let own = request(&browser, &form, &fields).header("origin", origin);
+        let own = request(&browser, &path, &fields).header("origin", origin);
         let page = browser.send(own).await;
         assert_eq!(
             page.location().unwrap_or_default(),

@@ -315,11 +315,12 @@ async fn who_is_signed_in_keeps_their_own_links() {
     ] {
         assert_eq!(
             page.all("nav .bar-link"),
-            ["Profile", "Logout"],
+            ["Profile", "Security", "Logout"],
             "{}",
             page.status
         );
-        assert_eq!(page.attributes("nav a.bar-link", "href"), ["/user/harry"]);
+        let links = page.attributes("nav a.bar-link", "href");
+        assert_eq!(links, ["/user/harry", "/security"]);
     }
     // Refused before anybody asked who it is.
     let page = harry.send(foreign).await;

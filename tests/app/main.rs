@@ -30,6 +30,7 @@ mod profile;
 mod purge;
 mod recovery_codes;
 mod reviewed;
+mod security;
 mod sessions;
 mod settings;
 mod sms_days;

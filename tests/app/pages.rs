@@ -4,7 +4,7 @@
 use scraper::Selector;
 use twostep::models::outbox::Event;
 
-use crate::support::{Browser, OTHER_PHONE, PHONE, Page, TestApp};
+use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
 /// One of every page that can be seen without two-factor authentication, and
 /// then one of those with it.
@@ -36,8 +36,9 @@ async fn every_page(app: &TestApp) -> Vec<Page> {
         &mut pages,
     )
     .await;
+    app.browser().log_in("harry", PASSWORD).await; // a session to end
     let paths = "/home /user/harry /user/alice /edit_profile /reauth /enable_2fa \
-                 /change_password /logout /nowhere";
+                 /change_password /security /logout /nowhere";
     visit(&harry, paths, &mut pages).await;
     guest.get(&app.reset_link("alice").await).await;
     visit(&guest, "/reset_password", &mut pages).await;
@@ -47,7 +48,7 @@ async fn every_page(app: &TestApp) -> Vec<Page> {
     pages.push(harry.verify("x").await);
     pages.push(harry.verify(&app.last_code()).await);
     pages.push(harry.post("/recovery_codes", &[]).await);
-    let paths = "/home /user/harry /enable_2fa /disable_2fa /recovery_codes /dev/phone";
+    let paths = "/home /user/harry /enable_2fa /disable_2fa /security /recovery_codes /dev/phone";
     visit(&harry, paths, &mut pages).await;
     let half = app.half_logged_in("harry").await;
     visit(&half, "/verify_2fa /verify_2fa/recovery", &mut pages).await;

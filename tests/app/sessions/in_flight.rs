@@ -9,11 +9,11 @@ use super::{ROWS, assert_dead};
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp, until};
 
 /// How many sessions are log-ins.
-const LOG_INS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";
+pub const LOG_INS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";
 
 /// Sends `request`, in which the app asks Twilio and waits in vain, and does
 /// `meanwhile` while it waits.
-async fn while_waiting<T>(
+pub async fn while_waiting<T>(
     app: &TestApp,
     request: impl Future<Output = Page>,
     meanwhile: impl Future<Output = T>,
@@ -34,7 +34,7 @@ async fn while_waiting<T>(
 
 /// Sends `request`, which is held up where it first writes to the database, and
 /// commits `sql` before it can go on.
-async fn while_writing(
+pub async fn while_writing(
     app: &TestApp,
     request: impl Future<Output = Page>,
     sql: &'static str,
@@ -71,7 +71,7 @@ pub async fn once_right(app: &TestApp, sql: &str) {
 
 /// Leaves a message and an open verification, so that the page which says that
 /// a code could not be checked changes the session's data.
-async fn prepare(app: &TestApp, browser: &Browser, phone: &str) {
+pub async fn prepare(app: &TestApp, browser: &Browser, phone: &str) {
     browser.enable(phone).await.redirects_to("/verify_2fa");
     assert_eq!(app.last_message().to, phone);
     let fields = [("username", "alice"), ("about_me", "Hello.")];
@@ -80,7 +80,7 @@ async fn prepare(app: &TestApp, browser: &Browser, phone: &str) {
 }
 
 /// Asserts that this is that page.
-fn assert_data_changed(page: &Page) {
+pub fn assert_data_changed(page: &Page) {
     assert_eq!(page.status, 503, "{}", page.text());
     assert!(page.says("Your profile has been updated"));
     assert_eq!(page.set_cookie(), None);

@@ -10,10 +10,10 @@ use reqwest::header::COOKIE;
 use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
 
 /// How many sessions there are.
-const ROWS: &str = "SELECT COUNT(*) FROM sessions";
+pub const ROWS: &str = "SELECT COUNT(*) FROM sessions";
 
 /// Asserts that a cookie opens nothing: neither a log-in nor half of one.
-async fn assert_dead(app: &TestApp, cookie: &str) {
+pub async fn assert_dead(app: &TestApp, cookie: &str) {
     let browser = app.browser();
     browser.set_session_cookie(cookie);
     let home = browser.get("/home").await;

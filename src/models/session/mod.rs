@@ -2,6 +2,10 @@
 //! the cookie's token opens it, and only its hash is kept. A session that has
 //! ended has no row, and no statement here but the two INSERTs makes one.
 
+mod of_user;
+
+pub use of_user::{Ended, LogIn};
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -52,6 +56,14 @@ impl Life {
 pub struct SessionId(String);
 
 impl SessionId {
+    /// What somebody sent as an id, if it can be one: PostgreSQL fails where it is
+    /// asked for some of what cannot.
+    #[must_use]
+    pub fn received(text: &str) -> Option<Self> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        text.bytes().all(fits).then(|| Self(text.to_owned()))
+    }
+
     /// The id as the database holds it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -306,6 +318,22 @@ impl SessionRow {
         Ok(())
     }
 
+    /// Whether the session lives still, and by the token that opened it. A request
+    /// asks before it ends others, in a transaction that holds the account's row:
+    /// of two sessions that end each other at once, one does.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_living(&self, connection: &mut Connection) -> Result<bool, Error> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT created_at FROM sessions WHERE id = $1 AND token_hash = $2")
+                .bind(self.id.as_str())
+                .bind(&self.token_hash)
+                .fetch_optional(connection)
+                .await?;
+        Ok(found.is_some())
+    }
+
     /// Ends a session. Returns whether it had not ended yet.
     ///
     /// # Errors
@@ -316,34 +344,5 @@ impl SessionRow {
             .execute(connection)
             .await?;
         Ok(done.rows_affected() == 1)
-    }
-
-    /// Ends all of a user's sessions.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn end_all(connection: &mut Connection, user: &UserId) -> Result<(), Error> {
-        sqlx::query("DELETE FROM sessions WHERE user_id = $1")
-            .bind(user.as_str())
-            .execute(connection)
-            .await?;
-        Ok(())
-    }
-
-    /// Ends all of a user's sessions but one.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn end_others(
-        connection: &mut Connection,
-        user: &UserId,
-        keep: &SessionId,
-    ) -> Result<(), Error> {
-        sqlx::query("DELETE FROM sessions WHERE user_id = $1 AND id <> $2")
-            .bind(user.as_str())
-            .bind(keep.as_str())
-            .execute(connection)
-            .await?;
-        Ok(())
     }
 }

@@ -1,0 +1,129 @@
+//! The security page, and ending sessions.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use crate::controllers::{auth, signed_out};
+use crate::error::AppError;
+use crate::extractors::{CurrentUser, Page};
+use crate::models::Connection;
+use crate::models::activity::{Activity, Happening};
+use crate::models::challenge::{Challenge, Outcome};
+use crate::models::client::Client;
+use crate::models::recovery_code::RecoveryCode;
+use crate::models::session::{Ended, LogIn, SessionId, SessionRow};
+use crate::models::user::User;
+use crate::session::Session;
+use crate::state::AppState;
+use crate::views::layout::Kind;
+use crate::views::security::{SecondStep, SecurityPage, activity_items, session_items};
+
+/// `GET /security`
+pub async fn show(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+) -> Result<SecurityPage, AppError> {
+    let this = &present(&session)?.id;
+    let now = app.clock.now();
+    let sessions = LogIn::living(&app.database, &user.id, now).await?;
+    let activity = Activity::recent(&app.database, &user.id).await?;
+    let mut connection = app.database.acquire().await?;
+    let codes = RecoveryCode::left(&mut connection, &user.id).await?;
+    let layout = page.layout("Security").await?;
+    Ok(SecurityPage {
+        layout,
+        second_step: SecondStep::of(&user, codes),
+        sessions: session_items(&sessions, this, now),
+        activity: activity_items(&activity, now),
+    })
+}
+
+/// `POST /sessions/{id}/revoke`: ends one. Who ends the one they are in logs out.
+pub async fn revoke(
+    State(app): State<AppState>,
+    session: Session,
+    client: Client,
+    CurrentUser(user): CurrentUser,
+    Path(id): Path<String>,
+) -> Result<Response, AppError> {
+    let id = SessionId::received(&id).ok_or(AppError::NotFound)?;
+    if present(&session)?.id == id {
+        let out = auth::logout(State(app), session, client).await?;
+        return Ok(out.into_response());
+    }
+    let now = app.clock.now();
+    let mut transaction = app.database.begin().await?;
+    if !may_end_others(&mut transaction, &session, &user).await? {
+        return Ok(signed_out());
+    }
+    let ended = SessionRow::end_one(&mut transaction, &user.id, &id).await?;
+    let ended = ended.ok_or(AppError::NotFound)?;
+    let what = Happening::EndedSession;
+    Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
+    transaction.commit().await?;
+    close_begun(&app, vec![ended], now).await?;
+    let user = user.id.as_str();
+    tracing::info!(event = "session_ended", user, "a session was ended");
+    session
+        .add_message(Kind::Success, "The session has ended.")
+        .await?;
+    Ok(Redirect::to("/security").into_response())
+}
+
+/// `POST /sessions/revoke_others`: ends all but this one.
+pub async fn revoke_others(
+    State(app): State<AppState>,
+    session: Session,
+    client: Client,
+    CurrentUser(user): CurrentUser,
+) -> Result<Response, AppError> {
+    let this = &present(&session)?.id;
+    let now = app.clock.now();
+    let mut transaction = app.database.begin().await?;
+    if !may_end_others(&mut transaction, &session, &user).await? {
+        return Ok(signed_out());
+    }
+    let ended = SessionRow::end_others(&mut transaction, &user.id, this).await?;
+    let (kind, message) = if ended.is_empty() {
+        (Kind::Info, "There was no other session.")
+    } else {
+        let what = Happening::EndedOtherSessions;
+        Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
+        (Kind::Success, "All other sessions have ended.")
+    };
+    transaction.commit().await?;
+    close_begun(&app, ended, now).await?;
+    let user = user.id.as_str();
+    tracing::info!(event = "sessions_ended", user, "other sessions were ended");
+    session.add_message(kind, message).await?;
+    Ok(Redirect::to("/security").into_response())
+}
+
+fn present(session: &Session) -> Result<&SessionRow, AppError> {
+    session.row().ok_or(AppError::MissingLayer("access"))
+}
+
+/// Takes the account's row, and looks whether the session that asks has not been
+/// ended itself meanwhile.
+async fn may_end_others(
+    connection: &mut Connection,
+    session: &Session,
+    user: &User,
+) -> Result<bool, AppError> {
+    Ok(User::lock(connection, &user.id, user.auth_version).await?
+        && present(session)?.is_living(connection).await?)
+}
+
+/// What was begun in a session ends with it, here and at Twilio.
+async fn close_begun(app: &AppState, ended: Vec<Ended>, now: i64) -> Result<(), AppError> {
+    for id in ended.into_iter().filter_map(|it| it.challenge) {
+        if let Some(challenge) = Challenge::find_open(&app.database, &id, now).await? {
+            challenge
+                .close(&app.database, &app.verify, Outcome::Cancelled, now)
+                .await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! What the page tells of what happened.
+
+use twostep::models::activity::Happening;
+use twostep::models::client::Client;
+use twostep::models::outbox::Event;
+
+use super::{FIREFOX, activity, happenings, record};
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
+
+fn laptop() -> Client {
+    Client::new([203, 0, 113, 9].into(), FIREFOX.as_bytes())
+}
+
+#[tokio::test]
+async fn what_somebody_does_is_told_newest_first_though_it_was_in_one_second() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    alice.post("/reauth", &[("password", PASSWORD)]).await;
+    app.enable(&alice, PHONE).await;
+    app.enable(&alice, OTHER_PHONE).await;
+    app.advance(31);
+    let other = app.half_logged_in("alice").await;
+    other.verify(&app.last_code()).await.redirects_to("/home");
+    other.post("/logout", &[]).await.redirects_to("/login");
+    alice.post("/disable_2fa", &[]).await;
+    let fields = [
+        ("current_password", PASSWORD),
+        ("password", "a new slow tram"),
+        ("confirm_password", "a new slow tram"),
+    ];
+    alice.post("/change_password", &fields).await;
+    let link = app.reset_link("alice").await;
+    other.get(&link).await.redirects_to("/reset_password");
+    let fields = [("password", PASSWORD), ("confirm_password", PASSWORD)];
+    other.post("/reset_password", &fields).await;
+
+    other.log_in("alice", PASSWORD).await.redirects_to("/home");
+    assert_eq!(
+        happenings(&other.get("/security").await),
+        [
+            "Logged in with the password",
+            "A new password was set through a mailed link",
+            "The password was changed",
+            "Two-factor authentication was switched off",
+            "Logged out",
+            "Logged in with the password and a code",
+            "The phone number was changed",
+            "Two-factor authentication was switched on",
+            "Confirmed again who it is",
+            "Logged in with the password",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn that_an_account_was_locked_by_its_owner_is_told() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let link = app.not_me("alice", Event::LoginAfterFailures, None).await;
+    let alice = app.browser();
+    alice.get(&link).await.redirects_to("/not_me");
+    let link = alice.get("/not_me").await.value_of("link").unwrap();
+    alice.post("/not_me", &[("link", &link)]).await;
+    let link = app.reset_link("alice").await;
+    alice.get(&link).await;
+    let fields = [("password", PASSWORD), ("confirm_password", PASSWORD)];
+    alice.post("/reset_password", &fields).await;
+    alice.log_in("alice", PASSWORD).await.redirects_to("/home");
+    let told = happenings(&alice.get("/security").await);
+    assert_eq!(told[2], "The account was locked with “This was not me”");
+}
+
+#[tokio::test]
+async fn each_kind_is_told_in_words_of_its_own_with_browser_address_and_time() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    app.execute("DELETE FROM activity").await;
+    for (what, words) in [
+        (
+            Happening::LoggedInWithRecoveryCode,
+            "Logged in with the password and a recovery code",
+        ),
+        (Happening::WrongPassword, "A wrong password was entered"),
+        (Happening::WrongCode, "A wrong code was entered"),
+        (
+            Happening::WrongRecoveryCode,
+            "A wrong recovery code was entered",
+        ),
+        (Happening::EndedSession, "Ended another session"),
+        (Happening::EndedOtherSessions, "Ended all other sessions"),
+        (
+            Happening::RecoveryCodesRenewed,
+            "New recovery codes were made",
+        ),
+    ] {
+        record(&app, "alice", what, Some(&laptop())).await;
+        app.advance(60);
+        let page = alice.get("/security").await;
+        let told = format!("{words} Firefox on Linux address 203.0.113.9 1 minute ago");
+        assert_eq!(activity(&page)[0], told);
+    }
+}
+
+#[tokio::test]
+async fn what_the_operator_did_says_so() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    for (what, words) in [
+        (Happening::LockedByOperator, "The account was locked"),
+        (Happening::UnlockedByOperator, "The account was unlocked"),
+        (
+            Happening::TwoFactorResetByOperator,
+            "Two-factor authentication was switched off",
+        ),
+        (
+            Happening::SessionsEndedByOperator,
+            "All sessions were ended",
+        ),
+    ] {
+        record(&app, "alice", what, None).await;
+        let page = alice.get("/security").await;
+        let told = format!("{words} it was the operator of this site just now");
+        assert_eq!(activity(&page)[0], told);
+    }
+}
+
+#[tokio::test]
+async fn failures_neither_crowd_out_the_rest_nor_are_crowded_out() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    app.execute("DELETE FROM activity").await;
+    record(&app, "alice", Happening::PasswordChanged, Some(&laptop())).await;
+    record(&app, "alice", Happening::WrongCode, Some(&laptop())).await;
+    for _ in 0..200 {
+        app.advance(1);
+        record(&app, "alice", Happening::WrongPassword, Some(&laptop())).await;
+    }
+    let page = alice.get("/security").await;
+    let told = happenings(&page);
+    assert_eq!(told.len(), 11);
+    assert_eq!(told[10], "The password was changed");
+    let failures = page.all(".failure .entry-title");
+    assert_eq!(failures, told[..10]);
+    assert!(
+        failures
+            .iter()
+            .all(|it| it == "A wrong password was entered")
+    );
+
+    for _ in 0..40 {
+        app.advance(1);
+        record(&app, "alice", Happening::LoggedIn, Some(&laptop())).await;
+    }
+    let page = alice.get("/security").await;
+    let told = happenings(&page);
+    assert_eq!(told.len(), 40, "30 and 10");
+    assert_eq!(told[30..], page.all(".failure .entry-title"));
+    assert!(
+        told[..30]
+            .iter()
+            .all(|it| it == "Logged in with the password")
+    );
+}
+
+#[tokio::test]
+async fn failures_stand_among_the_rest_by_their_time() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    record(&app, "alice", Happening::WrongPassword, Some(&laptop())).await;
+    record(&app, "alice", Happening::PasswordReset, Some(&laptop())).await;
+    record(&app, "alice", Happening::WrongCode, Some(&laptop())).await;
+    assert_eq!(
+        happenings(&alice.get("/security").await),
+        [
+            "A wrong code was entered",
+            "A new password was set through a mailed link",
+            "A wrong password was entered",
+            "Logged in with the password",
+        ]
+    );
+}

@@ -1,0 +1,88 @@
+//! Sessions that are ended while a request of theirs is under way.
+
+use super::{FIREFOX, end_buttons, log_in_as};
+use crate::sessions::in_flight::{
+    LOG_INS, assert_data_changed, prepare, while_waiting, while_writing,
+};
+use crate::sessions::{ROWS, assert_dead};
+use crate::support::{PASSWORD, PHONE, TestApp};
+
+#[tokio::test]
+async fn attack_18_a_session_that_was_ended_is_not_saved_again() {
+    for all in [false, true] {
+        let app = TestApp::start().await;
+        let alice = app.signed_in("alice").await;
+        let other = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
+        prepare(&app, &other, PHONE).await;
+        let path = match all {
+            false => end_buttons(&alice.get("/security").await).remove(0),
+            true => "/sessions/revoke_others".to_owned(),
+        };
+        let rows = app.count(ROWS).await;
+        let (late, ended) =
+            while_waiting(&app, other.verify("123456"), alice.post(&path, &[])).await;
+        ended.redirects_to("/security");
+        assert_data_changed(&late);
+        assert_dead(&app, &other.session_cookie().unwrap()).await;
+        assert!(alice.is_logged_in().await);
+        assert_eq!(app.count(ROWS).await, rows - 1);
+        assert_eq!(app.phone_of("alice").await, None);
+    }
+}
+
+#[tokio::test]
+async fn attack_18_proving_it_again_does_not_bring_an_ended_session_back() {
+    let app = TestApp::start().await;
+    let alice = app.with_two_factor("alice", PHONE).await;
+    app.advance(31);
+    let other = app.half_logged_in("alice").await;
+    other.verify(&app.last_code()).await.redirects_to("/home");
+    let path = end_buttons(&alice.get("/security").await).remove(0);
+    let reauth = [("password", PASSWORD)];
+    let (late, ended) =
+        while_waiting(&app, other.post("/reauth", &reauth), alice.post(&path, &[])).await;
+    ended.redirects_to("/security");
+    late.redirects_to("/login?next=%2Fhome");
+    assert_eq!(late.set_cookie(), None);
+    assert_dead(&app, &other.session_cookie().unwrap()).await;
+    assert_eq!(app.count(LOG_INS).await, 1);
+}
+
+#[tokio::test]
+async fn attack_18_a_session_that_was_ended_ends_no_others() {
+    for all in [false, true] {
+        let app = TestApp::start().await;
+        let alice = app.signed_in("alice").await;
+        let thief = log_in_as(&app, "alice", b"Thief").await;
+        let path = match all {
+            false => end_buttons(&thief.get("/security").await).remove(0),
+            true => "/sessions/revoke_others".to_owned(),
+        };
+        let late = while_writing(
+            &app,
+            thief.post(&path, &[]),
+            "DELETE FROM sessions WHERE user_agent = 'Thief'",
+        )
+        .await;
+        late.redirects_to("/login?next=%2Fhome");
+        assert_eq!(late.set_cookie(), None);
+        assert!(alice.is_logged_in().await);
+        let told = "SELECT COUNT(*) FROM activity WHERE event LIKE 'ended%'";
+        assert_eq!(app.count(told).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn attack_18_nor_does_one_whose_account_was_changed_meanwhile() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    let thief = log_in_as(&app, "alice", b"Thief").await;
+    let late = while_writing(
+        &app,
+        thief.post("/sessions/revoke_others", &[]),
+        "UPDATE users SET auth_version = auth_version + 1",
+    )
+    .await;
+    late.redirects_to("/login?next=%2Fhome");
+    assert!(alice.is_logged_in().await);
+}

@@ -1,0 +1,231 @@
+//! What the page shows, and what it does not.
+
+use reqwest::Method;
+use sqlx::Row;
+use twostep::models::activity::Happening;
+
+use super::{FIREFOX, IPHONE, activity, end_buttons, log_in_as, record, sessions};
+use crate::support::{PASSWORD, PHONE, TestApp, a_client};
+
+#[tokio::test]
+async fn it_shows_the_second_step_and_leads_to_what_changes_it() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    let page = alice.get("/security").await;
+    assert_eq!(page.first("h1").as_deref(), Some("Security"));
+    let heading = |page: &crate::support::Page| page.first("#two-factor").unwrap();
+    assert_eq!(heading(&page), "Two-factor authentication Off");
+    let links = page.attributes("main a", "href");
+    assert_eq!(links, ["/enable_2fa", "/change_password"]);
+
+    app.enable(&alice, PHONE).await;
+    let page = alice.get("/security").await;
+    assert_eq!(heading(&page), "Two-factor authentication On");
+    let told = "Codes go to the phone •••• 267. 10 recovery codes are left.";
+    assert!(page.text().contains(told), "{}", page.text());
+    let links = page.attributes("main a", "href");
+    assert_eq!(
+        links[..3],
+        ["/enable_2fa", "/recovery_codes", "/disable_2fa"]
+    );
+    for path in ["/home", "/user/alice"] {
+        let links = alice.get(path).await.attributes("a", "href");
+        assert!(links.iter().any(|link| link == "/security"), "{path}");
+    }
+}
+
+/// ASVS 7.5.2
+#[tokio::test]
+async fn it_shows_each_session_the_last_active_first() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let laptop = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
+    app.advance(3_600);
+    let phone = log_in_as(&app, "alice", IPHONE.as_bytes()).await;
+    app.advance(120);
+
+    let page = phone.get("/security").await;
+    assert_eq!(
+        sessions(&page),
+        [
+            "Safari on iPhone This one address 127.0.0.1 started 2 minutes ago last active just now",
+            "Firefox on Linux address 127.0.0.1 started 1 hour ago last active 1 hour ago",
+        ]
+    );
+    let times = page.attributes("[aria-labelledby=sessions] time", "datetime");
+    assert_eq!(
+        times,
+        [
+            "2026-09-21T15:13:20Z",
+            "2026-09-21T15:15:20Z",
+            "2026-09-21T14:13:20Z",
+            "2026-09-21T14:13:20Z",
+        ]
+    );
+    assert_eq!(end_buttons(&page).len(), 1, "none for this one");
+    let buttons = page.all("form[action$='/revoke'] button");
+    assert_eq!(
+        buttons,
+        ["End the session of Firefox on Linux, address 127.0.0.1, started 1 hour ago"]
+    );
+
+    // Seen from the other one, it is the other way round.
+    let page = laptop.get("/security").await;
+    let shown = sessions(&page);
+    assert!(
+        shown
+            .iter()
+            .any(|it| it.starts_with("Firefox on Linux This one"))
+    );
+    assert!(
+        shown
+            .iter()
+            .any(|it| it.starts_with("Safari on iPhone address"))
+    );
+    app.advance(60);
+    let page = laptop.get("/security").await;
+    assert!(sessions(&page)[0].starts_with("Firefox on Linux This one"));
+}
+
+#[tokio::test]
+async fn a_session_from_before_addresses_were_kept_is_shown_as_unknown() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    app.execute("UPDATE sessions SET address = NULL, user_agent = NULL")
+        .await;
+    let page = alice.get("/security").await;
+    let shown = "an unknown browser This one address unknown started just now last active just now";
+    assert_eq!(sessions(&page), [shown]);
+}
+
+#[tokio::test]
+async fn sessions_that_are_over_are_not_shown_nor_what_is_no_log_in() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.execute("DELETE FROM sessions").await;
+    for end in ["idle_expires_at", "expires_at"] {
+        let alice = app.half_logged_in("alice").await;
+        alice.verify(&app.last_code()).await.redirects_to("/home");
+        app.advance(31);
+        app.half_logged_in("alice").await;
+        assert_eq!(sessions(&alice.get("/security").await).len(), 1, "{end}");
+        app.execute("UPDATE sessions SET expires_at = 0 WHERE user_id IS NOT NULL")
+            .await;
+        app.execute(match end {
+            "expires_at" => "UPDATE sessions SET expires_at = 0, idle_expires_at = 9999999999",
+            _ => "UPDATE sessions SET expires_at = 9999999999, idle_expires_at = 0",
+        })
+        .await;
+        app.advance(31);
+    }
+    let alice = app.half_logged_in("alice").await;
+    alice.verify(&app.last_code()).await.redirects_to("/home");
+    assert_eq!(sessions(&alice.get("/security").await).len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_ends_on_the_page_when_it_ends_to_the_second() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    log_in_as(&app, "alice", IPHONE.as_bytes()).await;
+    app.advance(12 * 3_600 - 1);
+    let alice = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
+    assert_eq!(sessions(&alice.get("/security").await).len(), 2);
+    app.advance(1);
+    assert_eq!(sessions(&alice.get("/security").await).len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_secret_and_nobody_elses_stands_on_it() {
+    let app = TestApp::start().await;
+    let mallory = app.with_two_factor("mallory", "+447400123456").await;
+    let alice = app.with_two_factor("alice", PHONE).await;
+    record(&app, "mallory", Happening::WrongPassword, Some(&a_client())).await;
+    record(&app, "mallory", Happening::LockedByOperator, None).await;
+    let second = app.half_logged_in("alice").await;
+    second.verify(&app.last_code()).await.redirects_to("/home");
+
+    let page = alice.get("/security").await;
+    assert_eq!(sessions(&page).len(), 2);
+    assert!(activity(&page).iter().all(|it| !it.contains("operator")));
+    assert!(page.all(".failure").is_empty());
+    let mut secrets = vec![
+        PASSWORD.to_owned(),
+        app.last_code(),
+        "254720".to_owned(),
+        "7400".to_owned(),
+        "argon2".to_owned(),
+        "@".to_owned(),
+        "mallory".to_owned(),
+    ];
+    let cookies = [&alice, &second, &mallory].map(|browser| browser.session_cookie().unwrap());
+    secrets.extend(cookies);
+    for sql in [
+        "SELECT token_hash FROM sessions",
+        "SELECT id FROM challenges",
+        "SELECT id FROM users",
+        "SELECT id FROM activity",
+        "SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id WHERE username = 'mallory'",
+    ] {
+        let rows = sqlx::query(sql).fetch_all(&app.state.database).await;
+        let rows = rows.unwrap();
+        assert!(!rows.is_empty(), "{sql}");
+        secrets.extend(rows.iter().map(|row| row.get::<String, _>(0)));
+    }
+    for secret in secrets {
+        assert!(!page.body.contains(&secret), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn attack_15_what_a_browser_calls_itself_does_not_reach_the_page() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let long = [b'x'; 7_000];
+    let claims: [&[u8]; 6] = [
+        b"<script>alert(1)</script>",
+        b"\"><img src=x onerror=alert(1)>",
+        "\u{202e}evil\u{2066}".as_bytes(),
+        b"\xff\xfe",
+        &long,
+        b"",
+    ];
+    for claim in claims {
+        log_in_as(&app, "alice", claim).await;
+    }
+    let alice = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
+    let page = alice.get("/security").await;
+    let shown = sessions(&page);
+    assert_eq!(shown.len(), claims.len() + 1);
+    let unknown = |it: &&String| it.starts_with("an unknown browser address 127.0.0.1");
+    assert_eq!(shown.iter().filter(unknown).count(), claims.len());
+    let unknown = "Logged in with the password an unknown browser address 127.0.0.1 just now";
+    let logged_in = activity(&page);
+    let unknown = logged_in.iter().filter(|it| *it == unknown).count();
+    assert_eq!(unknown, claims.len());
+    for words in ["alert", "evil", "xxx", "onerror", "\u{202e}", "\u{fffd}"] {
+        assert!(!page.body.contains(words), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn the_address_shown_is_the_clients_and_not_what_it_claims() {
+    let behind_proxy = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let direct = TestApp::start().await;
+    for (app, address) in [(&behind_proxy, "2001:db8::7"), (&direct, "127.0.0.1")] {
+        app.register("alice").await;
+        let alice = app.browser();
+        let login = alice.request(Method::POST, "/login");
+        let login = login
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("x-forwarded-for", "198.51.100.1, 2001:DB8:0::7")
+            .body(format!("username=alice&password={PASSWORD}"));
+        alice.send(login).await.redirects_to("/home");
+        let page = alice.get("/security").await;
+        let shown = format!("address {address}");
+        assert!(sessions(&page)[0].contains(&shown), "{:?}", sessions(&page));
+        assert!(activity(&page)[0].contains(&shown));
+        assert!(!page.body.contains("198.51.100.1"));
+    }
+}
