@@ -6,6 +6,7 @@ use crate::models::challenge::Challenge;
 use crate::models::limits::WRONG_CODES;
 use crate::models::mail_token::MailToken;
 use crate::models::outbox::{Event, Mail, Notice};
+use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
 use crate::models::user::{Overview, User, UserId};
 use crate::models::{self, Connection, Database, throttle};
@@ -120,6 +121,7 @@ async fn reset_two_factor(database: &Database, user: &User, now: i64) -> Result<
     }
     end_everything(&mut transaction, id, now).await?;
     Mail::forget_former_phones(&mut transaction, id).await?;
+    RecoveryCode::delete_all(&mut transaction, id).await?;
     Notice::by_operator(Event::TwoFactorResetByOperator, now)
         .enqueue(&mut transaction, id)
         .await?;

@@ -102,10 +102,10 @@ impl User {
     }
 
     /// Switches the second step off, and forgets every way in which the number could
-    /// come back: the former one in the account, in mailed links and in mails that
-    /// are still to be sent. The recovery codes go too. Returns whether it was on;
-    /// where it was off, nothing changes, so that a mailed link may still bring the
-    /// number back that somebody else removed.
+    /// come back: the former one in the account and in mailed links (for the mails
+    /// that are still to be sent see `Mail::forget_former_phones`). Returns whether it
+    /// was on; where it was off, nothing changes, so that a mailed link may still
+    /// bring the number back that somebody else removed.
     ///
     /// # Errors
     /// When the database fails.
@@ -122,10 +122,6 @@ impl User {
             return Ok(false);
         }
         sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND former_phone IS NOT NULL")
-            .bind(id.as_str())
-            .execute(&mut *connection)
-            .await?;
-        sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1")
             .bind(id.as_str())
             .execute(connection)
             .await?;

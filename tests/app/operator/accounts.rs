@@ -41,6 +41,9 @@ async fn a_locked_account_is_out_at_its_next_request() {
         let page = browser.get("/home").await;
         page.redirects_to("/login?next=%2Fhome");
     }
+    let page = browser.log_in("alice", PASSWORD).await;
+    assert_eq!(page.status, 422);
+    assert!(page.says("Invalid username or password"));
     assert!(bob.is_logged_in().await);
     assert_eq!(happenings(&app).await, ["locked_by_operator"]);
 }
@@ -202,10 +205,8 @@ async fn an_account_is_shown_without_its_secrets() {
         app.user("alice").await.id.as_str().to_owned(),
     ];
     app.execute(
-        "INSERT INTO recovery_codes (code_hash, user_id, created_at, used_at) \
-         SELECT 'a-code-' || username_key, id, 1, NULL FROM users UNION ALL \
-         SELECT 'b-code-' || username_key, id, 1, NULL FROM users UNION ALL \
-         SELECT 'c-code-' || username_key, id, 1, 2 FROM users",
+        "UPDATE recovery_codes SET used_at = 2 \
+         WHERE code_hash = (SELECT MIN(code_hash) FROM recovery_codes)",
     )
     .await;
     // What happened in one second is in no order.
@@ -216,7 +217,7 @@ async fn an_account_is_shown_without_its_secrets() {
     for secret in secrets {
         assert!(!said.contains(&secret), "{secret}: {said}");
     }
-    assert!(!said.contains("argon2") && !said.contains("-code-"));
+    assert!(!said.contains("argon2"), "{said}");
     let lines: Vec<_> = said.lines().filter_map(|it| it.split_once(':')).collect();
     let line = |label: &str| {
         let line = lines.iter().find(|(it, _)| *it == label);
@@ -227,7 +228,7 @@ async fn an_account_is_shown_without_its_secrets() {
     assert_eq!(line("E-mail"), "Alice@example.com");
     assert_eq!(line("Locked"), "no");
     assert_eq!(line("Two-factor authentication"), "on, ••••\u{a0}267");
-    assert_eq!(line("Recovery codes left"), "2");
+    assert_eq!(line("Recovery codes left"), "9");
     assert_eq!(line("Sessions"), "1");
     let last = line("Last activity");
     assert!(last.starts_with("two factor enabled, 20"), "{last}");

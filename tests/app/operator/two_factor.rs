@@ -77,14 +77,13 @@ async fn after_a_reset_no_link_brings_the_number_back() {
 async fn a_reset_takes_the_recovery_codes_of_that_account_alone() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
-    app.register("bob").await;
-    app.execute(
-        "INSERT INTO recovery_codes (code_hash, user_id, created_at) \
-         SELECT username_key, id, 1 FROM users",
-    )
-    .await;
+    app.with_two_factor("bob", OTHER_PHONE).await;
+    let codes = "SELECT COUNT(*) FROM recovery_codes";
+    assert_eq!(app.count(codes).await, 20);
     run(&app, &RESET).await.said();
-    assert_eq!(app.count("SELECT COUNT(*) FROM recovery_codes").await, 1);
+    let of_bob = "SELECT COUNT(*) FROM recovery_codes JOIN users ON users.id = user_id \
+                  WHERE username_key = 'bob'";
+    assert_eq!((app.count(codes).await, app.count(of_bob).await), (10, 10));
 }
 
 #[tokio::test]
