@@ -61,6 +61,9 @@ CREATE TABLE reset_requests (
 );
 CREATE INDEX reset_requests_created_at ON reset_requests (created_at);
 
+-- Attempts in which the mail server had all of a mail and did not answer.
+ALTER TABLE outbox ADD COLUMN unanswered BIGINT NOT NULL DEFAULT 0;
+
 ALTER TABLE users ADD COLUMN locked_at BIGINT; -- by the operator
 
 -- Where a log-in came from, for its owner to recognise.

@@ -3,6 +3,7 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
@@ -12,6 +13,7 @@ use crate::controllers::cancel_at_twilio;
 use crate::error::AppError;
 use crate::extractors::{Form, Page};
 use crate::forms::not_me::NotMeForm;
+use crate::middleware::cookie;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
@@ -39,8 +41,8 @@ pub async fn open(
     let token = Token::received(path.as_ref().map_or("", |Path(token)| token));
     let now = app.clock.now();
     let jar = match MailToken::find_not_me(&app.database, &token, now).await? {
-        Some(_) => jar.add(cookie(&app, token.expose())),
-        None => jar.remove(cookie(&app, "")),
+        Some(_) => jar.add(set_cookie(&app, token.expose())),
+        None => jar.remove(set_cookie(&app, "")),
     };
     Ok((jar, Redirect::to("/not_me")).into_response())
 }
@@ -49,10 +51,10 @@ pub async fn open(
 pub async fn form(
     State(app): State<AppState>,
     page: Page,
-    jar: CookieJar,
+    headers: HeaderMap,
 ) -> Result<Response, AppError> {
     let layout = page.layout("This was not me").await?;
-    let link = find(&app, &jar).await?;
+    let link = find(&app, &headers).await?;
     let Some((link, event, former_phone)) = link.as_ref().and_then(parts) else {
         return Ok(ExpiredPage { layout }.into_response());
     };
@@ -85,13 +87,14 @@ pub async fn lock(
     session: Session,
     page: Page,
     client: Client,
+    headers: HeaderMap,
     jar: CookieJar,
     Form(form): Form<NotMeForm>,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     // Of two links in two tabs the browser keeps the last: the other tab's button
     // must not do what its page does not say.
-    let link = find(&app, &jar)
+    let link = find(&app, &headers)
         .await?
         .filter(|link| form.is_about(link.name()));
     let Some((link, event, former_phone)) = link.as_ref().and_then(parts) else {
@@ -128,7 +131,7 @@ pub async fn lock(
         factor: Factor::new(event, restored.as_deref()),
         recovery_codes_ended,
     };
-    let jar = jar.remove(cookie(&app, ""));
+    let jar = jar.remove(set_cookie(&app, ""));
     Ok((jar, done).into_response())
 }
 
@@ -163,11 +166,11 @@ async fn close_doors(
 }
 
 /// The link whose token the browser keeps, if it stands.
-async fn find(app: &AppState, jar: &CookieJar) -> Result<Option<MailToken>, Error> {
-    let Some(cookie) = jar.get(cookie_name(app)) else {
+async fn find(app: &AppState, headers: &HeaderMap) -> Result<Option<MailToken>, Error> {
+    let Some(value) = cookie::value(headers, cookie_name(app)) else {
         return Ok(None);
     };
-    let token = Token::received(cookie.value());
+    let token = Token::received(value);
     MailToken::find_not_me(&app.database, &token, app.clock.now()).await
 }
 
@@ -190,7 +193,7 @@ fn cookie_name(app: &AppState) -> &'static str {
 }
 
 /// `Lax`, since the way here begins in a mail.
-fn cookie(app: &AppState, value: &str) -> Cookie<'static> {
+fn set_cookie(app: &AppState, value: &str) -> Cookie<'static> {
     Cookie::build((cookie_name(app), value.to_owned()))
         .path("/not_me")
         .http_only(true)

@@ -55,10 +55,16 @@ pub struct LoginForm {
 }
 
 impl LoginForm {
+    /// The name as it counts, whether anybody can be called that or not.
+    #[must_use]
+    pub fn typed_name(&self) -> &str {
+        self.username.trim()
+    }
+
     /// The name to look for: what nobody can be called is nobody.
     #[must_use]
     pub fn name(&self) -> &str {
-        let name = self.username.trim();
+        let name = self.typed_name();
         if username::is_wellformed(name) {
             name
         } else {

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod client_address;
+pub mod cookie;
 pub mod error_pages;
 pub mod request_log;
 pub mod security_headers;

@@ -2,13 +2,14 @@
 //! where a token was issued or the session ended.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::cookie::{Cookie, SameSite};
 
 use crate::config::Environment;
 use crate::error::AppError;
+use crate::middleware::cookie;
 use crate::models::session::{ACTIVITY_INTERVAL, SessionRow};
 use crate::models::token::Token;
 use crate::session::{CookieChange, Session};
@@ -22,10 +23,8 @@ pub struct SignedIn(pub String);
 /// none; it is left alone, since a request that was under way while the token
 /// changed must not remove the new one.
 pub async fn open(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
-    let (method, token) = (
-        request.method().clone(),
-        cookie_value(&app, request.headers()),
-    );
+    let method = request.method().clone();
+    let token = cookie::value(request.headers(), cookie_name(&app)).map(Token::received);
     match opened(&app, &method, token).await {
         Ok(session) => {
             request.extensions_mut().insert(session.clone());
@@ -58,24 +57,6 @@ async fn opened(
     Ok(Session::new(&app.database, row, now, method))
 }
 
-/// The value of the session's cookie. Names and values are compared as they are:
-/// a parser that decodes `%73ession` lets anybody set what the `__Host-` prefix
-/// keeps them from, and one that gives up at a byte of another cookie logs people
-/// out. Of two with the name neither is believed.
-fn cookie_value(app: &AppState, headers: &HeaderMap) -> Option<Token> {
-    let name = cookie_name(app).as_bytes();
-    let mut values = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(|pair| pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"="));
-    let value = values.next()?;
-    match values.next() {
-        Some(_) => None,
-        None => std::str::from_utf8(value).ok().map(Token::received),
-    }
-}
-
 /// Moves the idle end and the user's last visit, once a minute. That it could
 /// not be written is no reason to refuse a page.
 async fn note_activity(app: &AppState, row: &SessionRow, now: i64) {
@@ -98,12 +79,12 @@ async fn close(app: &AppState, session: &Session, mut response: Response) -> Res
     if let Err(error) = session.save().await {
         response = error.into_response();
     }
-    let cookie = match session.take_cookie_change() {
+    let set_cookie = match session.take_cookie_change() {
         CookieChange::Keep => return response,
-        CookieChange::Remove => cookie(app, "", Some(0)),
-        CookieChange::Set(issued) => cookie(app, issued.token.expose(), issued.max_age),
+        CookieChange::Remove => set_cookie(app, "", Some(0)),
+        CookieChange::Set(issued) => set_cookie(app, issued.token.expose(), issued.max_age),
     };
-    match HeaderValue::from_str(&cookie) {
+    match HeaderValue::from_str(&set_cookie) {
         Ok(value) => {
             response.headers_mut().append(header::SET_COOKIE, value);
             response
@@ -120,7 +101,7 @@ fn cookie_name(app: &AppState) -> &'static str {
 }
 
 /// `Lax`, so that somebody who follows a link from a mail arrives signed in.
-fn cookie(app: &AppState, value: &str, max_age: Option<i64>) -> String {
+fn set_cookie(app: &AppState, value: &str, max_age: Option<i64>) -> String {
     let cookie = Cookie::build((cookie_name(app), value))
         .path("/")
         .http_only(true)

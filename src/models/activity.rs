@@ -157,20 +157,36 @@ impl Activity {
         client: Option<&Client>,
         now: i64,
     ) -> Result<(), Error> {
-        // Ids are random and times whole seconds; both kinds are asked for, since
-        // the index has the kind before the time.
+        Self::record_if_known(connection, Some(user), what, client, now).await
+    }
+
+    /// The same for somebody who may be nobody: then nothing is written, by the
+    /// same statement, so that nobody learns which it was.
+    ///
+    /// # Errors
+    /// When the database fails or there are no random numbers.
+    pub(super) async fn record_if_known(
+        connection: &mut Connection,
+        user: Option<&UserId>,
+        what: Happening,
+        client: Option<&Client>,
+        now: i64,
+    ) -> Result<(), Error> {
+        // Ids are random and times whole seconds, so they are numbered. Both kinds
+        // are asked for, since the index has the kind before the time.
         sqlx::query(
             "INSERT INTO activity (id, user_id, event, address, user_agent, failure, at, number) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT COALESCE(MAX(number), 0) + 1 \
-             FROM activity WHERE user_id = $2 AND failure IN (0, 1) AND at = $7))",
+             SELECT $1, u.id, $2, $3, $4, $5, $6, (SELECT COALESCE(MAX(number), 0) + 1 \
+             FROM activity WHERE user_id = u.id AND failure IN (0, 1) AND at = $6) \
+             FROM users u WHERE u.id = $7",
         )
         .bind(random_id()?)
-        .bind(user.as_str())
         .bind(what.as_str())
         .bind(client.map(|client| client.address.to_string()))
         .bind(client.map(|client| client.user_agent.as_str()))
         .bind(i64::from(what.is_failure()))
         .bind(now)
+        .bind(user.map_or("", UserId::as_str))
         .execute(connection)
         .await?;
         Ok(())

@@ -2,12 +2,14 @@
 //! every "check, then act" is one statement or one transaction.
 
 pub mod activity;
+pub mod authentication;
 pub mod challenge;
 pub mod client;
 pub mod limits;
 pub mod mail_token;
 pub mod outbox;
 pub mod recovery_code;
+pub mod reset_request;
 pub mod session;
 pub mod throttle;
 pub mod token;

@@ -6,7 +6,7 @@ use sqlx::Row;
 
 use crate::models::client::Client;
 use crate::models::token::random_id;
-use crate::models::user::{UserId, case_key};
+use crate::models::user::UserId;
 use crate::models::{Connection, Database, Error, GIVE_UP_AFTER};
 
 /// How long one attempt may take, in seconds: after that, another instance or
@@ -18,6 +18,10 @@ const FIRST_PAUSE: i64 = 30;
 
 /// The longest pause, in seconds.
 const LONGEST_PAUSE: i64 = 60 * 60;
+
+/// After so many attempts in which the server had all of a mail and did not answer,
+/// it is taken as sent: it may have arrived with each.
+const MOST_UNANSWERED: i64 = 3;
 
 /// Which mail, with the facts that it tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +142,8 @@ impl Notice {
     /// When the database fails.
     pub async fn enqueue(self, connection: &mut Connection, user: &UserId) -> Result<(), Error> {
         let now = self.at;
-        Mail::Notice(self).enqueue(connection, user, now).await
+        Mail::Notice(self).enqueue(connection, user, now).await?;
+        Ok(())
     }
 }
 
@@ -156,6 +161,8 @@ pub struct Queued {
     mail: String,
     /// Attempts so far, this one included.
     pub attempts: i64,
+    /// Those before this one that the server did not answer.
+    unanswered: i64,
     /// When it was queued, in Unix seconds.
     pub created_at: i64,
 }
@@ -166,7 +173,8 @@ impl Mail {
         serde_json::to_string(self).map_err(|error| Error::Json(error.to_string()))
     }
 
-    /// Queues the mail for a user.
+    /// Queues the mail for a user. Returns whether it was: where a link to a new
+    /// password waits already, that is enough.
     ///
     /// # Errors
     /// When the database fails.
@@ -175,13 +183,12 @@ impl Mail {
         connection: &mut Connection,
         user: &UserId,
         now: i64,
-    ) -> Result<(), Error> {
-        self.enqueue_for_later(connection, &random_id()?, user, now, now)
-            .await
+    ) -> Result<bool, Error> {
+        self.insert(connection, &random_id()?, user, now, now).await
     }
 
     /// Queues the mail under an id by which it can be withdrawn, to be sent when
-    /// it is `due`. Where a link to a new password waits already, that is enough.
+    /// it is `due`.
     pub(super) async fn enqueue_for_later(
         &self,
         connection: &mut Connection,
@@ -190,8 +197,20 @@ impl Mail {
         now: i64,
         due: i64,
     ) -> Result<(), Error> {
+        self.insert(connection, id, user, now, due).await?;
+        Ok(())
+    }
+
+    async fn insert(
+        &self,
+        connection: &mut Connection,
+        id: &str,
+        user: &UserId,
+        now: i64,
+        due: i64,
+    ) -> Result<bool, Error> {
         let mail = self.to_json()?;
-        sqlx::query(
+        let done = sqlx::query(
             "INSERT INTO outbox (id, user_id, mail, attempts, created_at, next_attempt_at) \
              VALUES ($1, $2, $3, 0, $4, $5) ON CONFLICT DO NOTHING",
         )
@@ -202,29 +221,7 @@ impl Mail {
         .bind(due)
         .execute(connection)
         .await?;
-        Ok(())
-    }
-
-    /// Queues a link to a new password for whoever has that address, if anybody
-    /// has, and if none waits to be sent already. It is one statement either way
-    /// and returns nothing, so that nobody learns whether an account was found.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn enqueue_reset(database: &Database, email: &str, now: i64) -> Result<(), Error> {
-        let mail = Self::ResetPassword.to_json()?;
-        sqlx::query(
-            "INSERT INTO outbox (id, user_id, mail, attempts, created_at, next_attempt_at) \
-             SELECT $1, u.id, $2, 0, $3, $3 FROM users u WHERE u.email_key = $4 \
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(random_id()?)
-        .bind(mail)
-        .bind(now)
-        .bind(case_key(email))
-        .execute(database)
-        .await?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 }
 
@@ -239,7 +236,7 @@ impl Queued {
             "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $1 \
              WHERE id = (SELECT id FROM outbox WHERE next_attempt_at <= $2 \
              ORDER BY next_attempt_at LIMIT 1) AND next_attempt_at <= $2 \
-             RETURNING id, user_id, mail, attempts, created_at, \
+             RETURNING id, user_id, mail, attempts, unanswered, created_at, \
              (SELECT username FROM users WHERE users.id = outbox.user_id) AS username, \
              (SELECT email FROM users WHERE users.id = outbox.user_id) AS email",
         )
@@ -255,6 +252,7 @@ impl Queued {
             email: row.try_get("email")?,
             mail: row.try_get("mail")?,
             attempts: row.try_get("attempts")?,
+            unanswered: row.try_get("unanswered")?,
             created_at: row.try_get("created_at")?,
         }))
     }
@@ -280,18 +278,35 @@ impl Queued {
         Ok(())
     }
 
-    /// Puts a mail back that could not be sent, for a later attempt.
+    /// Puts a mail back that could not be sent, for a later attempt, or that the
+    /// server took and left `unanswered`.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn put_back(&self, database: &Database, error: &str, now: i64) -> Result<(), Error> {
-        sqlx::query("UPDATE outbox SET next_attempt_at = $1, last_error = $2 WHERE id = $3")
-            .bind(now + self.pause())
-            .bind(error)
-            .bind(&self.id)
-            .execute(database)
-            .await?;
+    pub async fn put_back(
+        &self,
+        database: &Database,
+        error: &str,
+        unanswered: bool,
+        now: i64,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE outbox SET next_attempt_at = $1, last_error = $2, \
+             unanswered = unanswered + $3 WHERE id = $4",
+        )
+        .bind(now + self.pause())
+        .bind(error)
+        .bind(i64::from(unanswered))
+        .bind(&self.id)
+        .execute(database)
+        .await?;
         Ok(())
+    }
+
+    /// Whether another attempt without an answer is one too many.
+    #[must_use]
+    pub const fn was_unanswered_often(&self) -> bool {
+        self.unanswered + 1 >= MOST_UNANSWERED
     }
 
     /// Seconds until the next attempt.

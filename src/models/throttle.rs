@@ -157,6 +157,20 @@ pub async fn refusal(
     Ok(longest)
 }
 
+/// An attempt that failed stays counted. This writes what stands there already,
+/// for a transaction that writes something else only where somebody has a name: one
+/// that has nothing to write ends sooner, and that would tell.
+///
+/// # Errors
+/// When the database fails.
+pub async fn keep(connection: &mut Connection, attempt: &Attempt) -> Result<(), Error> {
+    sqlx::query("UPDATE throttle_hits SET at = at WHERE attempt = $1")
+        .bind(&attempt.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// An attempt no longer counts, where it turned out to be no failure.
 ///
 /// # Errors

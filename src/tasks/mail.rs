@@ -1,4 +1,5 @@
-//! Sends the queued mail, one after the other.
+//! Sends the queued mail, one after the other, and queues the links to a new
+//! password that were asked for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use url::Url;
 use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::outbox::{Mail, Queued};
 use crate::models::token::Token;
-use crate::models::{self, Database};
+use crate::models::{self, Database, reset_request};
 use crate::services::clock::Clock;
 use crate::services::mailer::{Email, Mailer, SendError};
 use crate::views::email::{self, NoticeEmail, ResetPasswordEmail};
@@ -51,6 +52,8 @@ pub struct MailWorker {
 enum Failure {
     /// Another time it may go.
     Later(String),
+    /// It may have gone.
+    Unanswered(String),
     /// It never will.
     Never(String),
 }
@@ -69,14 +72,14 @@ impl MailWorker {
         }
     }
 
-    /// Sends what is due now.
+    /// Finds out whose mail was asked for, and sends what is due now.
     pub async fn deliver_due(&self) {
         self.deliver_due_until(|| false).await;
     }
 
     async fn deliver_due_until(&self, stopped: impl Fn() -> bool) {
         while !stopped() {
-            match self.deliver_next().await {
+            match self.next().await {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
@@ -85,6 +88,13 @@ impl MailWorker {
                 }
             }
         }
+    }
+
+    /// One request for a link and one mail, in turn, so that a flood of the ones
+    /// holds up the others little. Returns whether there was anything to do.
+    async fn next(&self) -> Result<bool, models::Error> {
+        let resolved = reset_request::resolve_next(&self.database, self.clock.now()).await?;
+        Ok(self.deliver_next().await? || resolved)
     }
 
     /// Sends the mail that is due first. Returns whether there was one.
@@ -96,25 +106,40 @@ impl MailWorker {
         // A task of its own: a panic in it is one more way to fail.
         let (worker, mail) = (self.clone(), queued.clone());
         let attempt = tokio::spawn(async move { worker.attempt(&mail).await });
-        let (error, is_final) = match attempt.await {
+        let failure = match attempt.await {
             Ok(Ok(())) => {
                 queued.remove(&self.database).await?;
                 tracing::info!(event = "mail_sent", id = %queued.id, attempts = queued.attempts, "mail was sent");
                 return Ok(true);
             }
-            Ok(Err(Failure::Later(error))) => (error, false),
-            Ok(Err(Failure::Never(error))) => (error, true),
-            Err(_) => ("the attempt panicked".to_owned(), false),
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure::Later("the attempt panicked".to_owned()),
         };
-        let now = self.clock.now();
-        if is_final || queued.is_stale(now) {
-            queued.remove(&self.database).await?;
-            tracing::error!(event = "mail_given_up", id = %queued.id, to = %masked(&queued.email), attempts = queued.attempts, %error, "mail was given up");
-        } else {
-            queued.put_back(&self.database, &error, now).await?;
-            tracing::warn!(event = "mail_delayed", id = %queued.id, attempts = queued.attempts, %error, "mail was not sent, and is tried again");
-        }
+        self.failed(&queued, failure).await?;
         Ok(true)
+    }
+
+    /// Puts the mail back for another attempt, or forgets it.
+    async fn failed(&self, queued: &Queued, failure: Failure) -> Result<(), models::Error> {
+        let now = self.clock.now();
+        let unanswered = matches!(failure, Failure::Unanswered(_));
+        match failure {
+            Failure::Unanswered(error) if queued.was_unanswered_often() => {
+                queued.remove(&self.database).await?;
+                tracing::warn!(event = "mail_unanswered", id = %queued.id, attempts = queued.attempts, %error, "mail is taken as sent, though the server does not say so");
+            }
+            Failure::Later(error) | Failure::Unanswered(error) if !queued.is_stale(now) => {
+                queued
+                    .put_back(&self.database, &error, unanswered, now)
+                    .await?;
+                tracing::warn!(event = "mail_delayed", id = %queued.id, attempts = queued.attempts, %error, "mail was not sent, and is tried again");
+            }
+            Failure::Later(error) | Failure::Unanswered(error) | Failure::Never(error) => {
+                queued.remove(&self.database).await?;
+                tracing::error!(event = "mail_given_up", id = %queued.id, to = %masked(&queued.email), attempts = queued.attempts, %error, "mail was given up");
+            }
+        }
+        Ok(())
     }
 
     async fn attempt(&self, queued: &Queued) -> Result<(), Failure> {
@@ -143,7 +168,7 @@ impl MailWorker {
         let failure = match sent {
             Ok(()) => return Ok(()),
             // It may have arrived: the link in it stays good.
-            Err(SendError::Unknown(error)) => return Err(Failure::Later(error)),
+            Err(SendError::Unknown(error)) => return Err(Failure::Unanswered(error)),
             Err(SendError::Temporary(error)) => Failure::Later(error),
             Err(SendError::Permanent(error)) => Failure::Never(error),
         };

@@ -1,12 +1,13 @@
 //! Registration, log-in, log-out, re-authentication.
 
+pub mod password_check;
 pub mod reauth;
 
 use axum::extract::{Query, State};
 use axum::http::header::HeaderName;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::controllers::{onwards, unprocessable};
+use crate::controllers::{count_by_address, onwards, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{Form, Page};
 use crate::forms::Errors;
@@ -15,8 +16,10 @@ use crate::forms::local_path::LocalPath;
 use crate::forms::phone_number::country_of;
 use crate::models;
 use crate::models::activity::{Activity, Happening};
+use crate::models::authentication::Refused;
 use crate::models::challenge::{Challenge, NewChallenge, NewLogin, Outcome, Purpose};
 use crate::models::client::Client;
+use crate::models::limits::REGISTRATIONS_OF_ADDRESS;
 use crate::models::user::{SaveError, User};
 use crate::session::Session;
 use crate::state::AppState;
@@ -33,6 +36,7 @@ pub async fn register(
     State(app): State<AppState>,
     session: Session,
     page: Page,
+    client: Client,
     Form(form): Form<RegisterForm>,
 ) -> Result<Response, AppError> {
     let judge = move || (form.parse(), form);
@@ -41,11 +45,19 @@ pub async fn register(
         .run(judge)
         .await
         .map_err(models::Error::from)?;
-    let created = match parsed {
-        Ok(new) => User::create(&app.database, &app.passwords, new, app.clock.now()).await,
+    let new = match parsed {
+        Ok(new) => new,
         Err(errors) => return Ok(unprocessable(register_page(&page, &form, errors).await?)),
     };
-    let errors = match created {
+    let counted = count_by_address(&app, &REGISTRATIONS_OF_ADDRESS, &client).await?;
+    if let Err(refused) = counted {
+        let errors = too_many_errors("registrations from your network", refused);
+        return Ok(too_many(
+            refused,
+            register_page(&page, &form, errors).await?,
+        ));
+    }
+    let errors = match User::create(&app.database, &app.passwords, new, app.clock.now()).await {
         Ok(()) => {
             tracing::info!(event = "registered", "an account was made");
             let welcome = "You have successfully registered. Login to continue";
@@ -101,21 +113,17 @@ pub async fn login(
     client: Client,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, AppError> {
-    let (name, password) = (form.name(), form.password.clone());
-    let user = User::authenticate(&app.database, &app.passwords, name, password).await?;
-    let answer = match user
-        .as_ref()
-        .map(|user| (user, user.verification_phone.as_deref()))
-    {
-        Some((user, Some(phone))) => {
-            half_login(&app, &session, user, phone, &form, &client).await?
-        }
-        Some((user, None)) => full_login(&app, &session, user, &form, &client).await?,
-        None => None,
+    let user = match password_check::of_login(&app, &client, &form).await? {
+        Ok(user) => user,
+        Err(why) => return login_refused(&page, &form, why).await,
+    };
+    let answer = match &user.verification_phone {
+        Some(phone) => half_login(&app, &session, &user, phone, &form, &client).await?,
+        None => full_login(&app, &session, &user, &form, &client).await?,
     };
     match answer {
         Some(response) => Ok(response),
-        None => login_refused(&page, &form).await,
+        None => login_refused(&page, &form, Refused::Wrong).await,
     }
 }
 
@@ -199,15 +207,19 @@ async fn half_login(
     Ok(Some(Redirect::to("/verify_2fa").into_response()))
 }
 
-async fn login_refused(page: &Page, form: &LoginForm) -> Result<Response, AppError> {
-    tracing::info!(event = "login_failed", "a name or a password was wrong");
-    Ok(unprocessable(LoginPage {
+async fn login_refused(page: &Page, form: &LoginForm, why: Refused) -> Result<Response, AppError> {
+    tracing::info!(
+        event = "login_failed",
+        "a name and a password were not accepted"
+    );
+    let shown = LoginPage {
         layout: page.layout("Login").await?,
         username: form.username.clone(),
         next: form.next().map(|next| next.as_str().to_owned()),
         remember_me: form.remember_me(),
-        errors: Errors::one("form", "Invalid username or password"),
-    }))
+        errors: password_check::errors(why, "form", "Invalid username or password"),
+    };
+    Ok(password_check::answer(why, shown))
 }
 
 /// `GET /logout`: a page with a button, since a link must never sign anybody out.

@@ -3,8 +3,9 @@
 use axum::extract::{Query, State};
 use axum::response::Response;
 
+use crate::controllers::auth::password_check;
 use crate::controllers::two_factor::sending;
-use crate::controllers::{onwards, signed_out, unprocessable};
+use crate::controllers::{onwards, signed_out};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::Errors;
@@ -34,19 +35,15 @@ pub async fn reauth(
     Form(form): Form<ReauthForm>,
 ) -> Result<Response, AppError> {
     let (next, password) = (form.next(), form.password.clone());
-    let user =
-        User::authenticate(&app.database, &app.passwords, &current.username, password).await?;
-    // The name may be another's by now, if this account was renamed meanwhile.
-    let Some(user) = user.filter(|user| user.id == current.id) else {
-        tracing::info!(
-            event = "reauth_failed",
-            user = current.id.as_str(),
-            "wrong password"
-        );
-        let errors = Errors::one("password", "Invalid password");
-        return Ok(unprocessable(
-            reauth_page(&page, next.as_ref(), errors).await?,
-        ));
+    let user = match password_check::of_user(&app, &client, &current, password).await? {
+        Ok(user) => user,
+        Err(why) => {
+            let user = current.id.as_str();
+            tracing::info!(event = "reauth_failed", user, "a password was not accepted");
+            let errors = password_check::errors(why, "password", "Invalid password");
+            let shown = reauth_page(&page, next.as_ref(), errors).await?;
+            return Ok(password_check::answer(why, shown));
+        }
     };
     match &user.verification_phone {
         Some(phone) => half_reauth(&app, &session, &user, phone, next.as_ref(), &client).await,

@@ -2,10 +2,12 @@
 //! address of ours, and that a link has expired, for who has no session to keep
 //! a message in (a GET makes none).
 
+use axum::http::HeaderMap;
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 
 use crate::config::Environment;
+use crate::middleware::cookie;
 use crate::models::token::Token;
 use crate::state::AppState;
 
@@ -55,9 +57,8 @@ impl Kept {
 }
 
 /// The token that the browser keeps, whatever it is worth.
-pub(super) fn token(app: &AppState, jar: &CookieJar) -> Option<Token> {
-    jar.get(&TOKEN.name(app))
-        .map(|cookie| Token::received(cookie.value()))
+pub(super) fn token(app: &AppState, headers: &HeaderMap) -> Option<Token> {
+    cookie::value(headers, &TOKEN.name(app)).map(Token::received)
 }
 
 /// Keeps the token of a link that stands.
@@ -75,8 +76,12 @@ pub(super) fn keep_expired(app: &AppState, jar: CookieJar) -> CookieJar {
     jar.add(EXPIRED.cookie(app, "1"))
 }
 
-/// Whether a link has just expired, which is told once.
-pub(super) fn take_expired(app: &AppState, jar: CookieJar) -> (bool, CookieJar) {
-    let expired = jar.get(&EXPIRED.name(app)).is_some();
-    (expired, jar.remove(EXPIRED.cookie(app, "")))
+/// Whether a link has just expired.
+pub(super) fn has_expired(app: &AppState, headers: &HeaderMap) -> bool {
+    cookie::value(headers, &EXPIRED.name(app)).is_some()
+}
+
+/// Forgets it: it is told once.
+pub(super) fn forget_expired(app: &AppState, jar: CookieJar) -> CookieJar {
+    jar.remove(EXPIRED.cookie(app, ""))
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use secrecy::SecretString;
 
+use crate::controllers::auth::password_check;
 use crate::controllers::{cancel_at_twilio, signed_out, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page};
@@ -39,21 +40,24 @@ pub async fn change(
     CurrentUser(current): CurrentUser,
     Form(form): Form<ChangeForm>,
 ) -> Result<Response, AppError> {
-    let (database, passwords) = (&app.database, &app.passwords);
     let typed = form.current_password.clone();
-    let user = User::authenticate(database, passwords, &current.username, typed).await?;
-    // The name may be another's by now, if this account was renamed meanwhile.
-    let Some(user) = user.filter(|user| user.id == current.id) else {
-        tracing::info!(
-            event = "password_change_failed",
-            user = current.id.as_str(),
-            "wrong password"
-        );
-        let errors = Errors::one("current_password", "Invalid password");
-        return Ok(unprocessable(change_page(&page, errors).await?));
+    let user = match password_check::of_user(&app, &client, &current, typed).await? {
+        Ok(user) => user,
+        Err(why) => {
+            let user = current.id.as_str();
+            tracing::info!(
+                event = "password_change_failed",
+                user,
+                "a password was not accepted"
+            );
+            let errors = password_check::errors(why, "current_password", "Invalid password");
+            let shown = change_page(&page, errors).await?;
+            return Ok(password_check::answer(why, shown));
+        }
     };
     let (name, email) = (user.username.clone(), user.email.clone());
-    let parsed = passwords
+    let parsed = app
+        .passwords
         .run(move || form.parse(&name, &email))
         .await
         .map_err(models::Error::from)?;

@@ -2,13 +2,15 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use secrecy::SecretString;
 
 use super::{cookies, hashed};
-use crate::controllers::{cancel_at_twilio, unprocessable};
+use crate::controllers::{
+    cancel_at_twilio, count_by_address, too_many, too_many_errors, unprocessable,
+};
 use crate::error::AppError;
 use crate::extractors::{Form, Page};
 use crate::forms::Errors;
@@ -17,8 +19,10 @@ use crate::models;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
+use crate::models::limits::RESET_MAILS_OF_ADDRESS;
 use crate::models::mail_token::MailToken;
-use crate::models::outbox::{Event, Mail, Notice};
+use crate::models::outbox::{Event, Notice};
+use crate::models::reset_request;
 use crate::models::session::SessionRow;
 use crate::models::token::Token;
 use crate::models::user::User;
@@ -33,6 +37,7 @@ const EXPIRED: &str = "This link has expired.";
 pub async fn request_form(
     State(app): State<AppState>,
     method: Method,
+    headers: HeaderMap,
     jar: CookieJar,
     page: Page,
 ) -> Result<Response, AppError> {
@@ -40,22 +45,22 @@ pub async fn request_form(
     if method == Method::HEAD {
         return Ok(shown.into_response()); // nobody sees what it says
     }
-    let (expired, jar) = cookies::take_expired(&app, jar);
-    if expired {
+    if cookies::has_expired(&app, &headers) {
         shown.layout.messages.push(Message {
             kind: Kind::Info,
             text: EXPIRED.to_owned(),
         });
     }
-    Ok((jar, shown).into_response())
+    Ok((cookies::forget_expired(&app, jar), shown).into_response())
 }
 
 /// `POST /reset_password_request`: the same work and the same answer, whether
-/// anybody has that address or not.
+/// anybody has that address or not. The mail worker finds that out.
 pub async fn request(
     State(app): State<AppState>,
     session: Session,
     page: Page,
+    client: Client,
     Form(form): Form<ResetRequestForm>,
 ) -> Result<Response, AppError> {
     let email = match form.parse() {
@@ -65,14 +70,22 @@ pub async fn request(
             return Ok(unprocessable(shown));
         }
     };
-    Mail::enqueue_reset(&app.database, email, app.clock.now()).await?;
-    app.mail.wake();
+    if let Err(refused) = count_by_address(&app, &RESET_MAILS_OF_ADDRESS, &client).await? {
+        let errors = too_many_errors("requests from your network", refused);
+        let shown = request_page(&page, form.email.clone(), errors).await?;
+        return Ok(too_many(refused, shown));
+    }
+    reset_request::add(&app.database, email, app.clock.now()).await?;
     tracing::info!(
         event = "password_reset_requested",
         "a link to a new password was asked for"
     );
     let sentence = "Check your email for the instructions to reset your password";
     session.add_message(Kind::Info, sentence).await?;
+    // Nothing is left to write when the worker begins to: on SQLite it would be
+    // waited for, and longer where somebody has the address.
+    session.save().await?;
+    app.mail.wake();
     Ok(Redirect::to("/login").into_response())
 }
 
@@ -122,8 +135,11 @@ async fn expired(app: &AppState, session: &Session, jar: CookieJar) -> Result<Re
 }
 
 /// The link that the browser keeps, if it still stands, and whose it is.
-async fn current(app: &AppState, jar: &CookieJar) -> Result<Option<(MailToken, User)>, AppError> {
-    let Some(token) = cookies::token(app, jar) else {
+async fn current(
+    app: &AppState,
+    headers: &HeaderMap,
+) -> Result<Option<(MailToken, User)>, AppError> {
+    let Some(token) = cookies::token(app, headers) else {
         return Ok(None);
     };
     let found = MailToken::find_reset(&app.database, &token, app.clock.now()).await?;
@@ -136,10 +152,11 @@ async fn current(app: &AppState, jar: &CookieJar) -> Result<Option<(MailToken, U
 pub async fn form(
     State(app): State<AppState>,
     session: Session,
+    headers: HeaderMap,
     jar: CookieJar,
     page: Page,
 ) -> Result<Response, AppError> {
-    match current(&app, &jar).await? {
+    match current(&app, &headers).await? {
         Some((_, user)) => {
             let shown = reset_page(&page, user.username, Errors::default()).await?;
             Ok(shown.into_response())
@@ -152,12 +169,13 @@ pub async fn form(
 pub async fn reset(
     State(app): State<AppState>,
     session: Session,
+    headers: HeaderMap,
     jar: CookieJar,
     page: Page,
     client: Client,
     Form(form): Form<ResetForm>,
 ) -> Result<Response, AppError> {
-    let Some((link, user)) = current(&app, &jar).await? else {
+    let Some((link, user)) = current(&app, &headers).await? else {
         return expired(&app, &session, jar).await;
     };
     let (name, email) = (user.username.clone(), user.email.clone());

@@ -10,9 +10,6 @@ use crate::models::token::random_id;
 use crate::models::{Connection, Database, Error, is_violation_of};
 use crate::services::passwords::{Passwords, UNUSABLE};
 
-/// A log-in after so many that failed is told to the owner.
-const FAILURES_TO_TELL: i64 = 5;
-
 /// `last_seen_at` is written at most once in so many seconds.
 const LAST_SEEN_INTERVAL: i64 = 60;
 
@@ -163,92 +160,6 @@ impl User {
         .await?)
     }
 
-    /// The account with that name and that password. An unknown name costs the
-    /// same work as a wrong password, the counting of it too. A hash made with
-    /// other parameters than today's is made anew.
-    ///
-    /// # Errors
-    /// When the database fails or no password can be compared.
-    pub async fn authenticate(
-        database: &Database,
-        passwords: &Passwords,
-        username: &str,
-        password: SecretString,
-    ) -> Result<Option<Self>, Error> {
-        let row = sqlx::query(
-            "SELECT id AS user_id, username, email, auth_version, verification_phone, about_me, \
-             last_seen_at, password_hash FROM users WHERE username_key = $1",
-        )
-        .bind(case_key(username))
-        .fetch_optional(database)
-        .await?;
-        let stored: Option<String> = row
-            .as_ref()
-            .map(|row| row.try_get("password_hash"))
-            .transpose()?;
-        let found = passwords
-            .compare(password.clone(), stored.as_deref())
-            .await?;
-        let (Some(row), Some(stored), true) = (row, stored, found.matches) else {
-            sqlx::query(
-                "UPDATE users SET failed_logins = failed_logins + 1 WHERE username_key = $1",
-            )
-            .bind(case_key(username))
-            .execute(database)
-            .await?;
-            return Ok(None);
-        };
-        let user = Self::from_row(&row)?;
-        if found.outdated {
-            user.rehash(database, passwords, password, &stored).await?;
-        }
-        Ok(Some(user))
-    }
-
-    /// Forgets the failed log-ins, in the transaction of one that was completed.
-    /// Returns whether they were so many that its owner is to be told.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn clear_failed_logins(
-        connection: &mut Connection,
-        id: &UserId,
-    ) -> Result<bool, Error> {
-        // The first statement decides, so that one of two log-ins tells it.
-        for at_least in [FAILURES_TO_TELL, 1] {
-            let done = sqlx::query(
-                "UPDATE users SET failed_logins = 0 WHERE id = $1 AND failed_logins >= $2",
-            )
-            .bind(id.as_str())
-            .bind(at_least)
-            .execute(&mut *connection)
-            .await?;
-            if done.rows_affected() == 1 {
-                return Ok(at_least == FAILURES_TO_TELL);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The password is the same, so `auth_version` stays; a password changed
-    /// meanwhile stays too.
-    async fn rehash(
-        &self,
-        database: &Database,
-        passwords: &Passwords,
-        password: SecretString,
-        stored: &str,
-    ) -> Result<(), Error> {
-        let password_hash = passwords.hash(password).await?;
-        sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
-            .bind(password_hash)
-            .bind(self.id.as_str())
-            .bind(stored)
-            .execute(database)
-            .await?;
-        Ok(())
-    }
-
     /// Changes what the profile shows.
     ///
     /// # Errors
@@ -337,8 +248,9 @@ impl User {
     }
 
     /// Locks the account's row for this transaction, if the account still is
-    /// what `auth_version` says. Returns whether it is. A transaction that
-    /// begins with it waits for its turn on either engine.
+    /// what `auth_version` says, and the operator has not locked the account
+    /// itself. Returns whether it is so. A transaction that begins with it waits
+    /// for its turn on either engine.
     ///
     /// # Errors
     /// When the database fails.
@@ -348,7 +260,8 @@ impl User {
         auth_version: i64,
     ) -> Result<bool, Error> {
         let done = sqlx::query(
-            "UPDATE users SET auth_version = auth_version WHERE id = $1 AND auth_version = $2",
+            "UPDATE users SET auth_version = auth_version \
+             WHERE id = $1 AND auth_version = $2 AND locked_at IS NULL",
         )
         .bind(id.as_str())
         .bind(auth_version)

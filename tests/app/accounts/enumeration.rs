@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::{PASSWORD, PHONE, Page, TestApp};
 
 /// Everything that an answer tells, but for the name that was typed.
-fn told(page: &Page, name: &str) -> (u16, Vec<String>, String) {
+pub fn told(page: &Page, name: &str) -> (u16, Vec<String>, String) {
     let mut headers: Vec<String> = page
         .headers
         .iter()
@@ -52,6 +52,7 @@ async fn shortest<const N: usize>(app: &TestApp, names: [&str; N]) -> [Duration;
     let mut times = [Duration::MAX; N];
     let browser = app.browser();
     for _ in 0..15 {
+        app.advance(120); // so that no limit is met
         for (name, time) in names.iter().zip(&mut times) {
             let started = Instant::now();
             let page = browser.log_in(name, "a wrong one").await;

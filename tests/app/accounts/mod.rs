@@ -3,9 +3,12 @@
 mod enumeration;
 mod fields;
 mod guessed;
+mod locked;
 mod login;
 mod next;
 mod passwords;
+mod registrations;
+mod wrong_passwords;
 
 use crate::support::{Browser, PASSWORD, Page, TestApp};
 

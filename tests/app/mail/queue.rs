@@ -190,6 +190,36 @@ async fn a_mail_that_may_have_arrived_keeps_its_link_and_its_name() {
     assert_eq!(first, second);
 }
 
+#[tokio::test]
+async fn a_server_that_never_answers_gets_a_mail_three_times() {
+    logs::keep();
+    let server = SmtpServer::start(Tls::Never).await;
+    let office = Office::new(&server).await;
+    office.enqueue(&Mail::ResetPassword).await;
+    let hang_up = (".", Fault::HangUp);
+    // Of this one it is clear that it did not arrive.
+    let later = ("RCPT", Fault::Say("450 later".to_owned()));
+    for ((at, fault), received, pause) in [
+        (hang_up.clone(), 1, 30),
+        (hang_up.clone(), 2, 60),
+        (later, 2, 120),
+        (hang_up, 3, 0),
+    ] {
+        server.misbehave(at, fault);
+        logs::take();
+        office.worker.deliver_due().await;
+        assert_eq!(server.received().len(), received);
+        assert_eq!(office.queued().await, i64::from(pause > 0));
+        office.advance(pause);
+    }
+    let lines = logs::take().join("\n");
+    assert!(lines.contains("mail_unanswered"), "{lines}");
+    assert!(!lines.contains("mail_given_up") && !lines.contains("alice"));
+    office.advance(DAY);
+    office.worker.deliver_due().await;
+    assert_eq!((server.received().len(), office.tokens().await), (3, 3));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn several_workers_send_a_mail_once() {
     let server = SmtpServer::start(Tls::Never).await;

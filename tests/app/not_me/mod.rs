@@ -6,7 +6,7 @@ mod recovery_codes;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use reqwest::header::SET_COOKIE;
+use reqwest::header::{COOKIE, SET_COOKIE};
 use twostep::models::mail_token::{MailToken, Purpose};
 use twostep::models::outbox::{Event, Mail};
 use twostep::models::token::Token;
@@ -60,6 +60,24 @@ async fn is_expired(app: &TestApp, link: &str) {
 }
 
 /// ASVS 6.3.6
+#[tokio::test]
+async fn its_cookie_counts_under_its_own_name_and_alone() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let token = link.rsplit('/').next().unwrap();
+    for (cookie, is_shown) in [
+        (format!("not_me_token={token}"), true),
+        (format!("%6eot_me_token={token}"), false),
+        (format!("not%5Fme%5Ftoken={token}"), false),
+        (format!("not_me_token=x; not_me_token={token}"), false),
+    ] {
+        let request = app.browser().request(Method::GET, "/not_me");
+        let page = app.browser().send(request.header(COOKIE, &cookie)).await;
+        assert_eq!(page.says(EXPIRED), !is_shown, "{cookie}");
+    }
+}
+
 #[tokio::test]
 async fn the_button_ends_everything_that_was_open_and_logs_nobody_in() {
     for event in ALL {

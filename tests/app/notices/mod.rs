@@ -135,6 +135,7 @@ async fn a_log_in_after_five_failures_is_told_and_after_four_is_not() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     for (failures, told) in [(4, 0), (5, 1), (0, 0), (4, 0), (1, 0), (6, 1)] {
+        app.advance(900); // so that no limit is met
         fail(&app, "harry", failures).await;
         let browser = app.browser();
         let page = post_as(

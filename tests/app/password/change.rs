@@ -3,7 +3,7 @@
 use twostep::dev::simulator::Failure;
 
 use super::{LINKS, NEW, OPEN, assert_errors, assert_password, change};
-use crate::sessions::in_flight::while_writing;
+use crate::sessions::in_flight::once_right;
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
 /// ASVS 6.2.2, 6.2.3, 7.2.4
@@ -95,6 +95,9 @@ async fn each_field_has_its_rule_and_its_error() {
         assert!(!page.body.contains(NEW) && !page.body.contains(PASSWORD));
         // A wrong one counts as a wrong log-in, and changes nothing else.
         app.execute("UPDATE users SET failed_logins = 0").await;
+        app.execute("DELETE FROM activity WHERE event = 'wrong_password'")
+            .await;
+        app.execute("DELETE FROM throttle_hits").await;
         assert_eq!(app.dump().await, before, "{fields:?}");
     }
     let page = browser.post("/change_password", &[]).await;
@@ -170,10 +173,11 @@ async fn attack_18_a_session_that_ended_meanwhile_changes_nothing() {
     ] {
         let app = TestApp::start().await;
         let browser = app.signed_in("alice").await;
-        browser.get("/home").await; // notes the visit, so that changing is the first write
-        let late = while_writing(&app, change(&browser, PASSWORD, NEW), sql).await;
+        once_right(&app, sql).await;
+        let late = change(&browser, PASSWORD, NEW).await;
         late.redirects_to("/login?next=%2Fhome");
         assert_eq!(late.set_cookie(), None);
+        app.execute("DROP TRIGGER once_right").await;
         assert_password(&app, "alice", PASSWORD, NEW).await;
     }
 }

@@ -1,5 +1,8 @@
 //! `/reset_password/{token}`: the mailed link, and what the browser keeps of it.
 
+use reqwest::Method;
+use reqwest::header::COOKIE;
+
 use super::{EXPIRED, LINKS, NEW, assert_password, reset, with_link};
 use crate::logs;
 use crate::support::{PASSWORD, TestApp};
@@ -215,4 +218,36 @@ async fn a_link_to_undo_something_sets_no_password() {
     app.execute("UPDATE mail_tokens SET purpose = 'not_me', event = '\"password_changed\"'")
         .await;
     app.browser().get(&link).await.redirects_to(REQUEST);
+}
+
+#[tokio::test]
+async fn a_cookie_counts_under_its_own_name_and_alone() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let link = app.reset_link("alice").await;
+    let good = link.rsplit('/').next().unwrap();
+    for cookie in [
+        format!("%72eset_token={good}"),
+        format!("reset%5Ftoken={good}"),
+        format!("Reset_token={good}"),
+        format!("reset_token={good}; reset_token={good}"),
+        format!("reset_token=x; reset_token={good}"),
+    ] {
+        let request = app.browser().request(Method::GET, "/reset_password");
+        let page = app.browser().send(request.header(COOKIE, &cookie)).await;
+        page.redirects_to(REQUEST);
+    }
+    let request = app.browser().request(Method::GET, "/reset_password");
+    let cookie = format!("other=\u{fc}; reset_token={good}; %72eset_token=x");
+    let page = app
+        .browser()
+        .send(request.header(COOKIE, cookie.into_bytes()))
+        .await;
+    assert_eq!(page.status, 200);
+    let request = app.browser().request(Method::GET, REQUEST);
+    let page = app
+        .browser()
+        .send(request.header(COOKIE, "reset%5Fexpired=1"))
+        .await;
+    assert!(page.alerts().is_empty());
 }

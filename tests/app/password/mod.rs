@@ -3,6 +3,7 @@
 mod change;
 mod link;
 mod request;
+mod request_limits;
 mod reset;
 mod told;
 

@@ -2,7 +2,6 @@
 
 use tokio::task::JoinSet;
 use twostep::models::session::{SessionId, SessionRow};
-use twostep::models::user::User;
 
 use super::{
     EXPIRED, LINKS, LOG_INS, NEW, OPEN, assert_errors, assert_password, change, reset, with_link,
@@ -251,12 +250,10 @@ async fn attack_07_of_parallel_uses_of_two_links_one_wins() {
 async fn a_log_in_that_was_checked_before_the_reset_does_not_outlive_it() {
     let app = TestApp::start().await;
     app.register("alice").await;
-    let (database, passwords) = (&app.state.database, &app.state.passwords);
-    let checked = User::authenticate(database, passwords, "alice", PASSWORD.into()).await;
-    let checked = checked.unwrap().unwrap();
+    let checked = app.authenticated("alice").await;
     let browser = with_link(&app, "alice").await;
     reset(&browser, NEW).await.redirects_to("/login");
-    let mut connection = database.acquire().await.unwrap();
+    let mut connection = app.state.database.acquire().await.unwrap();
     let (id, version, now) = (SessionId::from("x".to_owned()), checked.auth_version, 0);
     let client = a_client();
     let issued = SessionRow::begin_login(

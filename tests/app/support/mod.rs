@@ -18,14 +18,19 @@ use secrecy::ExposeSecret;
 use sqlx::Row;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use twostep::App;
 use twostep::config::Config;
 use twostep::dev::mailbox::Message as Mail;
 use twostep::dev::simulator::{DemoPhone, Message};
+use twostep::models::authentication::Claim;
 use twostep::models::client::Client;
+use twostep::models::limits::Limit;
 use twostep::models::mail_token::{MailToken, Purpose};
 use twostep::models::outbox::{self, Event, Notice};
 use twostep::models::recovery_code::RecoveryCode;
+use twostep::models::throttle;
 use twostep::models::user::User;
 use twostep::routes::Route;
 use twostep::services::clock::Clock;
@@ -39,6 +44,9 @@ pub const PASSWORD: &str = "green tram rides at noon";
 pub const PHONE: &str = "+254720227267";
 pub const OTHER_PHONE: &str = "+4915123456789";
 pub const THIRD_PHONE: &str = "+447400123456";
+
+/// The setting of an app that believes what its tests say of addresses.
+pub const BEHIND_PROXY: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.1");
 
 /// Some moment in 2026.
 pub const NOW: i64 = 1_790_000_000;
@@ -82,6 +90,8 @@ pub struct TestApp {
     pub address: SocketAddr,
     mail_read: AtomicUsize,
     folder: TempDir,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
 }
 
 impl TestApp {
@@ -98,6 +108,16 @@ impl TestApp {
     /// The app with these settings, and this much patience with Twilio.
     pub async fn with_timeout(settings: &[(&str, &str)], timeout: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        Self::on(folder, settings, Clock::manual(NOW), timeout).await
+    }
+
+    /// The app on the database in a folder, which another may have left there.
+    async fn on(
+        folder: TempDir,
+        settings: &[(&str, &str)],
+        clock: Clock,
+        timeout: Duration,
+    ) -> Self {
         let path = folder.path().join("test.db");
         let mut variables = HashMap::from([(
             "DATABASE_URL".to_owned(),
@@ -107,20 +127,39 @@ impl TestApp {
             variables.insert((*name).to_owned(), (*value).to_owned());
         }
         let config = Config::from_variables(&variables).unwrap();
-        let app = App::build(config, Clock::manual(NOW), timeout)
-            .await
-            .unwrap();
+        let app = App::build(config, clock, timeout).await.unwrap();
         let (state, routes) = (app.state.clone(), app.routes.clone());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { app.serve(listener, std::future::pending()).await.unwrap() });
+        let (stop, stopped) = oneshot::channel();
+        let asked = async {
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await; // the test is over
+            }
+        };
+        let served = tokio::spawn(async move { app.serve(listener, asked).await.unwrap() });
         Self {
             state,
             routes,
             address,
             mail_read: AtomicUsize::new(0),
             folder,
+            stop,
+            served,
         }
+    }
+
+    /// Ends the app, and starts another with these settings on its database.
+    pub async fn restarted(self, settings: &[(&str, &str)]) -> Self {
+        self.stop.send(()).unwrap();
+        self.served.await.unwrap();
+        let clock = self.state.clock.clone();
+        Self::on(self.folder, settings, clock, TWILIO_TIMEOUT).await
+    }
+
+    /// The app behind a proxy, so that browsers may be anywhere.
+    pub async fn behind_proxy() -> Self {
+        Self::with(&[BEHIND_PROXY]).await
     }
 
     /// The app with a mail server that is not there, so that what is queued stays
@@ -210,6 +249,7 @@ impl TestApp {
     /// All mail that the demo mailbox received for an address, newest first, once
     /// everything that is queued now was sent.
     pub async fn mail_to(&self, address: &str) -> Vec<Mail> {
+        self.requests_settle().await;
         let sent = async {
             while self.count("SELECT COUNT(*) FROM outbox").await > 0 {
                 self.state.mail.wake();
@@ -256,6 +296,22 @@ impl TestApp {
         browser.enable(phone).await.redirects_to("/verify_2fa");
         let page = browser.verify(&self.last_code()).await;
         assert!(page.status == 200 || page.status == 303, "{}", page.text());
+    }
+
+    /// The account as a log-in finds it whose password is right.
+    pub async fn authenticated(&self, username: &str) -> User {
+        let (state, client) = (&self.state, a_client());
+        let claim = Claim {
+            typed: username,
+            username,
+            signed_in: None,
+            password: PASSWORD.into(),
+            client: &client,
+            limited_address: None,
+        };
+        let now = state.clock.now();
+        let user = User::authenticate(&state.database, &state.passwords, claim, now).await;
+        user.unwrap().expect("refused")
     }
 
     /// A browser in which the password was right and the code is still to come.
@@ -330,6 +386,7 @@ impl TestApp {
 
     /// What is queued for an account and when it is due, oldest first.
     pub async fn mails(&self, username: &str) -> Vec<(outbox::Mail, i64)> {
+        self.requests_settle().await;
         let rows = sqlx::query(
             "SELECT mail, next_attempt_at FROM outbox JOIN users ON users.id = user_id \
              WHERE username_key = $1 ORDER BY outbox.created_at, next_attempt_at",
@@ -359,6 +416,15 @@ impl TestApp {
     /// Forgets all mail, as if it had been sent.
     pub async fn empty_outbox(&self) {
         self.execute("DELETE FROM outbox").await;
+    }
+
+    /// Counts so many attempts against a limit.
+    pub async fn fill(&self, limit: &Limit, of: &str, times: usize) {
+        let (bucket, now) = ([limit.bucket(of)], self.state.clock.now());
+        for _ in 0..times {
+            let counted = throttle::count_alone(&self.state.database, &bucket, now).await;
+            let _ = counted.unwrap().unwrap();
+        }
     }
 
     /// How many rows a query counts.
@@ -416,8 +482,19 @@ impl TestApp {
         text
     }
 
+    /// Waits until it is known whose every link to a new password is that was
+    /// asked for.
+    pub async fn requests_settle(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.count("SELECT COUNT(*) FROM reset_requests").await > 0 {
+            assert!(Instant::now() < deadline, "nobody resolves a request");
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Waits until no mail is due or in hand.
     async fn mail_settles(&self) {
+        self.requests_settle().await;
         let busy = "SELECT COUNT(*) FROM outbox WHERE next_attempt_at <= $1 \
                     OR (attempts > 0 AND last_error IS NULL)";
         let deadline = Instant::now() + PATIENCE;

@@ -191,13 +191,7 @@ async fn a_password_checked_before_the_factor_changed_opens_nothing_after_it() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
     let state = &app.state;
-    let checked = async || {
-        let password = PASSWORD.into();
-        User::authenticate(&state.database, &state.passwords, "alice", password)
-            .await
-            .unwrap()
-            .unwrap()
-    };
+    let checked = async || app.authenticated("alice").await;
     let before = checked().await;
     app.enable(&browser, PHONE).await;
     assert!(!logs_in(&app, &before).await, "without a code");

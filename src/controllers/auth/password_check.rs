@@ -1,0 +1,76 @@
+//! The password of somebody who wants to log in, or who is signed in and proves
+//! again who they are: comparing it, and the answer where it is not accepted.
+
+use axum::response::{IntoResponse, Response};
+use secrecy::SecretString;
+
+use crate::controllers::{too_many, too_many_errors, unprocessable};
+use crate::error::AppError;
+use crate::forms::Errors;
+use crate::forms::auth::LoginForm;
+use crate::models::authentication::{Claim, Refused};
+use crate::models::client::Client;
+use crate::models::user::User;
+use crate::state::AppState;
+
+/// Whether the form's name and password are an account's.
+pub(super) async fn of_login(
+    app: &AppState,
+    client: &Client,
+    form: &LoginForm,
+) -> Result<Result<User, Refused>, AppError> {
+    let claim = Claim {
+        typed: form.typed_name(),
+        username: form.name(),
+        signed_in: None,
+        password: form.password.clone(),
+        client,
+        limited_address: app.limited_address(client),
+    };
+    authenticate(app, claim).await
+}
+
+/// Whether the password is that of who is signed in. Returns the account as it was
+/// compared.
+pub(in crate::controllers) async fn of_user(
+    app: &AppState,
+    client: &Client,
+    user: &User,
+    password: SecretString,
+) -> Result<Result<User, Refused>, AppError> {
+    let claim = Claim {
+        typed: &user.username,
+        username: &user.username,
+        signed_in: Some(&user.id),
+        password,
+        client,
+        limited_address: app.limited_address(client),
+    };
+    authenticate(app, claim).await
+}
+
+async fn authenticate(app: &AppState, claim: Claim<'_>) -> Result<Result<User, Refused>, AppError> {
+    let now = app.clock.now();
+    Ok(User::authenticate(&app.database, &app.passwords, claim, now).await?)
+}
+
+/// What the form says: at its field that the password is wrong, or that too many
+/// were.
+pub(in crate::controllers) fn errors(
+    why: Refused,
+    field: &'static str,
+    wrong: &'static str,
+) -> Errors {
+    match why {
+        Refused::Wrong => Errors::one(field, wrong),
+        Refused::TooMany(refused) => too_many_errors("wrong passwords", refused),
+    }
+}
+
+/// The form again, with its status.
+pub(in crate::controllers) fn answer(why: Refused, page: impl IntoResponse) -> Response {
+    match why {
+        Refused::Wrong => unprocessable(page),
+        Refused::TooMany(refused) => too_many(refused, page),
+    }
+}

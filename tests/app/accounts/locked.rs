@@ -1,0 +1,96 @@
+//! An account that the operator has locked.
+
+use super::enumeration::told;
+use crate::support::{PASSWORD, PHONE, TestApp};
+
+const LOCK: &str = "UPDATE users SET locked_at = 1 WHERE username_key = 'alice'";
+
+const UNLOCK: &str = "UPDATE users SET locked_at = NULL WHERE username_key = 'alice'";
+
+const LOG_INS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";
+
+/// ASVS 6.3.8
+#[tokio::test]
+async fn its_right_password_is_answered_like_a_wrong_one() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    app.register("guarded").await;
+    app.execute(LOCK).await;
+    let wrong = app.browser().log_in("guarded", "a wrong one").await;
+    for password in [PASSWORD, "a wrong one"] {
+        let page = app.browser().log_in("alice", password).await;
+        assert_eq!(told(&page, "alice"), told(&wrong, "guarded"));
+    }
+    let failures = "SELECT failed_logins FROM users WHERE username_key = 'alice'";
+    assert_eq!(app.count(failures).await, 2);
+    for sql in [
+        "SELECT COUNT(*) FROM activity WHERE event = 'wrong_password'",
+        "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'wrong_passwords'",
+    ] {
+        assert_eq!(app.count(sql).await, 3);
+    }
+    app.execute(UNLOCK).await;
+    let page = app.browser().log_in("alice", PASSWORD).await;
+    page.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn no_code_of_before_logs_in() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.advance(31);
+    let half = app.half_logged_in("alice").await;
+    app.execute(LOCK).await;
+    app.execute("DELETE FROM sessions WHERE user_id IS NOT NULL")
+        .await;
+    let code = app.last_code();
+    half.verify(&code).await.redirects_to("/login");
+    assert_eq!(app.count(LOG_INS).await, 0);
+    app.execute(UNLOCK).await;
+    half.verify(&code).await;
+    assert_eq!(app.count(LOG_INS).await, 0, "it was refused for good");
+}
+
+#[tokio::test]
+async fn nor_does_one_prove_again_who_it_is() {
+    let app = TestApp::start().await;
+    let alice = app.with_two_factor("alice", PHONE).await;
+    app.advance(601);
+    let fields = [("password", PASSWORD), ("next", "/enable_2fa")];
+    alice
+        .post("/reauth", &fields)
+        .await
+        .redirects_to("/verify_2fa");
+    app.execute(LOCK).await;
+    let page = alice.verify(&app.last_code()).await;
+    page.redirects_to("/home");
+    assert_eq!(alice.get("/enable_2fa").await.status, 303, "still stale");
+    let page = alice.post("/reauth", &fields).await;
+    assert_eq!(page.status, 422);
+}
+
+#[tokio::test]
+async fn a_log_in_that_was_checked_before_is_refused() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    crate::sessions::in_flight::once_right(&app, LOCK).await;
+    let page = app.browser().log_in("alice", PASSWORD).await;
+    assert_eq!(page.status, 422, "{}", page.text());
+    assert_eq!(app.count(LOG_INS).await, 0);
+}
+
+#[tokio::test]
+async fn its_password_can_be_reset_and_logs_nobody_in() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    app.execute(LOCK).await;
+    let browser = app.browser();
+    browser.get(&app.reset_link("alice").await).await;
+    let new = "a slow boat to nowhere";
+    let fields = [("password", new), ("confirm_password", new)];
+    let page = browser.post("/reset_password", &fields).await;
+    page.redirects_to("/login");
+    assert_eq!(browser.log_in("alice", new).await.status, 422);
+    app.execute(UNLOCK).await;
+    browser.log_in("alice", new).await.redirects_to("/home");
+}

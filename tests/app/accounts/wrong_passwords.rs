@@ -1,0 +1,391 @@
+//! How often somebody may type a wrong password.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use twostep::models::limits::WRONG_PASSWORDS_OF_ADDRESS;
+
+use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp, until};
+
+const WRONG: &str = "a wrong one";
+
+const FAILURES: &str = "SELECT failed_logins FROM users WHERE username_key = 'alice'";
+
+const WRITTEN_DOWN: &str = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_password'";
+
+const HITS: &str = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'wrong_passwords'";
+
+/// Wrong passwords that are told to be wrong.
+async fn fail(browser: &Browser, name: &str, times: usize) {
+    for number in 1..=times {
+        let page = browser.log_in(name, WRONG).await;
+        assert_eq!(page.status, 422, "{name}, {number}");
+    }
+}
+
+/// Asserts a refusal that says how long to wait.
+#[track_caller]
+fn assert_too_many(page: &Page, seconds: &str, words: &str) {
+    assert_eq!(page.status, 429, "{}", page.text());
+    assert_eq!(page.header("retry-after"), Some(seconds));
+    let sentence = format!("Too many wrong passwords. Try again in {words}.");
+    assert_eq!(page.alerts(), [sentence]);
+    assert_eq!(page.set_cookie(), None);
+    assert!(page.all(".invalid-feedback").is_empty());
+}
+
+/// ASVS 6.3.1
+#[tokio::test]
+async fn ten_in_fifteen_minutes_are_answered_and_the_eleventh_is_not_looked_at() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let browser = app.browser();
+    fail(&browser, "alice", 1).await;
+    app.advance(180);
+    fail(&browser, "alice", 9).await;
+    let before = app.dump().await;
+    for password in [WRONG, PASSWORD] {
+        let fields = [
+            ("username", " Alice"),
+            ("password", password),
+            ("remember_me", "1"),
+            ("next", "/user/alice"),
+        ];
+        let page = browser.post("/login", &fields).await;
+        assert_too_many(&page, "720", "12 minutes");
+        assert_eq!(page.value_of("username").as_deref(), Some(" Alice"));
+        assert_eq!(page.value_of("next").as_deref(), Some("/user/alice"));
+        assert_eq!(page.value_of("password"), None);
+        assert_eq!(page.all("input[name=remember_me][checked]").len(), 1);
+    }
+    assert_eq!(app.dump().await, before, "a refusal changes nothing");
+    assert_eq!(app.count(FAILURES).await, 10);
+    assert_eq!(app.count(WRITTEN_DOWN).await, 10);
+
+    app.advance(719);
+    let page = browser.log_in("alice", PASSWORD).await;
+    assert_too_many(&page, "1", "1 second");
+    app.advance(1);
+    let page = browser.log_in("alice", PASSWORD).await;
+    page.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn the_window_slides() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let browser = app.browser();
+    fail(&browser, "alice", 1).await;
+    app.advance(450);
+    fail(&browser, "alice", 9).await;
+    app.advance(450);
+    fail(&browser, "alice", 1).await;
+    let page = browser.log_in("alice", WRONG).await;
+    assert_too_many(&page, "450", "8 minutes");
+}
+
+#[tokio::test]
+async fn a_right_one_does_not_count_and_does_not_forget_the_wrong_ones() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    app.with_two_factor("guarded", PHONE).await;
+    for (name, place) in [("alice", "/home"), ("guarded", "/verify_2fa")] {
+        fail(&app.browser(), name, 9).await;
+        for _ in 0..3 {
+            let page = app.browser().log_in(name, PASSWORD).await;
+            page.redirects_to(place);
+        }
+        fail(&app.browser(), name, 1).await;
+        let page = app.browser().log_in(name, PASSWORD).await;
+        assert_too_many(&page, "900", "15 minutes");
+    }
+    assert_eq!(app.count(HITS).await, 20);
+}
+
+#[tokio::test]
+async fn neither_case_nor_blanks_make_another_name() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let names = ["alice", "ALICE", " aLiCe", "alice\t", "\u{a0}Alice "];
+    for name in names.into_iter().cycle().take(10) {
+        fail(&app.browser(), name, 1).await;
+    }
+    for name in names {
+        let page = app.browser().log_in(name, PASSWORD).await;
+        assert_too_many(&page, "900", "15 minutes");
+    }
+    fail(&app.browser(), "alic", 1).await;
+}
+
+/// ASVS 6.3.1, 6.3.8
+#[tokio::test]
+async fn attack_13_names_that_nobody_has_count_as_well() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let long = "x".repeat(5000);
+    let names = [
+        "alice",
+        "nobody",
+        "no such name",
+        "",
+        "\0",
+        "a\0b",
+        "alice@example.com",
+        &long,
+    ];
+    for name in names {
+        fail(&app.browser(), name, 10).await;
+        let page = app.browser().log_in(name, WRONG).await;
+        assert_too_many(&page, "900", "15 minutes");
+    }
+    assert_eq!(app.count(HITS).await, 80);
+    assert_eq!(app.count(WRITTEN_DOWN).await, 10);
+    // What was typed for a name may be a password.
+    let typed = "SELECT COUNT(*) FROM throttle_hits WHERE bucket LIKE '%alice%'";
+    assert_eq!(app.count(typed).await, 0);
+}
+
+/// ASVS 6.1.1, 6.3.1
+#[tokio::test]
+async fn attack_21_a_stranger_elsewhere_cannot_keep_alice_out() {
+    let app = TestApp::behind_proxy().await;
+    app.register("alice").await;
+    let alice = app.browser().at("203.0.113.9");
+    let mallory = app.browser().at("198.51.100.7");
+    for _ in 0..3 {
+        fail(&mallory, "alice", 10).await;
+        let page = mallory.log_in("alice", PASSWORD).await;
+        assert_too_many(&page, "900", "15 minutes");
+        alice.log_in("alice", PASSWORD).await.redirects_to("/home");
+        let fields = [("password", PASSWORD)];
+        alice.post("/reauth", &fields).await.redirects_to("/home");
+        alice.post("/logout", &[]).await.redirects_to("/login");
+        app.advance(900);
+    }
+    // Nor is anybody else held back at that address.
+    fail(&mallory, "alice", 10).await;
+    fail(&mallory, "bob", 10).await;
+}
+
+#[tokio::test]
+async fn of_ipv6_the_network_is_counted() {
+    let app = TestApp::behind_proxy().await;
+    fail(&app.browser().at("2001:db8:1:2::1"), "alice", 5).await;
+    fail(&app.browser().at("2001:db8:1:2:ffff::9"), "alice", 5).await;
+    let browser = app.browser().at("2001:db8:1:2:8000::");
+    let page = browser.log_in("alice", WRONG).await;
+    assert_too_many(&page, "900", "15 minutes");
+    fail(&app.browser().at("2001:db8:1:3::1"), "alice", 1).await;
+}
+
+/// ASVS 2.4.1, 6.3.1
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_06_of_fifty_at_once_ten_are_compared() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let browser = app.browser();
+        requests.spawn(async move { browser.log_in("alice", WRONG).await.status });
+    }
+    let statuses = requests.join_all().await;
+    let of = |status| statuses.iter().filter(|it| **it == status).count();
+    assert_eq!((of(422), of(429)), (10, 40), "{statuses:?}");
+    assert_eq!(app.count(FAILURES).await, 10);
+    assert_eq!(app.count(WRITTEN_DOWN).await, 10);
+    let page = app.browser().log_in("alice", PASSWORD).await;
+    assert_too_many(&page, "900", "15 minutes");
+}
+
+#[tokio::test]
+async fn proving_again_and_a_change_of_password_count_as_well() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    let new = "a slow boat to nowhere";
+    let change = async |current| {
+        let fields = [
+            ("current_password", current),
+            ("password", new),
+            ("confirm_password", new),
+        ];
+        alice.post("/change_password", &fields).await
+    };
+    let reauth = async |password| {
+        let fields = [("password", password), ("next", "/enable_2fa")];
+        alice.post("/reauth", &fields).await
+    };
+    fail(&app.browser(), "alice", 4).await;
+    for _ in 0..3 {
+        assert_eq!(reauth(WRONG).await.status, 422);
+        assert_eq!(change(WRONG).await.status, 422);
+    }
+    for password in [WRONG, PASSWORD] {
+        let page = reauth(password).await;
+        assert_too_many(&page, "900", "15 minutes");
+        assert_eq!(page.value_of("next").as_deref(), Some("/enable_2fa"));
+        let page = change(password).await;
+        assert_too_many(&page, "900", "15 minutes");
+        let page = app.browser().log_in("alice", password).await;
+        assert_too_many(&page, "900", "15 minutes");
+    }
+    assert_eq!(app.count(FAILURES).await, 10);
+    assert_eq!(app.count(WRITTEN_DOWN).await, 10);
+    assert!(alice.is_logged_in().await);
+    app.advance(900);
+    reauth(PASSWORD).await.redirects_to("/enable_2fa");
+    change(PASSWORD).await.redirects_to("/user/alice");
+}
+
+#[tokio::test]
+async fn attack_05_a_thief_gets_no_more_guesses_under_another_name() {
+    let app = TestApp::start().await;
+    let thief = app.signed_in("alice").await.copy();
+    let guess = async || thief.post("/reauth", &[("password", WRONG)]).await;
+    for number in 0..10 {
+        let name = format!("alice{number}");
+        let fields = [("username", name.as_str()), ("about_me", "")];
+        let page = thief.post("/edit_profile", &fields).await;
+        page.redirects_to(&format!("/user/{name}"));
+        assert_eq!(guess().await.status, 422);
+    }
+    let fields = [("username", "alice"), ("about_me", "")];
+    let page = thief.post("/edit_profile", &fields).await;
+    assert!(thief.follow(&page).await.says("has been updated"));
+    assert_too_many(&guess().await, "900", "15 minutes");
+    // The owner's log-in is counted by name.
+    let page = app.browser().log_in("alice", PASSWORD).await;
+    page.redirects_to("/home");
+}
+
+/// Counts that many wrong passwords of an address, of other names.
+async fn fill(app: &TestApp, address: &str, times: usize) {
+    app.fill(&WRONG_PASSWORDS_OF_ADDRESS, address, times).await;
+}
+
+/// ASVS 6.3.1
+#[tokio::test]
+async fn sixty_in_ten_minutes_are_answered_to_one_address() {
+    let app = TestApp::production("http://127.0.0.1:9").await;
+    app.register("alice").await;
+    let browser = app.browser();
+    fill(&app, "127.0.0.1", 58).await;
+    fail(&browser, "bob", 1).await;
+    app.browser()
+        .log_in("alice", PASSWORD)
+        .await
+        .redirects_to("/home");
+    fail(&browser, "carol", 1).await;
+    for (name, password) in [("doris", WRONG), ("alice", PASSWORD), ("", "")] {
+        let page = browser.log_in(name, password).await;
+        assert_too_many(&page, "600", "10 minutes");
+    }
+    app.advance(599);
+    let page = browser.log_in("alice", PASSWORD).await;
+    assert_too_many(&page, "1", "1 second");
+    app.advance(1);
+    browser
+        .log_in("alice", PASSWORD)
+        .await
+        .redirects_to("/home");
+}
+
+#[tokio::test]
+async fn the_limit_by_address_is_none_of_another_address() {
+    let app = TestApp::behind_proxy().await;
+    app.register("alice").await;
+    fill(&app, "203.0.113.9", 60).await;
+    fill(&app, "2001:db8:1:2::/64", 60).await;
+    for address in ["203.0.113.9", "2001:db8:1:2::9", "::ffff:203.0.113.9"] {
+        let page = app.browser().at(address).log_in("alice", PASSWORD).await;
+        assert_too_many(&page, "600", "10 minutes");
+    }
+    for address in ["203.0.113.8", "2001:db8:1:3::9"] {
+        let page = app.browser().at(address).log_in("alice", PASSWORD).await;
+        page.redirects_to("/home");
+    }
+}
+
+#[tokio::test]
+async fn the_longer_wait_is_told() {
+    let app = TestApp::behind_proxy().await;
+    let browser = app.browser().at("203.0.113.9");
+    fail(&browser, "alice", 10).await;
+    app.advance(400);
+    fill(&app, "203.0.113.9", 50).await;
+    let page = browser.log_in("alice", WRONG).await;
+    assert_too_many(&page, "500", "9 minutes");
+    let page = browser.log_in("bob", WRONG).await;
+    assert_too_many(&page, "200", "4 minutes");
+}
+
+#[tokio::test]
+async fn in_development_it_does_not_apply_to_this_machine() {
+    let app = TestApp::behind_proxy().await;
+    for network in ["127.0.0.1", "::/64"] {
+        fill(&app, network, 60).await;
+    }
+    for address in ["127.0.0.1", "::1", "127.9.9.9"] {
+        fail(&app.browser().at(address), "alice", 10).await;
+    }
+    // The one by name does.
+    let page = app.browser().log_in("alice", WRONG).await;
+    assert_too_many(&page, "900", "15 minutes");
+}
+
+#[tokio::test]
+async fn a_restart_forgets_nothing() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    fail(&app.browser(), "alice", 6).await;
+    let app = app.restarted(&[]).await;
+    fail(&app.browser(), "alice", 4).await;
+    let app = app.restarted(&[]).await;
+    let page = app.browser().log_in("alice", PASSWORD).await;
+    assert_too_many(&page, "900", "15 minutes");
+    app.advance(900);
+    let page = app.browser().log_in("alice", PASSWORD).await;
+    page.redirects_to("/home");
+}
+
+#[tokio::test]
+async fn attack_21_what_a_flood_keeps_from_being_compared_does_not_count() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let passwords = &app.state.passwords;
+    // Every thread is busy, and the queue is full.
+    let threads = std::thread::available_parallelism().unwrap().get();
+    let (begun, released) = (AtomicUsize::new(0), Barrier::new(threads + 1));
+    let held = Arc::new((begun, released));
+    let mut flood = Vec::new();
+    for _ in 0..threads {
+        let (passwords, held) = (passwords.clone(), Arc::clone(&held));
+        let wait = move || {
+            held.0.fetch_add(1, Ordering::SeqCst);
+            held.1.wait();
+        };
+        flood.push(tokio::spawn(async move { passwords.run(wait).await }));
+    }
+    until(|| held.0.load(Ordering::SeqCst) == threads).await;
+    let mut queue = Vec::new();
+    loop {
+        let mut job = Box::pin(passwords.run(|| ()));
+        match tokio::time::timeout(Duration::ZERO, &mut job).await {
+            Ok(answer) => break assert!(answer.is_err()),
+            Err(_) => queue.push(job),
+        }
+    }
+    for _ in 0..11 {
+        let page = app.browser().log_in("alice", PASSWORD).await;
+        assert_eq!(page.status, 503);
+    }
+    held.1.wait();
+    for job in queue {
+        job.await.unwrap();
+    }
+    for job in flood {
+        job.await.unwrap().unwrap();
+    }
+    assert_eq!((app.count(HITS).await, app.count(FAILURES).await), (0, 0));
+    fail(&app.browser(), "alice", 10).await;
+}

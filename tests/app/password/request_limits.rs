@@ -1,0 +1,234 @@
+//! How many links to a new password may be asked for, and who finds out for whom.
+
+use std::sync::Arc;
+
+use twostep::models::limits::RESET_MAILS_OF_ADDRESS;
+use twostep::models::outbox::{Event, Notice};
+use twostep::models::reset_request;
+
+use super::assert_errors;
+use super::request::{QUEUED, SAID, ask, queued};
+use crate::support::smtp::{Fault, SmtpServer, Tls};
+use crate::support::{NOW, Page, TestApp, a_client, until};
+
+const REQUESTS: &str = "SELECT COUNT(*) FROM reset_requests";
+
+const ALICE: &str = "alice@example.com";
+
+#[track_caller]
+fn assert_too_many(page: &Page, seconds: &str, words: &str) {
+    assert_eq!(page.status, 429, "{}", page.text());
+    assert_eq!(page.header("retry-after"), Some(seconds));
+    let sentence = format!("Too many requests from your network. Try again in {words}.");
+    assert_eq!(page.alerts(), [sentence]);
+    assert_eq!(page.set_cookies(), Vec::<&str>::new());
+}
+
+/// ASVS 2.4.1
+#[tokio::test]
+async fn ten_requests_an_hour_of_one_address_and_the_next_is_refused() {
+    let app = TestApp::production("http://127.0.0.1:9").await;
+    app.register("alice").await;
+    let sessions = "SELECT COUNT(*) FROM sessions";
+    for number in 1..=10 {
+        let page = ask(&app.browser(), &format!("{number}@example.com")).await;
+        page.redirects_to("/login");
+    }
+    let page = ask(&app.browser(), "no address").await;
+    assert_errors(&page, &[("email", "Enter a valid email address")]);
+    let before = app.count(sessions).await;
+    let page = ask(&app.browser(), ALICE).await;
+    assert_too_many(&page, "3600", "60 minutes");
+    assert_eq!(page.value_of("email").as_deref(), Some(ALICE));
+    assert_eq!((queued(&app).await, app.count(sessions).await), (0, before));
+    app.advance(3599);
+    assert_too_many(&ask(&app.browser(), ALICE).await, "1", "1 second");
+    app.advance(1);
+    ask(&app.browser(), ALICE).await.redirects_to("/login");
+    assert_eq!(queued(&app).await, 1);
+}
+
+#[tokio::test]
+async fn another_address_is_not_held_back_and_in_development_this_machine_neither() {
+    let app = TestApp::behind_proxy().await;
+    for network in ["203.0.113.9", "2001:db8:1:2::/64", "127.0.0.1"] {
+        app.fill(&RESET_MAILS_OF_ADDRESS, network, 10).await;
+    }
+    for (address, refused) in [
+        ("203.0.113.9", true),
+        ("203.0.113.8", false),
+        ("2001:db8:1:2::9", true),
+        ("2001:db8:1:3::9", false),
+        ("127.0.0.1", false),
+    ] {
+        let page = ask(&app.browser().at(address), ALICE).await;
+        match refused {
+            true => assert_too_many(&page, "3600", "60 minutes"),
+            false => page.redirects_to("/login"),
+        }
+    }
+}
+
+/// Moves the clock, and has the worker look once, since it may have read the time
+/// already for its next look.
+async fn advance(app: &TestApp, seconds: u64) {
+    app.advance(seconds);
+    let now = app.state.clock.now();
+    let nobody = "nobody@example.com";
+    reset_request::add(&app.state.database, nobody, now)
+        .await
+        .unwrap();
+    app.state.mail.wake();
+    app.requests_settle().await;
+}
+
+/// ASVS 2.4.1
+#[tokio::test]
+async fn three_mails_an_hour_reach_an_account_and_the_next_is_none_in_silence() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    app.register("bob").await;
+    let ask_for = async |email| {
+        let browser = app.browser();
+        let page = ask(&browser, email).await;
+        page.redirects_to("/login");
+        assert!(browser.follow(&page).await.says(SAID));
+        app.mail_to(email).await.len()
+    };
+    for sent in 1..=3 {
+        assert_eq!(ask_for(ALICE).await, sent);
+        advance(&app, 600).await;
+    }
+    for email in [ALICE, "Alice@Example.com"] {
+        ask_for(email).await;
+        assert_eq!(app.mail_to(ALICE).await.len(), 3);
+    }
+    assert_eq!(ask_for("bob@example.com").await, 1);
+    advance(&app, 1799).await;
+    assert_eq!(ask_for(ALICE).await, 3);
+    // An hour after the first of them; what was not sent did not count.
+    advance(&app, 1).await;
+    assert_eq!(ask_for(ALICE).await, 4);
+    assert_eq!(ask_for(ALICE).await, 4);
+}
+
+#[tokio::test]
+async fn what_is_not_mailed_since_one_waits_does_not_count() {
+    let app = TestApp::keeping_mail().await;
+    app.register("alice").await;
+    for sent in [true, true, true, false] {
+        for _ in 0..5 {
+            ask(&app.browser(), ALICE).await.redirects_to("/login");
+        }
+        assert_eq!(queued(&app).await, i64::from(sent));
+        app.empty_outbox().await;
+    }
+}
+
+/// The rows of every table that a request might write to.
+async fn rows(app: &TestApp) -> Vec<i64> {
+    let mut rows = Vec::new();
+    for sql in [
+        REQUESTS,
+        "SELECT COUNT(*) FROM sessions",
+        "SELECT COUNT(*) FROM outbox",
+        "SELECT COUNT(*) FROM mail_tokens",
+        "SELECT COUNT(*) FROM activity",
+        "SELECT COUNT(*) FROM throttle_hits",
+        "SELECT COUNT(*) FROM throttle_locks",
+    ] {
+        rows.push(app.count(sql).await);
+    }
+    rows
+}
+
+/// ASVS 6.3.8
+#[tokio::test]
+async fn attack_13_a_known_and_an_unknown_address_write_the_same_until_the_worker_looks() {
+    let server = SmtpServer::start(Tls::Never).await;
+    let url = format!("smtp://127.0.0.1:{}", server.port);
+    let app = TestApp::with(&[("SMTP_URL", &url)]).await;
+    app.register("alice").await;
+    // The worker is held up by a mail.
+    server.misbehave("MAIL", Fault::Silence);
+    let id = app.user("alice").await.id;
+    let mut connection = app.state.database.acquire().await.unwrap();
+    Notice::new(Event::PasswordChanged, &a_client(), NOW)
+        .enqueue(&mut connection, &id)
+        .await
+        .unwrap();
+    drop(connection);
+    app.state.mail.wake();
+    until(|| server.commands().contains(&"MAIL".to_owned())).await;
+
+    let mut written = Vec::new();
+    for email in [ALICE, "nobody@example.com", "no..body@example..com"] {
+        let before = rows(&app).await;
+        ask(&app.browser(), email).await.redirects_to("/login");
+        let after = rows(&app).await;
+        let added = after
+            .iter()
+            .zip(before)
+            .map(|(after, before)| after - before);
+        written.push(added.collect::<Vec<_>>());
+    }
+    assert_eq!(written[0], [1, 1, 0, 0, 0, 0, 0]);
+    assert!(written.iter().all(|it| *it == written[0]), "{written:?}");
+    let known = "SELECT COUNT(*) FROM reset_requests WHERE email_key = 'alice@example.com'";
+    assert_eq!(app.count(known).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_several_workers_one_resolves_a_request() {
+    let app = Arc::new(TestApp::keeping_mail().await);
+    app.register("alice").await;
+    let database = &app.state.database;
+    for _ in 0..5 {
+        // The app's own worker sleeps meanwhile: nobody wakes it.
+        reset_request::add(database, ALICE, NOW).await.unwrap();
+        let workers: Vec<_> = (0..6)
+            .map(|_| {
+                let app = Arc::clone(&app);
+                tokio::spawn(
+                    async move { reset_request::resolve_next(&app.state.database, NOW).await },
+                )
+            })
+            .collect();
+        let mut resolved = 0;
+        for worker in workers {
+            resolved += usize::from(worker.await.unwrap().unwrap());
+        }
+        assert_eq!(resolved, 1);
+    }
+    assert_eq!((app.count(REQUESTS).await, app.count(QUEUED).await), (0, 1));
+    let hits = "SELECT COUNT(*) FROM throttle_hits";
+    assert_eq!(app.count(hits).await, 1);
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_resolved_is_resolved_at_the_next_start() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    reset_request::add(&app.state.database, ALICE, NOW)
+        .await
+        .unwrap();
+    app.advance(3 * 24 * 60 * 60);
+    let app = app.restarted(&[]).await;
+    assert_eq!(app.next_mail().await.to, ALICE);
+}
+
+#[tokio::test]
+async fn a_request_outlives_a_database_that_fails() {
+    let app = TestApp::keeping_mail().await;
+    app.register("alice").await;
+    let database = &app.state.database;
+    app.execute("ALTER TABLE throttle_hits RENAME TO lost")
+        .await;
+    reset_request::add(database, ALICE, NOW).await.unwrap();
+    assert!(reset_request::resolve_next(database, NOW).await.is_err());
+    assert_eq!((app.count(REQUESTS).await, app.count(QUEUED).await), (1, 0));
+    app.execute("ALTER TABLE lost RENAME TO throttle_hits")
+        .await;
+    assert!(reset_request::resolve_next(database, NOW).await.unwrap());
+    assert_eq!((app.count(REQUESTS).await, app.count(QUEUED).await), (0, 1));
+}
