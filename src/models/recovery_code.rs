@@ -193,6 +193,7 @@ mod tests {
         code.map(|code| code.grouped().expose_secret().to_owned())
     }
 
+    /// ASVS 6.5.3, 6.5.4
     #[test]
     fn a_code_is_24_symbols_in_groups_of_four() {
         for _ in 0..200 {

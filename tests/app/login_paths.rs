@@ -25,7 +25,7 @@ fn fields<'a>(name: &'a str, email: &'a str, code: &'a str) -> Vec<(&'a str, &'a
 
 /// ASVS 6.3.4, 6.3.6
 #[tokio::test]
-async fn only_the_log_in_and_its_code_make_a_log_in() {
+async fn only_the_log_in_and_its_codes_make_a_log_in() {
     let app = app_with_people().await;
     let mut ways = Vec::new();
     for (name, role) in [
@@ -47,6 +47,8 @@ async fn only_the_log_in_and_its_code_make_a_log_in() {
             let code = app.last_code();
             let mut fields = fields(name, &email, &code);
             fields.push(("link", &link));
+            let recovery_code = app.recovery_codes(name).await.remove(0);
+            fields.push(("recovery_code", &recovery_code));
             match *method {
                 Method::POST => browser.post(&path, &fields).await,
                 _ => browser.get(&path).await,
@@ -67,6 +69,7 @@ async fn only_the_log_in_and_its_code_make_a_log_in() {
     let expected = [
         "harry Guest POST /login",
         "alice HalfLoggedIn POST /verify_2fa",
+        "alice HalfLoggedIn POST /verify_2fa/recovery",
     ];
     assert_eq!(ways, expected);
 }

@@ -36,6 +36,7 @@ async fn attack_19_another_users_code_opens_nothing_and_stays_theirs() {
     assert_eq!(app.recovery_codes_left("alice").await, 10);
 }
 
+/// ASVS 6.5.1
 #[tokio::test]
 async fn attack_19_a_code_works_once_and_one_of_an_old_set_never() {
     let app = TestApp::start().await;
@@ -86,6 +87,7 @@ async fn attack_11_reading_uses_no_code_up() {
     assert!(!half.is_logged_in().await);
 }
 
+/// ASVS 2.3.4, 15.4.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_07_of_fifty_uses_of_a_recovery_code_at_once_exactly_one_logs_in() {
     for _ in 0..3 {
@@ -115,6 +117,7 @@ async fn attack_07_of_fifty_uses_of_a_recovery_code_at_once_exactly_one_logs_in(
     }
 }
 
+/// ASVS 15.4.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_06_twenty_browsers_that_guess_recovery_codes_at_once_get_five_answers() {
     let app = TestApp::start().await;

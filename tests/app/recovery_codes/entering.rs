@@ -91,6 +91,7 @@ async fn it_finishes_a_log_in_with_its_place_to_go_and_its_long_life() {
     assert!(!former.is_logged_in().await);
 }
 
+/// ASVS 6.3.5
 #[tokio::test]
 async fn the_mail_of_its_use_arrives() {
     let app = TestApp::start().await;
@@ -308,6 +309,7 @@ async fn all_or_nothing() {
     half.recover(&codes[0]).await.redirects_to("/home");
 }
 
+/// ASVS 6.4.4
 #[tokio::test]
 async fn after_a_log_in_with_it_the_phone_can_be_changed_at_once() {
     let app = TestApp::start().await;
@@ -320,6 +322,7 @@ async fn after_a_log_in_with_it_the_phone_can_be_changed_at_once() {
     assert_eq!(app.phone_of("alice").await.as_deref(), Some(OTHER_PHONE));
 }
 
+/// ASVS 16.2.5, 16.3.1
 #[tokio::test]
 async fn attack_22_no_log_line_no_address_and_no_mail_holds_a_recovery_code() {
     logs::keep();

@@ -102,6 +102,7 @@ async fn a_change_of_number_keeps_the_codes_and_shows_none() {
     half.recover(&codes[3]).await.redirects_to("/home");
 }
 
+/// ASVS 6.5.6
 #[tokio::test]
 async fn disabling_ends_the_codes_and_enabling_again_makes_others() {
     let app = TestApp::start().await;
@@ -118,6 +119,7 @@ async fn disabling_ends_the_codes_and_enabling_again_makes_others() {
     half.recover(&new[0]).await.redirects_to("/home");
 }
 
+/// ASVS 6.5.6
 #[tokio::test]
 async fn a_new_set_is_shown_once_and_ends_the_old_one_at_once() {
     let app = TestApp::keeping_mail().await;
@@ -194,6 +196,7 @@ async fn with_two_factor_authentication_off_there_are_no_codes_to_make() {
     assert_eq!(app.count("SELECT COUNT(*) FROM recovery_codes").await, 0);
 }
 
+/// ASVS 7.5.3
 #[tokio::test]
 async fn a_session_that_is_not_fresh_makes_no_codes() {
     let app = TestApp::start().await;
@@ -250,6 +253,7 @@ async fn home_says_nothing_of_codes_where_two_factor_authentication_is_off() {
     assert!(!home.text().contains("ecovery code"));
 }
 
+/// ASVS 6.5.2
 #[tokio::test]
 async fn the_database_holds_hashes_only() {
     let app = TestApp::start().await;
