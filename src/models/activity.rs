@@ -174,8 +174,8 @@ impl Activity {
         client: Option<&Client>,
         now: i64,
     ) -> Result<(), Error> {
-        // Ids are random and times whole seconds; both kinds are asked for, since
-        // the index has the kind before the time.
+        // Ids are random and times whole seconds, so they are numbered. Both kinds
+        // are asked for, since the index has the kind before the time.
         sqlx::query(
             "INSERT INTO activity (id, user_id, event, address, user_agent, failure, at, number) \
              SELECT $1, u.id, $2, $3, $4, $5, $6, (SELECT COALESCE(MAX(number), 0) + 1 \

@@ -83,7 +83,8 @@ const ROWS: [(Kind, &str, i64); 7] = [
     ),
     (
         Kind::Activity,
-        "INSERT INTO activity (id, user_id, event, at) VALUES ($1, $2, 'logged_in', 0 * $4 + $3)",
+        "INSERT INTO activity (id, user_id, event, failure, number, at) \
+         VALUES ($1, $2, 'logged_in', 0, 1, 0 * $4 + $3)",
         90 * DAY,
     ),
 ];
