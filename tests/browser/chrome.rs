@@ -164,7 +164,7 @@ impl Chrome {
 
     async fn where_it_is(&self) -> String {
         let url = self.driver.current_url().await.unwrap();
-        format!("{url}\n{}", self.driver.source().await.unwrap())
+        format!("{url}\n{}", self.text().await)
     }
 
     /// Whether a CSS selector finds nothing, now.

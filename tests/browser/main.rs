@@ -9,7 +9,11 @@
 )]
 
 mod chrome;
+mod forms;
+mod pages;
+mod scripts;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../app/support/mod.rs"]
 mod support;
+mod tour;
 mod walk;

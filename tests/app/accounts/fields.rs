@@ -63,6 +63,7 @@ async fn password_managers_find_what_they_look_for_and_nobody_is_kept_from_pasti
                 "token" => &["one-time-code"],
                 "email" => &["email"],
                 "verification_phone" => &["tel"],
+                "recovery_code" => &["off"],
                 _ => &["", "username"],
             };
             let autocomplete = of("autocomplete");

@@ -1,0 +1,162 @@
+//! Forms, to those who fill them in with a keyboard or with a password manager, and
+//! to those who come back to them.
+
+use serde::Deserialize;
+use thirtyfour::TypingData;
+use thirtyfour::prelude::*;
+
+use crate::chrome::Chrome;
+use crate::support::{PASSWORD, PHONE, TestApp};
+use crate::tour::every_page;
+
+/// A field as the browser understands it: an unknown type is text, an unknown
+/// autocomplete is none.
+#[derive(Deserialize, Debug)]
+struct Field {
+    name: String,
+    kind: String,
+    autocomplete: String,
+    /// Whether its form asks for a new password, twice.
+    is_confirmed: bool,
+}
+
+const FIELDS: &str = "return [...document.querySelectorAll('main input, main textarea')]
+    .map(({ name, type, autocomplete, form }) => ({ name, kind: type, autocomplete,
+        is_confirmed: 'confirm_password' in form.elements }))";
+
+/// ASVS 6.2.7
+#[tokio::test]
+#[ignore = "needs chromium and chromium-driver"]
+async fn password_managers_know_every_field_of_every_form() {
+    let app = TestApp::start().await;
+    let chrome = Chrome::open(&app).await;
+    let mut seen = std::collections::BTreeSet::new();
+    every_page(&app, &chrome, async |page: &str| {
+        for field in chrome.run::<Vec<Field>>(FIELDS).await {
+            let password = if field.is_confirmed {
+                "new-password"
+            } else {
+                "current-password"
+            };
+            let expected = match field.name.as_str() {
+                "username" => ("text", "username"),
+                "email" => ("email", "email"),
+                "password" => ("password", password),
+                "current_password" => ("password", "current-password"),
+                "confirm_password" => ("password", "new-password"),
+                "verification_phone" => ("tel", "tel"),
+                "token" => ("text", "one-time-code"),
+                "recovery_code" => ("text", "off"),
+                "about_me" => ("textarea", ""),
+                "remember_me" => ("checkbox", ""),
+                "next" | "link" => ("hidden", ""),
+                // Says whose password it is, and is not sent.
+                "" => ("text", "username"),
+                _ => panic!("{page}: {field:?}"),
+            };
+            let found = (field.kind.as_str(), field.autocomplete.as_str());
+            assert_eq!(found, expected, "{page}: {}", field.name);
+            seen.insert(field.name);
+        }
+    })
+    .await;
+    assert_eq!(seen.len(), 13, "{seen:?}");
+}
+
+/// Presses Tab until this element has the focus, which is to be seen wherever it is.
+async fn tab_to(chrome: &Chrome, css: &str) {
+    let looks = format!(
+        "const at = document.activeElement, style = getComputedStyle(at);
+        return [at.matches({css:?}),
+            style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
+            at.outerHTML]"
+    );
+    for _ in 0..30 {
+        let (is_it, is_seen, what): (bool, bool, String) = chrome.run(&looks).await;
+        assert!(is_seen || is_no_control(&what), "no outline: {what}");
+        if is_it {
+            return;
+        }
+        type_keys(chrome, Key::Tab).await;
+    }
+    panic!("Tab does not lead to {css}");
+}
+
+/// Where a page begins, and where the link over its navigation leads.
+fn is_no_control(html: &str) -> bool {
+    html.starts_with("<body") || html.starts_with("<main")
+}
+
+async fn type_keys(chrome: &Chrome, keys: impl Into<TypingData>) {
+    let keyboard = chrome.driver.action_chain();
+    keyboard.send_keys(keys).perform().await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromium-driver"]
+async fn the_keyboard_is_enough_to_register_and_log_in_and_the_focus_is_seen() {
+    let app = TestApp::start().await;
+    let chrome = Chrome::open(&app).await;
+    chrome.goto("/register").await;
+    tab_to(&chrome, ".skip-link").await;
+    type_keys(&chrome, Key::Enter).await;
+    for (field, text) in [
+        ("username", "harry"),
+        ("email", "harry@example.com"),
+        ("password", PASSWORD),
+        ("confirm_password", PASSWORD),
+    ] {
+        tab_to(&chrome, &format!("[name={field}]")).await;
+        type_keys(&chrome, text).await;
+    }
+    tab_to(&chrome, "main form button[type=submit]").await;
+    type_keys(&chrome, Key::Enter).await;
+    chrome.is_at("/login").await;
+
+    tab_to(&chrome, "[name=username]").await;
+    type_keys(&chrome, "harry").await;
+    tab_to(&chrome, "[name=password]").await;
+    type_keys(&chrome, PASSWORD).await;
+    tab_to(&chrome, "[name=remember_me]").await;
+    type_keys(&chrome, " ").await;
+    tab_to(&chrome, "main form button[type=submit]").await;
+    type_keys(&chrome, Key::Enter).await;
+    chrome.is_at("/home").await;
+    tab_to(&chrome, "main a[href='/enable_2fa']").await;
+    type_keys(&chrome, Key::Enter).await;
+    chrome.is_at("/enable_2fa").await;
+}
+
+/// ASVS 14.3.1
+#[tokio::test]
+#[ignore = "needs chromium and chromium-driver"]
+async fn attack_17_the_back_button_of_a_real_browser_shows_nothing_after_logout() {
+    let app = TestApp::start().await;
+    let harry = app.with_two_factor("harry", PHONE).await;
+    let chrome = Chrome::open(&app).await;
+    chrome.become_them(&harry).await;
+    for (path, words) in [
+        ("/user/harry", "•••• 267"),
+        ("/security", "Recent activity"),
+        ("/edit_profile", "Save"),
+        ("/home", "Good to see you, harry."),
+    ] {
+        chrome.goto(path).await;
+        chrome.reads(words).await;
+    }
+    chrome.press("Logout").await;
+    chrome.is_at("/login").await;
+    for path in [
+        "%2Fhome",
+        "%2Fedit_profile",
+        "%2Fsecurity",
+        "%2Fuser%2Fharry",
+    ] {
+        chrome.driver.back().await.unwrap();
+        chrome.is_at(&format!("/login?next={path}")).await;
+        let source = chrome.driver.source().await.unwrap();
+        assert!(source.contains("Please log in to access this page."));
+        let told = ["Good to see you", "•••• 267", "Recent activity", "harry@"];
+        assert!(!told.iter().any(|words| source.contains(words)), "{source}");
+    }
+}
