@@ -118,6 +118,10 @@ async fn axe_finds_nothing_on_any_page_wide_or_narrow_light_or_dark() {
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver, and a folder in SCREENSHOTS"]
 async fn screenshots() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this one is no setting of the app"
+    )]
     let Ok(folder) = std::env::var("SCREENSHOTS") else {
         return;
     };
