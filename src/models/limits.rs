@@ -60,15 +60,31 @@ pub const SENDS_OF_ACCOUNT: Limit = Limit {
     windows: &[within(HOUR, 6), within(DAY, 12)],
 };
 
-/// The same while enabling, by number, over all accounts. A number that is
-/// verified is counted by account alone, so that no stranger who tries it can
-/// hold back its owner's log-in.
+/// Codes that were sent, entered or not, by account: who enters each one could else
+/// use up `SMS_DAILY_LIMIT`, and nobody would get in any more. So could who uses a
+/// recovery code each time.
+pub const ALL_SENDS_OF_ACCOUNT: Limit = Limit {
+    name: "all_sends_of_account",
+    windows: &[within(DAY, 40)],
+};
+
+/// Codes that were sent while enabling and never entered rightly, by number, over
+/// all accounts. A number that is verified is counted by account alone, so that no
+/// stranger who tries it can hold back its owner's log-in.
 pub const SENDS_TO_NUMBER: Limit = Limit {
     name: "sends_to_number",
     windows: &[within(HOUR, 6), within(DAY, 12)],
 };
 
-/// The same while enabling, by client address.
+/// Codes that were sent while enabling, entered or not, by number, over all accounts:
+/// one phone could else be put to any number of them. More than strangers get, who
+/// cannot enter them.
+pub const ALL_SENDS_TO_NUMBER: Limit = Limit {
+    name: "all_sends_to_number",
+    windows: &[within(DAY, 20)],
+};
+
+/// Codes that were sent while enabling and never entered rightly, by client address.
 pub const SENDS_OF_ADDRESS: Limit = Limit {
     name: "sends_of_address",
     windows: &[within(HOUR, 15)],
@@ -106,9 +122,10 @@ pub const REGISTRATIONS_OF_ADDRESS: Limit = Limit {
 };
 
 /// The limits that count accounts alone.
-pub const OF_ACCOUNT: [Limit; 5] = [
+pub const OF_ACCOUNT: [Limit; 6] = [
     WRONG_CODES,
     SENDS_OF_ACCOUNT,
+    ALL_SENDS_OF_ACCOUNT,
     NUMBERS_OF_ACCOUNT,
     CALLS_OF_ACCOUNT,
     RESET_MAILS_OF_ACCOUNT,

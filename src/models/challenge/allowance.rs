@@ -3,9 +3,9 @@
 
 use crate::models::challenge::{Challenge, Purpose, Way};
 use crate::models::limits::{
-    CALLS_OF_ACCOUNT, CALLS_OF_CHALLENGE, LOGINS_SHARE, NUMBERS_OF_ACCOUNT, SEND_INTERVAL,
-    SENDS_OF_ACCOUNT, SENDS_OF_ADDRESS, SENDS_OF_CHALLENGE, SENDS_OF_SERVICE, SENDS_TO_NUMBER,
-    SERVICE_DAY, WRONG_CODES, Window,
+    ALL_SENDS_OF_ACCOUNT, ALL_SENDS_TO_NUMBER, CALLS_OF_ACCOUNT, CALLS_OF_CHALLENGE, LOGINS_SHARE,
+    NUMBERS_OF_ACCOUNT, SEND_INTERVAL, SENDS_OF_ACCOUNT, SENDS_OF_ADDRESS, SENDS_OF_CHALLENGE,
+    SENDS_OF_SERVICE, SENDS_TO_NUMBER, SERVICE_DAY, WRONG_CODES, Window,
 };
 use crate::models::throttle::{Bucket, TooMany, refusal};
 use crate::models::user::UserId;
@@ -36,9 +36,13 @@ impl Allowance {
             return Vec::new();
         }
         let user = user.as_str();
-        let mut buckets = vec![SENDS_OF_ACCOUNT.bucket(user)];
+        let mut buckets = vec![
+            SENDS_OF_ACCOUNT.bucket(user),
+            ALL_SENDS_OF_ACCOUNT.bucket(user).that_stays(),
+        ];
         if purpose == Purpose::Enable {
             buckets.push(SENDS_TO_NUMBER.bucket(phone));
+            buckets.push(ALL_SENDS_TO_NUMBER.bucket(phone).that_stays());
             buckets.extend(
                 self.address
                     .as_deref()
