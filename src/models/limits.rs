@@ -60,28 +60,12 @@ pub const SENDS_OF_ACCOUNT: Limit = Limit {
     windows: &[within(HOUR, 6), within(DAY, 12)],
 };
 
-/// Codes that were sent, entered or not, by account: who enters each one could else
-/// use up `SMS_DAILY_LIMIT`, and nobody would get in any more. So could who uses a
-/// recovery code each time.
-pub const ALL_SENDS_OF_ACCOUNT: Limit = Limit {
-    name: "all_sends_of_account",
-    windows: &[within(DAY, 40)],
-};
-
 /// Codes that were sent while enabling and never entered rightly, by number, over
 /// all accounts. A number that is verified is counted by account alone, so that no
 /// stranger who tries it can hold back its owner's log-in.
 pub const SENDS_TO_NUMBER: Limit = Limit {
     name: "sends_to_number",
     windows: &[within(HOUR, 6), within(DAY, 12)],
-};
-
-/// Codes that were sent while enabling, entered or not, by number, over all accounts:
-/// one phone could else be put to any number of them. More than strangers get, who
-/// cannot enter them.
-pub const ALL_SENDS_TO_NUMBER: Limit = Limit {
-    name: "all_sends_to_number",
-    windows: &[within(DAY, 20)],
 };
 
 /// Codes that were sent while enabling and never entered rightly, by client address.
@@ -122,10 +106,9 @@ pub const REGISTRATIONS_OF_ADDRESS: Limit = Limit {
 };
 
 /// The limits that count accounts alone.
-pub const OF_ACCOUNT: [Limit; 6] = [
+pub const OF_ACCOUNT: [Limit; 5] = [
     WRONG_CODES,
     SENDS_OF_ACCOUNT,
-    ALL_SENDS_OF_ACCOUNT,
     NUMBERS_OF_ACCOUNT,
     CALLS_OF_ACCOUNT,
     RESET_MAILS_OF_ACCOUNT,
@@ -141,6 +124,18 @@ pub const SERVICE_DAY: i64 = DAY;
 /// The part of `SMS_DAILY_LIMIT` that strangers who try numbers cannot use up is
 /// one in so many.
 pub const LOGINS_SHARE: i64 = 5;
+
+/// Codes that one account is sent, entered or not: a share of `SMS_DAILY_LIMIT`
+/// within a day. Who enters each code, or a recovery code each time, could else use
+/// up all of it, and nobody else would get in any more.
+pub const ALL_SENDS_OF_ACCOUNT: &str = "all_sends_of_account";
+
+/// An account's part of `SMS_DAILY_LIMIT` is one in so many, or
+/// [`LEAST_OF_ACCOUNT`] codes where that is more.
+pub const ACCOUNT_SHARE: i64 = 10;
+
+/// More than anybody logs in on a day.
+pub const LEAST_OF_ACCOUNT: i64 = 20;
 
 /// A verification lives so many seconds from its beginning, whatever is sent
 /// again meanwhile (ASVS 6.5.5).
