@@ -47,7 +47,7 @@ pub async fn renew(
     }
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    if !User::lock(&mut transaction, &user.id, user.auth_version).await? {
+    if !session.still_holds(&mut transaction).await? {
         return Ok(signed_out());
     }
     let codes = RecoveryCode::make_set(&mut transaction, &user.id, now).await?;
