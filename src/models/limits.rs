@@ -54,6 +54,13 @@ pub const WRONG_RECOVERY_CODES: Limit = Limit {
     windows: &[within(15 * MINUTE, 5)],
 };
 
+/// New sets of recovery codes, by account: each is mailed to its address, which
+/// nobody has proved to be theirs.
+pub const RECOVERY_CODE_SETS: Limit = Limit {
+    name: "recovery_code_sets",
+    windows: &[within(HOUR, 10)],
+};
+
 /// Codes that were sent and never entered rightly, by account.
 pub const SENDS_OF_ACCOUNT: Limit = Limit {
     name: "sends_of_account",
@@ -106,8 +113,9 @@ pub const REGISTRATIONS_OF_ADDRESS: Limit = Limit {
 };
 
 /// The limits that count accounts alone.
-pub const OF_ACCOUNT: [Limit; 5] = [
+pub const OF_ACCOUNT: [Limit; 6] = [
     WRONG_CODES,
+    RECOVERY_CODE_SETS,
     SENDS_OF_ACCOUNT,
     NUMBERS_OF_ACCOUNT,
     CALLS_OF_ACCOUNT,
