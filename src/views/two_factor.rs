@@ -147,6 +147,12 @@ impl VerifyPage {
         }
     }
 
+    /// Seconds until a code may be asked for, where that is what `delivery` says.
+    fn held_back_for(&self) -> Option<i64> {
+        let says_so = self.delivery == why_not(self.next.code, self.purpose);
+        self.next.wait().filter(|_| says_so)
+    }
+
     /// Whether a recovery code does as well.
     fn takes_recovery_code(&self) -> bool {
         self.purpose != Purpose::Enable
