@@ -52,6 +52,7 @@ fn pages(routes: Routes) -> Routes {
         .group(Access::Any)
         .get("/logout", auth::logout_form)
         .post("/logout", auth::logout)
+        .get("/.well-known/change-password", password::well_known)
         .get("/reset_password/{token}", password::reset::link)
         .get("/reset_password", password::reset::form)
         .post("/reset_password", password::reset::reset)

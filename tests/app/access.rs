@@ -25,6 +25,7 @@ pub const PAGES: &[(Method, &str, Access)] = &[
     (GET, "/reset_password/{token}", Access::Any),
     (GET, "/reset_password", Access::Any),
     (POST, "/reset_password", Access::Any),
+    (GET, "/.well-known/change-password", Access::Any),
     (GET, "/change_password", Access::Fresh),
     (POST, "/change_password", Access::Fresh),
     (GET, "/logout", Access::Any),

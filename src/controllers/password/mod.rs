@@ -26,6 +26,12 @@ use crate::state::AppState;
 use crate::views::layout::Kind;
 use crate::views::password::ChangePage;
 
+/// `GET /.well-known/change-password`: where password managers lead to change one
+/// (W3C, "A Well-Known URL for Changing Passwords").
+pub async fn well_known() -> Redirect {
+    Redirect::to("/change_password")
+}
+
 /// `GET /change_password`
 pub async fn change_form(page: Page) -> Result<ChangePage, AppError> {
     change_page(&page, Errors::default()).await

@@ -181,3 +181,12 @@ async fn attack_18_a_session_that_ended_meanwhile_changes_nothing() {
         assert_password(&app, "alice", PASSWORD, NEW).await;
     }
 }
+
+#[tokio::test]
+async fn password_managers_are_led_to_the_page_by_its_well_known_address() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("harry").await;
+    let page = browser.get("/.well-known/change-password").await;
+    page.redirects_to("/change_password");
+    assert_eq!(browser.follow(&page).await.status, 200);
+}
