@@ -59,7 +59,7 @@ pub enum UserCommand {
     Show(Name),
     /// Keep everybody out of an account and end its sessions
     Lock(Name),
-    /// Open a locked account, and forget its failed attempts
+    /// Open a locked account, and forget its wrong codes
     Unlock(Name),
     /// Switch two-factor authentication off where the phone is lost
     #[command(name = "reset-2fa")]

@@ -108,7 +108,9 @@ async fn unlock(database: &Database, user: &User, now: i64) -> Result<String, Er
     } else {
         "was not locked"
     };
-    Ok(format!("{name} {done}. Failed attempts no longer count.\n"))
+    Ok(format!(
+        "{name} {done}. Codes that were entered wrongly no longer count.\n"
+    ))
 }
 
 async fn reset_two_factor(database: &Database, user: &User, now: i64) -> Result<String, Error> {

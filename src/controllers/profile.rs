@@ -3,10 +3,10 @@
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::controllers::unprocessable;
+use crate::controllers::{signed_out, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page};
-use crate::forms::profile::EditProfileForm;
+use crate::forms::profile::{EditProfileForm, Profile};
 use crate::forms::{Errors, username};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::user::{SaveError, User};
@@ -85,21 +85,20 @@ pub async fn edit(
     Form(form): Form<EditProfileForm>,
 ) -> Result<Response, AppError> {
     let errors = match form.parse(&user.username) {
-        Ok(profile) => {
-            let (name, about_me) = (&profile.username, &profile.about_me);
-            match user.update_profile(&app.database, name, about_me).await {
-                Ok(()) => {
-                    session
-                        .add_message(Kind::Success, "Your profile has been updated")
-                        .await?;
-                    return Ok(Redirect::to(&format!("/user/{name}")).into_response());
-                }
-                Err(SaveError::Other(error)) => return Err(error.into()),
-                Err(SaveError::UsernameTaken | SaveError::EmailTaken) => {
-                    Errors::one("username", "Please use a different username")
-                }
+        Ok(profile) => match save(&app, &session, &user, &profile).await {
+            Ok(true) => {
+                session
+                    .add_message(Kind::Success, "Your profile has been updated")
+                    .await?;
+                let name = profile.username;
+                return Ok(Redirect::to(&format!("/user/{name}")).into_response());
             }
-        }
+            Ok(false) => return Ok(signed_out()),
+            Err(SaveError::Other(error)) => return Err(error.into()),
+            Err(SaveError::UsernameTaken | SaveError::EmailTaken) => {
+                Errors::one("username", "Please use a different username")
+            }
+        },
         Err(errors) => errors,
     };
     Ok(unprocessable(EditProfilePage {
@@ -108,4 +107,23 @@ pub async fn edit(
         about_me: form.about_me,
         errors,
     }))
+}
+
+/// Returns whether the session still was there to change it: a form may be on its
+/// way for half a minute.
+async fn save(
+    app: &AppState,
+    session: &Session,
+    user: &User,
+    profile: &Profile,
+) -> Result<bool, SaveError> {
+    let mut transaction = app.database.begin().await?;
+    if !session.still_holds(&mut transaction).await? {
+        return Ok(false);
+    }
+    let (name, about_me) = (&profile.username, &profile.about_me);
+    user.update_profile(&mut transaction, name, about_me)
+        .await?;
+    transaction.commit().await?;
+    Ok(true)
 }

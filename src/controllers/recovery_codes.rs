@@ -3,13 +3,16 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::controllers::signed_out;
+use crate::controllers::{signed_out, too_many, too_many_errors};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Page};
+use crate::forms::Errors;
 use crate::models::activity::{Activity, Happening};
 use crate::models::client::Client;
+use crate::models::limits::RECOVERY_CODE_SETS;
 use crate::models::outbox::{Event, Notice};
 use crate::models::recovery_code::RecoveryCode;
+use crate::models::throttle;
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
@@ -26,11 +29,8 @@ pub async fn show(
     if user.verification_phone.is_none() {
         return nothing_to_recover(&session, &user).await;
     }
-    let mut connection = app.database.acquire().await?;
-    let left = RecoveryCode::left(&mut connection, &user.id).await?;
-    drop(connection);
-    let layout = page.layout("Recovery codes").await?;
-    Ok(RecoveryCodesPage::new(layout, left).into_response())
+    let page = codes_page(&app, &page, &user, Errors::default()).await?;
+    Ok(page.into_response())
 }
 
 /// `POST /recovery_codes`: a new set, in the answer and nowhere else. The old one
@@ -47,8 +47,15 @@ pub async fn renew(
     }
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    if !User::lock(&mut transaction, &user.id, user.auth_version).await? {
+    if !session.still_holds(&mut transaction).await? {
         return Ok(signed_out());
+    }
+    let buckets = [RECOVERY_CODE_SETS.bucket(user.id.as_str())];
+    if let Err(refused) = throttle::count(&mut transaction, &buckets, None, now).await? {
+        drop(transaction);
+        let errors = too_many_errors("new recovery codes", refused);
+        let page = codes_page(&app, &page, &user, errors).await?;
+        return Ok(too_many(refused, page));
     }
     let codes = RecoveryCode::make_set(&mut transaction, &user.id, now).await?;
     Notice::new(Event::RecoveryCodesRenewed, &client, now)
@@ -69,6 +76,19 @@ pub async fn renew(
         codes: codes.iter().map(RecoveryCode::grouped).collect(),
     }
     .into_response())
+}
+
+async fn codes_page(
+    app: &AppState,
+    page: &Page,
+    user: &User,
+    errors: Errors,
+) -> Result<RecoveryCodesPage, AppError> {
+    let mut connection = app.database.acquire().await?;
+    let left = RecoveryCode::left(&mut connection, &user.id).await?;
+    drop(connection);
+    let layout = page.layout("Recovery codes").await?;
+    Ok(RecoveryCodesPage::new(layout, left, errors))
 }
 
 async fn nothing_to_recover(session: &Session, user: &User) -> Result<Response, AppError> {

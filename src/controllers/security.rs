@@ -6,13 +6,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use crate::controllers::{auth, signed_out};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Page};
-use crate::models::Connection;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::{Challenge, Outcome};
 use crate::models::client::Client;
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::{Ended, LogIn, SessionId, SessionRow};
-use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::Kind;
@@ -55,7 +53,7 @@ pub async fn revoke(
     }
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    if !may_end_others(&mut transaction, &session, &user).await? {
+    if !session.still_holds(&mut transaction).await? {
         return Ok(signed_out());
     }
     let ended = SessionRow::end_one(&mut transaction, &user.id, &id).await?;
@@ -82,7 +80,7 @@ pub async fn revoke_others(
     let this = &present(&session)?.id;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    if !may_end_others(&mut transaction, &session, &user).await? {
+    if !session.still_holds(&mut transaction).await? {
         return Ok(signed_out());
     }
     let ended = SessionRow::end_others(&mut transaction, &user.id, this).await?;
@@ -103,17 +101,6 @@ pub async fn revoke_others(
 
 fn present(session: &Session) -> Result<&SessionRow, AppError> {
     session.row().ok_or(AppError::MissingLayer("access"))
-}
-
-/// Takes the account's row, and looks whether the session that asks has not been
-/// ended itself meanwhile.
-async fn may_end_others(
-    connection: &mut Connection,
-    session: &Session,
-    user: &User,
-) -> Result<bool, AppError> {
-    Ok(User::lock(connection, &user.id, user.auth_version).await?
-        && present(session)?.is_living(connection).await?)
 }
 
 /// What was begun in a session ends with it, here and at Twilio.

@@ -54,21 +54,28 @@ pub const WRONG_RECOVERY_CODES: Limit = Limit {
     windows: &[within(15 * MINUTE, 5)],
 };
 
+/// New sets of recovery codes, by account: each is mailed to its address, which
+/// nobody has proved to be theirs.
+pub const RECOVERY_CODE_SETS: Limit = Limit {
+    name: "recovery_code_sets",
+    windows: &[within(HOUR, 10)],
+};
+
 /// Codes that were sent and never entered rightly, by account.
 pub const SENDS_OF_ACCOUNT: Limit = Limit {
     name: "sends_of_account",
     windows: &[within(HOUR, 6), within(DAY, 12)],
 };
 
-/// The same while enabling, by number, over all accounts. A number that is
-/// verified is counted by account alone, so that no stranger who tries it can
-/// hold back its owner's log-in.
+/// Codes that were sent while enabling and never entered rightly, by number, over
+/// all accounts. A number that is verified is counted by account alone, so that no
+/// stranger who tries it can hold back its owner's log-in.
 pub const SENDS_TO_NUMBER: Limit = Limit {
     name: "sends_to_number",
     windows: &[within(HOUR, 6), within(DAY, 12)],
 };
 
-/// The same while enabling, by client address.
+/// Codes that were sent while enabling and never entered rightly, by client address.
 pub const SENDS_OF_ADDRESS: Limit = Limit {
     name: "sends_of_address",
     windows: &[within(HOUR, 15)],
@@ -106,8 +113,9 @@ pub const REGISTRATIONS_OF_ADDRESS: Limit = Limit {
 };
 
 /// The limits that count accounts alone.
-pub const OF_ACCOUNT: [Limit; 5] = [
+pub const OF_ACCOUNT: [Limit; 6] = [
     WRONG_CODES,
+    RECOVERY_CODE_SETS,
     SENDS_OF_ACCOUNT,
     NUMBERS_OF_ACCOUNT,
     CALLS_OF_ACCOUNT,
@@ -124,6 +132,18 @@ pub const SERVICE_DAY: i64 = DAY;
 /// The part of `SMS_DAILY_LIMIT` that strangers who try numbers cannot use up is
 /// one in so many.
 pub const LOGINS_SHARE: i64 = 5;
+
+/// Codes that one account is sent, entered or not: a share of `SMS_DAILY_LIMIT`
+/// within a day. Who enters each code, or a recovery code each time, could else use
+/// up all of it, and nobody else would get in any more.
+pub const ALL_SENDS_OF_ACCOUNT: &str = "all_sends_of_account";
+
+/// An account's part of `SMS_DAILY_LIMIT` is one in so many, or
+/// [`LEAST_OF_ACCOUNT`] codes where that is more.
+pub const ACCOUNT_SHARE: i64 = 10;
+
+/// More than anybody logs in on a day.
+pub const LEAST_OF_ACCOUNT: i64 = 20;
 
 /// A verification lives so many seconds from its beginning, whatever is sent
 /// again meanwhile (ASVS 6.5.5).

@@ -216,10 +216,11 @@ impl MailToken {
     ) -> Result<bool, Error> {
         let found: Option<i64> = sqlx::query_scalar(
             "SELECT created_at FROM mail_tokens WHERE user_id = $1 AND expires_at > $2 \
-             AND event IN ($3, $4) LIMIT 1",
+             AND event IN ($3, $4, $5) LIMIT 1",
         )
         .bind(user.as_str())
         .bind(now)
+        .bind(to_json(Event::TwoFactorEnabled)?)
         .bind(to_json(Event::RecoveryCodeUsed)?)
         .bind(to_json(Event::RecoveryCodesRenewed)?)
         .fetch_optional(connection)

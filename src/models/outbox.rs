@@ -86,10 +86,13 @@ impl Event {
     }
 
     /// Whether to say "this was not me" ends the recovery codes: somebody else has
-    /// one, or made them.
+    /// one, or made them. A set comes with switching it on, too.
     #[must_use]
     pub const fn doubts_recovery_codes(self) -> bool {
-        matches!(self, Self::RecoveryCodeUsed | Self::RecoveryCodesRenewed)
+        matches!(
+            self,
+            Self::TwoFactorEnabled | Self::RecoveryCodeUsed | Self::RecoveryCodesRenewed
+        )
     }
 }
 

@@ -259,6 +259,8 @@ pub async fn forget_account(connection: &mut Connection, user: &UserId) -> Resul
     for limit in limits::OF_ACCOUNT {
         clear(connection, &limit.bucket(user.as_str())).await?;
     }
+    let share = Bucket::new(limits::ALL_SENDS_OF_ACCOUNT, Vec::new(), user.as_str());
+    clear(connection, &share).await?;
     Ok(())
 }
 

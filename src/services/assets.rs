@@ -74,6 +74,7 @@ fn content_type(extension: &str) -> Option<&'static str> {
         "js" => Some("text/javascript; charset=utf-8"),
         "svg" => Some("image/svg+xml"),
         "png" => Some("image/png"),
+        "webp" => Some("image/webp"),
         "ico" => Some("image/x-icon"),
         _ => None,
     }

@@ -21,7 +21,7 @@ use crate::models::client::Client;
 use crate::models::outbox::{Event, Notice};
 use crate::models::session::{Issued, SessionId, SessionRow};
 use crate::models::user::{User, UserId};
-use crate::models::{Connection, Database};
+use crate::models::{Connection, Database, Error};
 use crate::views::layout::{Kind, Message};
 
 pub use store::CookieChange;
@@ -291,6 +291,20 @@ impl Session {
         };
         let proved_at = proved_at.unwrap_or(*authenticated_at);
         Ok(row.renew(connection, proved_at, challenge, now).await?)
+    }
+
+    /// Takes the account's row, and looks whether the log-in that asks has not ended
+    /// meanwhile, nor the account changed: for what an ended one must not do any more,
+    /// though its request was under way.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn still_holds(&self, connection: &mut Connection) -> Result<bool, Error> {
+        let (Some(row), Some(user)) = (self.row(), self.user()) else {
+            return Ok(false);
+        };
+        Ok(User::lock(connection, &user.id, user.auth_version).await?
+            && row.is_living(connection).await?)
     }
 
     /// Ends the session on the server, and its cookie.

@@ -21,16 +21,19 @@ pub struct RecoveryCodesPage {
     pub left: String,
     /// Whether these are few.
     pub few: bool,
+    /// Why no new ones were made.
+    pub errors: Errors,
 }
 
 impl RecoveryCodesPage {
     /// The page where `count` codes are left.
     #[must_use]
-    pub fn new(layout: Layout, count: i64) -> Self {
+    pub fn new(layout: Layout, count: i64, errors: Errors) -> Self {
         Self {
             layout,
             left: left(count),
             few: count <= FEW,
+            errors,
         }
     }
 }

@@ -9,8 +9,8 @@ use super::{Timestamp, duration, timestamp};
 use crate::forms::Errors;
 use crate::models::challenge::{Another, Challenge, Delivery, Purpose};
 use crate::models::limits::{
-    CALLS_OF_ACCOUNT, NUMBERS_OF_ACCOUNT, SENDS_OF_ACCOUNT, SENDS_OF_ADDRESS, SENDS_TO_NUMBER,
-    WRONG_CODES,
+    ALL_SENDS_OF_ACCOUNT, CALLS_OF_ACCOUNT, NUMBERS_OF_ACCOUNT, SENDS_OF_ACCOUNT, SENDS_OF_ADDRESS,
+    SENDS_TO_NUMBER, WRONG_CODES,
 };
 use crate::models::throttle::TooMany;
 
@@ -147,6 +147,12 @@ impl VerifyPage {
         }
     }
 
+    /// Seconds until a code may be asked for, where that is what `delivery` says.
+    fn held_back_for(&self) -> Option<i64> {
+        let says_so = self.delivery == why_not(self.next.code, self.purpose);
+        self.next.wait().filter(|_| says_so)
+    }
+
     /// Whether a recovery code does as well.
     fn takes_recovery_code(&self) -> bool {
         self.purpose != Purpose::Enable
@@ -195,15 +201,14 @@ pub fn why_not(another: Another, purpose: Purpose) -> String {
 
 /// What a limit held back, in words.
 fn words(limit: &str) -> &'static str {
+    let of_account = "Too many codes were sent for this account.";
     let all = [
         (
             WRONG_CODES.name,
             "Too many wrong codes were entered for this account.",
         ),
-        (
-            SENDS_OF_ACCOUNT.name,
-            "Too many codes were sent for this account.",
-        ),
+        (SENDS_OF_ACCOUNT.name, of_account),
+        (ALL_SENDS_OF_ACCOUNT, of_account),
         (
             SENDS_TO_NUMBER.name,
             "Too many codes were sent to this number.",

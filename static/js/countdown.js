@@ -4,8 +4,9 @@
 
 (() => {
   const sentence = document.querySelector("[data-countdown]");
-  const words = sentence?.querySelector("[data-countdown-words]");
-  if (!words) return;
+  if (!sentence) return;
+  // Not there where the sentence says why no code was sent: it changes once, at the end.
+  const words = sentence.querySelector("[data-countdown-words]");
   const buttons = document.querySelectorAll("[data-countdown-waits]");
   const end = Date.now() + Number(sentence.dataset.countdown) * 1000;
 
@@ -25,9 +26,9 @@
     const over = seconds <= 0;
     for (const button of buttons) button.disabled = !over;
     if (over) {
-      sentence.textContent = "You can ask for another now.";
+      sentence.textContent = words ? "You can ask for another now." : "You can ask for a code now.";
       clearInterval(timer);
-    } else {
+    } else if (words) {
       words.textContent = inWords(seconds);
     }
   };

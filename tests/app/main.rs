@@ -35,6 +35,7 @@ mod sessions;
 mod settings;
 mod sms_days;
 mod support;
+mod throttle;
 mod tutorial_defects;
 mod tutorial_defects_two_factor;
 mod twilio_verify;

@@ -202,33 +202,15 @@ async fn finish_enable(
         Some(_) => Vec::new(),
         None => RecoveryCode::make_set(&mut transaction, &user.id, now).await?,
     };
-    notice_of_phone(user, client, now)
-        .enqueue(&mut transaction, &user.id)
-        .await?;
-    let what = match user.verification_phone {
-        Some(_) => Happening::PhoneChanged,
-        None => Happening::TwoFactorEnabled,
-    };
-    Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
+    tell_of_phone(&mut transaction, user, client, now).await?;
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();
     if user.verification_phone.is_some() {
-        tracing::info!(
-            event = "phone_changed",
-            user = user.id.as_str(),
-            "factor changed"
-        );
-        session
-            .add_message(Kind::Success, "You have changed your phone number")
-            .await?;
-        return Ok(Redirect::to(&format!("/user/{}", user.username)).into_response());
+        return phone_changed(session, user).await;
     }
-    tracing::info!(
-        event = "two_factor_enabled",
-        user = user.id.as_str(),
-        "factor added"
-    );
+    let id = user.id.as_str();
+    tracing::info!(event = "two_factor_enabled", user = id, "factor added");
     Ok(EnabledPage {
         layout: page.layout("Two-factor authentication is on").await?,
         username: user.username.clone(),
@@ -238,13 +220,32 @@ async fn finish_enable(
     .into_response())
 }
 
-fn notice_of_phone(before: &User, client: &Client, now: i64) -> Notice {
+/// By mail and in the account's activity. `before` is the account as it was.
+async fn tell_of_phone(
+    connection: &mut Connection,
+    before: &User,
+    client: &Client,
+    now: i64,
+) -> Result<(), Error> {
     let former = before.verification_phone.as_deref();
-    let event = match former {
-        Some(_) => Event::PhoneChanged,
-        None => Event::TwoFactorEnabled,
+    let (event, what) = match former {
+        Some(_) => (Event::PhoneChanged, Happening::PhoneChanged),
+        None => (Event::TwoFactorEnabled, Happening::TwoFactorEnabled),
     };
-    Notice::new(event, client, now).with_former_phone(former)
+    Notice::new(event, client, now)
+        .with_former_phone(former)
+        .enqueue(connection, &before.id)
+        .await?;
+    Activity::record(connection, &before.id, what, Some(client), now).await
+}
+
+async fn phone_changed(session: &Session, user: &User) -> Result<Response, AppError> {
+    let id = user.id.as_str();
+    tracing::info!(event = "phone_changed", user = id, "factor changed");
+    session
+        .add_message(Kind::Success, "You have changed your phone number")
+        .await?;
+    Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
 }
 
 fn to_next(challenge: &Challenge) -> Response {

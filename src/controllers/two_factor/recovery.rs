@@ -5,12 +5,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::finish::{Proof, finish_login, finish_reauth};
+use super::verify::record;
 use crate::controllers::{too_many, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, Pending};
 use crate::forms::Errors;
 use crate::forms::recovery_codes::RecoveryForm;
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::Happening;
 use crate::models::challenge::{Challenge, Purpose};
 use crate::models::client::Client;
 use crate::models::limits::WRONG_RECOVERY_CODES;
@@ -87,12 +88,9 @@ async fn wrong(
     client: &Client,
     challenge: &Challenge,
 ) -> Result<Response, AppError> {
-    let (user, now) = (&challenge.user_id, app.clock.now());
-    let mut connection = app.database.acquire().await?;
-    let what = Happening::WrongRecoveryCode;
-    Activity::record(&mut connection, user, what, Some(client), now).await?;
-    drop(connection);
-    let user = user.as_str();
+    let (what, now) = (Happening::WrongRecoveryCode, app.clock.now());
+    record(app, challenge, what, client, now).await?;
+    let user = challenge.user_id.as_str();
     tracing::info!(event = "recovery_code_refused", user, "wrong recovery code");
     invalid(page, challenge).await
 }

@@ -58,9 +58,8 @@ pub async fn verify(
     };
     tracing::info!(event = "code_refused", user = challenge.user_id.as_str(), reason = %refused, "code refused");
     if matches!(refused, Refused::Wrong | Refused::Exhausted) {
-        let mut connection = app.database.acquire().await?;
-        let (user, what) = (&challenge.user_id, Happening::WrongCode);
-        Activity::record(&mut connection, user, what, Some(&client), now).await?;
+        let what = Happening::WrongCode;
+        record(&app, &challenge, what, &client, now).await?;
     }
     let (status, sentence, last) = match refused {
         Refused::Gone => return expired(&session).await,
@@ -86,6 +85,19 @@ pub async fn verify(
         return begin_again(&page, &challenge, status, sentence).await;
     }
     wrong(status, sentence).await
+}
+
+/// What somebody tried, for the owner to read on the security page.
+pub(super) async fn record(
+    app: &AppState,
+    challenge: &Challenge,
+    what: Happening,
+    client: &Client,
+    now: i64,
+) -> Result<(), AppError> {
+    let mut connection = app.database.acquire().await?;
+    Activity::record(&mut connection, &challenge.user_id, what, Some(client), now).await?;
+    Ok(())
 }
 
 async fn wrong(

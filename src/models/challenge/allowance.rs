@@ -3,9 +3,9 @@
 
 use crate::models::challenge::{Challenge, Purpose, Way};
 use crate::models::limits::{
-    CALLS_OF_ACCOUNT, CALLS_OF_CHALLENGE, LOGINS_SHARE, NUMBERS_OF_ACCOUNT, SEND_INTERVAL,
-    SENDS_OF_ACCOUNT, SENDS_OF_ADDRESS, SENDS_OF_CHALLENGE, SENDS_OF_SERVICE, SENDS_TO_NUMBER,
-    SERVICE_DAY, WRONG_CODES, Window,
+    ACCOUNT_SHARE, ALL_SENDS_OF_ACCOUNT, CALLS_OF_ACCOUNT, CALLS_OF_CHALLENGE, LEAST_OF_ACCOUNT,
+    LOGINS_SHARE, NUMBERS_OF_ACCOUNT, SEND_INTERVAL, SENDS_OF_ACCOUNT, SENDS_OF_ADDRESS,
+    SENDS_OF_CHALLENGE, SENDS_OF_SERVICE, SENDS_TO_NUMBER, SERVICE_DAY, WRONG_CODES, Window,
 };
 use crate::models::throttle::{Bucket, TooMany, refusal};
 use crate::models::user::UserId;
@@ -36,7 +36,7 @@ impl Allowance {
             return Vec::new();
         }
         let user = user.as_str();
-        let mut buckets = vec![SENDS_OF_ACCOUNT.bucket(user)];
+        let mut buckets = vec![SENDS_OF_ACCOUNT.bucket(user), self.share(user)];
         if purpose == Purpose::Enable {
             buckets.push(SENDS_TO_NUMBER.bucket(phone));
             buckets.extend(
@@ -53,18 +53,28 @@ impl Allowance {
         buckets
     }
 
-    /// It counts what was sent, whoever entered it: that is what it costs.
+    /// Like the service's, it counts what was sent, whoever entered it: that is what
+    /// it costs.
+    fn share(&self, user: &str) -> Bucket {
+        let most = (self.daily_limit / ACCOUNT_SHARE).max(LEAST_OF_ACCOUNT);
+        within_a_day(ALL_SENDS_OF_ACCOUNT, most, user)
+    }
+
     fn service(&self, purpose: Purpose) -> Bucket {
         let most = match purpose {
             Purpose::LogIn => self.daily_limit,
             Purpose::Enable | Purpose::Reauth => self.daily_limit - self.daily_limit / LOGINS_SHARE,
         };
-        let window = Window {
-            most,
-            seconds: SERVICE_DAY,
-        };
-        Bucket::new(SENDS_OF_SERVICE, vec![window], "").that_stays()
+        within_a_day(SENDS_OF_SERVICE, most, "")
     }
+}
+
+fn within_a_day(limit: &'static str, most: i64, of: &str) -> Bucket {
+    let window = Window {
+        most,
+        seconds: SERVICE_DAY,
+    };
+    Bucket::new(limit, vec![window], of).that_stays()
 }
 
 /// When another code may be asked for.

@@ -319,8 +319,8 @@ impl SessionRow {
     }
 
     /// Whether the session lives still, and by the token that opened it. A request
-    /// asks before it ends others, in a transaction that holds the account's row:
-    /// of two sessions that end each other at once, one does.
+    /// asks before it ends others or changes the account, in a transaction that holds
+    /// the account's row: of two sessions that end each other at once, one does.
     ///
     /// # Errors
     /// When the database fails.

@@ -163,13 +163,14 @@ impl User {
         .await?)
     }
 
-    /// Changes what the profile shows.
+    /// Changes what the profile shows, within a transaction that is given up where
+    /// the name is taken.
     ///
     /// # Errors
     /// When the name is taken or the database fails.
     pub async fn update_profile(
         &self,
-        database: &Database,
+        connection: &mut Connection,
         username: &str,
         about_me: &str,
     ) -> Result<(), SaveError> {
@@ -180,7 +181,7 @@ impl User {
         .bind(case_key(username))
         .bind(about_me)
         .bind(self.id.as_str())
-        .execute(database)
+        .execute(connection)
         .await?;
         Ok(())
     }

@@ -10,12 +10,17 @@ use crate::support::{OTHER_PHONE, PHONE, TestApp};
 const ENDED: &str = "The recovery codes work no more.";
 
 #[tokio::test]
-async fn the_two_notices_about_codes_end_them_and_the_others_do_not() {
+async fn the_notices_that_tell_of_codes_end_them_and_the_others_do_not() {
     for event in ALL {
         let app = TestApp::keeping_mail().await;
         app.with_two_factor("alice", PHONE).await;
         app.with_two_factor("ron", OTHER_PHONE).await;
-        let ends = [Event::RecoveryCodeUsed, Event::RecoveryCodesRenewed].contains(&event);
+        let ends = [
+            Event::TwoFactorEnabled,
+            Event::RecoveryCodeUsed,
+            Event::RecoveryCodesRenewed,
+        ]
+        .contains(&event);
         let link = app.not_me("alice", event, None).await;
         let browser = app.browser();
         browser.get(&link).await.redirects_to("/not_me");
@@ -74,6 +79,38 @@ async fn a_code_that_the_intruder_made_opens_nothing_afterwards() {
     is_done(&press(&app.browser(), &link).await);
     half.recover(&codes[0]).await.redirects_to("/login");
     assert!(!half.is_logged_in().await && !intruder.is_logged_in().await);
+}
+
+/// Off and on again with a number of theirs: the number comes back, and what came
+/// with the intruder's must not stay beside it.
+#[tokio::test]
+async fn codes_that_came_with_an_intruders_number_go_with_it() {
+    for pressed in [
+        vec![Event::TwoFactorDisabled],
+        vec![Event::TwoFactorEnabled, Event::TwoFactorDisabled],
+    ] {
+        let app = TestApp::keeping_mail().await;
+        let intruder = app.with_two_factor("alice", PHONE).await;
+        app.empty_outbox().await;
+        intruder.post("/disable_2fa", &[]).await;
+        app.advance(31);
+        let page = intruder.enable(OTHER_PHONE).await;
+        page.redirects_to("/verify_2fa");
+        let codes = codes_on(&intruder.verify(&app.last_code()).await);
+        assert_eq!(codes.len(), 10);
+        let mut links = Vec::new();
+        for notice in app.notices("alice").await {
+            let former = notice.former_phone.as_deref();
+            let link = app.not_me("alice", notice.event, former).await;
+            links.push((notice.event, link));
+        }
+        for event in pressed {
+            let link = links.iter().find(|(it, _)| *it == event).unwrap();
+            is_done(&press(&app.browser(), &link.1).await);
+        }
+        assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
+        assert_eq!(app.recovery_codes_left("alice").await, 0);
+    }
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn an_unlocked_account_logs_in_again() {
     let said = run(&app, &["user", "unlock", "alice"]).await.said();
     assert_eq!(
         said,
-        "alice is unlocked. Failed attempts no longer count.\n"
+        "alice is unlocked. Codes that were entered wrongly no longer count.\n"
     );
     assert!(!browser.is_logged_in().await, "what ended stays ended");
     let page = browser.log_in("alice", PASSWORD).await;
@@ -139,7 +139,7 @@ async fn to_unlock_forgets_what_was_counted_against_the_account() {
     let said = run(&app, &["user", "unlock", "alice"]).await.said();
     assert_eq!(
         said,
-        "alice was not locked. Failed attempts no longer count.\n"
+        "alice was not locked. Codes that were entered wrongly no longer count.\n"
     );
     assert_eq!(happenings(&app).await, Vec::<String>::new());
     let sends = "SELECT COUNT(*) FROM throttle_hits WHERE attempt = 'x'";

@@ -7,7 +7,7 @@ use twostep::models::challenge::ChallengeId;
 use twostep::models::limits::{SENDS_OF_ACCOUNT, WRONG_CODES};
 use twostep::models::throttle;
 
-use super::{WRONG, alice_of, assert_invalid};
+use super::{WRONG, alice_of, assert_invalid, codes_on};
 use crate::support::{Browser, OTHER_PHONE, Page, TestApp};
 
 const SENTENCE: &str = "Too many wrong recovery codes. Try again in 15 minutes.";
@@ -163,4 +163,35 @@ impl TestApp {
         }
         (refused[0], refused[1])
     }
+}
+
+/// Each set is told by mail, and anybody may register with anybody's address.
+/// ASVS 2.4.1
+#[tokio::test]
+async fn ten_new_sets_an_hour_are_made_and_mailed_and_no_eleventh() {
+    let app = TestApp::keeping_mail().await;
+    let (alice, _) = alice_of(&app).await;
+    let bob = app.with_two_factor("bob", OTHER_PHONE).await;
+    app.empty_outbox().await;
+    let mut last = Vec::new();
+    for _ in 0..10 {
+        last = codes_on(&alice.post("/recovery_codes", &[]).await);
+        assert_eq!(last.len(), 10);
+    }
+    let before = app.dump().await;
+    let page = alice.post("/recovery_codes", &[]).await;
+    let found = (page.status, page.header("retry-after"));
+    assert_eq!(found, (429, Some("3600")), "{}", page.text());
+    assert!(page.says("Too many new recovery codes. Try again in 60 minutes."));
+    assert!(codes_on(&page).is_empty());
+    assert_eq!(app.dump().await, before, "no side effect");
+    assert_eq!(app.notices("alice").await.len(), 10);
+    assert_eq!(bob.post("/recovery_codes", &[]).await.status, 200);
+
+    let half = app.half_logged_in("alice").await;
+    half.recover(&last[0]).await.redirects_to("/home");
+    app.execute("UPDATE sessions SET authenticated_at = authenticated_at + 3600")
+        .await;
+    app.advance(3600);
+    assert_eq!(alice.post("/recovery_codes", &[]).await.status, 200);
 }

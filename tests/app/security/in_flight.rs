@@ -1,6 +1,7 @@
 //! Sessions that are ended while a request of theirs is under way.
 
 use super::{FIREFOX, end_buttons, log_in_as};
+use crate::recovery_codes::codes_on;
 use crate::sessions::in_flight::{
     LOG_INS, assert_data_changed, prepare, while_waiting, while_writing,
 };
@@ -85,4 +86,36 @@ async fn attack_18_nor_does_one_whose_account_was_changed_meanwhile() {
     .await;
     late.redirects_to("/login?next=%2Fhome");
     assert!(alice.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn attack_18_a_session_that_was_ended_makes_no_recovery_codes() {
+    let app = TestApp::start().await;
+    let thief = app.with_two_factor("alice", PHONE).await;
+    let late = while_writing(
+        &app,
+        thief.post("/recovery_codes", &[]),
+        "DELETE FROM sessions WHERE user_id IS NOT NULL",
+    )
+    .await;
+    late.redirects_to("/login?next=%2Fhome");
+    assert!(codes_on(&late).is_empty());
+    let told = "SELECT COUNT(*) FROM activity WHERE event = 'recovery_codes_renewed'";
+    assert_eq!(app.count(told).await, 0);
+}
+
+#[tokio::test]
+async fn attack_18_a_session_that_was_ended_does_not_rename_the_account() {
+    let app = TestApp::start().await;
+    let thief = app.signed_in("alice").await;
+    let fields = [("username", "mallory"), ("about_me", "Gone.")];
+    let late = while_writing(
+        &app,
+        thief.post("/edit_profile", &fields),
+        "DELETE FROM sessions WHERE user_id IS NOT NULL",
+    )
+    .await;
+    late.redirects_to("/login?next=%2Fhome");
+    let kept = "SELECT COUNT(*) FROM users WHERE username = 'alice' AND about_me = ''";
+    assert_eq!(app.count(kept).await, 1);
 }

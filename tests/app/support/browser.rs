@@ -20,6 +20,8 @@ pub struct Browser {
 
 impl Browser {
     pub fn new(address: SocketAddr) -> Self {
+        // The app does the same at its start, where a test has one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .redirect(Policy::none())
             .no_proxy()

@@ -171,6 +171,43 @@ async fn attack_12_the_service_sends_no_more_than_its_daily_limit_whose_last_fif
     assert_eq!(app.messages_sent(), 11);
 }
 
+/// ASVS 2.3.2, 2.4.1
+#[tokio::test]
+async fn attack_12_who_enters_every_code_gets_a_share_of_the_day_and_leaves_the_rest_to_others() {
+    // A tenth would be four: fewer than anybody may be sent.
+    let app = TestApp::with(&[("SMS_DAILY_LIMIT", "40")]).await;
+    app.with_two_factor("alice", PHONE).await;
+    app.with_two_factor("mallory", OTHER_PHONE).await;
+    for _ in 0..19 {
+        let mallory = app.half_logged_in("mallory").await;
+        mallory.verify(&app.last_code()).await.redirects_to("/home");
+    }
+    let sent = app.messages_sent();
+    let mallory = app.half_logged_in("mallory").await;
+    assert_eq!(app.messages_sent(), sent);
+    let page = mallory.get("/verify_2fa").await;
+    assert!(page.says("Too many codes were sent for this account. Try again in 24 hours, or use"));
+    let alice = app.half_logged_in("alice").await;
+    alice.verify(&app.last_code()).await.redirects_to("/home");
+    app.advance(24 * HOUR);
+    let mallory = app.half_logged_in("mallory").await;
+    mallory.verify(&app.last_code()).await.redirects_to("/home");
+}
+
+/// ASVS 2.3.2, 2.4.1
+#[tokio::test]
+async fn attack_12_recovery_codes_get_no_more_than_a_tenth_of_the_days_codes_sent() {
+    let app = TestApp::with(&[("SMS_DAILY_LIMIT", "250")]).await;
+    app.with_two_factor("mallory", OTHER_PHONE).await;
+    for _ in 0..3 {
+        for code in app.recovery_codes("mallory").await {
+            let mallory = app.half_logged_in("mallory").await;
+            mallory.recover(&code).await.redirects_to("/home");
+        }
+    }
+    assert_eq!(app.messages_sent(), 25);
+}
+
 #[tokio::test]
 async fn attack_12_a_daily_limit_of_none_sends_none() {
     let app = TestApp::with(&[("SMS_DAILY_LIMIT", "0")]).await;
