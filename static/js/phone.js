@@ -31,6 +31,18 @@
     containerClass: "w-100",
   });
 
+  // A typed plus is where a number in international form begins. To the list it is a
+  // way into its search, which would swallow the rest of the number.
+  field.addEventListener(
+    "keydown",
+    (event) => {
+      if (event.key === "+") {
+        event.stopImmediatePropagation();
+      }
+    },
+    { capture: true },
+  );
+
   const dialCode = () => list.getSelectedCountry()?.dialCode ?? "";
   const international = () => {
     const typed = field.value.trim();

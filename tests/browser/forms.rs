@@ -20,7 +20,9 @@ struct Field {
     is_confirmed: bool,
 }
 
-const FIELDS: &str = "return [...document.querySelectorAll('main input, main textarea')]
+/// The search in the list of countries is no field of a form of ours.
+const FIELDS: &str = "return [...document.querySelectorAll(
+    'main input:not([type=search]), main textarea')]
     .map(({ name, type, autocomplete, form }) => ({ name, kind: type, autocomplete,
         is_confirmed: 'confirm_password' in form.elements }))";
 
