@@ -29,6 +29,11 @@
     initialCountry: known.has(country) ? country : "",
     separateDialCode: true,
     containerClass: "w-100",
+    uiTranslations: {
+      // The dial code as it is seen, without the list's own brackets: who speaks to
+      // the browser says what they see (WCAG 2.5.3).
+      selectedCountryAriaLabel: "Country of the phone number: ${countryName}, ${dialCode}",
+    },
   });
 
   // A typed plus is where a number in international form begins. To the list it is a
