@@ -413,8 +413,11 @@ impl TestApp {
             .collect()
     }
 
-    /// Forgets all mail, as if it had been sent.
+    /// Forgets all mail, as if it had been sent: not while the worker has one in
+    /// hand, and with it a link's token in the database.
     pub async fn empty_outbox(&self) {
+        self.state.mail.wake();
+        self.mail_settles().await;
         self.execute("DELETE FROM outbox").await;
     }
 
