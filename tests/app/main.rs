@@ -28,6 +28,7 @@ mod pages;
 mod password;
 mod profile;
 mod purge;
+mod query_plans;
 mod recovery_codes;
 mod reviewed;
 mod security;
