@@ -10,7 +10,6 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -115,10 +114,7 @@ fn without_session(routes: Routes) -> Routes {
         .group(Access::Any)
         .get("/healthz", health::healthz)
         .get("/readyz", health::readyz)
-        .get(
-            "/static/{*path}",
-            assets::show.layer(CompressionLayer::new()),
-        )
+        .get("/static/{*path}", assets::show)
 }
 
 /// Puts the app's addresses and layers together, and lists the addresses.
