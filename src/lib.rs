@@ -21,7 +21,6 @@ pub mod views;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -38,7 +37,7 @@ use crate::services::clock::Clock;
 use crate::services::mailer::{self, Mailer};
 use crate::services::passwords::{self, Passwords};
 use crate::services::twilio_verify::{self, TwilioVerify};
-use crate::state::AppState;
+use crate::state::{AppState, Parts};
 use crate::tasks::mail::{MailQueue, MailWorker};
 use crate::tasks::purge::Purge;
 
@@ -104,8 +103,8 @@ impl App {
                 (Mailer::Demo(mailbox.clone()), Some(mailbox))
             }
         };
-        let state = AppState {
-            config: Arc::new(config),
+        let state = AppState::from(Parts {
+            config,
             database,
             passwords,
             verify: TwilioVerify::new(settings)?,
@@ -113,7 +112,7 @@ impl App {
             mail: MailQueue::default(),
             demo_mailbox,
             clock,
-        };
+        });
         let (router, routes) = routes::router(&state);
         Ok(Self {
             state,

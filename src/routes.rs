@@ -126,25 +126,30 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
     let plain = without_session(Routes::new(app));
     let table = [pages.table, plain.table].concat();
 
-    // The last layer is the first that a request meets.
+    // The last group is the first that a request meets, and of a group the first
+    // layer. They are grouped because each call of `layer` puts every route into a
+    // box of its own, which is made anew for each request.
     let router = pages
         .router
         .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer(from_fn_with_state(app.clone(), session::open))
-        .layer(from_fn(to_the_end::run))
-        .layer(CsrfLayer::new().with_rejection_response(error_pages::cross_site))
-        .layer(DefaultBodyLimit::disable())
-        .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
-        .merge(plain.router)
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            TIMEOUT,
+        .layer((
+            from_fn(to_the_end::run),
+            from_fn_with_state(app.clone(), session::open),
         ))
-        .layer(CatchPanicLayer::custom(error_pages::panicked))
-        .layer(from_fn_with_state(app.clone(), error_pages::render))
-        .layer(from_fn_with_state(app.clone(), security_headers::add))
-        .layer(from_fn(request_log::log))
-        .layer(from_fn_with_state(app.clone(), client_address::find))
+        .layer((
+            RequestBodyLimitLayer::new(BODY_LIMIT),
+            DefaultBodyLimit::disable(),
+            CsrfLayer::new().with_rejection_response(error_pages::cross_site),
+        ))
+        .merge(plain.router)
+        .layer((
+            from_fn_with_state(app.clone(), client_address::find),
+            from_fn(request_log::log),
+            from_fn_with_state(app.clone(), security_headers::add),
+            from_fn_with_state(app.clone(), error_pages::render),
+            CatchPanicLayer::custom(error_pages::panicked),
+            TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
+        ))
         .with_state(app.clone());
     (router, table)
 }
