@@ -5,7 +5,7 @@
 use crate::models::{Database, Error, activity, sms_days};
 
 /// The most rows that one statement deletes.
-pub const BATCH: u64 = 500;
+pub const BATCH: u64 = 100;
 
 const DAY: i64 = 24 * 60 * 60;
 

@@ -16,7 +16,7 @@ pub const INTERVAL: Duration = Duration::from_secs(5 * 60);
 pub const START: Duration = Duration::from_secs(20);
 
 /// The pause between two statements, in which whoever waits to write has a turn.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Purges the database now and then. Any number of them may share one.
 #[derive(Clone)]
