@@ -10,7 +10,9 @@
 
 mod chrome;
 mod forms;
+mod keyboard;
 mod pages;
+mod phone;
 mod scripts;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../app/support/mod.rs"]
