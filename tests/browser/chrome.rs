@@ -123,17 +123,24 @@ impl Chrome {
         let session = self.driver.session_id();
         let mut connection = TcpStream::connect(host)?;
         connection.set_read_timeout(Some(PATIENCE))?;
-        // In one piece: chromedriver reads no more than it is given at once.
+        // In one piece, and not as HTTP/1.0, to which chromedriver answers nothing.
         let request = format!(
-            "{method} /session/{session}{path} HTTP/1.0\r\nHost: {host}\r\n\
+            "{method} /session/{session}{path} HTTP/1.1\r\nHost: {host}\r\n\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
         connection.write_all(request.as_bytes())?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer)?;
-        let (_, answer) = answer.split_once("\r\n\r\n").unwrap_or_default();
-        let answer: serde_json::Value = serde_json::from_str(answer)?;
+        let mut connection = BufReader::new(connection);
+        let (mut line, mut length) = (String::new(), 0);
+        while connection.read_line(&mut line)? > 2 {
+            if let Some(value) = line.strip_prefix("Content-Length:") {
+                length = value.trim().parse().unwrap_or_default();
+            }
+            line.clear();
+        }
+        let mut answer = vec![0; length];
+        connection.read_exact(&mut answer)?;
+        let answer: serde_json::Value = serde_json::from_slice(&answer)?;
         Ok(answer["value"].clone())
     }
 
@@ -280,10 +287,14 @@ impl Chrome {
         answer.convert().unwrap()
     }
 
-    /// A command of the DevTools protocol.
-    pub async fn devtools(&self, command: &str, parameters: serde_json::Value) {
+    /// What a command of the DevTools protocol answers.
+    pub async fn devtools(
+        &self,
+        command: &str,
+        parameters: serde_json::Value,
+    ) -> serde_json::Value {
         let cdp = self.driver.cdp();
-        cdp.send_raw(command, parameters).await.unwrap();
+        cdp.send_raw(command, parameters).await.unwrap()
     }
 
     /// As light or dark as the person likes it. Nothing moves, so that colours are

@@ -13,6 +13,7 @@ mod forms;
 mod keyboard;
 mod pages;
 mod phone;
+mod screenshots;
 mod scripts;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../app/support/mod.rs"]
