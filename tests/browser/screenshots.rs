@@ -10,7 +10,7 @@ use crate::support::TestApp;
 use crate::tour::every_page;
 
 /// Wide enough to read, and light enough to keep.
-const QUALITY: u32 = 50;
+const QUALITY: u32 = 45;
 
 /// A picture's folder, the theme, and the width and the least height of the window.
 type Look = (&'static str, &'static str, u32, u32);

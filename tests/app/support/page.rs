@@ -122,8 +122,9 @@ pub fn keep(html: &str) {
     let Ok(folder) = std::env::var("KEEP_PAGES") else {
         return;
     };
-    if html.is_empty() {
-        return; // the answer to HEAD
+    // The answer to HEAD, and one that repeats what no browser can send.
+    if html.is_empty() || html.contains('\u{1b}') {
+        return;
     }
     let page = Html::parse_document(html);
     let mut shape = Sha256::new();
