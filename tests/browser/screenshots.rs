@@ -45,8 +45,8 @@ const SETTLE: &str = r"
     const drawn = [
         [/\b[0-9A-Z]{4}(-[0-9A-Z]{4}){5}\b/g, 'K7WM-2QXD-9RTB-5HVN-C3PJ-8FYG'],
         [/\bin \d+ seconds?\b/g, 'in 30 seconds'],
-        [/\b[\w-]{40,}/g, 'Zk3v8QmT1xWc5pRyB7nLsJ2dHgF4aUeKo9Ni6Xt0VbM'],
-        [/\b[0-9a-f-]{16,}\b/g, '0198c2d4e6f80a1b'],
+        [/(?<![\w-])[\w-]{40,}/g, 'Zk3v8QmT1xWc5pRyB7nLsJ2dHgF4aUeKo9Ni6Xt0VbM'],
+        [/^Request \S+$/g, 'Request Zk3v8QmT1xWc5pRy'],
     ];
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) {
