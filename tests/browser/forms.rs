@@ -117,7 +117,7 @@ async fn attack_17_the_back_button_of_a_real_browser_shows_nothing_after_logout(
         chrome.goto(path).await;
         chrome.reads(words).await;
     }
-    chrome.press("Logout").await;
+    chrome.press("Log out").await;
     chrome.is_at("/login").await;
     for path in [
         "%2Fhome",
