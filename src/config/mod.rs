@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
@@ -114,6 +114,35 @@ impl Config {
         let variables = environment::variables(&["DATABASE_URL"])?;
         let url = database_url(&Variables(&variables))?;
         Ok(database_url::creating(&url))
+    }
+
+    /// The URL of an SQLite database that a command is given; errors call it `name`.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn sqlite_url(name: &'static str, url: &SecretString) -> Result<SecretString, ConfigError> {
+        let url = database_url::read(name, url.expose_secret())?;
+        if database_url::is_sqlite(&url) {
+            return Ok(url);
+        }
+        let problem = "must be an SQLite database, such as sqlite://twostep.db";
+        Err(ConfigError::new(name, problem))
+    }
+
+    /// The same for a database of PostgreSQL's.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn postgresql_url(
+        name: &'static str,
+        url: &SecretString,
+    ) -> Result<SecretString, ConfigError> {
+        let url = database_url::read(name, url.expose_secret())?;
+        if !database_url::is_sqlite(&url) {
+            return Ok(url);
+        }
+        let problem = "must be a database of PostgreSQL's, such as postgres://user@host/database";
+        Err(ConfigError::new(name, problem))
     }
 
     /// Reads the settings from variables by name. Blanks around a value do not
@@ -234,7 +263,7 @@ impl Config {
 
 fn database_url(variables: &Variables<'_>) -> Result<SecretString, ConfigError> {
     let value = variables.get("DATABASE_URL");
-    database_url::read(value.unwrap_or("sqlite://twostep.db"))
+    database_url::read("DATABASE_URL", value.unwrap_or("sqlite://twostep.db"))
 }
 
 /// A mail server's URL, never shown since it may hold a password.

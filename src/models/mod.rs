@@ -3,8 +3,10 @@
 
 pub mod activity;
 pub mod authentication;
+pub mod backup;
 pub mod challenge;
 pub mod client;
+pub mod copy_database;
 pub mod limits;
 pub mod mail_token;
 pub mod outbox;

@@ -4,6 +4,7 @@
 mod browser;
 mod page;
 pub mod raw;
+pub mod scratch;
 pub mod smtp;
 
 pub use browser::Browser;
