@@ -17,12 +17,13 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
 use crate::controllers::{
-    assets, auth, health, not_me, password, profile, recovery_codes, security, two_factor,
+    assets, auth, health, metrics, not_me, password, profile, recovery_codes, security, two_factor,
 };
 use crate::dev;
 use crate::middleware::access::{self, Access, Guard};
 use crate::middleware::{
-    client_address, error_pages, request_log, security_headers, session, to_the_end,
+    client_address, error_pages, metrics as count, request_log, security_headers, session,
+    to_the_end,
 };
 use crate::state::AppState;
 
@@ -131,7 +132,7 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
     let table = [pages.table, plain.table].concat();
 
     // The last layer is the first that a request meets.
-    let router = pages
+    let mut router = pages
         .router
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(from_fn_with_state(app.clone(), session::open))
@@ -148,9 +149,18 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
         .layer(from_fn_with_state(app.clone(), error_pages::render))
         .layer(from_fn_with_state(app.clone(), security_headers::add))
         .layer(from_fn(request_log::log))
-        .layer(from_fn_with_state(app.clone(), client_address::find))
-        .with_state(app.clone());
-    (router, table)
+        .layer(from_fn_with_state(app.clone(), client_address::find));
+    if app.config.metrics_addr.is_some() {
+        router = router.layer(from_fn_with_state(app.metrics.clone(), count::count));
+    }
+    (router.with_state(app.clone()), table)
+}
+
+/// What is served at `METRICS_ADDR`, and nowhere else.
+pub fn metrics_router(app: &AppState) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics::show))
+        .with_state(app.clone())
 }
 
 /// A router and its table, which axum's own does not tell.

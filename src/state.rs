@@ -9,6 +9,7 @@ use crate::models::Database;
 use crate::models::challenge::Allowance;
 use crate::models::client::Client;
 use crate::services::clock::Clock;
+use crate::services::metrics::Metrics;
 use crate::services::passwords::Passwords;
 use crate::services::twilio_verify::TwilioVerify;
 use crate::tasks::mail::MailQueue;
@@ -30,6 +31,8 @@ pub struct AppState {
     pub mail: MailQueue,
     /// The demo mailbox, where no mail server is configured in development.
     pub demo_mailbox: Option<DemoMailbox>,
+    /// What is counted, for `METRICS_ADDR`.
+    pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
 }

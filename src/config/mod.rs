@@ -2,7 +2,7 @@
 //! the start; a wrong or half-given one stops it with one line that names it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
@@ -22,7 +22,7 @@ pub use values::Sender;
 use values::Variables;
 
 /// The names of all settings, in the order of `.env.template`.
-pub const SETTINGS: [&str; 19] = [
+pub const SETTINGS: [&str; 20] = [
     "APP_ENV",
     "HOST",
     "PORT",
@@ -40,6 +40,7 @@ pub const SETTINGS: [&str; 19] = [
     "SMS_COUNTRIES",
     "SMS_DAILY_LIMIT",
     "TRUSTED_PROXIES",
+    "METRICS_ADDR",
     "LOG_FORMAT",
     "RUST_LOG",
 ];
@@ -87,6 +88,8 @@ pub struct Config {
     pub sms_daily_limit: u32,
     /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// `METRICS_ADDR`: where Prometheus asks; none is off.
+    pub metrics_addr: Option<SocketAddr>,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`: directives that `EnvFilter` can read.
@@ -194,6 +197,12 @@ impl Config {
                 |value| value.parse().ok(),
             )?,
             trusted_proxies: values::networks("TRUSTED_PROXIES", proxies.unwrap_or("none"))?,
+            metrics_addr: variables.parse(
+                "METRICS_ADDR",
+                None,
+                "an IP address and a port, such as 127.0.0.1:9464",
+                |value| value.parse().ok().map(Some),
+            )?,
             log_format: variables.parse(
                 "LOG_FORMAT",
                 LogFormat::Text,
