@@ -33,6 +33,7 @@ use tokio::sync::{oneshot, watch};
 use crate::config::{Config, Twilio};
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::DemoPhone;
+use crate::models::readiness::Readiness;
 use crate::routes::Route;
 use crate::services::clock::Clock;
 use crate::services::mailer::{self, Mailer};
@@ -122,6 +123,7 @@ impl App {
         let state = AppState {
             config: Arc::new(config),
             database,
+            readiness: Readiness::default(),
             passwords,
             verify: TwilioVerify::new(settings)?.counted_in(metrics.clone()),
             demo_phone,
