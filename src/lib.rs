@@ -32,9 +32,11 @@ use tokio::sync::{oneshot, watch};
 use crate::config::{Config, Twilio};
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::DemoPhone;
+use crate::models::readiness::Readiness;
 use crate::routes::Route;
 use crate::services::clock::Clock;
 use crate::services::mailer::{self, Mailer};
+use crate::services::metrics::Metrics;
 use crate::services::passwords::{self, Passwords};
 use crate::services::twilio_verify::{self, TwilioVerify};
 use crate::state::{AppState, Parts};
@@ -54,6 +56,14 @@ pub enum StartError {
     /// The hashing threads could not be started.
     #[error("{0}")]
     Passwords(#[from] passwords::Error),
+    /// Nothing can listen at `METRICS_ADDR`.
+    #[error("METRICS_ADDR: cannot listen on {address}: {error}")]
+    Metrics {
+        /// The setting.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// The demo phone could not be started.
     #[error("the demo phone cannot be started: {0}")]
     DemoPhone(#[from] std::io::Error),
@@ -73,6 +83,7 @@ pub struct App {
     pub routes: Vec<Route>,
     router: Router,
     mailer: Mailer,
+    metrics: Option<TcpListener>,
 }
 
 impl App {
@@ -103,14 +114,21 @@ impl App {
                 (Mailer::Demo(mailbox.clone()), Some(mailbox))
             }
         };
+        let listener = match config.metrics_addr {
+            Some(address) => Some(metrics_listener(address).await?),
+            None => None,
+        };
+        let metrics = Metrics::default();
         let state = AppState::from(Parts {
             config,
             database,
+            readiness: Readiness::default(),
             passwords,
-            verify: TwilioVerify::new(settings)?,
+            verify: TwilioVerify::new(settings)?.counted_in(metrics.clone()),
             demo_phone,
             mail: MailQueue::default(),
             demo_mailbox,
+            metrics,
             clock,
         });
         let (router, routes) = routes::router(&state);
@@ -119,7 +137,14 @@ impl App {
             routes,
             router,
             mailer,
+            metrics: listener,
         })
+    }
+
+    /// Where metrics are told, if they are.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref()?.local_addr().ok()
     }
 
     /// Serves until `shutdown` is ready, the requests under way are answered, or
@@ -129,7 +154,7 @@ impl App {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(
-        self,
+        mut self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
@@ -137,6 +162,10 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(self.mail_worker(port).run(stopped.clone()));
         let purge = tokio::spawn(self.purge().run(stopped));
+        let metrics = self.metrics.take().map(|listener| {
+            let router = routes::metrics_router(&self.state);
+            tokio::spawn(async move { axum::serve(listener, router).await })
+        });
         let (asked, was_asked) = oneshot::channel();
         let shutdown = async move {
             shutdown.await;
@@ -164,6 +193,9 @@ impl App {
                 tracing::error!(event = "task_failed", task, %error, "a background task has ended badly");
             }
         }
+        if let Some(metrics) = metrics {
+            metrics.abort();
+        }
         self.state.database.close().await;
         served
     }
@@ -177,6 +209,7 @@ impl App {
             mailer: self.mailer.clone(),
             base_url: self.state.config.base_url_for(port),
             clock: self.state.clock.clone(),
+            metrics: self.state.metrics.clone(),
             queue: self.state.mail.clone(),
             interval: tasks::mail::INTERVAL,
         }
@@ -192,6 +225,15 @@ impl App {
             interval: tasks::purge::INTERVAL,
         }
     }
+}
+
+async fn metrics_listener(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| StartError::Metrics { address, error })?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(event = "metrics_served", %address, "metrics are told at /metrics there");
+    }
+    Ok(listener)
 }
 
 fn verify_settings(twilio: &Twilio) -> twilio_verify::Settings {

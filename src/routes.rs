@@ -16,12 +16,13 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
 use crate::controllers::{
-    assets, auth, health, not_me, password, profile, recovery_codes, security, two_factor,
+    assets, auth, health, metrics, not_me, password, profile, recovery_codes, security, two_factor,
 };
 use crate::dev;
 use crate::middleware::access::{self, Access, Guard};
 use crate::middleware::{
-    client_address, error_pages, request_log, security_headers, session, to_the_end,
+    client_address, error_pages, metrics as count, request_log, security_headers, session,
+    to_the_end,
 };
 use crate::state::AppState;
 
@@ -129,7 +130,7 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
     // The last group is the first that a request meets, and of a group the first
     // layer. They are grouped because each call of `layer` puts every route into a
     // box of its own, which is made anew for each request.
-    let router = pages
+    let mut router = pages
         .router
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer((
@@ -149,9 +150,18 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
             from_fn_with_state(app.clone(), error_pages::render),
             CatchPanicLayer::custom(error_pages::panicked),
             TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
-        ))
-        .with_state(app.clone());
-    (router, table)
+        ));
+    if app.config.metrics_addr.is_some() {
+        router = router.layer(from_fn_with_state(app.metrics.clone(), count::count));
+    }
+    (router.with_state(app.clone()), table)
+}
+
+/// What is served at `METRICS_ADDR`, and nowhere else.
+pub fn metrics_router(app: &AppState) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics::show))
+        .with_state(app.clone())
 }
 
 /// A router and its table, which axum's own does not tell.

@@ -9,7 +9,9 @@ use crate::dev::simulator::{DemoPhone, is_demo_number};
 use crate::models::Database;
 use crate::models::challenge::Allowance;
 use crate::models::client::Client;
+use crate::models::readiness::Readiness;
 use crate::services::clock::Clock;
+use crate::services::metrics::Metrics;
 use crate::services::passwords::Passwords;
 use crate::services::twilio_verify::TwilioVerify;
 use crate::tasks::mail::MailQueue;
@@ -25,6 +27,8 @@ pub struct Parts {
     pub config: Config,
     /// The pool of connections.
     pub database: Database,
+    /// Whether it can be written.
+    pub readiness: Readiness,
     /// Password hashing.
     pub passwords: Passwords,
     /// Twilio Verify, or the demo phone behind the same client.
@@ -35,6 +39,8 @@ pub struct Parts {
     pub mail: MailQueue,
     /// The demo mailbox, where no mail server is configured in development.
     pub demo_mailbox: Option<DemoMailbox>,
+    /// What is counted, for `METRICS_ADDR`.
+    pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
 }

@@ -3,7 +3,9 @@
 
 mod browser;
 mod page;
+pub mod program;
 pub mod raw;
+pub mod scratch;
 pub mod smtp;
 
 pub use browser::Browser;
@@ -55,7 +57,7 @@ pub const NOW: i64 = 1_790_000_000;
 pub const TWILIO_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// Longer than anything that is waited for takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until something is so, and fails where it never becomes so.
 pub async fn until(condition: impl Fn() -> bool) {
@@ -88,6 +90,7 @@ pub struct TestApp {
     pub state: AppState,
     pub routes: Vec<Route>,
     pub address: SocketAddr,
+    pub metrics: Option<SocketAddr>,
     mail_read: AtomicUsize,
     folder: TempDir,
     stop: oneshot::Sender<()>,
@@ -129,6 +132,7 @@ impl TestApp {
         let config = Config::from_variables(&variables).unwrap();
         let app = App::build(config, clock, timeout).await.unwrap();
         let (state, routes) = (app.state.clone(), app.routes.clone());
+        let metrics = app.metrics_address();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -142,6 +146,7 @@ impl TestApp {
             state,
             routes,
             address,
+            metrics,
             mail_read: AtomicUsize::new(0),
             folder,
             stop,
