@@ -78,7 +78,8 @@ const ROWS: [(Kind, &str, i64); 7] = [
     ),
     (
         Kind::Locks,
-        "INSERT INTO throttle_locks (bucket, expires_at) VALUES ($1, COALESCE($3, $2, $4))",
+        "INSERT INTO throttle_locks (bucket, expires_at) SELECT $1, $3 FROM users \
+         WHERE id = $2 AND 0 < $4",
         0,
     ),
     (

@@ -32,8 +32,8 @@ pub async fn while_waiting<T>(
     result
 }
 
-/// Sends `request`, which is held up where it first writes to the database, and
-/// commits `sql` before it can go on.
+/// Sends `request`, which is held up where it first writes to the database (on
+/// PostgreSQL: to an account), and commits `sql` before it can go on.
 pub async fn while_writing(
     app: &TestApp,
     request: impl Future<Output = Page>,
@@ -41,6 +41,8 @@ pub async fn while_writing(
 ) -> Page {
     let database = &app.state.database;
     let mut transaction = database.begin().await.unwrap();
+    let lock = "UPDATE users SET auth_version = auth_version";
+    sqlx::query(lock).execute(&mut *transaction).await.unwrap();
     let done = sqlx::query(sql).execute(&mut *transaction).await.unwrap();
     assert_eq!(done.rows_affected(), 1);
     let in_use = || usize::try_from(database.size()).unwrap() - database.num_idle();
@@ -61,12 +63,8 @@ pub async fn while_writing(
 /// Has `sql` done each time that a password was compared and is right, before
 /// anything comes of it: that is when its attempt no longer counts.
 pub async fn once_right(app: &TestApp, sql: &str) {
-    let trigger =
-        format!("CREATE TRIGGER once_right AFTER DELETE ON throttle_hits BEGIN {sql}; END");
-    sqlx::query(sqlx::AssertSqlSafe(trigger))
-        .execute(&app.state.database)
-        .await
-        .unwrap();
+    app.trigger("once_right", "AFTER DELETE ON throttle_hits", "1 = 1", sql)
+        .await;
 }
 
 /// Leaves a message and an open verification, so that the page which says that
@@ -165,7 +163,7 @@ async fn a_log_in_does_not_outlive_the_account_it_was_checked_against() {
     assert_eq!(late.status, 422, "{}", late.text());
     assert!(late.says("Invalid username or password"));
     assert!(!browser.is_logged_in().await);
-    app.execute("DROP TRIGGER once_right").await;
+    app.drop_trigger("once_right").await;
     browser
         .log_in("alice", PASSWORD)
         .await

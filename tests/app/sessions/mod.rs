@@ -56,7 +56,7 @@ async fn the_cookies_value_stands_nowhere_in_the_database() {
             .expect("no cookie"),
     );
 
-    let (dump, bytes) = (app.dump().await, app.database_bytes());
+    let (dump, bytes) = (app.dump().await, app.database_bytes().await);
     for cookie in &cookies {
         assert!(!dump.contains(cookie));
         assert!(!bytes.windows(43).any(|part| part == cookie.as_bytes()));
