@@ -131,7 +131,8 @@ async fn the_password_hash_column_is_too_short() {
         false => "SELECT type FROM pragma_table_info('users') WHERE name = 'password_hash'",
         true => {
             "SELECT UPPER(data_type) FROM information_schema.columns \
-             WHERE table_name = 'users' AND column_name = 'password_hash'"
+             WHERE table_schema = CURRENT_SCHEMA AND table_name = 'users' \
+             AND column_name = 'password_hash'"
         }
     })
     .fetch_one(&app.state.database)

@@ -1,14 +1,13 @@
-//! The database of one test: an SQLite file, or with `TEST_DATABASE_URL` a database
-//! of its own on that PostgreSQL server.
+//! The database of one test: an SQLite file, or with `TEST_DATABASE_URL` a schema of
+//! its own in that PostgreSQL database.
 
 use std::io::Write;
 use std::path::PathBuf;
 
 use sqlx::{AnyPool, AssertSqlSafe};
 use tempfile::TempDir;
-use url::Url;
 
-use super::postgres;
+use super::postgres::{self, Schema};
 
 /// A database without tables, until an app opens it. It goes with this value, also
 /// where the test failed.
@@ -16,7 +15,7 @@ pub struct TestDatabase(Kept);
 
 enum Kept {
     File(TempDir),
-    OnServer(Url),
+    OnServer(Schema),
 }
 
 impl TestDatabase {
@@ -31,7 +30,7 @@ impl TestDatabase {
     pub fn url(&self) -> String {
         match &self.0 {
             Kept::File(_) => format!("sqlite://{}", self.file().unwrap().display()),
-            Kept::OnServer(url) => url.to_string(),
+            Kept::OnServer(schema) => schema.url.to_string(),
         }
     }
 
@@ -74,8 +73,8 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        if let (Kept::OnServer(url), Some(server)) = (&self.0, postgres::server()) {
-            server.remove(url);
+        if let (Kept::OnServer(schema), Some(server)) = (&self.0, postgres::server()) {
+            server.remove(schema);
         }
     }
 }
@@ -84,7 +83,7 @@ impl Drop for TestDatabase {
 async fn rows(pool: &AnyPool) -> Vec<u8> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT CAST(table_name AS TEXT) FROM information_schema.tables \
-         WHERE table_schema = 'public' ORDER BY table_name",
+         WHERE table_schema = CURRENT_SCHEMA ORDER BY table_name",
     )
     .fetch_all(pool)
     .await
@@ -120,9 +119,6 @@ pub fn skipped_on_sqlite(reason: &str) -> bool {
 fn skip(engine: &str, reason: &str) -> bool {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("a test");
-    let _ = writeln!(
-        std::io::stderr(),
-        "{name}: left out on {engine}: {reason}"
-    );
+    let _ = writeln!(std::io::stderr(), "{name}: left out on {engine}: {reason}");
     true
 }
