@@ -45,19 +45,25 @@ pub async fn while_writing(
     sqlx::query(lock).execute(&mut *transaction).await.unwrap();
     let done = sqlx::query(sql).execute(&mut *transaction).await.unwrap();
     assert_eq!(done.rows_affected(), 1);
-    let in_use = || usize::try_from(database.size()).unwrap() - database.num_idle();
     let (page, ()) = tokio::join!(request, async {
-        // Reading takes a moment; who waits for the lock keeps a connection.
-        let mut since = Instant::now();
-        while since.elapsed() < Duration::from_millis(300) {
-            if in_use() < 2 {
-                since = Instant::now();
-            }
-            tokio::task::yield_now().await;
-        }
+        until_somebody_waits(app).await;
         transaction.commit().await.unwrap();
     });
     page
+}
+
+/// Waits until somebody waits for what the test's own transaction has locked: reading
+/// takes a moment, but who waits for a lock keeps a connection.
+pub async fn until_somebody_waits(app: &TestApp) {
+    let database = &app.state.database;
+    let in_use = || usize::try_from(database.size()).unwrap() - database.num_idle();
+    let mut since = Instant::now();
+    while since.elapsed() < Duration::from_millis(300) {
+        if in_use() < 2 {
+            since = Instant::now();
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Has `sql` done each time that a password was compared and is right, before

@@ -67,7 +67,8 @@ async fn the_cookies_value_stands_nowhere_in_the_database() {
     }
 }
 
-fn sha2_hex(text: &str) -> String {
+/// How the database holds a cookie.
+pub fn sha2_hex(text: &str) -> String {
     use sha2::Digest;
     data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(text))
 }
