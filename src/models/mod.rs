@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AnyPool, Executor};
+use sqlx::{AnyPool, Connection as _, Executor};
 
 use crate::services::passwords;
 
@@ -83,6 +83,9 @@ const NOT_ME_LIFE: i64 = 24 * 60 * 60;
 /// more of PostgreSQL's.
 const MAX_CONNECTIONS: u32 = 8;
 
+/// What sqlx calls the one of the engines that is a file.
+const SQLITE: &str = "SQLite";
+
 /// Longest wait for a connection before the request is given up.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -102,8 +105,20 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
         .after_connect(|connection, _| Box::pin(prepare(connection)))
         .connect_with(options)
         .await?;
-    sqlx::migrate!().run(&database).await?;
+    migrate(&database).await?;
     Ok(database)
+}
+
+/// Instances that start together migrate one after the other: sqlx sees to that on
+/// PostgreSQL, and on SQLite the transaction does, which begins with the lock.
+async fn migrate(database: &Database) -> Result<(), sqlx::Error> {
+    let mut connection = database.acquire().await?;
+    if connection.backend_name() != SQLITE {
+        return Ok(sqlx::migrate!().run(&mut *connection).await?);
+    }
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::migrate!().run(&mut *transaction).await?;
+    transaction.commit().await
 }
 
 /// Why a database that should be there could not be opened.
@@ -163,7 +178,7 @@ pub async fn ping(database: &Database) -> Result<(), Error> {
 
 /// Sets what SQLite leaves off by default; PostgreSQL needs nothing.
 async fn prepare(connection: &mut Connection) -> Result<(), sqlx::Error> {
-    if connection.backend_name() == "SQLite" {
+    if connection.backend_name() == SQLITE {
         connection
             .execute(
                 "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
