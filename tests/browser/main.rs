@@ -12,7 +12,7 @@ mod chrome;
 mod forms;
 mod pages;
 mod scripts;
-#[allow(dead_code, reason = "the other tests use the rest")]
+#[allow(dead_code, unused_imports, reason = "the other tests use the rest")]
 #[path = "../app/support/mod.rs"]
 mod support;
 mod tour;

@@ -34,12 +34,13 @@ struct Office {
 impl Office {
     /// The office whose mail goes to this server.
     async fn new(server: &SmtpServer) -> Self {
-        let database = TestDatabase::new().await;
+        let mut database = TestDatabase::new().await;
         let variables = HashMap::from([("DATABASE_URL".to_owned(), database.url())]);
         let config = Config::from_variables(&variables).unwrap();
         let app = App::build(config, Clock::manual(NOW), TWILIO_TIMEOUT)
             .await
             .unwrap();
+        database.used_by(&app.state.database);
         let state = &app.state;
         let new = NewUser {
             username: "alice".to_owned(),

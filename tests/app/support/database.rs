@@ -1,7 +1,6 @@
 //! The database of one test: an SQLite file, or with `TEST_DATABASE_URL` a schema of
 //! its own in that PostgreSQL database.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use sqlx::{AnyPool, AssertSqlSafe};
@@ -11,7 +10,10 @@ use super::postgres::{self, Schema};
 
 /// A database without tables, until an app opens it. It goes with this value, also
 /// where the test failed.
-pub struct TestDatabase(Kept);
+pub struct TestDatabase {
+    kept: Kept,
+    pool: Option<AnyPool>,
+}
 
 enum Kept {
     File(TempDir),
@@ -20,22 +22,35 @@ enum Kept {
 
 impl TestDatabase {
     pub async fn new() -> Self {
-        Self(match postgres::server() {
+        let kept = match postgres::server() {
             None => Kept::File(tempfile::tempdir().unwrap()),
             Some(server) => Kept::OnServer(server.create().await),
-        })
+        };
+        Self { kept, pool: None }
+    }
+
+    /// The app whose database this is has this pool. A server grants only so many
+    /// connections, and an app lives as long as its test, which may start many.
+    pub fn used_by(&mut self, pool: &AnyPool) {
+        self.pool = Some(pool.clone());
     }
 
     /// What `DATABASE_URL` says.
     pub fn url(&self) -> String {
-        match &self.0 {
+        match &self.kept {
             Kept::File(_) => format!("sqlite://{}", self.file().unwrap().display()),
             Kept::OnServer(schema) => schema.url.to_string(),
         }
     }
 
+    /// Its rows, for a test beside those who make and change its tables.
+    pub async fn open(&self) -> AnyPool {
+        sqlx::any::install_default_drivers();
+        AnyPool::connect(&self.url()).await.unwrap()
+    }
+
     fn file(&self) -> Option<PathBuf> {
-        match &self.0 {
+        match &self.kept {
             Kept::File(folder) => Some(folder.path().join("test.db")),
             Kept::OnServer(_) => None,
         }
@@ -56,7 +71,7 @@ impl TestDatabase {
 
     /// The same without what was deleted, which a file keeps for a while.
     pub async fn living_contents(&self, pool: &AnyPool) -> Vec<u8> {
-        let Kept::File(folder) = &self.0 else {
+        let Kept::File(folder) = &self.kept else {
             return rows(pool).await;
         };
         let copy = folder.path().join("copy.db");
@@ -73,7 +88,9 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        if let (Kept::OnServer(schema), Some(server)) = (&self.0, postgres::server()) {
+        if let (Kept::OnServer(schema), Some(server)) = (&self.kept, postgres::server()) {
+            // Closed at once; nobody needs to wait for what the server ends.
+            drop(self.pool.as_ref().map(AnyPool::close));
             server.remove(schema);
         }
     }
@@ -103,22 +120,4 @@ async fn rows(pool: &AnyPool) -> Vec<u8> {
 /// Whether the tests run on PostgreSQL.
 pub fn on_postgresql() -> bool {
     postgres::server().is_some()
-}
-
-/// Whether a test that is about SQLite's files is to be left out, which it says past
-/// what a test's output is caught by.
-pub fn skipped_on_postgresql(reason: &str) -> bool {
-    on_postgresql() && skip("PostgreSQL", reason)
-}
-
-/// The same for a test that needs PostgreSQL.
-pub fn skipped_on_sqlite(reason: &str) -> bool {
-    !on_postgresql() && skip("SQLite", reason)
-}
-
-fn skip(engine: &str, reason: &str) -> bool {
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or("a test");
-    let _ = writeln!(std::io::stderr(), "{name}: left out on {engine}: {reason}");
-    true
 }

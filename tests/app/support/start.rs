@@ -31,7 +31,7 @@ impl TestApp {
 
     /// The app on a database, in which another may have left something.
     async fn on(
-        database: TestDatabase,
+        mut database: TestDatabase,
         settings: &[(&str, &str)],
         clock: Clock,
         timeout: Duration,
@@ -42,6 +42,7 @@ impl TestApp {
         }
         let config = Config::from_variables(&variables).unwrap();
         let app = App::build(config, clock, timeout).await.unwrap();
+        database.used_by(&app.state.database);
         let (state, routes) = (app.state.clone(), app.routes.clone());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
