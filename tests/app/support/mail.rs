@@ -8,7 +8,7 @@ use twostep::dev::mailbox::Message as Mail;
 use twostep::models::outbox::{self, Notice};
 use url::Url;
 
-use super::{NOW, PATIENCE, TestApp};
+use super::{NOW, PATIENCE, TestApp, keep};
 
 /// Where the link in a mail leads on this site.
 pub fn link(mail: &Mail) -> String {
@@ -41,7 +41,9 @@ impl TestApp {
             .await
             .expect("no mail came");
         let mails = mailbox.messages();
-        mails[mailbox.received() - read - 1].clone()
+        let mail = mails[mailbox.received() - read - 1].clone();
+        keep(&mail.html);
+        mail
     }
 
     /// All mail that the demo mailbox received for an address, newest first, once

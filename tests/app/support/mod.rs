@@ -15,7 +15,7 @@ mod start;
 pub use browser::Browser;
 pub use database::TestDatabase;
 pub use mail::link;
-pub use page::Page;
+pub use page::{Page, keep};
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
