@@ -24,21 +24,31 @@ use crate::support::smtp::{SmtpServer, Tls};
 use crate::support::{Browser, PASSWORD, PATIENCE, TestDatabase};
 use proxy::Proxy;
 
-/// A server process, which ends with the test, and by no softer way.
-struct Server {
-    process: Child,
-    address: SocketAddr,
-}
+/// A process, which ends with the test, also with one that fails.
+struct Process(Child);
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+impl Process {
+    /// Ends it in the hardest way.
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A server process.
+struct Server {
+    process: Process,
+    address: SocketAddr,
+}
+
 /// A process that was started and may not serve yet.
-struct Starting(Child);
+struct Starting(Process);
 
 impl Starting {
     fn new(variables: &[(&str, String)]) -> Self {
@@ -49,12 +59,12 @@ impl Starting {
             .current_dir(std::env::temp_dir())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
-        Self(command.spawn().unwrap())
+        Self(Process(command.spawn().unwrap()))
     }
 
     fn serving(mut self) -> Server {
         let mut line = String::new();
-        let mut out = BufReader::new(self.0.stdout.take().unwrap());
+        let mut out = BufReader::new(self.0.0.stdout.take().unwrap());
         out.read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("Listening on http://");
         Server {
@@ -128,9 +138,7 @@ impl Instances {
 
     /// An instance dies without a word.
     fn kill(&mut self, number: usize) {
-        let process = &mut self.servers[number].process;
-        process.kill().unwrap();
-        process.wait().unwrap();
+        self.servers[number].process.kill();
     }
 
     /// Another one takes its place.
