@@ -108,6 +108,7 @@ pub async fn half_log_in(site: &Site, number: u64, now: i64) -> (String, String)
         remember: false,
         country: Some("KE"),
         allowance: &allowance,
+        session: None,
         login: Some(NewLogin {
             client: &client,
             replaces: None,

@@ -16,6 +16,7 @@ mod embedding;
 mod error_pages;
 mod headers;
 mod health;
+mod instances;
 mod load;
 mod log_lines;
 mod login_paths;

@@ -60,7 +60,9 @@ async fn the_mail_in_hand_is_finished_and_no_other_is_begun() {
     until(|| server.commands().contains(&"MAIL".to_owned())).await;
     stop.send_replace(true);
     worker.await.unwrap();
-    let attempts = office.count("SELECT SUM(attempts) FROM outbox").await;
+    let attempts = office
+        .count("SELECT CAST(SUM(attempts) AS BIGINT) FROM outbox")
+        .await;
     let waiting = office.count("SELECT COUNT(*) FROM outbox WHERE last_error IS NOT NULL");
     assert_eq!((attempts, waiting.await), (1, 1));
 }
