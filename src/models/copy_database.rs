@@ -68,9 +68,9 @@ macro_rules! tables {
 
 /// Every table, those that others refer to first. A table that a migration adds has to
 /// be added here: copying refuses a database with any other.
-const TABLES: [Table; 11] = tables![
+const TABLES: [Table; 12] = tables![
     "users" "challenges" "sessions" "outbox" "mail_tokens" "recovery_codes" "activity"
-    "throttle_hits" "throttle_locks" "sms_days" "reset_requests"
+    "throttle_hits" "throttle_locks" "sms_days" "reset_requests" "purge_turn"
 ];
 
 /// sqlx's own list of what was migrated.

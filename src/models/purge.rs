@@ -157,7 +157,7 @@ impl Turn {
     /// # Errors
     /// When the database fails.
     pub async fn give_back(self, database: &Database) -> Result<(), Error> {
-        sqlx::query("DELETE FROM purge_turn WHERE holder = $1")
+        sqlx::query("DELETE FROM purge_turn WHERE name = 'purge' AND holder = $1")
             .bind(self.0)
             .execute(database)
             .await?;
