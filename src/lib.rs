@@ -21,7 +21,6 @@ pub mod views;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -33,12 +32,14 @@ use tokio::sync::{oneshot, watch};
 use crate::config::{Config, Twilio};
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::DemoPhone;
+use crate::models::readiness::Readiness;
 use crate::routes::Route;
 use crate::services::clock::Clock;
 use crate::services::mailer::{self, Mailer};
+use crate::services::metrics::Metrics;
 use crate::services::passwords::{self, Passwords};
 use crate::services::twilio_verify::{self, TwilioVerify};
-use crate::state::AppState;
+use crate::state::{AppState, Parts};
 use crate::tasks::mail::{MailQueue, MailWorker};
 use crate::tasks::purge::Purge;
 
@@ -55,6 +56,14 @@ pub enum StartError {
     /// The hashing threads could not be started.
     #[error("{0}")]
     Passwords(#[from] passwords::Error),
+    /// Nothing can listen at `METRICS_ADDR`.
+    #[error("METRICS_ADDR: cannot listen on {address}: {error}")]
+    Metrics {
+        /// The setting.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// The demo phone could not be started.
     #[error("the demo phone cannot be started: {0}")]
     DemoPhone(#[from] std::io::Error),
@@ -76,6 +85,7 @@ pub struct App {
     pub purge: Purge,
     router: Router,
     mailer: Mailer,
+    metrics: Option<TcpListener>,
 }
 
 impl App {
@@ -106,16 +116,23 @@ impl App {
                 (Mailer::Demo(mailbox.clone()), Some(mailbox))
             }
         };
-        let state = AppState {
-            config: Arc::new(config),
+        let listener = match config.metrics_addr {
+            Some(address) => Some(metrics_listener(address).await?),
+            None => None,
+        };
+        let metrics = Metrics::default();
+        let state = AppState::from(Parts {
+            config,
             database,
+            readiness: Readiness::default(),
             passwords,
-            verify: TwilioVerify::new(settings)?,
+            verify: TwilioVerify::new(settings)?.counted_in(metrics.clone()),
             demo_phone,
             mail: MailQueue::default(),
             demo_mailbox,
+            metrics,
             clock,
-        };
+        });
         let (router, routes) = routes::router(&state);
         let purge = Purge {
             database: state.database.clone(),
@@ -129,7 +146,14 @@ impl App {
             purge,
             router,
             mailer,
+            metrics: listener,
         })
+    }
+
+    /// Where metrics are told, if they are.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref()?.local_addr().ok()
     }
 
     /// Serves until `shutdown` is ready, the requests under way are answered, or
@@ -139,7 +163,7 @@ impl App {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(
-        self,
+        mut self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
@@ -147,6 +171,10 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(self.mail_worker(port).run(stopped.clone()));
         let purge = tokio::spawn(self.purge.run(stopped));
+        let metrics = self.metrics.take().map(|listener| {
+            let router = routes::metrics_router(&self.state);
+            tokio::spawn(async move { axum::serve(listener, router).await })
+        });
         let (asked, was_asked) = oneshot::channel();
         let shutdown = async move {
             shutdown.await;
@@ -174,6 +202,9 @@ impl App {
                 tracing::error!(event = "task_failed", task, %error, "a background task has ended badly");
             }
         }
+        if let Some(metrics) = metrics {
+            metrics.abort();
+        }
         self.state.database.close().await;
         served
     }
@@ -187,10 +218,20 @@ impl App {
             mailer: self.mailer.clone(),
             base_url: self.state.config.base_url_for(port),
             clock: self.state.clock.clone(),
+            metrics: self.state.metrics.clone(),
             queue: self.state.mail.clone(),
             interval: tasks::mail::INTERVAL,
         }
     }
+}
+
+async fn metrics_listener(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| StartError::Metrics { address, error })?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(event = "metrics_served", %address, "metrics are told at /metrics there");
+    }
+    Ok(listener)
 }
 
 fn verify_settings(twilio: &Twilio) -> twilio_verify::Settings {

@@ -1,5 +1,7 @@
 //! The program: settings, app, serve; or a command of the operator's.
 
+mod signals;
+
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -11,6 +13,8 @@ use twostep::cli::{self, Cli, Command};
 use twostep::config::{Config, LogFormat};
 use twostep::services::clock::Clock;
 use twostep::services::twilio_verify;
+
+use signals::Signals;
 
 fn main() -> ExitCode {
     // What cannot be understood ends here, with status 2.
@@ -45,6 +49,9 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
 fn start_log(config: &Config) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.rust_log))
+        // That a line cannot be written, to a full disk perhaps, it would say with a
+        // macro that panics where that cannot be written either.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match config.log_format {
@@ -62,36 +69,26 @@ async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         )
     })?;
     let app = App::build(config, Clock::system(), twilio_verify::TIMEOUT).await?;
+    // Who has read the line below may ask for the end.
+    let signals = Signals::listen()?;
     // Other programs wait for this line. That nobody reads it is no error.
     let _ = writeln!(
         std::io::stdout(),
         "Listening on http://{}",
         listener.local_addr()?
     );
-    app.serve(listener, shutdown()).await?;
+    app.serve(listener, asked_to_end(signals)).await?;
     Ok(())
 }
 
-/// Ready when the program is asked to end: Ctrl-C, or SIGTERM from a supervisor.
-async fn shutdown() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
+/// Ready at the first signal. The next one ends the program at once, whatever is under
+/// way.
+async fn asked_to_end(mut signals: Signals) {
+    signals.next().await;
+    tracing::info!(event = "stopping", "finishing what is under way");
+    tokio::spawn(async move {
+        let status = signals.next().await;
+        tracing::warn!(event = "stopped_at_once", "asked to end a second time");
+        std::process::exit(status)
+    });
 }

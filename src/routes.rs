@@ -10,19 +10,19 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
 use crate::controllers::{
-    assets, auth, health, not_me, password, profile, recovery_codes, security, two_factor,
+    assets, auth, health, metrics, not_me, password, profile, recovery_codes, security, two_factor,
 };
 use crate::dev;
 use crate::middleware::access::{self, Access, Guard};
 use crate::middleware::{
-    client_address, error_pages, request_log, security_headers, session, to_the_end,
+    client_address, error_pages, metrics as count, request_log, security_headers, session,
+    to_the_end,
 };
 use crate::state::AppState;
 
@@ -115,10 +115,7 @@ fn without_session(routes: Routes) -> Routes {
         .group(Access::Any)
         .get("/healthz", health::healthz)
         .get("/readyz", health::readyz)
-        .get(
-            "/static/{*path}",
-            assets::show.layer(CompressionLayer::new()),
-        )
+        .get("/static/{*path}", assets::show)
 }
 
 /// Puts the app's addresses and layers together, and lists the addresses.
@@ -130,27 +127,41 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
     let plain = without_session(Routes::new(app));
     let table = [pages.table, plain.table].concat();
 
-    // The last layer is the first that a request meets.
-    let router = pages
+    // The last group is the first that a request meets, and of a group the first
+    // layer. They are grouped because each call of `layer` puts every route into a
+    // box of its own, which is made anew for each request.
+    let mut router = pages
         .router
         .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer(from_fn_with_state(app.clone(), session::open))
-        .layer(from_fn(to_the_end::run))
-        .layer(CsrfLayer::new().with_rejection_response(error_pages::cross_site))
-        .layer(DefaultBodyLimit::disable())
-        .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
-        .merge(plain.router)
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            TIMEOUT,
+        .layer((
+            from_fn(to_the_end::run),
+            from_fn_with_state(app.clone(), session::open),
         ))
-        .layer(CatchPanicLayer::custom(error_pages::panicked))
-        .layer(from_fn_with_state(app.clone(), error_pages::render))
-        .layer(from_fn_with_state(app.clone(), security_headers::add))
-        .layer(from_fn(request_log::log))
-        .layer(from_fn_with_state(app.clone(), client_address::find))
-        .with_state(app.clone());
-    (router, table)
+        .layer((
+            RequestBodyLimitLayer::new(BODY_LIMIT),
+            DefaultBodyLimit::disable(),
+            CsrfLayer::new().with_rejection_response(error_pages::cross_site),
+        ))
+        .merge(plain.router)
+        .layer((
+            from_fn_with_state(app.clone(), client_address::find),
+            from_fn(request_log::log),
+            from_fn_with_state(app.clone(), security_headers::add),
+            from_fn_with_state(app.clone(), error_pages::render),
+            CatchPanicLayer::custom(error_pages::panicked),
+            TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
+        ));
+    if app.config.metrics_addr.is_some() {
+        router = router.layer(from_fn_with_state(app.metrics.clone(), count::count));
+    }
+    (router.with_state(app.clone()), table)
+}
+
+/// What is served at `METRICS_ADDR`, and nowhere else.
+pub fn metrics_router(app: &AppState) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics::show))
+        .with_state(app.clone())
 }
 
 /// A router and its table, which axum's own does not tell.

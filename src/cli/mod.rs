@@ -1,13 +1,19 @@
 //! The operator's commands. They need the database and nothing else, and work
 //! beside a running server, which knows at its next request what they did.
 
+mod backup;
+mod copy_database;
 mod sms_report;
 mod user;
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{Config, ConfigError};
+use crate::models::backup::BackupError;
+use crate::models::copy_database::CopyError;
 use crate::models::purge::Kind;
 use crate::models::{self, Database, OpenError};
 use crate::services::clock::Clock;
@@ -39,6 +45,26 @@ pub enum Command {
 /// What the operator can do.
 #[derive(Debug, Subcommand)]
 pub enum OperatorCommand {
+    /// What works on the database that the settings name.
+    #[command(flatten)]
+    Database(DatabaseCommand),
+    /// Write an SQLite database to a new file, while the server runs
+    Backup {
+        /// What is made; nothing may be there yet
+        file: PathBuf,
+    },
+    /// Copy an SQLite database to an empty one of PostgreSQL's; stop the server first
+    CopyDatabase {
+        /// Such as sqlite://twostep.db
+        from: SecretString,
+        /// Such as postgres://user@host/database; PGPASSWORD may hold the password
+        to: SecretString,
+    },
+}
+
+/// What works on the database that the settings name.
+#[derive(Debug, Subcommand)]
+pub enum DatabaseCommand {
     /// Look after one account
     #[command(subcommand)]
     User(UserCommand),
@@ -89,6 +115,12 @@ pub enum Error {
     /// Nobody has that name.
     #[error("there is no user {0:?}")]
     UnknownUser(String),
+    /// There is no backup.
+    #[error("{0}")]
+    Backup(#[from] BackupError),
+    /// One database could not be copied to the other.
+    #[error("{0}")]
+    Copy(#[from] CopyError),
     /// The work could not be done.
     #[error("{}", .0.with_causes())]
     Model(#[from] models::Error),
@@ -100,19 +132,27 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Carries out a command on the database that the settings name, and returns what
-/// there is to say: lines of plain text without secrets.
+/// Carries out a command, and returns what there is to say: lines of plain text without
+/// secrets.
 ///
 /// # Errors
 /// When there is no database or no such account, or the work cannot be done.
 pub async fn run(command: OperatorCommand, clock: &Clock) -> Result<String, Error> {
+    match command {
+        OperatorCommand::Database(command) => on_database(command, clock).await,
+        OperatorCommand::Backup { file } => backup::run(&file).await,
+        OperatorCommand::CopyDatabase { from, to } => copy_database::run(&from, &to).await,
+    }
+}
+
+async fn on_database(command: DatabaseCommand, clock: &Clock) -> Result<String, Error> {
     let url = Config::connection_url_from_environment()?;
     let database = models::connect_existing(url.expose_secret()).await?;
     let now = clock.now();
     let said = match command {
-        OperatorCommand::User(command) => user::run(&database, command, now).await,
-        OperatorCommand::SmsReport { days } => sms_report::run(&database, days, now).await,
-        OperatorCommand::Purge => purge_all(&database, now).await,
+        DatabaseCommand::User(command) => user::run(&database, command, now).await,
+        DatabaseCommand::SmsReport { days } => sms_report::run(&database, days, now).await,
+        DatabaseCommand::Purge => purge_all(&database, now).await,
     };
     database.close().await;
     said

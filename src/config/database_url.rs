@@ -4,15 +4,14 @@ use url::{Url, form_urlencoded};
 
 use super::ConfigError;
 
-const NAME: &str = "DATABASE_URL";
-
 /// Checks a database's URL, which is never shown since it may hold a password.
+/// `name` is what errors call it.
 ///
 /// # Errors
 /// It is neither SQLite's nor PostgreSQL's, or an SQLite database that does not
 /// outlive a connection or cannot be written: sessions are shared by a pool.
-pub(super) fn read(value: &str) -> Result<SecretString, ConfigError> {
-    let error = |problem| Err(ConfigError::new(NAME, problem));
+pub(super) fn read(name: &'static str, value: &str) -> Result<SecretString, ConfigError> {
+    let error = |problem| Err(ConfigError::new(name, problem));
     let Some(rest) = value.strip_prefix("sqlite:") else {
         let postgres = value.starts_with("postgres:") || value.starts_with("postgresql:");
         if !postgres {
@@ -33,6 +32,11 @@ pub(super) fn read(value: &str) -> Result<SecretString, ConfigError> {
         Some(mode) if matches!(mode.as_str(), "rw" | "rwc") => Ok(value.into()),
         Some(_) => error("must have mode=rwc or mode=rw, or no mode"),
     }
+}
+
+/// Whether a URL that was read names an SQLite database, and not one of PostgreSQL's.
+pub(super) fn is_sqlite(url: &SecretString) -> bool {
+    url.expose_secret().starts_with("sqlite:")
 }
 
 /// The URL with which to connect: SQLite is told to create a missing file unless

@@ -2,10 +2,10 @@
 //! the start; a wrong or half-given one stops it with one line that names it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
@@ -22,7 +22,7 @@ pub use values::Sender;
 use values::Variables;
 
 /// The names of all settings, in the order of `.env.template`.
-pub const SETTINGS: [&str; 19] = [
+pub const SETTINGS: [&str; 20] = [
     "APP_ENV",
     "HOST",
     "PORT",
@@ -40,6 +40,7 @@ pub const SETTINGS: [&str; 19] = [
     "SMS_COUNTRIES",
     "SMS_DAILY_LIMIT",
     "TRUSTED_PROXIES",
+    "METRICS_ADDR",
     "LOG_FORMAT",
     "RUST_LOG",
 ];
@@ -87,6 +88,8 @@ pub struct Config {
     pub sms_daily_limit: u32,
     /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// `METRICS_ADDR`: where Prometheus asks; none is off.
+    pub metrics_addr: Option<SocketAddr>,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`: directives that `EnvFilter` can read.
@@ -114,6 +117,35 @@ impl Config {
         let variables = environment::variables(&["DATABASE_URL"])?;
         let url = database_url(&Variables(&variables))?;
         Ok(database_url::creating(&url))
+    }
+
+    /// The URL of an SQLite database that a command is given; errors call it `name`.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn sqlite_url(name: &'static str, url: &SecretString) -> Result<SecretString, ConfigError> {
+        let url = database_url::read(name, url.expose_secret())?;
+        if database_url::is_sqlite(&url) {
+            return Ok(url);
+        }
+        let problem = "must be an SQLite database, such as sqlite://twostep.db";
+        Err(ConfigError::new(name, problem))
+    }
+
+    /// The same for a database of PostgreSQL's.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn postgresql_url(
+        name: &'static str,
+        url: &SecretString,
+    ) -> Result<SecretString, ConfigError> {
+        let url = database_url::read(name, url.expose_secret())?;
+        if !database_url::is_sqlite(&url) {
+            return Ok(url);
+        }
+        let problem = "must be a database of PostgreSQL's, such as postgres://user@host/database";
+        Err(ConfigError::new(name, problem))
     }
 
     /// Reads the settings from variables by name. Blanks around a value do not
@@ -165,6 +197,12 @@ impl Config {
                 |value| value.parse().ok(),
             )?,
             trusted_proxies: values::networks("TRUSTED_PROXIES", proxies.unwrap_or("none"))?,
+            metrics_addr: variables.parse(
+                "METRICS_ADDR",
+                None,
+                "an IP address and a port, such as 127.0.0.1:9464",
+                |value| value.parse().ok().map(Some),
+            )?,
             log_format: variables.parse(
                 "LOG_FORMAT",
                 LogFormat::Text,
@@ -234,7 +272,7 @@ impl Config {
 
 fn database_url(variables: &Variables<'_>) -> Result<SecretString, ConfigError> {
     let value = variables.get("DATABASE_URL");
-    database_url::read(value.unwrap_or("sqlite://twostep.db"))
+    database_url::read("DATABASE_URL", value.unwrap_or("sqlite://twostep.db"))
 }
 
 /// A mail server's URL, never shown since it may hold a password.

@@ -4,6 +4,7 @@
 pub mod assets;
 pub mod auth;
 pub mod health;
+pub mod metrics;
 pub mod not_me;
 pub mod password;
 pub mod profile;

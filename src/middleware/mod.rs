@@ -4,6 +4,7 @@ pub mod access;
 pub mod client_address;
 pub mod cookie;
 pub mod error_pages;
+pub mod metrics;
 pub mod request_log;
 pub mod security_headers;
 pub mod session;

@@ -256,6 +256,20 @@ impl Mail {
 }
 
 impl Queued {
+    /// How many mails wait, and how many of those are due.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn count(database: &Database, now: i64) -> Result<(i64, i64), Error> {
+        let counts = sqlx::query_as(
+            "SELECT COUNT(*), COUNT(CASE WHEN next_attempt_at <= $1 THEN 1 END) FROM outbox",
+        )
+        .bind(now)
+        .fetch_one(database)
+        .await?;
+        Ok(counts)
+    }
+
     /// Takes a mail that is due for this instance alone: of several that ask at
     /// once, one gets it. `None` when none is due.
     ///

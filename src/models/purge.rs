@@ -8,7 +8,7 @@ use crate::models::token::random_id;
 use crate::models::{Database, Error, activity, sms_days};
 
 /// The most rows that are deleted in one go.
-pub const BATCH: u64 = 500;
+pub const BATCH: u64 = 100;
 
 /// A turn that was not given back ends after so many seconds: more than a kind takes.
 const TURN: i64 = 15 * 60;
@@ -157,7 +157,7 @@ impl Turn {
     /// # Errors
     /// When the database fails.
     pub async fn give_back(self, database: &Database) -> Result<(), Error> {
-        sqlx::query("DELETE FROM purge_turn WHERE holder = $1")
+        sqlx::query("DELETE FROM purge_turn WHERE name = 'purge' AND holder = $1")
             .bind(self.0)
             .execute(database)
             .await?;

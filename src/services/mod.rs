@@ -4,5 +4,6 @@
 pub mod assets;
 pub mod clock;
 pub mod mailer;
+pub mod metrics;
 pub mod passwords;
 pub mod twilio_verify;

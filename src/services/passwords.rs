@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -71,7 +72,23 @@ pub struct Comparison {
 #[derive(Clone)]
 pub struct Passwords {
     queue: SyncSender<Job>,
+    counts: Arc<Counts>,
     nobodys: Arc<str>,
+}
+
+/// How much work there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Hashes that wait for a core.
+    pub waiting: usize,
+    /// Hashes that have one.
+    pub running: usize,
+}
+
+#[derive(Default)]
+struct Counts {
+    waiting: AtomicUsize,
+    running: AtomicUsize,
 }
 
 impl fmt::Debug for Passwords {
@@ -91,17 +108,28 @@ impl Passwords {
     pub fn start() -> Result<Self, Error> {
         let (queue, jobs) = sync_channel(QUEUE_LENGTH);
         let jobs = Arc::new(Mutex::new(jobs));
+        let counts = Arc::new(Counts::default());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         for _ in 0..cores {
-            let jobs = Arc::clone(&jobs);
+            let (jobs, counts) = (Arc::clone(&jobs), Arc::clone(&counts));
             std::thread::Builder::new()
                 .name("passwords".into())
-                .spawn(move || work(&jobs))?;
+                .spawn(move || work(&jobs, &counts))?;
         }
         Ok(Self {
             queue,
+            counts,
             nobodys: nobodys_hash()?.into(),
         })
+    }
+
+    /// How much there is to do just now.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load {
+            waiting: self.counts.waiting.load(Ordering::Relaxed),
+            running: self.counts.running.load(Ordering::Relaxed),
+        }
     }
 
     /// Hashes a password with a new salt, to a PHC string.
@@ -158,16 +186,21 @@ impl Passwords {
                 let _ = reply.send(work(memory));
             }
         });
-        self.queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Busy,
-            TrySendError::Disconnected(_) => Error::Stopped,
+        // Before a thread can have it.
+        self.counts.waiting.fetch_add(1, Ordering::Relaxed);
+        self.queue.try_send(job).map_err(|error| {
+            self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => Error::Busy,
+                TrySendError::Disconnected(_) => Error::Stopped,
+            }
         })?;
         answer.await.map_err(|_| Error::Stopped)
     }
 }
 
 /// What one thread does until the last handle is gone.
-fn work(jobs: &Mutex<Receiver<Job>>) {
+fn work(jobs: &Mutex<Receiver<Job>>, counts: &Counts) {
     let mut memory = Vec::new();
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -175,9 +208,12 @@ fn work(jobs: &Mutex<Receiver<Job>>) {
             // Whoever waits for the answer of a job that panics is told that there
             // is none; the thread goes on.
             Ok(job) => {
+                counts.running.fetch_add(1, Ordering::Relaxed);
+                counts.waiting.fetch_sub(1, Ordering::Relaxed);
                 if catch_unwind(AssertUnwindSafe(|| job(&mut memory))).is_err() {
                     tracing::error!(event = "panic", "a job of the hashing threads panicked");
                 }
+                counts.running.fetch_sub(1, Ordering::Relaxed);
             }
             Err(_) => return,
         }

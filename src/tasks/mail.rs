@@ -13,6 +13,7 @@ use crate::models::token::Token;
 use crate::models::{self, Database, reset_request};
 use crate::services::clock::Clock;
 use crate::services::mailer::{Email, Mailer, SendError};
+use crate::services::metrics::Metrics;
 use crate::views::email::{self, NoticeEmail, ResetPasswordEmail};
 
 /// How often the queue is looked at unasked: for what is to be tried again, and
@@ -42,6 +43,8 @@ pub struct MailWorker {
     pub base_url: Url,
     /// The time.
     pub clock: Clock,
+    /// Where it counts what it sends.
+    pub metrics: Metrics,
     /// Who wakes the worker.
     pub queue: MailQueue,
     /// How often it looks at the queue unasked.
@@ -108,6 +111,7 @@ impl MailWorker {
         let attempt = tokio::spawn(async move { worker.attempt(&mail).await });
         let failure = match attempt.await {
             Ok(Ok(())) => {
+                self.metrics.mail("sent");
                 queued.remove(&self.database).await?;
                 tracing::info!(event = "mail_sent", id = %queued.id, attempts = queued.attempts, "mail was sent");
                 return Ok(true);
@@ -125,16 +129,19 @@ impl MailWorker {
         let unanswered = matches!(failure, Failure::Unanswered(_));
         match failure {
             Failure::Unanswered(error) if queued.was_unanswered_often() => {
+                self.metrics.mail("unanswered");
                 queued.remove(&self.database).await?;
                 tracing::warn!(event = "mail_unanswered", id = %queued.id, attempts = queued.attempts, %error, "mail is taken as sent, though the server does not say so");
             }
             Failure::Later(error) | Failure::Unanswered(error) if !queued.is_stale(now) => {
+                self.metrics.mail("delayed");
                 queued
                     .put_back(&self.database, &error, unanswered, now)
                     .await?;
                 tracing::warn!(event = "mail_delayed", id = %queued.id, attempts = queued.attempts, %error, "mail was not sent, and is tried again");
             }
             Failure::Later(error) | Failure::Unanswered(error) | Failure::Never(error) => {
+                self.metrics.mail("given_up");
                 queued.remove(&self.database).await?;
                 tracing::error!(event = "mail_given_up", id = %queued.id, to = %masked(&queued.email), attempts = queued.attempts, %error, "mail was given up");
             }

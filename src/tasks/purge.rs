@@ -16,7 +16,7 @@ pub const INTERVAL: Duration = Duration::from_secs(5 * 60);
 pub const START: Duration = Duration::from_secs(20);
 
 /// The pause between two batches, in which whoever waits to write has a turn.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Purges the database now and then. Of those that share one, one does it at a time.
 #[derive(Clone)]

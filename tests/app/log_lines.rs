@@ -1,83 +1,12 @@
 //! The log of the program itself as machines read it: `LOG_FORMAT=json`.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-
 use regex::Regex;
 use reqwest::Method;
 use reqwest::header::USER_AGENT;
-use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::support::{Browser, PASSWORD, PHONE, Page};
+use crate::support::program::Program;
+use crate::support::{Browser, PASSWORD, PHONE};
 use crate::two_factor::wrong;
-
-/// The program, in an empty folder, with nothing configured but its log.
-struct Program {
-    process: Child,
-    address: SocketAddr,
-    folder: TempDir,
-}
-
-impl Program {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_twostep"))
-            .env_clear()
-            .envs([("PORT", "0"), ("LOG_FORMAT", "json")])
-            .current_dir(folder.path())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut out = BufReader::new(process.stdout.take().unwrap());
-        out.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("Listening on http://").unwrap();
-        Self {
-            process,
-            address: address.parse().unwrap(),
-            folder,
-        }
-    }
-
-    fn browser(&self) -> Browser {
-        Browser::new(self.address)
-    }
-
-    /// Its lines so far, each of which is JSON.
-    fn lines(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
-            .collect()
-    }
-
-    /// The lines that a request wrote.
-    fn lines_of(&self, page: &Page) -> Vec<Value> {
-        let id = page.header("x-request-id").unwrap();
-        let mut lines = self.lines();
-        lines.retain(|line| line["span"]["id"] == id);
-        lines
-    }
-
-    /// The one line about an event that a request wrote.
-    fn line(&self, page: &Page, event: &str) -> Value {
-        let mut lines = self.lines_of(page);
-        lines.retain(|line| line["event"] == event);
-        assert_eq!(lines.len(), 1, "{event}: {:?}", self.lines_of(page));
-        lines.remove(0)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 async fn code(browser: &Browser) -> String {
     let page = browser.get("/dev/phone").await;
@@ -87,7 +16,7 @@ async fn code(browser: &Browser) -> String {
 /// ASVS 16.2.1, 16.2.2, 16.2.4, 16.2.5, 16.3.1
 #[tokio::test]
 async fn each_step_of_a_log_in_is_a_line_that_says_when_where_who_and_how() {
-    let program = Program::start();
+    let program = Program::start(&[]);
     let browser = program.browser();
     let page = browser
         .register("alice", "alice@example.com", PASSWORD)
@@ -152,7 +81,7 @@ async fn each_step_of_a_log_in_is_a_line_that_says_when_where_who_and_how() {
 /// ASVS 16.3.2, 16.3.3
 #[tokio::test]
 async fn who_is_sent_away_and_who_tries_to_get_around_is_in_the_log() {
-    let program = Program::start();
+    let program = Program::start(&[]);
     let guest = program.browser();
     let page = guest.post("/disable_2fa", &[]).await;
     let line = program.line(&page, "access_refused");
@@ -187,7 +116,7 @@ async fn who_is_sent_away_and_who_tries_to_get_around_is_in_the_log() {
 /// ASVS 16.4.1
 #[tokio::test]
 async fn nothing_that_is_sent_makes_a_line_of_its_own() {
-    let program = Program::start();
+    let program = Program::start(&[]);
     let browser = program.browser();
     let forged = "a\r\n{\"event\":\"login\",\"user\":\"forged\"}\n\u{1b}[31m\u{2028}";
     let escaped: String = url::form_urlencoded::byte_serialize(forged.as_bytes()).collect();

@@ -245,6 +245,16 @@ fn proxies_are_addresses_and_networks() {
 }
 
 #[test]
+fn metrics_are_told_at_an_address_and_port() {
+    let wrong = ["9464", ":9464", "127.0.0.1", "localhost:9464", "::1:x"];
+    all_stop("METRICS_ADDR", &wrong);
+    let address = |value| config(&[("METRICS_ADDR", value)]).metrics_addr.unwrap();
+    assert_eq!(address("127.0.0.1:9464").to_string(), "127.0.0.1:9464");
+    assert_eq!(address("[::1]:9464").port(), 9464);
+    assert_eq!(config(&[]).metrics_addr, None);
+}
+
+#[test]
 fn the_log_format_is_text_or_json() {
     all_stop("LOG_FORMAT", &["JSON", "pretty"]);
 }

@@ -133,6 +133,9 @@ impl Challenge {
             }) => (Delivery::Call, sid.as_deref()),
             Err(error) => (Delivery::from(error), None),
         };
+        let fell_back = way == Way::Any && delivery == Delivery::Call;
+        let metrics = verify.metrics();
+        metrics.code_sent(self.country.as_deref(), delivery.as_str(), fell_back);
         // A code that was sent before is still good when another one fails.
         let (kept, sid) = match (&answer, self.provider_sid.as_deref()) {
             (Err(_), Some(before)) => (self.delivery, Some(before)),

@@ -185,6 +185,19 @@ pub enum Refused {
     Other(#[from] Error),
 }
 
+impl Refused {
+    /// What counts it.
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Wrong | Self::Exhausted => "wrong",
+            Self::TooMany(_) => "limited",
+            Self::Gone | Self::CodeExpired { .. } => "expired",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Other(_) => "failed",
+        }
+    }
+}
+
 impl Challenge {
     /// The open verification of that id, if neither its time nor its tries are
     /// over.
@@ -216,6 +229,20 @@ impl Challenge {
     /// # Errors
     /// [`Refused`], whenever the answer is not a plain yes.
     pub async fn check(
+        &self,
+        database: &Database,
+        verify: &TwilioVerify,
+        code: &SecretString,
+        now: i64,
+    ) -> Result<(), Refused> {
+        let checked = self.check_uncounted(database, verify, code, now).await;
+        let outcome = checked.as_ref().map_or_else(Refused::as_str, |()| "right");
+        let metrics = verify.metrics();
+        metrics.code_checked(self.country.as_deref(), outcome);
+        checked
+    }
+
+    async fn check_uncounted(
         &self,
         database: &Database,
         verify: &TwilioVerify,

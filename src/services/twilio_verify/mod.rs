@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use url::Url;
 
+use crate::services::metrics::Metrics;
 use answers::{Answer, NoAnswer, is_verification_sid, refusal};
 
 /// How long making the connection may take.
@@ -144,6 +145,7 @@ pub struct CancelError;
 pub struct TwilioVerify {
     http: Client,
     settings: Settings,
+    metrics: Metrics,
 }
 
 impl fmt::Debug for TwilioVerify {
@@ -177,7 +179,21 @@ impl TwilioVerify {
         Ok(Self {
             http: builder.build()?,
             settings,
+            metrics: Metrics::default(),
         })
+    }
+
+    /// The same client, whose codes count in `metrics`.
+    #[must_use]
+    pub fn counted_in(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Where whoever uses this client counts what came of its codes.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Sends a code to `to` (E.164): by SMS, or, where the SMS is refused for a

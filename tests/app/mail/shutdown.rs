@@ -79,7 +79,7 @@ async fn the_app_ends_after_its_worker() {
     let serving = tokio::spawn(app.serve(listener, async {
         let _ = stopped.await;
     }));
-    let mailbox = state.demo_mailbox.unwrap();
+    let mailbox = state.demo_mailbox.clone().unwrap();
     mailbox.wait_for(1).await;
     let mail = mailbox.messages().remove(0);
     let start = format!("http://localhost:{port}/reset_password/");

@@ -32,6 +32,8 @@ async fn what_cannot_be_understood_ends_with_status_2() {
         &["sms-report", "--days", "401"],
         &["sms-report", "--days", "x"],
         &["purge", "alice"],
+        &["backup"],
+        &["copy-database", "sqlite://twostep.db"],
     ] {
         let ended = run_with(&[], arguments).await;
         assert_eq!((ended.status, ended.out.as_str()), (2, ""), "{arguments:?}");
@@ -44,7 +46,14 @@ async fn the_program_says_what_it_can_do() {
     let version = run_with(&[], &["--version"]).await.said();
     assert_eq!(version, format!("twostep {}\n", env!("CARGO_PKG_VERSION")));
     let help = run_with(&[], &["--help"]).await.said();
-    for command in ["serve", "user", "sms-report", "purge"] {
+    for command in [
+        "serve",
+        "user",
+        "sms-report",
+        "purge",
+        "backup",
+        "copy-database",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     let help = run_with(&[], &["user", "--help"]).await.said();

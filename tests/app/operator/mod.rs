@@ -9,7 +9,9 @@ use twostep::services::clock::Clock;
 use crate::support::TestApp;
 
 mod accounts;
+mod backup;
 mod commands;
+mod copy_database;
 mod delete;
 mod two_factor;
 

@@ -7,8 +7,10 @@ pub mod database;
 mod mail;
 mod page;
 mod postgres;
+pub mod program;
 pub mod raw;
 mod rows;
+pub mod scratch;
 pub mod smtp;
 mod start;
 
@@ -73,6 +75,7 @@ pub struct TestApp {
     pub state: AppState,
     pub routes: Vec<Route>,
     pub address: SocketAddr,
+    pub metrics: Option<SocketAddr>,
     pub database: TestDatabase,
     mail_read: AtomicUsize,
     stop: oneshot::Sender<()>,

@@ -46,6 +46,7 @@ impl TestApp {
         app.purge.start = Duration::MAX;
         database.used_by(&app.state.database);
         let (state, routes) = (app.state.clone(), app.routes.clone());
+        let metrics = app.metrics_address();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -59,6 +60,7 @@ impl TestApp {
             state,
             routes,
             address,
+            metrics,
             database,
             mail_read: AtomicUsize::new(0),
             stop,

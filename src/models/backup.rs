@@ -1,0 +1,108 @@
+//! A copy of an SQLite database as it is at one moment, while the server goes on.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+use tempfile::NamedTempFile;
+
+/// Why there is no backup.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The database is PostgreSQL's.
+    #[error(
+        "DATABASE_URL: this backs up SQLite only. PostgreSQL has pg_dump, which docs/deploy.md shows"
+    )]
+    NotSqlite,
+    /// There is no database to be backed up.
+    #[error("DATABASE_URL: there is no database at {}", .0.display())]
+    Missing(PathBuf),
+    /// Something has the backup's name, and stays.
+    #[error("FILE: {} is there already", .0.display())]
+    Exists(PathBuf),
+    /// The backup cannot be written there.
+    #[error("FILE: {} cannot be written: {error}", .file.display())]
+    Unwritable {
+        /// The backup's name.
+        file: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The database cannot be read, or the backup not written.
+    #[error("the backup failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// SQLite finds fault with what it wrote.
+    #[error("the backup failed its check: {0}")]
+    Corrupt(String),
+}
+
+/// Writes the SQLite database at `url` to a new file that its owner alone can read, and
+/// returns its size in bytes. It holds what was committed before this began. It has its
+/// name once it is whole, checked and on the disk, and never before; no migration is made,
+/// so that a new version of the program can back up what the old one left.
+///
+/// # Errors
+/// When there is no such database, the file is there already, or either cannot be used.
+pub async fn backup(url: &str, file: &Path) -> Result<u64, BackupError> {
+    if !url.starts_with("sqlite:") {
+        return Err(BackupError::NotSqlite);
+    }
+    let options: SqliteConnectOptions = url.parse()?;
+    let database = options.get_filename();
+    if !database.exists() {
+        let database = std::path::absolute(database).unwrap_or_else(|_| database.to_owned());
+        return Err(BackupError::Missing(database));
+    }
+    if file.exists() {
+        return Err(BackupError::Exists(file.to_owned()));
+    }
+    let unwritable = |error| BackupError::Unwritable {
+        file: file.to_owned(),
+        error,
+    };
+    let folder = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    // Made with mode 0600, and gone where anything below fails.
+    let copy = NamedTempFile::new_in(folder).map_err(unwritable)?;
+    write(options.create_if_missing(false), copy.path()).await?;
+    check(copy.path()).await?;
+
+    // SQLite leaves that out after VACUUM INTO.
+    copy.as_file().sync_all().map_err(unwritable)?;
+    let bytes = copy.as_file().metadata().map_err(unwritable)?.len();
+    copy.persist_noclobber(file)
+        .map_err(|error| match error.error.kind() {
+            io::ErrorKind::AlreadyExists => BackupError::Exists(file.to_owned()),
+            _ => unwritable(error.error),
+        })?;
+    #[cfg(unix)]
+    std::fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(unwritable)?;
+    Ok(bytes)
+}
+
+async fn write(from: SqliteConnectOptions, copy: &Path) -> Result<(), sqlx::Error> {
+    let mut database = from.connect().await?;
+    sqlx::query("VACUUM INTO $1")
+        .bind(copy.to_string_lossy().into_owned())
+        .execute(&mut database)
+        .await?;
+    database.close().await
+}
+
+async fn check(copy: &Path) -> Result<(), BackupError> {
+    let options = SqliteConnectOptions::new().filename(copy).read_only(true);
+    let mut copy = options.connect().await?;
+    let found: String = sqlx::query_scalar("PRAGMA integrity_check")
+        .fetch_one(&mut copy)
+        .await?;
+    copy.close().await?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(BackupError::Corrupt(found))
+}

@@ -1,0 +1,289 @@
+//! Moving from SQLite to PostgreSQL: everything is copied, or nothing. The one place
+//! that talks to each engine by its own driver: PostgreSQL takes rows fastest by COPY.
+
+use std::path::PathBuf;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{ConnectOptions, Connection as _, Row, TypeInfo, ValueRef};
+
+/// Rows that are read from SQLite, and handed to PostgreSQL, at a time.
+const PAGE: usize = 2_000;
+
+/// Why nothing was copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// There is no such file.
+    #[error("FROM: there is no database at {}", .0.display())]
+    Missing(PathBuf),
+    /// The file is no database of this version of the program.
+    #[error("FROM: {0}")]
+    Source(String),
+    /// The SQLite database cannot be opened or read.
+    #[error("FROM: the database cannot be read: {0}")]
+    Reading(sqlx::Error),
+    /// Something is there already.
+    #[error("TO: the database is not empty: {0}. Nothing was copied")]
+    NotEmpty(String),
+    /// What arrived is not what was sent.
+    #[error("TO: {0}. Nothing was copied")]
+    Differs(String),
+    /// The PostgreSQL database cannot be reached or written.
+    #[error("TO: the database cannot be written: {0}")]
+    Writing(sqlx::Error),
+    /// Its tables cannot be made.
+    #[error("TO: the tables cannot be made: {0}")]
+    Migrating(#[from] sqlx::migrate::MigrateError),
+}
+
+/// A table and how many rows of it were copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// Its name.
+    pub table: &'static str,
+    /// How many there are now, in either database.
+    pub rows: u64,
+}
+
+/// How a table is read, counted and written.
+struct Table {
+    name: &'static str,
+    page: &'static str,
+    count: &'static str,
+    lock: &'static str,
+    copy: &'static str,
+}
+
+macro_rules! tables {
+    ($($name:literal)+) => {
+        [$(Table {
+            name: $name,
+            page: concat!("SELECT rowid, * FROM ", $name, " WHERE rowid > $1 ORDER BY rowid LIMIT $2"),
+            count: concat!("SELECT COUNT(*) FROM ", $name),
+            lock: concat!("LOCK TABLE ", $name, " IN ACCESS EXCLUSIVE MODE"),
+            copy: concat!("COPY ", $name, " FROM STDIN"),
+        }),+]
+    };
+}
+
+/// Every table, those that others refer to first. A table that a migration adds has to
+/// be added here: copying refuses a database with any other.
+const TABLES: [Table; 12] = tables![
+    "users" "challenges" "sessions" "outbox" "mail_tokens" "recovery_codes" "activity"
+    "throttle_hits" "throttle_locks" "sms_days" "reset_requests" "purge_turn"
+];
+
+/// sqlx's own list of what was migrated.
+const MIGRATIONS: &str = "_sqlx_migrations";
+
+/// Copies the SQLite database at the URL `from` to the empty PostgreSQL database at the
+/// URL `to`, tables included, in one transaction, and counts the rows in both. `from` is
+/// read as it is at one moment and stays as it is.
+///
+/// # Errors
+/// When either is not what it should be or fails; `to` is then as it was.
+pub async fn copy(from: &str, to: &str) -> Result<Vec<Copied>, CopyError> {
+    let mut source = open(from).await?;
+    let mut source = source.begin().await.map_err(CopyError::Reading)?;
+    check_source(&mut source).await?;
+
+    let to: PgConnectOptions = to.parse().map_err(CopyError::Writing)?;
+    let mut target = to.connect().await.map_err(CopyError::Writing)?;
+    let mut transaction = target.begin().await.map_err(CopyError::Writing)?;
+    prepare_target(&mut transaction).await?;
+    let mut copied = Vec::new();
+    for table in &TABLES {
+        check_columns(&mut source, &mut transaction, table.name).await?;
+        copy_table(&mut source, &mut transaction, table).await?;
+        copied.push(counted(&mut source, &mut transaction, table).await?);
+    }
+    transaction.commit().await.map_err(CopyError::Writing)?;
+    target.close().await.map_err(CopyError::Writing)?;
+    Ok(copied)
+}
+
+/// Opens a file that is there, and changes nothing in it.
+async fn open(url: &str) -> Result<SqliteConnection, CopyError> {
+    let options: SqliteConnectOptions = url.parse().map_err(CopyError::Reading)?;
+    let file = options.get_filename();
+    if !file.exists() {
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        return Err(CopyError::Missing(file));
+    }
+    let options = options.create_if_missing(false);
+    options.connect().await.map_err(CopyError::Reading)
+}
+
+/// The source has been migrated as far as this program goes and no further, and has the
+/// tables that are copied and no others.
+async fn check_source(source: &mut SqliteConnection) -> Result<(), CopyError> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+    )
+    .fetch_all(&mut *source)
+    .await
+    .map_err(CopyError::Reading)?;
+    if !tables.iter().any(|table| table == MIGRATIONS) {
+        let problem = "this is no database of Twostep's".to_owned();
+        return Err(CopyError::Source(problem));
+    }
+    let versions: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
+            .fetch_all(source)
+            .await
+            .map_err(CopyError::Reading)?;
+    let known: Vec<i64> = sqlx::migrate!().iter().map(|it| it.version).collect();
+    if versions != known {
+        let problem = "the database is of another version of this program. Start this one on it \
+                       once, or copy with the program that it belongs to";
+        return Err(CopyError::Source(problem.to_owned()));
+    }
+    match tables.iter().find(|table| !is_known(table)) {
+        Some(table) => Err(CopyError::Source(format!(
+            "the table {table} is none of this program's"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn is_known(table: &str) -> bool {
+    table == MIGRATIONS || TABLES.iter().any(|known| known.name == table)
+}
+
+/// Makes the tables, where they are not there already as an instance leaves them that
+/// nobody has used yet, and keeps all others away from them.
+async fn prepare_target(target: &mut PgConnection) -> Result<(), CopyError> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT table_name::TEXT FROM information_schema.tables \
+         WHERE table_schema = current_schema() ORDER BY table_name",
+    )
+    .fetch_all(&mut *target)
+    .await
+    .map_err(CopyError::Writing)?;
+    if let Some(table) = tables.iter().find(|table| !is_known(table)) {
+        return Err(CopyError::NotEmpty(format!("it has the table {table}")));
+    }
+    // Refuses a database whose migrations are not this program's.
+    sqlx::migrate!().run(&mut *target).await?;
+    for table in &TABLES {
+        let locked = sqlx::query(table.lock).execute(&mut *target).await;
+        locked.map_err(CopyError::Writing)?;
+        if count_in_target(target, table).await? > 0 {
+            let problem = format!("there are rows in its table {}", table.name);
+            return Err(CopyError::NotEmpty(problem));
+        }
+    }
+    Ok(())
+}
+
+/// Rows are copied by the order of their columns: it must be the same.
+async fn check_columns(
+    source: &mut SqliteConnection,
+    target: &mut PgConnection,
+    table: &str,
+) -> Result<(), CopyError> {
+    let here: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM pragma_table_info($1) ORDER BY cid")
+            .bind(table)
+            .fetch_all(source)
+            .await
+            .map_err(CopyError::Reading)?;
+    let there: Vec<String> = sqlx::query_scalar(
+        "SELECT column_name::TEXT FROM information_schema.columns \
+         WHERE table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position",
+    )
+    .bind(table)
+    .fetch_all(target)
+    .await
+    .map_err(CopyError::Writing)?;
+    if here == there {
+        return Ok(());
+    }
+    let problem = format!("the columns of {table} are not those of FROM");
+    Err(CopyError::Differs(problem))
+}
+
+async fn copy_table(
+    source: &mut SqliteConnection,
+    target: &mut PgConnection,
+    table: &Table,
+) -> Result<(), CopyError> {
+    let mut copy = target
+        .copy_in_raw(table.copy)
+        .await
+        .map_err(CopyError::Writing)?;
+    let mut last = i64::MIN;
+    loop {
+        let rows = sqlx::query(table.page)
+            .bind(last)
+            .bind(i64::try_from(PAGE).unwrap_or(i64::MAX))
+            .fetch_all(&mut *source)
+            .await
+            .map_err(CopyError::Reading)?;
+        let mut lines = Vec::new();
+        for row in &rows {
+            last = row.try_get(0).map_err(CopyError::Reading)?;
+            write_line(&mut lines, row).map_err(CopyError::Reading)?;
+        }
+        copy.send(lines).await.map_err(CopyError::Writing)?;
+        if rows.len() < PAGE {
+            break;
+        }
+    }
+    copy.finish().await.map_err(CopyError::Writing)?;
+    Ok(())
+}
+
+/// A row without its rowid in COPY's text format: tabs between the columns, a line end
+/// behind them, and both, and what escapes them, escaped.
+fn write_line(line: &mut Vec<u8>, row: &SqliteRow) -> Result<(), sqlx::Error> {
+    for column in 1..row.len() {
+        if column > 1 {
+            line.push(b'\t');
+        }
+        let value = row.try_get_raw(column)?;
+        if value.is_null() {
+            line.extend(b"\\N");
+        } else if value.type_info().name() == "INTEGER" {
+            line.extend(row.try_get::<i64, _>(column)?.to_string().bytes());
+        } else {
+            for byte in row.try_get::<&str, _>(column)?.bytes() {
+                match byte {
+                    b'\\' => line.extend(b"\\\\"),
+                    b'\t' => line.extend(b"\\t"),
+                    b'\n' => line.extend(b"\\n"),
+                    b'\r' => line.extend(b"\\r"),
+                    byte => line.push(byte),
+                }
+            }
+        }
+    }
+    line.push(b'\n');
+    Ok(())
+}
+
+async fn counted(
+    source: &mut SqliteConnection,
+    target: &mut PgConnection,
+    table: &Table,
+) -> Result<Copied, CopyError> {
+    let here: i64 = sqlx::query_scalar(table.count)
+        .fetch_one(source)
+        .await
+        .map_err(CopyError::Reading)?;
+    let there = count_in_target(target, table).await?;
+    if here != there {
+        let name = table.name;
+        let problem = format!("{name} has {there} rows there and {here} in FROM");
+        return Err(CopyError::Differs(problem));
+    }
+    Ok(Copied {
+        table: table.name,
+        rows: u64::try_from(there).unwrap_or(0),
+    })
+}
+
+async fn count_in_target(target: &mut PgConnection, table: &Table) -> Result<i64, CopyError> {
+    let rows = sqlx::query_scalar(table.count).fetch_one(target).await;
+    rows.map_err(CopyError::Writing)
+}

@@ -1,0 +1,55 @@
+//! The program is asked to end: Ctrl-C, or SIGTERM from a supervisor. Who asks twice
+//! does not want to wait.
+
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Hears the signals from the moment it is made.
+pub struct Signals {
+    #[cfg(unix)]
+    interrupt: Signal,
+    #[cfg(unix)]
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Begins to listen: from now on no signal ends the program by itself.
+    ///
+    /// # Errors
+    /// When the system has none to give.
+    #[cfg(unix)]
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next one, and returns the status of a program that it ends, as
+    /// shells tell it.
+    #[cfg(unix)]
+    pub async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+        }
+    }
+
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// Never.
+    #[cfg(not(unix))]
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Waits for Ctrl-C, and returns the status of a program that it ends.
+    #[cfg(not(unix))]
+    pub async fn next(&mut self) -> i32 {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        130
+    }
+}

@@ -1,0 +1,245 @@
+//! `METRICS_ADDR`: each number moves as what it counts happens.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+
+use crate::support::smtp::{SmtpServer, Tls};
+use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, TestApp, until};
+use crate::two_factor::wrong;
+
+const ON: (&str, &str) = ("METRICS_ADDR", "127.0.0.1:0");
+
+async fn app() -> TestApp {
+    TestApp::with(&[ON]).await
+}
+
+async fn told(app: &TestApp) -> String {
+    let page = Browser::new(app.metrics.unwrap()).get("/metrics").await;
+    let kind = page.header("content-type").unwrap();
+    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+    assert_eq!(page.status, 200);
+    page.body
+}
+
+/// The value of a metric with exactly these labels; 0 where it is not there yet.
+async fn value(app: &TestApp, metric: &str) -> f64 {
+    let text = told(app).await;
+    let line = |line: &str| line.strip_prefix(metric)?.strip_prefix(' ')?.parse().ok();
+    text.lines().find_map(line).unwrap_or(0.0)
+}
+
+/// The names and labels, without the values.
+async fn series(app: &TestApp) -> BTreeSet<String> {
+    let text = told(app).await;
+    let named = text.lines().filter(|line| !line.starts_with('#'));
+    named
+        .map(|line| line.rsplit_once(' ').unwrap().0.to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn nothing_is_told_unless_asked_for_and_never_at_the_public_address() {
+    let app = TestApp::start().await;
+    assert_eq!(app.metrics, None);
+    assert_eq!(app.browser().get("/metrics").await.status, 404);
+    let app = self::app().await;
+    assert_eq!(app.browser().get("/metrics").await.status, 404);
+    assert!(told(&app).await.ends_with("# EOF\n"));
+    // And no page of the app's at theirs.
+    let other = Browser::new(app.metrics.unwrap());
+    for path in ["/", "/login", "/healthz", "/dev/phone"] {
+        assert_eq!(other.get(path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_counts_by_method_route_and_status() {
+    let app = app().await;
+    app.register("alice").await;
+    let wrong = r#"twostep_requests_total{method="POST",route="/login",status="422"}"#;
+    let right = r#"twostep_requests_total{method="POST",route="/login",status="303"}"#;
+    let took = r#"twostep_request_seconds_count{method="POST",route="/login"}"#;
+    app.browser().log_in("alice", "purple tram at night").await;
+    assert_eq!(
+        (value(&app, wrong).await, value(&app, right).await),
+        (1.0, 0.0)
+    );
+    let browser = app.browser();
+    browser
+        .log_in("alice", PASSWORD)
+        .await
+        .redirects_to("/home");
+    assert_eq!(
+        (value(&app, wrong).await, value(&app, right).await),
+        (1.0, 1.0)
+    );
+    assert_eq!(value(&app, took).await, 2.0);
+    let sum = r#"twostep_request_seconds_sum{method="POST",route="/login"}"#;
+    let seconds = value(&app, sum).await;
+    assert!(seconds > 0.001 && seconds < 60.0, "{seconds}");
+    let all = r#"twostep_request_seconds_bucket{le="+Inf",method="POST",route="/login"}"#;
+    assert_eq!(value(&app, all).await, 2.0);
+
+    browser.get("/user/alice").await;
+    let page = r#"twostep_requests_total{method="GET",route="/user/{username}",status="200"}"#;
+    assert_eq!(value(&app, page).await, 1.0);
+}
+
+#[tokio::test]
+async fn whatever_is_asked_for_the_labels_do_not_grow() {
+    let app = app().await;
+    let browser = app.browser();
+    let odd = Method::from_bytes(b"ODD1").unwrap();
+    browser.get("/nothing").await;
+    browser.send(browser.request(odd, "/nothing")).await;
+    browser.get("/user/nobody").await;
+    browser.get("/static/nothing").await;
+    let before = series(&app).await;
+    for number in 0..20 {
+        browser.get(&format!("/nothing/{number}?{number}")).await;
+        browser.get(&format!("/user/nobody{number}")).await;
+        browser.get(&format!("/static/{number}")).await;
+        let odd = Method::from_bytes(format!("ODD{number}").as_bytes()).unwrap();
+        browser.send(browser.request(odd, "/nothing")).await;
+    }
+    assert_eq!(series(&app).await, before);
+    let unknown = r#"twostep_requests_total{method="GET",route="-",status="404"}"#;
+    assert_eq!(value(&app, unknown).await, 21.0);
+}
+
+#[tokio::test]
+async fn codes_count_by_country_and_outcome() {
+    let app = app().await;
+    let browser = app.signed_in("alice").await;
+    let sent = r#"twostep_codes_sent_total{country="KE",outcome="sms"}"#;
+    let right = r#"twostep_codes_checked_total{country="KE",outcome="right"}"#;
+    let refused = r#"twostep_codes_checked_total{country="KE",outcome="wrong"}"#;
+    browser.enable(PHONE).await.redirects_to("/verify_2fa");
+    assert_eq!(value(&app, sent).await, 1.0);
+    browser.verify(&wrong(&app.last_code())).await;
+    assert_eq!(
+        (value(&app, refused).await, value(&app, right).await),
+        (1.0, 0.0)
+    );
+    browser.verify(&app.last_code()).await;
+    assert_eq!(
+        (value(&app, refused).await, value(&app, right).await),
+        (1.0, 1.0)
+    );
+
+    // The demo phone's numbers: a call in place of an SMS, a block, no answer.
+    let fallen_back = r#"twostep_codes_fallen_back_total{country="US"}"#;
+    for (number, outcome) in [
+        ("+12025550110", "call"),
+        ("+12025550111", "blocked"),
+        ("+12025550112", "too_many"),
+        ("+12025550113", "failed"),
+    ] {
+        let name = format!("u{}", &number[9..]);
+        let browser = app.signed_in(&name).await;
+        browser.enable(number).await;
+        let sent = format!(r#"twostep_codes_sent_total{{country="US",outcome="{outcome}"}}"#);
+        assert_eq!(value(&app, &sent).await, 1.0, "{outcome}");
+        assert_eq!(value(&app, fallen_back).await, 1.0, "{outcome}");
+    }
+    // A call that was asked for stands in for nothing.
+    let browser = app.signed_in("bob").await;
+    browser
+        .enable(OTHER_PHONE)
+        .await
+        .redirects_to("/verify_2fa");
+    app.advance(31);
+    browser.post("/verify_2fa/call", &[]).await;
+    let called = r#"twostep_codes_sent_total{country="DE",outcome="call"}"#;
+    assert_eq!(value(&app, called).await, 1.0);
+    let not = r#"twostep_codes_fallen_back_total{country="DE"}"#;
+    assert_eq!(value(&app, not).await, 0.0);
+    let text = told(&app).await;
+    assert!(
+        !text.contains("254720") && !text.contains("alice"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn hashes_that_run_and_wait_are_seen() {
+    let app = app().await;
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let (passwords, held) = (app.state.passwords.clone(), cores + 3);
+    let (free, freed) = std::sync::mpsc::channel::<()>();
+    let freed = std::sync::Arc::new(std::sync::Mutex::new(freed));
+    let mut jobs = Vec::new();
+    for _ in 0..held {
+        let (passwords, freed) = (passwords.clone(), freed.clone());
+        jobs.push(tokio::spawn(async move {
+            let wait = move || {
+                let _ = freed.lock().unwrap().recv();
+            };
+            passwords.run(wait).await
+        }));
+    }
+    let load = || app.state.passwords.load();
+    let pool = passwords.clone();
+    until(move || pool.load().running == cores && pool.load().waiting == 3).await;
+    let running = value(&app, "twostep_hashes_running").await;
+    let waiting = value(&app, "twostep_hashes_waiting").await;
+    #[allow(clippy::cast_precision_loss)]
+    let expected = (cores as f64, 3.0);
+    assert_eq!((running, waiting), expected);
+    drop(free);
+    for job in jobs {
+        job.await.unwrap().unwrap();
+    }
+    until(|| load().running == 0).await;
+    assert_eq!(value(&app, "twostep_hashes_running").await, 0.0);
+    assert_eq!(value(&app, "twostep_hashes_waiting").await, 0.0);
+}
+
+#[tokio::test]
+async fn mail_that_waits_and_that_went_is_seen() {
+    let server = SmtpServer::start(Tls::Never).await;
+    server.refuse("RCPT", "450 later");
+    let url = format!("smtp://127.0.0.1:{}", server.port);
+    let app = TestApp::with(&[ON, ("SMTP_URL", &url)]).await;
+    app.register("alice").await;
+    let fields = [("email", "alice@example.com")];
+    app.browser().post("/reset_password_request", &fields).await;
+    let delayed = r#"twostep_mails_total{outcome="delayed"}"#;
+    while value(&app, delayed).await < 1.0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(value(&app, "twostep_mails_waiting").await, 1.0);
+    assert_eq!(value(&app, "twostep_mails_due").await, 0.0);
+    server.behave();
+    app.advance(31);
+    app.state.mail.wake();
+    while value(&app, r#"twostep_mails_total{outcome="sent"}"#).await < 1.0 {
+        tokio::task::yield_now().await;
+    }
+    while value(&app, "twostep_mails_waiting").await > 0.0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn the_pool_and_a_database_that_is_gone_are_seen() {
+    let app = app().await;
+    assert_eq!(value(&app, "twostep_database_up").await, 1.0);
+    let connections = value(&app, "twostep_database_connections").await;
+    assert!(connections >= 1.0, "{connections}");
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(app.state.database.acquire().await.unwrap());
+    }
+    // In this order, since asking may open one more.
+    let idle = value(&app, "twostep_database_connections_idle").await;
+    let connections = value(&app, "twostep_database_connections").await;
+    assert!(
+        connections >= 4.0 && connections - idle >= 4.0,
+        "{connections} {idle}"
+    );
+    drop(held);
+    app.state.database.close().await;
+    assert_eq!(value(&app, "twostep_database_up").await, 0.0);
+}

@@ -1,0 +1,116 @@
+//! The real program as a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use super::{Browser, PATIENCE, Page};
+
+/// The program, in an empty folder, with its log as JSON.
+pub struct Program {
+    process: Child,
+    pub address: SocketAddr,
+    pub folder: TempDir,
+}
+
+impl Program {
+    /// Starts it with these settings alone.
+    pub fn start(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        // A limit of the size of files, which stands in for a full disk, ends no program
+        // that does not listen to what it signals.
+        let mut process = Command::new("/bin/sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\""])
+            .arg(env!("CARGO_BIN_EXE_twostep"))
+            .env_clear()
+            .envs([("PORT", "0"), ("LOG_FORMAT", "json")])
+            .envs(settings.iter().copied())
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(process.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("Listening on http://").unwrap();
+        Self {
+            process,
+            address: address.parse().unwrap(),
+            folder,
+        }
+    }
+
+    /// A new browser, without cookies.
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.address)
+    }
+
+    /// Its lines so far, each of which is JSON.
+    pub fn lines(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+            .collect()
+    }
+
+    /// The lines that a request wrote.
+    pub fn lines_of(&self, page: &Page) -> Vec<Value> {
+        let id = page.header("x-request-id").unwrap();
+        let mut lines = self.lines();
+        lines.retain(|line| line["span"]["id"] == id);
+        lines
+    }
+
+    /// The one line about an event that a request wrote.
+    pub fn line(&self, page: &Page, event: &str) -> Value {
+        let mut lines = self.lines_of(page);
+        lines.retain(|line| line["event"] == event);
+        assert_eq!(lines.len(), 1, "{event}: {:?}", self.lines_of(page));
+        lines.remove(0)
+    }
+}
+
+impl Program {
+    /// What the system calls it.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends it a signal: `TERM`, `INT`.
+    pub fn signal(&self, name: &str) {
+        let process = self.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &process]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until it has ended, and returns its status.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "it goes on");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Whether a new connection is taken.
+    pub async fn listens(&self) -> bool {
+        TcpStream::connect(self.address).await.is_ok()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
