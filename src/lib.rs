@@ -81,6 +81,8 @@ pub struct App {
     pub state: AppState,
     /// Its addresses, and who may call them.
     pub routes: Vec<Route>,
+    /// What deletes the rows that are over, once the app serves.
+    pub purge: Purge,
     router: Router,
     mailer: Mailer,
     metrics: Option<TcpListener>,
@@ -132,9 +134,16 @@ impl App {
             clock,
         });
         let (router, routes) = routes::router(&state);
+        let purge = Purge {
+            database: state.database.clone(),
+            clock: state.clock.clone(),
+            start: tasks::purge::START,
+            interval: tasks::purge::INTERVAL,
+        };
         Ok(Self {
             state,
             routes,
+            purge,
             router,
             mailer,
             metrics: listener,
@@ -161,7 +170,7 @@ impl App {
         let port = listener.local_addr()?.port();
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(self.mail_worker(port).run(stopped.clone()));
-        let purge = tokio::spawn(self.purge().run(stopped));
+        let purge = tokio::spawn(self.purge.run(stopped));
         let metrics = self.metrics.take().map(|listener| {
             let router = routes::metrics_router(&self.state);
             tokio::spawn(async move { axum::serve(listener, router).await })
@@ -212,17 +221,6 @@ impl App {
             metrics: self.state.metrics.clone(),
             queue: self.state.mail.clone(),
             interval: tasks::mail::INTERVAL,
-        }
-    }
-
-    /// What deletes the rows of this app that are over.
-    #[must_use]
-    pub fn purge(&self) -> Purge {
-        Purge {
-            database: self.state.database.clone(),
-            clock: self.state.clock.clone(),
-            start: tasks::purge::START,
-            interval: tasks::purge::INTERVAL,
         }
     }
 }

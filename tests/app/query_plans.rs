@@ -80,7 +80,9 @@ async fn scans(app: &TestApp, statement: &str) -> Vec<String> {
     steps
         .filter(|step| {
             let scanned = step.strip_prefix("SCAN ");
-            scanned.is_some_and(|what| !RESULTS.contains(&what) && what != QUEUE && !reads_one_row(what))
+            scanned.is_some_and(|what| {
+                !RESULTS.contains(&what) && what != QUEUE && !reads_one_row(what)
+            })
         })
         .collect()
 }
