@@ -51,7 +51,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_is_kept_for_a_year() {
-        let path = assets::url("css/app.css").trim_start_matches("/static/");
+        let path = assets::url("css/twostep.css").trim_start_matches("/static/");
         let response = get(path, None).await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()[CONTENT_TYPE], "text/css; charset=utf-8");
@@ -76,9 +76,9 @@ mod tests {
     async fn anything_else_is_not_found() {
         for path in [
             "",
-            "css/app.css",
+            "css/twostep.css",
             "../Cargo.toml",
-            "css/app.0000000000000000.css",
+            "css/twostep.0000000000000000.css",
         ] {
             assert_eq!(get(path, None).await.status(), StatusCode::NOT_FOUND);
         }

@@ -7,10 +7,17 @@ use std::sync::LazyLock;
 
 use data_encoding::HEXLOWER;
 use rust_embed::RustEmbed;
+use sha2::{Digest, Sha256};
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
 struct Files;
+
+/// The one stylesheet of every page, and what it is made of: a browser shows nothing
+/// before it has every stylesheet, so there is one to wait for. The parts are not
+/// served by themselves.
+const STYLESHEET: &str = "css/twostep.css";
+const STYLESHEET_PARTS: [&str; 2] = ["vendor/bootstrap-5.3.9/bootstrap.min.css", "css/app.css"];
 
 /// A static file as it is served.
 #[derive(Debug)]
@@ -24,9 +31,9 @@ pub struct Asset {
 }
 
 struct Catalogue {
-    /// `css/app.css` to `/static/css/app.<hash>.css`.
+    /// `js/app.js` to `/static/js/app.<hash>.js`.
     urls: HashMap<String, String>,
-    /// `css/app.<hash>.css` to the file.
+    /// `js/app.<hash>.js` to the file.
     assets: HashMap<String, Asset>,
 }
 
@@ -39,32 +46,40 @@ impl Catalogue {
             assets: HashMap::new(),
         };
         for path in Files::iter() {
-            // A list of what is served, so that licences and notes beside the files are not.
-            let Some((stem, extension)) = path.rsplit_once('.') else {
+            if STYLESHEET_PARTS.contains(&path.as_ref()) {
                 continue;
-            };
-            let Some(content_type) = content_type(extension) else {
-                continue;
-            };
-            let Some(file) = Files::get(&path) else {
-                continue;
-            };
-            let mut hash = HEXLOWER.encode(&file.metadata.sha256_hash());
-            hash.truncate(16);
-            let hashed_path = format!("{stem}.{hash}.{extension}");
-            catalogue
-                .urls
-                .insert(path.to_string(), format!("/static/{hashed_path}"));
-            catalogue.assets.insert(
-                hashed_path,
-                Asset {
-                    bytes: file.data,
-                    content_type,
-                    etag: format!("W/\"{hash}\""),
-                },
-            );
+            }
+            if let Some(file) = Files::get(&path) {
+                catalogue.add(&path, file.data, &file.metadata.sha256_hash());
+            }
         }
+        let parts = STYLESHEET_PARTS.iter().filter_map(|path| Files::get(path));
+        let stylesheet: Vec<u8> = parts.flat_map(|file| file.data.into_owned()).collect();
+        let hash = Sha256::digest(&stylesheet);
+        catalogue.add(STYLESHEET, stylesheet.into(), &hash);
         catalogue
+    }
+
+    /// Lists a file, unless it is of a kind that is not served: licences and notes
+    /// lie beside the files.
+    fn add(&mut self, path: &str, bytes: Cow<'static, [u8]>, hash: &[u8]) {
+        let Some((stem, extension)) = path.rsplit_once('.') else {
+            return;
+        };
+        let Some(content_type) = content_type(extension) else {
+            return;
+        };
+        let mut hash = HEXLOWER.encode(hash);
+        hash.truncate(16);
+        let hashed_path = format!("{stem}.{hash}.{extension}");
+        let url = format!("/static/{hashed_path}");
+        self.urls.insert(path.to_owned(), url);
+        let asset = Asset {
+            bytes,
+            content_type,
+            etag: format!("W/\"{hash}\""),
+        };
+        self.assets.insert(hashed_path, asset);
     }
 }
 
@@ -80,7 +95,7 @@ fn content_type(extension: &str) -> Option<&'static str> {
     }
 }
 
-/// The address of a static file, `css/app.css` for example. An unknown name
+/// The address of a static file, `js/app.js` for example. An unknown name
 /// gives an address that answers 404: a misprint must not take a page down.
 #[must_use]
 pub fn url(path: &str) -> &'static str {
@@ -90,7 +105,7 @@ pub fn url(path: &str) -> &'static str {
         .map_or("/static/missing", String::as_str)
 }
 
-/// The file at a hashed path, `css/app.<hash>.css` for example.
+/// The file at a hashed path, `js/app.<hash>.js` for example.
 #[must_use]
 pub fn find(hashed_path: &str) -> Option<&'static Asset> {
     CATALOGUE.assets.get(hashed_path)
@@ -104,27 +119,37 @@ mod tests {
 
     #[test]
     fn names_carry_the_content() {
-        let url = url("css/app.css");
+        let url = url("js/app.js");
         let hashed_path = url.strip_prefix("/static/").unwrap();
         let hash = hashed_path
-            .strip_prefix("css/app.")
-            .and_then(|rest| rest.strip_suffix(".css"))
+            .strip_prefix("js/app.")
+            .and_then(|rest| rest.strip_suffix(".js"))
             .unwrap();
         assert_eq!(hash.len(), 16);
 
         let asset = find(hashed_path).unwrap();
-        assert_eq!(asset.content_type, "text/css; charset=utf-8");
+        assert_eq!(asset.content_type, "text/javascript; charset=utf-8");
         assert_eq!(asset.etag, format!("W/\"{hash}\""));
-        assert_eq!(
-            asset.bytes.as_ref(),
-            std::fs::read("static/css/app.css").unwrap()
-        );
+        let file = std::fs::read("static/js/app.js").unwrap();
+        assert_eq!(asset.bytes.as_ref(), file);
+    }
+
+    #[test]
+    fn the_stylesheet_is_its_parts_one_after_the_other() {
+        let hashed_path = url(STYLESHEET).strip_prefix("/static/").unwrap();
+        let mut rest = find(hashed_path).unwrap().bytes.as_ref();
+        for part in STYLESHEET_PARTS {
+            let file = std::fs::read(format!("static/{part}")).unwrap();
+            rest = rest.strip_prefix(file.as_slice()).unwrap();
+            assert_eq!(url(part), "/static/missing");
+        }
+        assert!(rest.is_empty());
     }
 
     /// ASVS 13.4.7
     #[test]
     fn only_listed_kinds_are_served() {
-        assert!(find("css/app.css").is_none(), "the plain name");
+        assert!(find("js/app.js").is_none(), "the plain name");
         assert!(
             CATALOGUE
                 .assets

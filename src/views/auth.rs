@@ -30,6 +30,8 @@ pub struct LoginPage {
     pub username: String,
     /// Where to go afterwards, already checked to be local.
     pub next: Option<String>,
+    /// Whether a log-in waits for its code in this browser.
+    pub half_done: bool,
     /// Whether the box is ticked.
     pub remember_me: bool,
     /// What is wrong, by field.

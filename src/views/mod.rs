@@ -206,7 +206,9 @@ mod tests {
 
         let password = only(&page, "#password");
         let described = password.attr("aria-describedby");
-        assert_eq!(described, Some("password-error password-hint"));
+        assert_eq!(described, Some("password-error"), "it stands for the rule");
+        let username = only(&page, "#username").attr("aria-describedby");
+        assert_eq!(username, Some("username-hint"));
         assert_eq!(only(&page, "#username").attr("value"), Some("\"><script>"));
         only(&page, "[role=alert] a[href='#email']");
         assert_eq!(
@@ -214,6 +216,34 @@ mod tests {
                 .inner_html()
                 .trim(),
             "Try later"
+        );
+    }
+
+    #[test]
+    fn an_error_that_is_alone_is_said_once_at_its_field_and_announced_there() {
+        let page = two_factor::EnablePage {
+            layout: layout::Layout::default(),
+            verification_phone: "1".to_owned(),
+            current: None,
+            errors: Errors::one("verification_phone", "Not that one"),
+        };
+        let page = page.render().unwrap();
+        assert_eq!(page.matches("Not that one").count(), 1);
+        let page = Html::parse_document(&page);
+        only(
+            &page,
+            "#verification_phone-error[role=alert].invalid-feedback",
+        );
+        let field = only(&page, "input.is-invalid[autofocus]");
+        assert_eq!(
+            field.attr("aria-describedby"),
+            Some("verification_phone-error verification_phone-hint"),
+            "an example stays"
+        );
+        let example: String = only(&page, "#verification_phone-hint").text().collect();
+        assert!(
+            example.ends_with("+254\u{a0}720\u{a0}227267"),
+            "in one piece: {example}"
         );
     }
 

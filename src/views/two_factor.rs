@@ -110,6 +110,11 @@ impl VerifyPage {
             Some(sentence) if sentence == delivery => Errors::default(),
             _ => errors,
         };
+        // A code without its field: what is wrong with it stands on top.
+        let errors = match errors.get("token") {
+            Some(sentence) if !delivered => Errors::one("form", sentence.to_owned()),
+            _ => errors,
+        };
         let sent = challenge.last_sent_at.filter(|_| delivered);
         Self {
             layout,

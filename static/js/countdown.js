@@ -5,10 +5,9 @@
 (() => {
   const sentence = document.querySelector("[data-countdown]");
   if (!sentence) return;
-  // Not there where the sentence says why no code was sent: it changes once, at the end.
-  const words = sentence.querySelector("[data-countdown-words]");
   const buttons = document.querySelectorAll("[data-countdown-waits]");
-  const end = Date.now() + Number(sentence.dataset.countdown) * 1000;
+  const wait = Number(sentence.dataset.countdown);
+  const end = Date.now() + wait * 1000;
 
   // As the server puts it: never shorter than it is.
   const inWords = (seconds) => {
@@ -21,14 +20,29 @@
     return `${count} ${unit}${count === 1 ? "" : "s"}`;
   };
 
+  // The part of the sentence that counts down.
+  const isWarning = sentence.getAttribute("role") === "alert";
+  const [before, after] = sentence.textContent.split(inWords(wait));
+  const words = document.createElement("span");
+  if (after !== undefined) {
+    sentence.replaceChildren(before, words, after);
+  }
+  // Read out as the page is read, and not again with every second.
+  sentence.setAttribute("role", "timer");
+
+  const said = () => {
+    if (buttons.length === 0) return "You can try again now: load this page anew.";
+    return isWarning ? "You can ask for a code now." : "You can ask for another now.";
+  };
+
   const show = () => {
     const seconds = Math.ceil((end - Date.now()) / 1000);
     const over = seconds <= 0;
     for (const button of buttons) button.disabled = !over;
     if (over) {
-      sentence.textContent = words ? "You can ask for another now." : "You can ask for a code now.";
+      sentence.textContent = said();
       clearInterval(timer);
-    } else if (words) {
+    } else {
       words.textContent = inWords(seconds);
     }
   };

@@ -57,7 +57,7 @@ const NOWHERE: &str = "
     /home/ /home/x.css /home.css //home /./home /Home /login.php /login/ /user /user/
     /user/harry/ /user/harry/x /user/nobody /user/harry%2Fx /user/.. /user/%00
     /.git/HEAD /.env /twostep.db /Cargo.toml /favicon.ico /metrics /debug /verify_2fa/
-    /dev /dev/ /dev/mailbox/ /dev/mailbox/nothing /dev/mailbox/nothing/html /dev/phone/ /healthz/ /static /static/ /static/css /static/css/app.css
+    /dev /dev/ /dev/mailbox/ /dev/mailbox/nothing /dev/mailbox/nothing/html /dev/phone/ /healthz/ /static /static/ /static/css /static/css/twostep.css
     /static/../Cargo.toml /static/%2e%2e/ /static/%2e%2e/Cargo.toml
     /static/css/../../Cargo.toml /static/..%2fCargo.toml /static/%2fetc%2fpasswd
     /static//etc/passwd /static/%5c..%5cCargo.toml /%2e%2e/Cargo.toml
@@ -69,7 +69,7 @@ async fn what_is_not_on_the_list_is_not_found() {
     let app = app_with_people().await;
     let cookie = Role::Fresh.browser(&app).await.session_cookie().unwrap();
     let cookie = format!("Cookie: session={cookie}");
-    let css = assets::url("css/app.css");
+    let css = assets::url("css/twostep.css");
     let misspelt = css.replace(".css", ".CSS");
     let deeper = format!("{css}/x");
     let others = [misspelt, deeper];

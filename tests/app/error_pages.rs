@@ -315,7 +315,7 @@ async fn who_is_signed_in_keeps_their_own_links() {
     ] {
         assert_eq!(
             page.all("nav .bar-link"),
-            ["Profile", "Security", "Logout"],
+            ["Profile", "Security", "Log out"],
             "{}",
             page.status
         );
@@ -324,7 +324,7 @@ async fn who_is_signed_in_keeps_their_own_links() {
     }
     // Refused before anybody asked who it is.
     let page = harry.send(foreign).await;
-    assert_eq!(page.all("nav .bar-link"), ["Login", "Register"]);
+    assert_eq!(page.all("nav .bar-link"), ["Log in", "Register"]);
     let page = app.browser().get("/nowhere").await;
-    assert_eq!(page.all("nav .bar-link"), ["Login", "Register"]);
+    assert_eq!(page.all("nav .bar-link"), ["Log in", "Register"]);
 }

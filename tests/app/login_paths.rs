@@ -105,6 +105,6 @@ async fn and_so_has_the_page_that_shows_what_was_wrong() {
     for (path, status) in [("/edit_profile", 422), ("/enable_2fa", 422)] {
         let page = harry.post(path, &[("username", "/")]).await;
         assert_eq!(page.status, status);
-        assert_eq!(page.all("form[action='/logout'] button"), ["Logout"]);
+        assert_eq!(page.all("form[action='/logout'] button"), ["Log out"]);
     }
 }

@@ -43,4 +43,5 @@ mod tutorial_defects_two_factor;
 mod twilio_verify;
 mod two_factor;
 mod walk;
+mod weight;
 mod wire;

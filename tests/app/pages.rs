@@ -1,8 +1,6 @@
 //! Every page, read for what the content security policy forbids: nothing of
 //! it is needed.
 
-use std::path::Path;
-
 use scraper::Selector;
 use twostep::models::outbox::Event;
 
@@ -131,20 +129,5 @@ async fn no_page_needs_what_the_policy_forbids() {
                 assert!(!code && attribute != "http-equiv", "{title}: {attribute}");
             }
         }
-    }
-}
-
-/// Not a test: writes the pages down for the HTML checker, which `.ci/run` calls.
-#[tokio::test]
-#[ignore = "writes target/pages"]
-async fn every_page_is_written_down_for_the_html_checker() {
-    let app = TestApp::start().await;
-    let pages = every_page(&app).await;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pages");
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    for (number, page) in pages.iter().enumerate() {
-        let file = folder.join(format!("{number:02}.html"));
-        std::fs::write(file, &page.body).unwrap();
     }
 }

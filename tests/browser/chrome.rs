@@ -84,21 +84,66 @@ pub struct Chrome {
     pub downloads: TempDir,
 }
 
+/// Where pictures of failed tests are left, in the folder for what is built.
+const FAILED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/browser");
+
 /// thirtyfour's own way needs the test's runtime, which may be unwinding.
 impl Drop for Chrome {
     fn drop(&mut self) {
         self.driver.clone().leak().unwrap();
-        let host = driver().trim_start_matches("http://");
-        let session = self.driver.session_id();
-        let request = format!("DELETE /session/{session} HTTP/1.0\r\nHost: {host}\r\n\r\n");
-        let mut answer = Vec::new();
-        let mut connection = TcpStream::connect(host).unwrap();
-        connection.write_all(request.as_bytes()).unwrap();
-        connection.read_to_end(&mut answer).unwrap();
+        if std::thread::panicking() {
+            match self.last_words() {
+                Ok(words) => eprintln!("{words}"),
+                Err(error) => eprintln!("the browser says no more: {error}"),
+            }
+        }
+        let _ = self.ask("DELETE", "", "");
     }
 }
 
 impl Chrome {
+    /// Where the browser of a failed test is, what it shows and what it complains of.
+    fn last_words(&self) -> std::io::Result<String> {
+        let url = self.ask("GET", "/url", "")?;
+        let log = self.ask("POST", "/se/log", r#"{"type":"browser"}"#)?;
+        let picture = self.ask("GET", "/screenshot", "")?;
+        let picture = picture.as_str().unwrap_or_default().as_bytes();
+        let picture = data_encoding::BASE64.decode(picture).unwrap_or_default();
+        // The test's own name: each runs in a thread that is called so.
+        let test = std::thread::current().name().unwrap_or("test").to_owned();
+        let file = format!("{FAILED}/{}.png", test.replace("::", "-"));
+        std::fs::create_dir_all(FAILED)?;
+        std::fs::write(&file, picture)?;
+        Ok(format!("at {url}\nconsole: {log:#}\npicture: {file}"))
+    }
+
+    /// A WebDriver command of this session, without the runtime: the value of its answer.
+    fn ask(&self, method: &str, path: &str, body: &str) -> std::io::Result<serde_json::Value> {
+        let host = driver().trim_start_matches("http://");
+        let session = self.driver.session_id();
+        let mut connection = TcpStream::connect(host)?;
+        connection.set_read_timeout(Some(PATIENCE))?;
+        // In one piece, and not as HTTP/1.0, to which chromedriver answers nothing.
+        let request = format!(
+            "{method} /session/{session}{path} HTTP/1.1\r\nHost: {host}\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        connection.write_all(request.as_bytes())?;
+        let mut connection = BufReader::new(connection);
+        let (mut line, mut length) = (String::new(), 0);
+        while connection.read_line(&mut line)? > 2 {
+            if let Some(value) = line.strip_prefix("Content-Length:") {
+                length = value.trim().parse().unwrap_or_default();
+            }
+            line.clear();
+        }
+        let mut answer = vec![0; length];
+        connection.read_exact(&mut answer)?;
+        let answer: serde_json::Value = serde_json::from_slice(&answer)?;
+        Ok(answer["value"].clone())
+    }
+
     /// A new browser, without cookies.
     pub async fn open(app: &TestApp) -> Self {
         Self::with_preferences(app, serde_json::json!({})).await
@@ -108,6 +153,15 @@ impl Chrome {
     pub async fn without_javascript(app: &TestApp) -> Self {
         let off = "profile.managed_default_content_settings.javascript";
         Self::with_preferences(app, serde_json::json!({ off: 2 })).await
+    }
+
+    /// The same of somebody who reads these languages: `de-AT,en`.
+    pub async fn of_who_reads(app: &TestApp, languages: &str) -> Self {
+        Self::with_preferences(
+            app,
+            serde_json::json!({ "intl.accept_languages": languages }),
+        )
+        .await
     }
 
     async fn with_preferences(app: &TestApp, mut preferences: serde_json::Value) -> Self {
@@ -233,10 +287,14 @@ impl Chrome {
         answer.convert().unwrap()
     }
 
-    /// A command of the DevTools protocol.
-    pub async fn devtools(&self, command: &str, parameters: serde_json::Value) {
+    /// What a command of the DevTools protocol answers.
+    pub async fn devtools(
+        &self,
+        command: &str,
+        parameters: serde_json::Value,
+    ) -> serde_json::Value {
         let cdp = self.driver.cdp();
-        cdp.send_raw(command, parameters).await.unwrap();
+        cdp.send_raw(command, parameters).await.unwrap()
     }
 
     /// As light or dark as the person likes it. Nothing moves, so that colours are

@@ -2,10 +2,10 @@
 //! to those who come back to them.
 
 use serde::Deserialize;
-use thirtyfour::TypingData;
 use thirtyfour::prelude::*;
 
 use crate::chrome::Chrome;
+use crate::keyboard::{tab_to, type_keys};
 use crate::support::{PASSWORD, PHONE, TestApp};
 use crate::tour::every_page;
 
@@ -65,35 +65,6 @@ async fn password_managers_know_every_field_of_every_form() {
     assert_eq!(seen.len(), 13, "{seen:?}");
 }
 
-/// Presses Tab until this element has the focus, which is to be seen wherever it is.
-async fn tab_to(chrome: &Chrome, css: &str) {
-    let looks = format!(
-        "const at = document.activeElement, style = getComputedStyle(at);
-        return [at.matches({css:?}),
-            style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
-            at.outerHTML]"
-    );
-    for _ in 0..30 {
-        let (is_it, is_seen, what): (bool, bool, String) = chrome.run(&looks).await;
-        assert!(is_seen || is_no_control(&what), "no outline: {what}");
-        if is_it {
-            return;
-        }
-        type_keys(chrome, Key::Tab).await;
-    }
-    panic!("Tab does not lead to {css}");
-}
-
-/// Where a page begins, and where the link over its navigation leads.
-fn is_no_control(html: &str) -> bool {
-    html.starts_with("<body") || html.starts_with("<main")
-}
-
-async fn type_keys(chrome: &Chrome, keys: impl Into<TypingData>) {
-    let keyboard = chrome.driver.action_chain();
-    keyboard.send_keys(keys).perform().await.unwrap();
-}
-
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
 async fn the_keyboard_is_enough_to_register_and_log_in_and_the_focus_is_seen() {
@@ -146,7 +117,7 @@ async fn attack_17_the_back_button_of_a_real_browser_shows_nothing_after_logout(
         chrome.goto(path).await;
         chrome.reads(words).await;
     }
-    chrome.press("Logout").await;
+    chrome.press("Log out").await;
     chrome.is_at("/login").await;
     for path in [
         "%2Fhome",

@@ -10,7 +10,10 @@
 
 mod chrome;
 mod forms;
+mod keyboard;
 mod pages;
+mod phone;
+mod screenshots;
 mod scripts;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../app/support/mod.rs"]

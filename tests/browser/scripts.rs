@@ -86,7 +86,7 @@ async fn a_password_can_be_shown_and_is_one_again_when_it_is_sent() {
     let keep = "addEventListener('pagehide', () =>
         sessionStorage.setItem('kind', document.getElementById('password').type))";
     chrome.run::<()>(keep).await;
-    chrome.press("Login").await;
+    chrome.press("Log in").await;
     chrome.is_at("/home").await;
     let kind = "return sessionStorage.getItem('kind')";
     assert_eq!(chrome.run::<String>(kind).await, "password");

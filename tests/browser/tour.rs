@@ -16,6 +16,7 @@ pub async fn every_page(app: &TestApp, chrome: &Chrome, look: impl AsyncFnMut(&s
     tour.user().await;
     tour.second_step().await;
     tour.log_in_with_code().await;
+    tour.log_in_without_code().await;
     tour.not_me().await;
     tour.demo().await;
 }
@@ -155,6 +156,9 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         let blocked = phone("+12025550111");
         self.send("enable-blocked", page, &blocked, "We cannot")
             .await;
+        let words = "Codes cannot be sent at the moment.";
+        self.send("enable-down", page, &phone("+12025550113"), words)
+            .await;
         let words = "We are calling";
         self.send("verify-called", page, &phone(LANDLINE), words)
             .await;
@@ -216,6 +220,19 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.shows("verify-last", "That was the last try").await;
     }
 
+    /// Twilio is out of reach when the code of a log-in is to be sent.
+    async fn log_in_without_code(&mut self) {
+        self.app.advance(3600);
+        let down = "UPDATE users SET verification_phone = '+12025550113'";
+        self.app.execute(down).await;
+        let half = self.app.half_logged_in("harry").await;
+        self.chrome.become_them(&half).await;
+        let words = "Codes cannot be sent at the moment.";
+        self.see("verify-unsent", "/verify_2fa", words).await;
+        let back = "UPDATE users SET verification_phone = '+254720227267'";
+        self.app.execute(back).await;
+    }
+
     async fn not_me(&mut self) {
         self.see("not-me-expired", "/not_me/x", "This link has expired.")
             .await;
@@ -234,5 +251,8 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
             .await;
         let mail = format!("/dev/mailbox/{}", mail.id);
         self.see("mail", &mail, "As a page").await;
+        let page = format!("{mail}/html");
+        self.chrome.goto(&page).await;
+        self.shows("mail-page", "Hello harry").await;
     }
 }

@@ -55,14 +55,14 @@ async fn main_job(app: &TestApp, chrome: &Chrome, button: Option<&str>) {
     chrome.is_at("/home").await;
     chrome.reads("Your account is protected").await;
 
-    chrome.press("Logout").await;
+    chrome.press("Log out").await;
     chrome.is_at("/login").await;
     log_in(chrome, "harry").await;
     chrome.is_at("/verify_2fa").await;
     enter_code(chrome, button).await;
     chrome.is_at("/home").await;
 
-    chrome.press("Logout").await;
+    chrome.press("Log out").await;
     chrome.is_at("/login").await;
     log_in(chrome, "harry").await;
     chrome.follow("Use a recovery code").await;
@@ -84,7 +84,7 @@ async fn main_job(app: &TestApp, chrome: &Chrome, button: Option<&str>) {
 async fn log_in(chrome: &Chrome, username: &str) {
     chrome.fill("username", username).await;
     chrome.fill("password", PASSWORD).await;
-    chrome.press("Login").await;
+    chrome.press("Log in").await;
 }
 
 async fn enter_code(chrome: &Chrome, button: Option<&str>) {

@@ -87,7 +87,16 @@ async fn register_page(
 
 /// `GET /login`. Who was sent here from another page is told why, by `next`
 /// alone, so that nothing needs to be kept for somebody who is not known yet.
-pub async fn login_form(page: Page, Query(query): Query<NextQuery>) -> Result<LoginPage, AppError> {
+pub async fn login_form(
+    State(app): State<AppState>,
+    session: Session,
+    page: Page,
+    Query(query): Query<NextQuery>,
+) -> Result<LoginPage, AppError> {
+    let awaited = match session.challenge() {
+        Some(id) => Challenge::find_open(&app.database, id, app.clock.now()).await?,
+        None => None,
+    };
     let mut layout = page.layout("Login").await?;
     if query.was_sent() && layout.messages.is_empty() {
         let text = "Please log in to access this page.".to_owned();
@@ -100,6 +109,7 @@ pub async fn login_form(page: Page, Query(query): Query<NextQuery>) -> Result<Lo
         layout,
         username: String::new(),
         next: query.next().map(|next| next.as_str().to_owned()),
+        half_done: awaited.is_some(),
         remember_me: false,
         errors: Errors::default(),
     })
@@ -216,6 +226,7 @@ async fn login_refused(page: &Page, form: &LoginForm, why: Refused) -> Result<Re
         layout: page.layout("Login").await?,
         username: form.username.clone(),
         next: form.next().map(|next| next.as_str().to_owned()),
+        half_done: false,
         remember_me: form.remember_me(),
         errors: password_check::errors(why, "form", "Invalid username or password"),
     };
@@ -225,7 +236,7 @@ async fn login_refused(page: &Page, form: &LoginForm, why: Refused) -> Result<Re
 /// `GET /logout`: a page with a button, since a link must never sign anybody out.
 pub async fn logout_form(page: Page) -> Result<LogoutPage, AppError> {
     Ok(LogoutPage {
-        layout: page.layout("Logout").await?,
+        layout: page.layout("Log out").await?,
     })
 }
 

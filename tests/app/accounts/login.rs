@@ -2,7 +2,7 @@
 
 use super::assert_errors;
 use crate::sessions::cookie_of;
-use crate::support::{PASSWORD, TestApp};
+use crate::support::{PASSWORD, PHONE, TestApp};
 
 #[tokio::test]
 async fn a_wrong_name_or_password_shows_the_form_again_as_it_was() {
@@ -28,6 +28,26 @@ async fn a_wrong_name_or_password_shows_the_form_again_as_it_was() {
     let page = app.browser().log_in("alice", "wrong").await;
     assert!(page.all("input[name=remember_me][checked]").is_empty());
     assert_eq!(page.value_of("next"), None);
+}
+
+/// Who is half logged in and goes to the log-in page finds the way on; nobody else
+/// learns of it.
+#[tokio::test]
+async fn the_log_in_page_leads_back_to_the_code_that_it_waits_for() {
+    const WAY_ON: &str = "main a[href='/verify_2fa']";
+    let app = TestApp::start().await;
+    app.with_two_factor("harry", PHONE).await;
+    for late in [false, true] {
+        let half = app.half_logged_in("harry").await;
+        assert_eq!(half.get("/login").await.all(WAY_ON), ["Enter the code"]);
+        assert!(app.browser().get("/login").await.all(WAY_ON).is_empty());
+        if late {
+            app.advance(10 * 60);
+        } else {
+            half.post("/verify_2fa/cancel", &[]).await;
+        }
+        assert!(half.get("/login").await.all(WAY_ON).is_empty(), "{late}");
+    }
 }
 
 #[tokio::test]

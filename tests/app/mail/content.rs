@@ -5,7 +5,7 @@ use twostep::models::outbox::{Event, Notice};
 use twostep::views::email::{Content, NoticeEmail, ResetPasswordEmail};
 
 use super::notice;
-use crate::support::NOW;
+use crate::support::{NOW, keep};
 
 const EVENTS: [Event; 9] = [
     Event::PasswordChanged,
@@ -23,7 +23,9 @@ const LINK: &str = "https://login.example/not_me/abc";
 
 fn render(notice: &Notice) -> Content {
     let mail = NoticeEmail::new("alice".to_owned(), notice, LINK.to_owned(), 24);
-    mail.render().unwrap()
+    let mail = mail.render().unwrap();
+    keep(&mail.html);
+    mail
 }
 
 fn words(html: &str) -> String {
@@ -34,7 +36,7 @@ fn words(html: &str) -> String {
 
 /// The cell of the table that tells the browser.
 fn browser(html: &str) -> String {
-    let selector = Selector::parse("tr:last-child > td:not([valign])").unwrap();
+    let selector = Selector::parse("tr:last-child > td:last-child").unwrap();
     let page = Html::parse_document(html);
     let mut cells = page
         .select(&selector)

@@ -287,7 +287,7 @@ async fn a_link_is_for_its_own_account_whoever_presses_the_button() {
     let link = app.not_me("harry", Event::PasswordChanged, None).await;
     let page = press(&harry, &link).await;
     is_done(&page);
-    assert!(page.all("nav a").contains(&"Login".to_owned()));
+    assert!(page.all("nav a").contains(&"Log in".to_owned()));
     assert_eq!(harry.session_cookie(), None);
     assert!(!harry.is_logged_in().await);
 }

@@ -9,7 +9,7 @@ pub mod scratch;
 pub mod smtp;
 
 pub use browser::Browser;
-pub use page::Page;
+pub use page::{Page, keep};
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -248,7 +248,9 @@ impl TestApp {
             .await
             .expect("no mail came");
         let mails = mailbox.messages();
-        mails[mailbox.received() - read - 1].clone()
+        let mail = mails[mailbox.received() - read - 1].clone();
+        keep(&mail.html);
+        mail
     }
 
     /// All mail that the demo mailbox received for an address, newest first, once

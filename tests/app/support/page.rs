@@ -1,7 +1,9 @@
 //! An answer of the app, read as a browser reads it.
 
+use data_encoding::HEXLOWER;
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 use scraper::{Html, Selector};
+use sha2::{Digest, Sha256};
 
 /// A whole answer.
 pub struct Page {
@@ -12,11 +14,18 @@ pub struct Page {
 
 impl Page {
     pub async fn read(response: reqwest::Response) -> Self {
-        Self {
+        let is_mail = response.url().path().ends_with("/html");
+        let page = Self {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             body: String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned(),
+        };
+        let kind = page.header("content-type").unwrap_or_default();
+        // A test's own mail is kept by whoever writes it, if at all.
+        if kind.starts_with("text/html") && !is_mail {
+            keep(&page.body);
         }
+        page
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -101,6 +110,35 @@ impl Page {
     pub fn text(&self) -> String {
         self.all("body").join(" ")
     }
+}
+
+/// With `KEEP_PAGES` set to a folder, keeps a page there for `.ci/html`: one of all
+/// that have the same elements, which thus differ in their words alone.
+pub fn keep(html: &str) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this one is no setting of the app"
+    )]
+    let Ok(folder) = std::env::var("KEEP_PAGES") else {
+        return;
+    };
+    // The answer to HEAD, and one that repeats what no browser can send.
+    if html.is_empty() || html.contains('\u{1b}') {
+        return;
+    }
+    let page = Html::parse_document(html);
+    let mut shape = Sha256::new();
+    for element in page.select(&Selector::parse("*").unwrap()) {
+        let element = element.value();
+        shape.update(format!("<{}", element.name()));
+        for (name, value) in element.attrs() {
+            let matters = ["class", "id", "for", "type", "role"].contains(&name);
+            shape.update(format!(" {name}={}", if matters { value } else { "" }));
+        }
+    }
+    let name = HEXLOWER.encode(&shape.finalize()[..8]);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(format!("{folder}/{name}.html"), html).unwrap();
 }
 
 /// Blanks and line ends as a browser shows them.

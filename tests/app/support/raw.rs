@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::Page;
+use super::{Page, keep};
 
 /// Sends a request line, header lines and a body as they stand, and reads the
 /// answer to its end.
@@ -46,6 +46,10 @@ fn read(answer: &str) -> Page {
         let (name, value) = line.split_once(": ").unwrap();
         let name: HeaderName = name.parse().unwrap();
         headers.append(name, value.parse().unwrap());
+    }
+    let kind = headers.get(CONTENT_TYPE);
+    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
+        keep(body);
     }
     Page {
         status: status.parse().unwrap(),

@@ -1,10 +1,10 @@
-// Keeps the demo phone's list fresh. Without this script the page's own
+// Keeps the demo phone's list fresh, and the demo mailbox's. Without this script the page's own
 // "Refresh" link does the same.
 (() => {
   "use strict";
 
   const every = 2000;
-  const id = "demo-phone-messages";
+  const list = "[data-keeps-fresh]";
 
   const refresh = async () => {
     if (document.hidden) {
@@ -15,8 +15,8 @@
       return;
     }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = page.getElementById(id);
-    const shown = document.getElementById(id);
+    const fresh = page.querySelector(list);
+    const shown = document.querySelector(list);
     // The same list is left in place: a code that is being copied stays selected.
     if (fresh && shown && !fresh.isEqualNode(shown)) {
       shown.replaceChildren(...document.importNode(fresh, true).childNodes);

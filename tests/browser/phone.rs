@@ -1,0 +1,228 @@
+//! The field for a phone number, with its list of countries.
+
+use thirtyfour::prelude::*;
+
+use crate::chrome::Chrome;
+use crate::keyboard::{tab_to, type_keys};
+use crate::support::{PHONE, TestApp};
+
+/// Opens the page as somebody who is logged in.
+async fn at_the_field(app: &TestApp, chrome: &Chrome) {
+    let harry = app.signed_in("harry").await;
+    chrome.become_them(&harry).await;
+    chrome.goto("/enable_2fa").await;
+}
+
+/// What the button of the list of countries says.
+async fn country(chrome: &Chrome) -> String {
+    let button = chrome.one(".iti__selected-country").await;
+    button.attr("aria-label").await.unwrap().unwrap()
+}
+
+/// The sentence on what was typed.
+async fn verdict(chrome: &Chrome) -> String {
+    let verdict = chrome.one("#verification_phone-verdict").await;
+    verdict.text().await.unwrap()
+}
+
+async fn is_said(chrome: &Chrome, sentence: &str) {
+    let so = chrome
+        .until(async || verdict(chrome).await == sentence)
+        .await;
+    assert!(so, "{sentence}: {}", verdict(chrome).await);
+}
+
+/// Whether the browser has fetched what knows numbers.
+async fn knows_numbers(chrome: &Chrome) -> bool {
+    let fetched = "return performance.getEntriesByType('resource')
+        .some(({ name, responseEnd }) => name.includes('/utils.') && responseEnd > 0)";
+    chrome.run(fetched).await
+}
+
+/// From here on a pause is what the test makes of it.
+async fn hold_pauses(chrome: &Chrome) {
+    let hold = "window.setTimeout = (act) => { window.pause = act; return 0 }";
+    chrome.run::<()>(hold).await;
+}
+
+async fn pause(chrome: &Chrome) {
+    chrome.run::<()>("window.pause()").await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromium-driver"]
+async fn a_foreign_number_is_chosen_from_the_list_with_the_mouse() {
+    let app = TestApp::start().await;
+    let chrome = Chrome::of_who_reads(&app, "de-DE,en").await;
+    at_the_field(&app, &chrome).await;
+    chrome
+        .one(".iti__selected-country")
+        .await
+        .click()
+        .await
+        .unwrap();
+    let search = chrome.one("input[type=search]").await;
+    search.send_keys("kenya").await.unwrap();
+    let kenya = chrome.one(".iti__country[data-iso2=ke]").await;
+    kenya.click().await.unwrap();
+    assert_eq!(
+        country(&chrome).await,
+        "Country of the phone number: Kenya, +254"
+    );
+    chrome.fill("verification_phone", "0720 227267").await;
+    chrome.press("Send the code").await;
+    chrome.is_at("/verify_2fa").await;
+    chrome.reads("We texted a code to •••• 267").await;
+    assert_eq!(app.last_message().to, PHONE);
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromium-driver"]
+async fn a_foreign_number_is_chosen_from_the_list_by_keyboard_alone() {
+    let app = TestApp::start().await;
+    let chrome = Chrome::of_who_reads(&app, "de-DE,en").await;
+    at_the_field(&app, &chrome).await;
+    tab_to(&chrome, ".iti__selected-country").await;
+    type_keys(&chrome, Key::Enter).await;
+    chrome.one("input[type=search]").await;
+    let searching = async || {
+        let at = "return document.activeElement.type === 'search'";
+        chrome.run::<bool>(at).await
+    };
+    assert!(chrome.until(searching).await, "the search has no focus");
+    type_keys(&chrome, "keny").await;
+    chrome
+        .one(".iti__country[data-iso2=ke].iti__highlight")
+        .await;
+    type_keys(&chrome, Key::Enter).await;
+    let chosen = async || country(&chrome).await.ends_with("Kenya, +254");
+    assert!(chrome.until(chosen).await, "{}", country(&chrome).await);
+    tab_to(&chrome, "#verification_phone").await;
+    type_keys(&chrome, "720227267").await;
+    type_keys(&chrome, Key::Enter).await;
+    chrome.is_at("/verify_2fa").await;
+    assert_eq!(app.last_message().to, PHONE);
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromium-driver"]
+async fn the_country_is_guessed_from_the_browsers_languages() {
+    let app = TestApp::start().await;
+    app.register("harry").await;
+    for (languages, dial_code) in [
+        ("de-AT,en", "Austria, +43"),
+        ("de", "Germany, +49"),
+        ("en,sw-KE", "Kenya, +254"),
+        ("eo", "Select country for phone number"), // of no country
+    ] {
+        let harry = app.browser();
+        harry.log_in("harry", crate::support::PASSWORD).await;
+        let chrome = Chrome::of_who_reads(&app, languages).await;
+        chrome.become_them(&harry).await;
+        chrome.goto("/enable_2fa").await;
+        let said = country(&chrome).await;
+        assert!(said.ends_with(dial_code), "{languages}: {said}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromium-driver"]
+async fn a_number_is_judged_when_its_typist_pauses_or_leaves() {
+    let app = TestApp::start().await;
+    let chrome = Chrome::of_who_reads(&app, "en-KE").await;
+    at_the_field(&app, &chrome).await;
+    assert!(!knows_numbers(&chrome).await, "fetched before it is needed");
+    let field = chrome.one("#verification_phone").await;
+    field.click().await.unwrap();
+    let known = async || knows_numbers(&chrome).await;
+    assert!(
+        chrome.until(known).await,
+        "what knows numbers is not fetched"
+    );
+    let hint = "In international form, e.g. +254 720 227267";
+    chrome.reads(hint).await;
+    hold_pauses(&chrome).await;
+    let button = chrome.one("main form button[type=submit]").await;
+    let place = button.rect().await.unwrap().y;
+
+    // That it is too short is not said while more may come.
+    field.send_keys("0720").await.unwrap();
+    pause(&chrome).await;
+    assert_eq!(verdict(&chrome).await, "");
+    field.send_keys(Key::Tab).await.unwrap();
+    is_said(&chrome, "That is too short for a number in Kenya.").await;
+    assert!(!chrome.text().await.contains(hint), "both stand there");
+    let moved = (button.rect().await.unwrap().y - place).abs();
+    assert!(moved < 1.0, "the button moved by {moved}");
+
+    // What is no longer so goes before the pause, what is right is said after it.
+    field.send_keys("227267").await.unwrap();
+    assert_eq!(verdict(&chrome).await, "");
+    chrome.reads(hint).await;
+    pause(&chrome).await;
+    assert_eq!(verdict(&chrome).await, "Read as +254 720 227267, Kenya.");
+    // More digits do not better what is too long.
+    field.send_keys("99999").await.unwrap();
+    assert_eq!(verdict(&chrome).await, "");
+    pause(&chrome).await;
+    let sentence = "That is too long for a number in Kenya.";
+    assert_eq!(verdict(&chrome).await, sentence);
+
+    for (typed, sentence) in [
+        ("0320 227267", "That does not look like a number in Kenya."),
+        (
+            "0800 223456",
+            "We cannot send codes to a number of this kind.",
+        ),
+        ("+1 202 555 0110", "Read as +1 202-555-0110, United States."),
+        ("0720 x", "A number has digits, blanks and + - . ( ) only."),
+    ] {
+        field.clear().await.unwrap();
+        field.send_keys(typed).await.unwrap();
+        field.send_keys(Key::Tab).await.unwrap();
+        is_said(&chrome, sentence).await;
+        let status = chrome.one("#verification_phone-verdict[role=status]").await;
+        let id = status.id().await.unwrap().unwrap();
+        let ties = field.attr("aria-describedby").await.unwrap().unwrap();
+        assert!(ties.split(' ').any(|tie| tie == id), "{ties}");
+        let kenya = "window.intlTelInput.getInstance(
+            document.getElementById('verification_phone')).setSelectedCountry('ke')";
+        chrome.run::<()>(kenya).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromium-driver"]
+async fn what_the_server_said_of_a_number_goes_with_that_number() {
+    let app = TestApp::start().await;
+    let chrome = Chrome::of_who_reads(&app, "en-KE").await;
+    at_the_field(&app, &chrome).await;
+    chrome.fill("verification_phone", "1").await;
+    chrome.press("Send the code").await;
+    let error = chrome.one("#verification_phone-error").await;
+    assert_eq!(error.text().await.unwrap(), "Invalid phone number");
+    chrome.fill("verification_phone", "0720 227267").await;
+    assert!(chrome.has_no("#verification_phone-error").await);
+    assert!(chrome.has_no("[aria-invalid]").await);
+    is_said(&chrome, "Read as +254 720 227267, Kenya.").await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromium-driver"]
+async fn without_what_knows_numbers_the_server_judges_alone() {
+    let app = TestApp::start().await;
+    let chrome = Chrome::of_who_reads(&app, "en-KE").await;
+    let nothing = serde_json::json!({});
+    chrome.devtools("Network.enable", nothing).await;
+    let numbers = serde_json::json!({ "urls": ["*/utils.*"] });
+    chrome.devtools("Network.setBlockedURLs", numbers).await;
+    at_the_field(&app, &chrome).await;
+    let number = "0720 227267 000000";
+    chrome.fill("verification_phone", number).await;
+    is_said(&chrome, "That is too long for a phone number.").await;
+    chrome.fill("verification_phone", "0720 227267").await;
+    is_said(&chrome, "").await;
+    chrome.press("Send the code").await;
+    chrome.is_at("/verify_2fa").await;
+    assert_eq!(app.last_message().to, PHONE);
+}

@@ -1,0 +1,98 @@
+//! Pictures of every page, by one command:
+//! `SCREENSHOTS=docs/images cargo test --test browser screenshots -- --ignored`.
+
+use std::path::Path;
+
+use data_encoding::BASE64;
+
+use crate::chrome::Chrome;
+use crate::support::TestApp;
+use crate::tour::every_page;
+
+/// Wide enough to read, and light enough to keep.
+const QUALITY: u32 = 45;
+
+/// A picture's folder, the theme, and the width and the least height of the window.
+type Look = (&'static str, &'static str, u32, u32);
+
+/// How every page is taken.
+const EVERY: Look = ("phone-light", "light", 390, 640);
+
+/// How some are taken besides: those that the README shows, or that look different
+/// on a desk.
+const MORE: [Look; 3] = [
+    ("phone-dark", "dark", 390, 640),
+    ("desk-light", "light", 1000, 640),
+    ("desk-dark", "dark", 1000, 640),
+];
+const SOME: [&str; 6] = [
+    "login",
+    "verify",
+    "enabled",
+    "home-on",
+    "security-on",
+    "phone",
+];
+
+/// What is drawn by lot, or by how long the browser took, is always the same in a
+/// picture: so one that changes shows a page that has changed.
+const SETTLE: &str = r"
+    for (let timer = setTimeout(() => {}); timer > 0; timer--) {
+        clearTimeout(timer);
+        clearInterval(timer);
+    }
+    document.documentElement.style.caretColor = 'transparent';
+    const drawn = [
+        [/\b[0-9A-Z]{4}(-[0-9A-Z]{4}){5}\b/g, 'K7WM-2QXD-9RTB-5HVN-C3PJ-8FYG'],
+        [/\bin \d+ seconds?\b/g, 'in 30 seconds'],
+        [/(?<![\w-])[\w-]{40,}/g, 'Zk3v8QmT1xWc5pRyB7nLsJ2dHgF4aUeKo9Ni6Xt0VbM'],
+        [/^Request \S+$/g, 'Request Zk3v8QmT1xWc5pRy'],
+    ];
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const node = texts.currentNode;
+        let text = node.data;
+        if (node.parentElement.closest('.code')) {
+            text = text.replace(/\d{6}/, '492817');
+        }
+        for (const [lot, word] of drawn) {
+            text = text.replace(lot, word);
+        }
+        if (text !== node.data) {
+            node.data = text;
+        }
+    }";
+
+/// Not a test: with SCREENSHOTS set to a folder, writes a picture of every page into
+/// it on a light phone, and of some in the dark and on a desk.
+#[tokio::test]
+#[ignore = "needs chromium and chromium-driver, and a folder in SCREENSHOTS"]
+async fn screenshots() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this one is no setting of the app"
+    )]
+    let Ok(folder) = std::env::var("SCREENSHOTS") else {
+        return;
+    };
+    let app = TestApp::start().await;
+    let chrome = Chrome::of_who_reads(&app, "en-KE").await;
+    every_page(&app, &chrome, async |name: &str| {
+        chrome.run::<()>(SETTLE).await;
+        let more = MORE.iter().filter(|_| SOME.contains(&name));
+        for (look, colours, width, least) in [EVERY].iter().chain(more) {
+            let folder = Path::new(&folder).join(look);
+            std::fs::create_dir_all(&folder).unwrap();
+            chrome.in_colours(colours).await;
+            chrome.in_size(*width, *least).await;
+            let height = "return document.scrollingElement.scrollHeight";
+            chrome.in_size(*width, chrome.run(height).await).await;
+            let picture = serde_json::json!({ "format": "webp", "quality": QUALITY });
+            let picture = chrome.devtools("Page.captureScreenshot", picture).await;
+            let picture = picture["data"].as_str().unwrap().as_bytes();
+            let picture = BASE64.decode(picture).unwrap();
+            std::fs::write(folder.join(format!("{name}.webp")), picture).unwrap();
+        }
+    })
+    .await;
+}
