@@ -3,6 +3,8 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use tower_sessions::session::Error as SessionError;
+use tower_sessions::session_store::Error as Store;
 
 use crate::models;
 
@@ -20,7 +22,7 @@ pub enum AppError {
     Model(#[from] models::Error),
     /// The data of a session could not be read or written.
     #[error("session data: {0}")]
-    Session(#[from] tower_sessions::session::Error),
+    Session(#[from] SessionError),
     /// A layer that a handler relies on is not there: a mistake in `routes.rs`.
     #[error("the {0} layer is missing")]
     MissingLayer(&'static str),
@@ -38,6 +40,11 @@ impl AppError {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Unreadable(status) => *status,
             Self::Model(error) if error.passes() => StatusCode::SERVICE_UNAVAILABLE,
+            // The statements behind it are always the same and run at every log-in: what
+            // fails is the database.
+            Self::Session(SessionError::Store(Store::Backend(_))) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Model(_) | Self::Session(_) | Self::MissingLayer(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -34,6 +34,7 @@ use tokio::sync::{oneshot, watch};
 use crate::config::{Config, Twilio};
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::DemoPhone;
+use crate::models::readiness::Readiness;
 use crate::routes::Route;
 use crate::server::Limits;
 use crate::services::clock::Clock;
@@ -124,6 +125,7 @@ impl App {
         let state = AppState {
             config: Arc::new(config),
             database,
+            readiness: Readiness::default(),
             passwords,
             verify: TwilioVerify::new(settings)?.counted_in(metrics.clone()),
             demo_phone,

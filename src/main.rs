@@ -50,6 +50,9 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
 fn start_log(config: &Config) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.rust_log))
+        // That a line cannot be written, to a full disk perhaps, it would say with a
+        // macro that panics where that cannot be written either.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match config.log_format {

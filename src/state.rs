@@ -8,6 +8,7 @@ use crate::dev::simulator::{DemoPhone, is_demo_number};
 use crate::models::Database;
 use crate::models::challenge::Allowance;
 use crate::models::client::Client;
+use crate::models::readiness::Readiness;
 use crate::services::clock::Clock;
 use crate::services::metrics::Metrics;
 use crate::services::passwords::Passwords;
@@ -21,6 +22,8 @@ pub struct AppState {
     pub config: Arc<Config>,
     /// The pool of connections.
     pub database: Database,
+    /// Whether it can be written.
+    pub readiness: Readiness,
     /// Password hashing; for a request's work see [`AppState::passwords_for`].
     pub passwords: Passwords,
     /// Twilio Verify, or the demo phone behind the same client.

@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::models;
 use crate::state::AppState;
 
 /// `GET /healthz`: the program answers.
@@ -12,13 +11,11 @@ pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// `GET /readyz`: the database answers too.
+/// `GET /readyz`: the database answers too, and takes what is written.
 pub async fn readyz(State(app): State<AppState>) -> Response {
-    match models::ping(&app.database).await {
-        Ok(()) => "ok".into_response(),
-        Err(error) => {
-            tracing::warn!(event = "not_ready", %error, "the database does not answer");
-            StatusCode::SERVICE_UNAVAILABLE.into_response()
-        }
+    if app.readiness.check(&app.database, app.clock.now()).await {
+        "ok".into_response()
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE.into_response()
     }
 }

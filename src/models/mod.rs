@@ -11,6 +11,7 @@ pub mod limits;
 pub mod mail_token;
 pub mod outbox;
 pub mod purge;
+pub mod readiness;
 pub mod recovery_code;
 pub mod reset_request;
 pub mod session;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AnyPool, Executor};
+use sqlx::{AnyPool, Connection as _, Executor};
 
 use crate::services::passwords;
 
@@ -59,14 +60,35 @@ impl Error {
     /// database is out of reach.
     #[must_use]
     pub fn passes(&self) -> bool {
-        matches!(
-            self,
-            Self::Passwords(passwords::Error::Busy)
-                | Self::Database(
-                    sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)
-                )
-        )
+        match self {
+            Self::Passwords(passwords::Error::Busy) => true,
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| is_outage(&code))
+            }
+            Self::Database(error) => matches!(
+                error,
+                sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::Io(_)
+                    | sqlx::Error::Tls(_)
+            ),
+            _ => false,
+        }
     }
+}
+
+/// Whether a database's code says that it cannot work just now, whatever it is asked.
+fn is_outage(code: &str) -> bool {
+    if code.len() == 5 {
+        // PostgreSQL's SQLSTATE: connections, resources (a full disk), a server that is
+        // stopping, starting or only copies another, its file system, deadlocks.
+        return ["08", "53", "57P", "58", "25006", "40001", "40P01"]
+            .iter()
+            .any(|class| code.starts_with(class));
+    }
+    // SQLite's, with details above the first byte: BUSY, LOCKED, IOERR, FULL, CANTOPEN.
+    let primary = code.parse::<i64>().map(|code| code & 0xff);
+    matches!(primary, Ok(5 | 6 | 10 | 13 | 14))
 }
 
 /// The pool of connections, to either engine.
@@ -102,6 +124,13 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
         // A file is not lost between two requests, a server's connection may be.
         .test_before_acquire(!url.starts_with("sqlite:"))
         .after_connect(|connection, _| Box::pin(prepare(connection)))
+        // Where a disk is full, SQLite rolls back by itself, and sqlx then counts a
+        // transaction that is over. On that connection it would begin the next one as a
+        // part of that, whose rollback leaves the lock for good.
+        .before_acquire(|connection, _| {
+            let is_sound = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_sound) })
+        })
         .connect_with(options)
         .await?;
     sqlx::migrate!().run(&database).await?;
@@ -152,15 +181,6 @@ fn make_private_file(url: &str) {
             .mode(0o600)
             .open(options.get_filename());
     }
-}
-
-/// Whether the database answers.
-///
-/// # Errors
-/// When it does not.
-pub async fn ping(database: &Database) -> Result<(), Error> {
-    sqlx::query("SELECT 1").execute(database).await?;
-    Ok(())
 }
 
 /// Sets what SQLite leaves off by default; PostgreSQL needs nothing.

@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::{SessionStore, session_store};
 
-use crate::models::Database;
 use crate::models::session::{Issued, SessionId, SessionRow};
+use crate::models::{self, Database};
 
 /// What becomes of the cookie at the end of the request.
 #[derive(Default)]
@@ -87,6 +87,6 @@ fn encode(record: &Record) -> session_store::Result<String> {
         .map_err(|error| session_store::Error::Encode(error.to_string()))
 }
 
-fn backend(error: impl std::error::Error) -> session_store::Error {
-    session_store::Error::Backend(error.to_string())
+fn backend(error: impl Into<models::Error>) -> session_store::Error {
+    session_store::Error::Backend(error.into().with_causes())
 }

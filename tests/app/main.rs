@@ -25,6 +25,7 @@ mod metrics;
 mod not_me;
 mod notices;
 mod operator;
+mod outages;
 mod pages;
 mod password;
 mod profile;

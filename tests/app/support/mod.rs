@@ -35,6 +35,7 @@ use twostep::models::recovery_code::RecoveryCode;
 use twostep::models::throttle;
 use twostep::models::user::User;
 use twostep::routes::Route;
+use twostep::server::Limits;
 use twostep::services::clock::Clock;
 use twostep::state::AppState;
 use url::Url;
@@ -111,7 +112,14 @@ impl TestApp {
     /// The app with these settings, and this much patience with Twilio.
     pub async fn with_timeout(settings: &[(&str, &str)], timeout: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::on(folder, settings, Clock::manual(NOW), timeout).await
+        let limits = Limits::default();
+        Self::on(folder, settings, Clock::manual(NOW), timeout, limits).await
+    }
+
+    /// The app with these limits of the wire.
+    pub async fn with_limits(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::on(folder, &[], Clock::manual(NOW), TWILIO_TIMEOUT, limits).await
     }
 
     /// The app on the database in a folder, which another may have left there.
@@ -120,6 +128,7 @@ impl TestApp {
         settings: &[(&str, &str)],
         clock: Clock,
         timeout: Duration,
+        limits: Limits,
     ) -> Self {
         let path = folder.path().join("test.db");
         let mut variables = HashMap::from([(
@@ -141,7 +150,7 @@ impl TestApp {
                 std::future::pending::<()>().await; // the test is over
             }
         };
-        let served = tokio::spawn(async move { app.serve(listener, asked).await.unwrap() });
+        let served = tokio::spawn(async move { app.serve(listener, limits, asked).await.unwrap() });
         Self {
             state,
             routes,
@@ -159,7 +168,8 @@ impl TestApp {
         self.stop.send(()).unwrap();
         self.served.await.unwrap();
         let clock = self.state.clock.clone();
-        Self::on(self.folder, settings, clock, TWILIO_TIMEOUT).await
+        let limits = Limits::default();
+        Self::on(self.folder, settings, clock, TWILIO_TIMEOUT, limits).await
     }
 
     /// The app behind a proxy, so that browsers may be anywhere.

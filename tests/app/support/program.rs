@@ -21,13 +21,13 @@ pub struct Program {
 impl Program {
     /// Starts it with these settings alone.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), settings)
-    }
-
-    /// Starts it in a folder that may hold a database.
-    pub fn start_in(folder: TempDir, settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_twostep"))
+        // A limit of the size of files, which stands in for a full disk, ends no program
+        // that does not listen to what it signals.
+        let mut process = Command::new("/bin/sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\""])
+            .arg(env!("CARGO_BIN_EXE_twostep"))
             .env_clear()
             .envs([("PORT", "0"), ("LOG_FORMAT", "json")])
             .envs(settings.iter().copied())
@@ -78,9 +78,14 @@ impl Program {
 }
 
 impl Program {
+    /// What the system calls it.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends it a signal: `TERM`, `INT`.
     pub fn signal(&self, name: &str) {
-        let process = self.process.id().to_string();
+        let process = self.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &process]).status();
         assert!(sent.unwrap().success());
     }

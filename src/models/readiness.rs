@@ -1,0 +1,56 @@
+//! Whether the database takes what is written, for whoever asks often.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use crate::models::{Database, Error};
+
+/// What was found stands so long, so that asking, which everybody may, costs one row a
+/// second at the most.
+const STANDS: Duration = Duration::from_secs(1);
+
+/// Longer than writing a row takes where all is well; whoever asks does not wait longer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What was found last. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<Mutex<Option<(Instant, bool)>>>);
+
+impl Readiness {
+    /// Whether the database takes a row. Reading would not tell of a full disk or of a
+    /// lock.
+    pub async fn check(&self, database: &Database, now: i64) -> bool {
+        let mut last = self.0.lock().await;
+        if let Some((at, ready)) = *last
+            && at.elapsed() < STANDS
+        {
+            return ready;
+        }
+        let written = tokio::time::timeout(PATIENCE, write(database, now)).await;
+        let failed = match written {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.with_causes()),
+            Err(_) => Some("no answer in time".to_owned()),
+        };
+        if let Some(error) = &failed {
+            tracing::warn!(event = "not_ready", error, "the database cannot be written");
+        }
+        *last = Some((Instant::now(), failed.is_none()));
+        failed.is_none()
+    }
+}
+
+/// A row that is over as soon as it stands, for the purge to take away: nobody's bucket
+/// is called so, since buckets are hashes.
+async fn write(database: &Database, now: i64) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO throttle_locks (bucket, expires_at) VALUES ('readyz', $1) \
+         ON CONFLICT (bucket) DO UPDATE SET expires_at = $1",
+    )
+    .bind(now)
+    .execute(database)
+    .await?;
+    Ok(())
+}
