@@ -9,7 +9,7 @@ mod controllers;
 pub mod dev;
 mod error;
 mod extractors;
-mod forms;
+pub mod forms;
 pub mod middleware;
 pub mod models;
 pub mod routes;

@@ -29,6 +29,7 @@ mod outages;
 mod pages;
 mod password;
 mod profile;
+mod properties;
 mod purge;
 mod recovery_codes;
 mod reviewed;
