@@ -60,6 +60,7 @@ CREATE TABLE reset_requests (
     created_at BIGINT NOT NULL
 );
 CREATE INDEX reset_requests_created_at ON reset_requests (created_at);
+CREATE INDEX reset_requests_email_key ON reset_requests (email_key);
 
 -- Attempts in which the mail server had all of a mail and did not answer.
 ALTER TABLE outbox ADD COLUMN unanswered BIGINT NOT NULL DEFAULT 0;

@@ -22,7 +22,6 @@ pub mod views;
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -42,7 +41,7 @@ use crate::services::mailer::{self, Mailer};
 use crate::services::metrics::Metrics;
 use crate::services::passwords::{self, Passwords};
 use crate::services::twilio_verify::{self, TwilioVerify};
-use crate::state::AppState;
+use crate::state::{AppState, Parts};
 use crate::tasks::mail::{MailQueue, MailWorker};
 use crate::tasks::purge::Purge;
 
@@ -122,8 +121,8 @@ impl App {
             None => None,
         };
         let metrics = Metrics::default();
-        let state = AppState {
-            config: Arc::new(config),
+        let state = AppState::from(Parts {
+            config,
             database,
             readiness: Readiness::default(),
             passwords,
@@ -133,7 +132,7 @@ impl App {
             demo_mailbox,
             metrics,
             clock,
-        };
+        });
         let (router, routes) = routes::router(&state);
         Ok(Self {
             state,

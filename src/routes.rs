@@ -10,7 +10,6 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -116,10 +115,7 @@ fn without_session(routes: Routes) -> Routes {
         .group(Access::Any)
         .get("/healthz", health::healthz)
         .get("/readyz", health::readyz)
-        .get(
-            "/static/{*path}",
-            assets::show.layer(CompressionLayer::new()),
-        )
+        .get("/static/{*path}", assets::show)
 }
 
 /// Puts the app's addresses and layers together, and lists the addresses.
@@ -131,25 +127,30 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
     let plain = without_session(Routes::new(app));
     let table = [pages.table, plain.table].concat();
 
-    // The last layer is the first that a request meets.
+    // The last group is the first that a request meets, and of a group the first
+    // layer. They are grouped because each call of `layer` puts every route into a
+    // box of its own, which is made anew for each request.
     let mut router = pages
         .router
         .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer(from_fn_with_state(app.clone(), session::open))
-        .layer(from_fn(to_the_end::run))
-        .layer(CsrfLayer::new().with_rejection_response(error_pages::cross_site))
-        .layer(DefaultBodyLimit::disable())
-        .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
-        .merge(plain.router)
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            TIMEOUT,
+        .layer((
+            from_fn(to_the_end::run),
+            from_fn_with_state(app.clone(), session::open),
         ))
-        .layer(CatchPanicLayer::custom(error_pages::panicked))
-        .layer(from_fn_with_state(app.clone(), error_pages::render))
-        .layer(from_fn_with_state(app.clone(), security_headers::add))
-        .layer(from_fn(request_log::log))
-        .layer(from_fn_with_state(app.clone(), client_address::find));
+        .layer((
+            RequestBodyLimitLayer::new(BODY_LIMIT),
+            DefaultBodyLimit::disable(),
+            CsrfLayer::new().with_rejection_response(error_pages::cross_site),
+        ))
+        .merge(plain.router)
+        .layer((
+            from_fn_with_state(app.clone(), client_address::find),
+            from_fn(request_log::log),
+            from_fn_with_state(app.clone(), security_headers::add),
+            from_fn_with_state(app.clone(), error_pages::render),
+            CatchPanicLayer::custom(error_pages::panicked),
+            TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
+        ));
     if app.config.metrics_addr.is_some() {
         router = router.layer(from_fn_with_state(app.metrics.clone(), count::count));
     }

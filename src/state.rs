@@ -1,5 +1,6 @@
 //! What every handler can reach.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::config::{Config, Environment};
@@ -15,11 +16,15 @@ use crate::services::passwords::Passwords;
 use crate::services::twilio_verify::TwilioVerify;
 use crate::tasks::mail::MailQueue;
 
-/// The parts of the app, put together in `lib.rs`. Clones share them.
+/// The parts of the app. Clones share them: every layer has one, and each request
+/// clones the layers, so that a clone has to cost nothing.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Parts>);
+
+/// What the app is made of, put together in `lib.rs`.
+pub struct Parts {
     /// The settings.
-    pub config: Arc<Config>,
+    pub config: Config,
     /// The pool of connections.
     pub database: Database,
     /// Whether it can be written.
@@ -38,6 +43,20 @@ pub struct AppState {
     pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
+}
+
+impl From<Parts> for AppState {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl AppState {

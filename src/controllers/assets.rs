@@ -1,7 +1,9 @@
 //! `/static/…`: files that never change under their name.
 
 use axum::extract::Path;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -15,11 +17,32 @@ pub async fn show(Path(path): Path<String>, headers: HeaderMap) -> Response {
         return StatusCode::NOT_FOUND.into_response();
     };
     let kept = [(CACHE_CONTROL, A_YEAR), (ETAG, asset.etag.as_str())];
+    let varies = asset.is_text().then_some([(VARY, "accept-encoding")]);
     if is_known(asset, &headers) {
-        return (StatusCode::NOT_MODIFIED, kept).into_response();
+        return (StatusCode::NOT_MODIFIED, kept, varies, ()).into_response();
     }
     let kind = [(CONTENT_TYPE, asset.content_type)];
-    (kept, kind, asset.bytes.as_ref()).into_response()
+    let small = match takes_brotli(&headers) {
+        true => asset.small().await,
+        false => None,
+    };
+    match small {
+        Some(small) => (kept, varies, kind, [(CONTENT_ENCODING, "br")], small).into_response(),
+        None => (kept, varies, kind, asset.bytes.as_ref()).into_response(),
+    }
+}
+
+/// Whether `Accept-Encoding` names brotli, and not to refuse it.
+fn takes_brotli(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(ACCEPT_ENCODING).iter();
+    let mut codings = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','));
+    codings.any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
+        let weight = weight.trim().trim_start_matches(['q', 'Q', '=']);
+        name.trim().eq_ignore_ascii_case("br") && weight.parse().is_ok_and(|it: f32| it > 0.0)
+    })
 }
 
 /// Whether the client has this very file. `If-None-Match` compares weakly.
@@ -70,6 +93,26 @@ mod tests {
             assert_eq!(response.headers()[ETAG], etag);
         }
         assert_eq!(get(path, Some("\"x\"")).await.status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn brotli_goes_to_whom_it_suits() {
+        for (accepted, takes) in [
+            ("br", true),
+            ("gzip, deflate, br", true),
+            ("gzip;q=0.5, BR ; q=0.1", true),
+            ("br;q=0", false),
+            ("br;q=0.000", false),
+            ("br;q=x", false),
+            ("gzip, deflate", false),
+            ("brotli", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, accepted.parse().unwrap());
+            assert_eq!(takes_brotli(&headers), takes, "{accepted}");
+        }
+        assert!(!takes_brotli(&HeaderMap::new()));
     }
 
     #[tokio::test]

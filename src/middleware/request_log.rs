@@ -31,12 +31,9 @@ pub async fn log(mut request: Request, next: Next) -> Response {
         .get::<MatchedPath>()
         .map_or("-", MatchedPath::as_str);
     let is_quiet = QUIET.contains(&route);
-    let client = request
-        .extensions()
-        .get::<ClientAddress>()
-        .map(|client| client.0.to_string());
+    let client = request.extensions().get::<ClientAddress>();
     let span = tracing::info_span!(
-        "request", id, method = %request.method(), route, client = client.as_deref().unwrap_or("-"),
+        "request", id, method = %request.method(), route, client = client.map(|it| tracing::field::display(it.0)),
     );
     let started = Instant::now();
     async move {

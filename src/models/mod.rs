@@ -107,6 +107,9 @@ const NOT_ME_LIFE: i64 = 24 * 60 * 60;
 /// more of PostgreSQL's.
 const MAX_CONNECTIONS: u32 = 8;
 
+/// What sqlx calls the one of the engines that is a file.
+const SQLITE: &str = "SQLite";
+
 /// Longest wait for a connection before the request is given up.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -133,8 +136,20 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
         })
         .connect_with(options)
         .await?;
-    sqlx::migrate!().run(&database).await?;
+    migrate(&database).await?;
     Ok(database)
+}
+
+/// Instances that start together migrate one after the other: sqlx sees to that on
+/// PostgreSQL, and on SQLite the transaction does, which begins with the lock.
+async fn migrate(database: &Database) -> Result<(), sqlx::Error> {
+    let mut connection = database.acquire().await?;
+    if connection.backend_name() != SQLITE {
+        return Ok(sqlx::migrate!().run(&mut *connection).await?);
+    }
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::migrate!().run(&mut *transaction).await?;
+    transaction.commit().await
 }
 
 /// Why a database that should be there could not be opened.
@@ -185,7 +200,7 @@ fn make_private_file(url: &str) {
 
 /// Sets what SQLite leaves off by default; PostgreSQL needs nothing.
 async fn prepare(connection: &mut Connection) -> Result<(), sqlx::Error> {
-    if connection.backend_name() == "SQLite" {
+    if connection.backend_name() == SQLITE {
         connection
             .execute(
                 "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \

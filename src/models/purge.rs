@@ -1,11 +1,17 @@
-//! Deleting what is over. Each statement takes a few rows, so that no request waits
-//! long behind it, and asks again what it deletes: on PostgreSQL a row may have been
-//! prolonged between being found and being deleted.
+//! Deleting what is over. A few rows are found, and each is deleted by a statement of
+//! its own: no request waits long behind it, and on PostgreSQL, where a statement waits
+//! for rows one after the other, a purge that holds none while it waits for another
+//! cannot wait crosswise with a request that needs several, in whatever order. Each
+//! statement asks again: the row may have been prolonged since it was found.
 
+use crate::models::token::random_id;
 use crate::models::{Database, Error, activity, sms_days};
 
-/// The most rows that one statement deletes.
-pub const BATCH: u64 = 500;
+/// The most rows that are deleted in one go.
+pub const BATCH: u64 = 100;
+
+/// A turn that was not given back ends after so many seconds: more than a kind takes.
+const TURN: i64 = 15 * 60;
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -59,53 +65,102 @@ impl Kind {
         }
     }
 
-    /// Deletes what is over at `now`, as many rows as one statement may, and returns
-    /// how many: fewer than [`BATCH`] when none is left.
+    /// Deletes what is over at `now`, at most [`BATCH`] rows, and returns how many:
+    /// fewer when none is left.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn delete_some(self, database: &Database, now: i64) -> Result<u64, Error> {
-        let (statement, until) = match self {
+        let (find, delete, until) = match self {
             Self::Sessions => (
-                "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
-                 WHERE expires_at <= $1 OR idle_expires_at <= $1 LIMIT $2) \
-                 AND (expires_at <= $1 OR idle_expires_at <= $1)",
+                "SELECT id FROM sessions WHERE expires_at <= $1 OR idle_expires_at <= $1 LIMIT $2",
+                "DELETE FROM sessions WHERE id = $2 AND (expires_at <= $1 OR idle_expires_at <= $1)",
                 now,
             ),
             // A queued mail has the id of the verification that it is about.
             Self::Challenges => (
-                "DELETE FROM challenges WHERE id IN (SELECT id FROM challenges \
-                 WHERE expires_at <= $1 AND NOT EXISTS \
-                 (SELECT 1 FROM outbox WHERE outbox.id = challenges.id) LIMIT $2)",
+                "SELECT id FROM challenges WHERE expires_at <= $1 AND NOT EXISTS \
+                 (SELECT 1 FROM outbox WHERE outbox.id = challenges.id) LIMIT $2",
+                "DELETE FROM challenges WHERE id = $2 AND expires_at <= $1",
                 now - CHALLENGE_KEPT,
             ),
             Self::MailTokens => (
-                "DELETE FROM mail_tokens WHERE token_hash IN (SELECT token_hash \
-                 FROM mail_tokens WHERE expires_at <= $1 LIMIT $2)",
+                "SELECT token_hash FROM mail_tokens WHERE expires_at <= $1 LIMIT $2",
+                "DELETE FROM mail_tokens WHERE token_hash = $2 AND expires_at <= $1",
                 now,
             ),
             Self::Hits => (
-                "DELETE FROM throttle_hits WHERE id IN (SELECT id FROM throttle_hits \
-                 WHERE expires_at <= $1 LIMIT $2) AND expires_at <= $1",
+                "SELECT id FROM throttle_hits WHERE expires_at <= $1 LIMIT $2",
+                "DELETE FROM throttle_hits WHERE id = $2 AND expires_at <= $1",
                 now,
             ),
             Self::Locks => (
-                "DELETE FROM throttle_locks WHERE bucket IN (SELECT bucket \
-                 FROM throttle_locks WHERE expires_at <= $1 LIMIT $2) AND expires_at <= $1",
+                "SELECT bucket FROM throttle_locks WHERE expires_at <= $1 LIMIT $2",
+                "DELETE FROM throttle_locks WHERE bucket = $2 AND expires_at <= $1",
                 now,
             ),
             Self::Activity => (
-                "DELETE FROM activity WHERE id IN (SELECT id FROM activity \
-                 WHERE at <= $1 LIMIT $2)",
+                "SELECT id FROM activity WHERE at <= $1 LIMIT $2",
+                "DELETE FROM activity WHERE id = $2 AND at <= $1",
                 now - activity::KEPT,
             ),
             Self::SmsDays => return sms_days::delete_old(database, now).await,
         };
-        let done = sqlx::query(statement)
+        let found: Vec<String> = sqlx::query_scalar(find)
             .bind(until)
             .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+            .fetch_all(database)
+            .await?;
+        let mut deleted = 0;
+        for id in found {
+            let done = sqlx::query(delete).bind(until).bind(id);
+            deleted += done.execute(database).await?.rows_affected();
+        }
+        Ok(deleted)
+    }
+}
+
+/// The right to purge, which of all instances on a database one has at a time.
+#[derive(Debug)]
+pub struct Turn(String);
+
+impl Turn {
+    /// One that is still to be taken.
+    ///
+    /// # Errors
+    /// When there are no random numbers.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self(random_id()?))
+    }
+
+    /// Takes the turn, or keeps it, if nobody else has it. Returns whether.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn hold(&self, database: &Database, now: i64) -> Result<bool, Error> {
+        let done = sqlx::query(
+            "INSERT INTO purge_turn (name, holder, expires_at) VALUES ('purge', $1, $2) \
+             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, \
+             expires_at = excluded.expires_at \
+             WHERE purge_turn.holder = excluded.holder OR purge_turn.expires_at <= $3",
+        )
+        .bind(&self.0)
+        .bind(now + TURN)
+        .bind(now)
+        .execute(database)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Gives the turn back, if it was not lost meanwhile.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn give_back(self, database: &Database) -> Result<(), Error> {
+        sqlx::query("DELETE FROM purge_turn WHERE holder = $1")
+            .bind(self.0)
             .execute(database)
             .await?;
-        Ok(done.rows_affected())
+        Ok(())
     }
 }

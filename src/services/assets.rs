@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use brotli::enc::BrotliEncoderParams;
 use data_encoding::HEXLOWER;
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
@@ -28,6 +30,47 @@ pub struct Asset {
     pub content_type: &'static str,
     /// The value of `ETag`: a weak one, since compression changes the bytes.
     pub etag: String,
+    /// The content compressed, from the first time on that it is asked for.
+    small: OnceCell<Vec<u8>>,
+}
+
+/// Of 0 to 11: the last ones take many times as long for little.
+const QUALITY: i32 = 9;
+
+impl Asset {
+    /// Whether there is any use in compressing it: pictures are small already.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        self.content_type.starts_with("text/") || self.content_type == "image/svg+xml"
+    }
+
+    /// The content compressed with brotli, where that makes it smaller. It is done
+    /// once, on a thread that may take its time.
+    pub async fn small(&'static self) -> Option<&'static [u8]> {
+        if !self.is_text() {
+            return None;
+        }
+        let compressed = || async {
+            let work = tokio::task::spawn_blocking(|| compressed(&self.bytes));
+            work.await.unwrap_or_default()
+        };
+        let small = self.small.get_or_init(compressed).await;
+        let is_smaller = !small.is_empty() && small.len() < self.bytes.len();
+        is_smaller.then_some(small)
+    }
+}
+
+/// Empty where it cannot be done.
+fn compressed(mut bytes: &[u8]) -> Vec<u8> {
+    let params = BrotliEncoderParams {
+        quality: QUALITY,
+        ..BrotliEncoderParams::default()
+    };
+    let mut small = Vec::new();
+    match brotli::BrotliCompress(&mut bytes, &mut small, &params) {
+        Ok(_) => small,
+        Err(_) => Vec::new(),
+    }
 }
 
 struct Catalogue {
@@ -78,6 +121,7 @@ impl Catalogue {
             bytes,
             content_type,
             etag: format!("W/\"{hash}\""),
+            small: OnceCell::new(),
         };
         self.assets.insert(hashed_path, asset);
     }

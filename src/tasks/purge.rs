@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::models::purge::{BATCH, Kind};
+use crate::models::purge::{BATCH, Kind, Turn};
 use crate::models::{Database, Error};
 use crate::services::clock::Clock;
 
@@ -15,10 +15,10 @@ pub const INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// The pause before the first: a start has enough to do.
 pub const START: Duration = Duration::from_secs(20);
 
-/// The pause between two statements, in which whoever waits to write has a turn.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The pause between two batches, in which whoever waits to write has a turn.
+const PAUSE: Duration = Duration::from_millis(10);
 
-/// Purges the database now and then. Any number of them may share one.
+/// Purges the database now and then. Of those that share one, one does it at a time.
 #[derive(Clone)]
 pub struct Purge {
     /// What is purged.
@@ -33,7 +33,7 @@ pub struct Purge {
 
 impl Purge {
     /// Works until `stop` is true or its sender is gone. A statement under way then
-    /// is done or not done, and the next start goes on from there.
+    /// is done or not done, and the next to have its turn goes on from there.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let rounds = async {
             tokio::time::sleep(self.start).await;
@@ -48,28 +48,41 @@ impl Purge {
         }
     }
 
-    /// Purges every kind once; what fails is logged and left for the next round.
+    /// Purges every kind once, unless another instance does it now; what fails is
+    /// logged and left for the next round.
     pub async fn round(&self) {
+        if let Err(error) = self.in_turn().await {
+            let error = error.with_causes();
+            tracing::error!(event = "purge_failed", error, "whose turn it is is unknown");
+        }
+    }
+
+    async fn in_turn(&self) -> Result<(), Error> {
+        let turn = Turn::new()?;
         for kind in Kind::ALL {
-            match purge(&self.database, kind, self.clock.now()).await {
-                Ok(0) => {}
-                Ok(rows) => {
-                    tracing::info!(
-                        event = "purged",
-                        kind = kind.name(),
-                        rows,
-                        "what is over was deleted"
-                    );
-                }
-                Err(error) => {
-                    let (kind, error) = (kind.name(), error.with_causes());
-                    tracing::error!(
-                        event = "purge_failed",
-                        kind,
-                        error,
-                        "what is over was not deleted"
-                    );
-                }
+            if !turn.hold(&self.database, self.clock.now()).await? {
+                return Ok(());
+            }
+            self.purge_and_tell(kind).await;
+        }
+        turn.give_back(&self.database).await
+    }
+
+    async fn purge_and_tell(&self, kind: Kind) {
+        match purge(&self.database, kind, self.clock.now()).await {
+            Ok(0) => {}
+            Ok(rows) => {
+                let kind = kind.name();
+                tracing::info!(event = "purged", kind, rows, "what is over was deleted");
+            }
+            Err(error) => {
+                let (kind, error) = (kind.name(), error.with_causes());
+                tracing::error!(
+                    event = "purge_failed",
+                    kind,
+                    error,
+                    "what is over was not deleted"
+                );
             }
         }
     }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use secrecy::ExposeSecret;
 use twostep::config::Config;
 
+use crate::support::database::on_postgresql;
 use crate::support::{PASSWORD, PHONE, TestApp};
 
 #[tokio::test]
@@ -126,9 +127,14 @@ async fn the_password_hash_column_is_too_short() {
         .log_in("alice", &longest)
         .await
         .redirects_to("/home");
-    let declared: String = sqlx::query_scalar(
-        "SELECT type FROM pragma_table_info('users') WHERE name = 'password_hash'",
-    )
+    let declared: String = sqlx::query_scalar(match on_postgresql() {
+        false => "SELECT type FROM pragma_table_info('users') WHERE name = 'password_hash'",
+        true => {
+            "SELECT UPPER(data_type) FROM information_schema.columns \
+             WHERE table_schema = CURRENT_SCHEMA AND table_name = 'users' \
+             AND column_name = 'password_hash'"
+        }
+    })
     .fetch_one(&app.state.database)
     .await
     .unwrap();

@@ -15,7 +15,7 @@ mod pages;
 mod phone;
 mod screenshots;
 mod scripts;
-#[allow(dead_code, reason = "the other tests use the rest")]
+#[allow(dead_code, unused_imports, reason = "the other tests use the rest")]
 #[path = "../app/support/mod.rs"]
 mod support;
 mod tour;

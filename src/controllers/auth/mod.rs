@@ -192,6 +192,7 @@ async fn half_login(
         remember: form.remember_me(),
         country: country_of(phone),
         allowance: &app.allowance(phone, client),
+        session: None,
         login: Some(NewLogin {
             client,
             replaces: session.challenge(),

@@ -88,6 +88,7 @@ async fn half_reauth(
         remember: false,
         country: country_of(phone),
         allowance: &app.allowance(phone, client),
+        session: session.row(),
         login: None,
     };
     let opened = Challenge::open(&app.database, &app.verify, new, now).await?;

@@ -68,6 +68,7 @@ pub async fn enable(
         remember: false,
         country: phone.country(),
         allowance: &allowance,
+        session: session.row(),
         login: None,
     };
     let opened = Challenge::open(&app.database, &app.verify, new, now).await?;

@@ -5,6 +5,7 @@ use crate::models::challenge::{
 };
 use crate::models::client::Client;
 use crate::models::limits::{CHALLENGE_LIFE, CHECKS_OF_CHALLENGE, SEND_INTERVAL};
+use crate::models::session::SessionRow;
 use crate::models::throttle::{self, Attempt};
 use crate::models::token::random_id;
 use crate::models::user::User;
@@ -28,6 +29,8 @@ pub struct NewChallenge<'a> {
     pub country: Option<&'a str>,
     /// What decides whether a code may be sent.
     pub allowance: &'a Allowance,
+    /// The session that asks: none for a log-in, which has none yet.
+    pub session: Option<&'a SessionRow>,
     /// What is known of a log-in besides: none for any other purpose.
     pub login: Option<NewLogin<'a>>,
 }
@@ -73,7 +76,8 @@ impl Challenge {
     /// verification carries the old one over and nothing is sent.
     ///
     /// How the sending ended stands in the row's `delivery`. `None` when the
-    /// account changed since it was checked.
+    /// account changed since it was checked, or the session that asks has ended:
+    /// then nothing is sent.
     ///
     /// # Errors
     /// When the database fails or there are no random numbers.
@@ -85,6 +89,11 @@ impl Challenge {
     ) -> Result<Option<Self>, Error> {
         let mut transaction = database.begin().await?;
         if !User::lock(&mut transaction, &new.user.id, new.user.auth_version).await? {
+            return Ok(None);
+        }
+        if let Some(session) = new.session
+            && !session.is_living(&mut transaction).await?
+        {
             return Ok(None);
         }
         let closed = Self::close_all(&mut transaction, &new.user.id, now).await?;

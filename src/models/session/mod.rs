@@ -9,7 +9,7 @@ pub use of_user::{Ended, LogIn};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::models::challenge::ChallengeId;
+use crate::models::challenge::id::ChallengeId;
 use crate::models::client::Client;
 use crate::models::token::Token;
 use crate::models::user::{User, UserId};

@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row};
 
-use crate::models::challenge::ChallengeId;
+use crate::models::challenge::id::ChallengeId;
 use crate::models::session::{SessionId, SessionRow};
 use crate::models::user::UserId;
 use crate::models::{Connection, Database, Error};

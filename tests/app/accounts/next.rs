@@ -191,7 +191,7 @@ async fn attack_10_an_address_in_the_row_is_judged_again() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     let browser = app.half_logged_in("alice").await;
-    app.execute("UPDATE challenges SET next = '//evil.example' || char(13) || char(10)")
+    app.execute("UPDATE challenges SET next = '//evil.example\r\n'")
         .await;
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use twostep::App;
 use twostep::config::Config;
 use twostep::models::outbox::{Event, Mail, Notice};
@@ -13,7 +12,7 @@ use twostep::services::mailer::{Email, Mailer, SendError, Settings};
 use twostep::tasks::mail::MailWorker;
 
 use crate::support::smtp::{Received, SmtpServer};
-use crate::support::{NOW, PASSWORD, TWILIO_TIMEOUT};
+use crate::support::{NOW, PASSWORD, TWILIO_TIMEOUT, TestDatabase};
 
 mod content;
 mod mailbox;
@@ -29,20 +28,19 @@ struct Office {
     app: App,
     worker: MailWorker,
     user: User,
-    folder: TempDir,
+    database: TestDatabase,
 }
 
 impl Office {
     /// The office whose mail goes to this server.
     async fn new(server: &SmtpServer) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("test.db");
-        let url = format!("sqlite://{}", path.display());
-        let variables = HashMap::from([("DATABASE_URL".to_owned(), url)]);
+        let mut database = TestDatabase::new().await;
+        let variables = HashMap::from([("DATABASE_URL".to_owned(), database.url())]);
         let config = Config::from_variables(&variables).unwrap();
         let app = App::build(config, Clock::manual(NOW), TWILIO_TIMEOUT)
             .await
             .unwrap();
+        database.used_by(&app.state.database);
         let state = &app.state;
         let new = NewUser {
             username: "alice".to_owned(),
@@ -60,7 +58,7 @@ impl Office {
             app,
             worker,
             user,
-            folder,
+            database,
         }
     }
 

@@ -61,7 +61,9 @@ async fn the_mail_in_hand_is_finished_and_no_other_is_begun() {
     until(|| server.commands().contains(&"MAIL".to_owned())).await;
     stop.send_replace(true);
     worker.await.unwrap();
-    let attempts = office.count("SELECT SUM(attempts) FROM outbox").await;
+    let attempts = office
+        .count("SELECT CAST(SUM(attempts) AS BIGINT) FROM outbox")
+        .await;
     let waiting = office.count("SELECT COUNT(*) FROM outbox WHERE last_error IS NOT NULL");
     assert_eq!((attempts, waiting.await), (1, 1));
 }
@@ -78,7 +80,7 @@ async fn the_app_ends_after_its_worker() {
     let serving = tokio::spawn(app.serve(listener, Limits::default(), async {
         let _ = stopped.await;
     }));
-    let mailbox = state.demo_mailbox.unwrap();
+    let mailbox = state.demo_mailbox.clone().unwrap();
     mailbox.wait_for(1).await;
     let mail = mailbox.messages().remove(0);
     let start = format!("http://localhost:{port}/reset_password/");

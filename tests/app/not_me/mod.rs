@@ -387,7 +387,7 @@ async fn attack_22_no_token_and_no_number_is_in_the_log() {
     assert!(lines.contains("event=\"not_me\""), "{lines}");
     let token = link.trim_start_matches("/not_me/");
     assert!(!lines.contains(token) && !lines.contains(&PHONE[4..]));
-    let bytes = app.database_bytes();
+    let bytes = app.database_bytes().await;
     assert!(!bytes.windows(token.len()).any(|it| it == token.as_bytes()));
 }
 

@@ -85,15 +85,12 @@ async fn nothing_is_told_of_what_did_not_happen_and_nothing_happens_untold() {
     assert_eq!(app.browser().log_in("alice", PASSWORD).await.status, 500);
     app.execute("ALTER TABLE lost RENAME TO outbox").await;
     // The other way round: the change fails after the notice was written.
-    app.execute(
-        "CREATE TRIGGER broken BEFORE UPDATE OF verification_phone ON users \
-         BEGIN SELECT RAISE(ABORT, 'broken'); END",
-    )
-    .await;
+    let change = "BEFORE UPDATE OF verification_phone ON users";
+    app.break_when("broken", change, "1 = 1").await;
     assert_eq!(alice.post("/disable_2fa", &[]).await.status, 500);
     assert!(app.mails("alice").await.is_empty());
     // Somebody changed the account meanwhile.
-    app.execute("DROP TRIGGER broken").await;
+    app.drop_trigger("broken").await;
     alice.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
     app.execute("UPDATE users SET auth_version = auth_version + 1")
         .await;

@@ -177,7 +177,7 @@ async fn attack_18_a_session_that_ended_meanwhile_changes_nothing() {
         let late = change(&browser, PASSWORD, NEW).await;
         late.redirects_to("/login?next=%2Fhome");
         assert_eq!(late.set_cookie(), None);
-        app.execute("DROP TRIGGER once_right").await;
+        app.drop_trigger("once_right").await;
         assert_password(&app, "alice", PASSWORD, NEW).await;
     }
 }

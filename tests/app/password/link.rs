@@ -53,7 +53,7 @@ async fn attack_22_the_token_goes_into_a_cookie_and_nowhere_else() {
     );
     assert!(lines.contains("password_reset"));
     assert!(!lines.contains(&token) && !lines.contains(NEW));
-    let bytes = app.database_bytes();
+    let bytes = app.database_bytes().await;
     let found = bytes
         .windows(token.len())
         .any(|part| part == token.as_bytes());

@@ -35,15 +35,12 @@ async fn a_reset_that_cannot_end_the_sessions_sets_no_password_and_keeps_its_lin
     let browser = app.signed_in("alice").await;
     let link = with_link(&app, "alice").await;
     let before = app.dump().await;
-    app.execute(
-        "CREATE TRIGGER broken BEFORE DELETE ON sessions \
-         BEGIN SELECT RAISE(ABORT, 'broken'); END",
-    )
-    .await;
+    app.break_when("broken", "BEFORE DELETE ON sessions", "1 = 1")
+        .await;
     assert_eq!(reset(&link, NEW).await.status, 500);
     assert_eq!(app.dump().await, before);
     assert!(browser.is_logged_in().await);
-    app.execute("DROP TRIGGER broken").await;
+    app.drop_trigger("broken").await;
     reset(&link, NEW).await.redirects_to("/login");
     assert_password(&app, "alice", NEW, PASSWORD).await;
     assert!(!browser.is_logged_in().await);

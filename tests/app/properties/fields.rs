@@ -3,6 +3,7 @@
 use percent_encoding::percent_decode_str;
 use proptest::prelude::*;
 use proptest::sample::select;
+use regex::Regex;
 use secrecy::ExposeSecret;
 use serde_json::json;
 use twostep::forms::local_path::LocalPath;
@@ -88,6 +89,32 @@ const OF_ADDRESSES: &[&str] = &[
     "'",
 ];
 
+/// Paths that are nearly the log-out, or another's.
+fn path() -> impl Strategy<Value = String> {
+    let way = select(&[
+        "/",
+        "/./",
+        "/a/../",
+        "/%2e/",
+        "/a/b/.%2E/../",
+        "/..",
+        "/.",
+        "/user/",
+    ]);
+    let end = select(&[
+        "logout",
+        "logout?x",
+        "logout#x",
+        "home",
+        "/evil.example",
+        "\\evil.example",
+    ]);
+    prop_oneof![
+        3 => text_of(OF_PATHS),
+        1 => (way, end).prop_map(|(way, end)| format!("{way}{end}")),
+    ]
+}
+
 /// Numbers that there are and their neighbours, as people write them.
 fn number() -> impl Strategy<Value = String> {
     let code = select(&[
@@ -103,7 +130,7 @@ proptest! {
 
     /// Attack 10.
     #[test]
-    fn a_next_that_is_taken_stays_here(text in text_of(OF_PATHS)) {
+    fn a_next_that_is_taken_stays_here(text in path()) {
         let Some(path) = LocalPath::parse(&text) else { return Ok(()) };
         prop_assert_eq!(path.as_str(), &text);
         prop_assert!(reqwest::header::HeaderValue::from_str(&text).is_ok());
@@ -133,6 +160,8 @@ proptest! {
     ) {
         let Ok(name) = username::parse(&typed) else { return Ok(()) };
         prop_assert_eq!(&name, typed.trim());
+        let form = Regex::new(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,30}[A-Za-z0-9]\z").unwrap();
+        prop_assert!(form.is_match(&name));
         for name in [name.clone(), name.to_uppercase(), name.to_lowercase()] {
             let again = username::parse(&name);
             prop_assert_eq!(again.as_ref(), Ok(&name));

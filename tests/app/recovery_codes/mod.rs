@@ -80,12 +80,9 @@ async fn number_and_codes_come_together_or_not_at_all() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     alice.enable(PHONE).await.redirects_to("/verify_2fa");
-    app.execute(
-        "CREATE TRIGGER broken BEFORE INSERT ON recovery_codes \
-         WHEN (SELECT COUNT(*) FROM recovery_codes) = 9 \
-         BEGIN SELECT RAISE(ABORT, 'broken'); END",
-    )
-    .await;
+    let nine_are_made = "(SELECT COUNT(*) FROM recovery_codes) = 9";
+    app.break_when("broken", "BEFORE INSERT ON recovery_codes", nine_are_made)
+        .await;
     assert_eq!(alice.verify(&app.last_code()).await.status, 500);
     assert_eq!(app.phone_of("alice").await, None);
     assert_eq!(app.count(LEFT).await, 0);
@@ -266,7 +263,7 @@ async fn the_database_holds_hashes_only() {
     half.recover(&codes[12]).await.redirects_to("/home");
     half.post("/reauth", &[("password", PASSWORD)]).await;
     half.recover(&codes[0]).await;
-    let bytes = app.database_bytes();
+    let bytes = app.database_bytes().await;
     let holds = |text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
     assert!(holds("alice@example.com"), "it is the database");
     for code in &codes {

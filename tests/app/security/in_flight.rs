@@ -5,8 +5,11 @@ use crate::recovery_codes::codes_on;
 use crate::sessions::in_flight::{
     LOG_INS, assert_data_changed, prepare, while_waiting, while_writing,
 };
-use crate::sessions::{ROWS, assert_dead};
-use crate::support::{PASSWORD, PHONE, TestApp};
+use crate::sessions::{ROWS, assert_dead, sha2_hex};
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
+
+/// How many verifications are open.
+const OPEN: &str = "SELECT COUNT(*) FROM challenges WHERE closed_at IS NULL";
 
 #[tokio::test]
 async fn attack_18_a_session_that_was_ended_is_not_saved_again() {
@@ -118,4 +121,35 @@ async fn attack_18_a_session_that_was_ended_does_not_rename_the_account() {
     late.redirects_to("/login?next=%2Fhome");
     let kept = "SELECT COUNT(*) FROM users WHERE username = 'alice' AND about_me = ''";
     assert_eq!(app.count(kept).await, 1);
+}
+
+/// ASVS 7.4.1
+#[tokio::test]
+async fn attack_18_a_session_that_was_ended_has_no_code_sent() {
+    let app = TestApp::start().await;
+    let thief = app.with_two_factor("alice", PHONE).await;
+    app.advance(31);
+    for (path, field) in [
+        ("/enable_2fa", ("verification_phone", OTHER_PHONE)),
+        ("/reauth", ("password", PASSWORD)),
+    ] {
+        let browser = thief.copy();
+        let (open, sent) = (app.count(OPEN).await, app.phone().counters().creates);
+        let late = while_writing(
+            &app,
+            browser.post(path, &[field]),
+            "UPDATE sessions SET token_hash = 'another' WHERE user_id IS NOT NULL",
+        )
+        .await;
+        late.redirects_to("/login?next=%2Fhome");
+        assert_eq!(late.set_cookie(), None);
+        assert_eq!(app.phone().counters().creates, sent, "{path}");
+        assert_eq!(app.count(OPEN).await, open, "{path}");
+        let hash = sha2_hex(&thief.session_cookie().unwrap());
+        sqlx::query("UPDATE sessions SET token_hash = $1 WHERE token_hash = 'another'")
+            .bind(hash)
+            .execute(&app.state.database)
+            .await
+            .unwrap();
+    }
 }

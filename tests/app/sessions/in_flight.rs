@@ -32,8 +32,8 @@ pub async fn while_waiting<T>(
     result
 }
 
-/// Sends `request`, which is held up where it first writes to the database, and
-/// commits `sql` before it can go on.
+/// Sends `request`, which is held up where it first writes to the database (on
+/// PostgreSQL: to an account), and commits `sql` before it can go on.
 pub async fn while_writing(
     app: &TestApp,
     request: impl Future<Output = Page>,
@@ -41,32 +41,36 @@ pub async fn while_writing(
 ) -> Page {
     let database = &app.state.database;
     let mut transaction = database.begin().await.unwrap();
+    let lock = "UPDATE users SET auth_version = auth_version";
+    sqlx::query(lock).execute(&mut *transaction).await.unwrap();
     let done = sqlx::query(sql).execute(&mut *transaction).await.unwrap();
     assert_eq!(done.rows_affected(), 1);
-    let in_use = || usize::try_from(database.size()).unwrap() - database.num_idle();
     let (page, ()) = tokio::join!(request, async {
-        // Reading takes a moment; who waits for the lock keeps a connection.
-        let mut since = Instant::now();
-        while since.elapsed() < Duration::from_millis(300) {
-            if in_use() < 2 {
-                since = Instant::now();
-            }
-            tokio::task::yield_now().await;
-        }
+        until_somebody_waits(app).await;
         transaction.commit().await.unwrap();
     });
     page
 }
 
+/// Waits until somebody waits for what the test's own transaction has locked: reading
+/// takes a moment, but who waits for a lock keeps a connection.
+pub async fn until_somebody_waits(app: &TestApp) {
+    let database = &app.state.database;
+    let in_use = || usize::try_from(database.size()).unwrap() - database.num_idle();
+    let mut since = Instant::now();
+    while since.elapsed() < Duration::from_millis(300) {
+        if in_use() < 2 {
+            since = Instant::now();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Has `sql` done each time that a password was compared and is right, before
 /// anything comes of it: that is when its attempt no longer counts.
 pub async fn once_right(app: &TestApp, sql: &str) {
-    let trigger =
-        format!("CREATE TRIGGER once_right AFTER DELETE ON throttle_hits BEGIN {sql}; END");
-    sqlx::query(sqlx::AssertSqlSafe(trigger))
-        .execute(&app.state.database)
-        .await
-        .unwrap();
+    app.trigger("once_right", "AFTER DELETE ON throttle_hits", "1 = 1", sql)
+        .await;
 }
 
 /// Leaves a message and an open verification, so that the page which says that
@@ -165,7 +169,7 @@ async fn a_log_in_does_not_outlive_the_account_it_was_checked_against() {
     assert_eq!(late.status, 422, "{}", late.text());
     assert!(late.says("Invalid username or password"));
     assert!(!browser.is_logged_in().await);
-    app.execute("DROP TRIGGER once_right").await;
+    app.drop_trigger("once_right").await;
     browser
         .log_in("alice", PASSWORD)
         .await

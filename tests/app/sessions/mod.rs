@@ -56,7 +56,7 @@ async fn the_cookies_value_stands_nowhere_in_the_database() {
             .expect("no cookie"),
     );
 
-    let (dump, bytes) = (app.dump().await, app.database_bytes());
+    let (dump, bytes) = (app.dump().await, app.database_bytes().await);
     for cookie in &cookies {
         assert!(!dump.contains(cookie));
         assert!(!bytes.windows(43).any(|part| part == cookie.as_bytes()));
@@ -67,7 +67,8 @@ async fn the_cookies_value_stands_nowhere_in_the_database() {
     }
 }
 
-fn sha2_hex(text: &str) -> String {
+/// How the database holds a cookie.
+pub fn sha2_hex(text: &str) -> String {
     use sha2::Digest;
     data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(text))
 }

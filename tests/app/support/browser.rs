@@ -55,6 +55,15 @@ impl Browser {
         }
     }
 
+    /// The same cookies sent to another address.
+    pub fn copy_to(&self, address: SocketAddr) -> Self {
+        let base = format!("http://{address}");
+        Self {
+            base,
+            ..self.copy()
+        }
+    }
+
     /// The value of the session's cookie.
     pub fn session_cookie(&self) -> Option<String> {
         self.cookie("session")

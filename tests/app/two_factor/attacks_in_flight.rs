@@ -208,6 +208,7 @@ async fn a_password_checked_before_the_factor_changed_opens_nothing_after_it() {
         remember: false,
         country: None,
         allowance: &state.allowance(PHONE, &a_client()),
+        session: None,
         login: None,
     };
     let opened = Challenge::open(&state.database, &state.verify, new, NOW).await;

@@ -85,7 +85,7 @@ async fn attack_22_the_database_holds_no_code_cookie_or_password_in_clear() {
     let (twilio, app) = SlowTwilio::start().await;
     twilio.answer(4);
     let walk = main_job(&app, |at| CODES[at].to_owned()).await;
-    let bytes = app.database_bytes();
+    let bytes = app.database_bytes().await;
     assert!(holds(&bytes, "alice@example.com"), "it is the database");
     assert!(walk.cookies.len() >= 8);
     let passwords = [PASSWORD, "purple tram at night", "a-twilio-token"];

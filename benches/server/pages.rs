@@ -1,0 +1,106 @@
+//! Pages and files, against the bare server.
+
+use std::net::SocketAddr;
+
+use tokio::runtime::Runtime;
+use twostep::services::clock::Clock;
+
+use crate::Rounds;
+use crate::support::load::{self, CONNECTIONS, Connection, Requests};
+use crate::support::report::Row;
+use crate::support::site::{Server, Site};
+use crate::support::{bare, seed};
+use twostep::services::assets;
+
+/// What is asked for.
+struct Page {
+    what: &'static str,
+    path: String,
+    /// Of each connection.
+    requests: Vec<String>,
+    status: u16,
+    wanted: Option<f64>,
+}
+
+pub fn measure(runtime: &Runtime, site: &Site, server: &Server, rounds: Rounds) -> Vec<Row> {
+    let pages = pages(runtime, site);
+    let measured = pages.iter().map(|page| row(runtime, page, server, rounds));
+    measured.collect()
+}
+
+fn pages(runtime: &Runtime, site: &Site) -> Vec<Page> {
+    let css = assets::url("css/twostep.css");
+    let tag = css.rsplit('.').nth(1).unwrap_or_default();
+    let known = format!("If-None-Match: W/\"{tag}\"\r\n");
+    vec![
+        Page::of_all("log-in page", "/login", "", 200, Some(0.80)),
+        own_profiles(runtime, site),
+        Page::of_all("a page that is not there", "/nothing", "", 404, None),
+        Page::of_all("a static file", css, "", 200, None),
+        Page::of_all("the same, unchanged", css, &known, 304, None),
+    ]
+}
+
+impl Page {
+    /// The same request on all connections.
+    fn of_all(
+        what: &'static str,
+        path: &str,
+        headers: &str,
+        status: u16,
+        wanted: Option<f64>,
+    ) -> Self {
+        Self {
+            what,
+            path: path.to_owned(),
+            requests: vec![load::get(path, headers); CONNECTIONS],
+            status,
+            wanted,
+        }
+    }
+
+    fn requests(&self) -> Vec<Requests> {
+        self.requests.iter().map(|it| load::again(it)).collect()
+    }
+}
+
+/// Each connection is somebody else's.
+fn own_profiles(runtime: &Runtime, site: &Site) -> Page {
+    let now = Clock::system().now();
+    let mut requests = Vec::new();
+    for number in (100..).take(CONNECTIONS) {
+        let cookie = runtime.block_on(seed::log_in(&site.database, number, now));
+        requests.push(load::get(&format!("/user/{}", seed::name(number)), &cookie));
+    }
+    Page {
+        what: "own profile, signed in",
+        path: "/user/{name}".to_owned(),
+        requests,
+        status: 200,
+        wanted: Some(0.30),
+    }
+}
+
+fn row(runtime: &Runtime, page: &Page, server: &Server, rounds: Rounds) -> Row {
+    let bare = same_bytes(runtime, server.address, &page.path, &page.requests[0]);
+    let drive =
+        |address| server.costed(|| load::drive(address, page.requests(), page.status, rounds.time));
+    drive(bare);
+    drive(server.address);
+    let mut row = Row::new(page.what, page.wanted);
+    for _ in 0..rounds.count {
+        let against = drive(bare);
+        row.add(&drive(server.address), &against);
+    }
+    println!("{}: {:.2}", row.what, row.ratio());
+    row
+}
+
+/// A bare server that answers what the app does.
+pub fn same_bytes(runtime: &Runtime, app: SocketAddr, path: &str, request: &str) -> SocketAddr {
+    load::run(async {
+        let mut connection = Connection::open(app).await;
+        let answer = connection.exchange(request.as_bytes()).await;
+        bare::serve(runtime, path, &answer)
+    })
+}

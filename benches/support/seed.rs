@@ -1,0 +1,151 @@
+//! Accounts and sessions, written into the database as the program would.
+
+use sqlx::Executor;
+use tower_sessions::session::Id;
+use twostep::models::challenge::{Allowance, Challenge, NewChallenge, NewLogin, Purpose};
+use twostep::models::client::Client;
+use twostep::models::session::{SessionId, SessionRow};
+use twostep::models::user::User;
+use twostep::models::{Database, token};
+use twostep::services::passwords::Passwords;
+
+use super::site::Site;
+
+/// Everybody's.
+pub const PASSWORD: &str = "green tram rides at noon";
+
+/// The name of an account.
+pub fn name(number: u64) -> String {
+    format!("person{number}")
+}
+
+/// Makes accounts, all with [`PASSWORD`], from this number on, and a session for each.
+pub async fn fill(database: &Database, first: u64, count: u64, now: i64) {
+    let passwords = Passwords::start().expect("no threads");
+    let hash = passwords.hash(PASSWORD.into()).await.expect("no hash");
+    let mut transaction = database.begin().await.expect("no transaction");
+    let numbers = "WITH RECURSIVE numbers (n) AS \
+        (SELECT $1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $2)";
+    let users = format!(
+        "{numbers} INSERT INTO users (id, username, username_key, email, email_key, \
+         password_hash, auth_version, about_me, created_at, last_seen_at) \
+         SELECT hex(randomblob(16)), 'person' || n, 'person' || n, 'person' || n || '@example.com', \
+         'person' || n || '@example.com', $3, 1, '', $4, $4 FROM numbers"
+    );
+    let sessions = format!(
+        "{numbers} INSERT INTO sessions (id, token_hash, user_id, authenticated_at, remember, \
+         data, created_at, last_active_at, idle_expires_at, expires_at, address, user_agent) \
+         SELECT hex(randomblob(16)), lower(hex(randomblob(32))), u.id, $3, 0, '{{}}', $3, $3, \
+         $3 + 43200, $3 + 604800, '203.0.113.9', 'Firefox' \
+         FROM numbers JOIN users u ON u.username_key = 'person' || n"
+    );
+    let (first, last) = (signed(first), signed(first + count - 1));
+    let users = sqlx::query(sqlx::AssertSqlSafe(users))
+        .bind(first)
+        .bind(last)
+        .bind(hash)
+        .bind(now);
+    users.execute(&mut *transaction).await.expect("no users");
+    let sessions = sqlx::query(sqlx::AssertSqlSafe(sessions))
+        .bind(first)
+        .bind(last)
+        .bind(now);
+    sessions
+        .execute(&mut *transaction)
+        .await
+        .expect("no sessions");
+    transaction.commit().await.expect("not committed");
+    database
+        .execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        .await
+        .expect("no checkpoint");
+}
+
+/// Switches two-factor authentication on, with a number for each.
+pub async fn give_phones(database: &Database, first: u64, count: u64) {
+    for number in first..first + count {
+        sqlx::query("UPDATE users SET verification_phone = $1 WHERE username_key = $2")
+            .bind(phone(number))
+            .bind(name(number))
+            .execute(database)
+            .await
+            .expect("no phone");
+    }
+}
+
+/// The number of an account's phone.
+pub fn phone(number: u64) -> String {
+    format!("+254720{:06}", 100_000 + number)
+}
+
+/// The cookie of a new log-in.
+pub async fn log_in(database: &Database, number: u64, now: i64) -> String {
+    let user = find(database, number).await;
+    let mut connection = database.acquire().await.expect("no connection");
+    let id = SessionId::from(Id::default().to_string());
+    let (version, client) = (user.auth_version, client());
+    let issued =
+        SessionRow::begin_login(&mut connection, &id, &user.id, version, false, &client, now);
+    let issued = issued.await.expect("no session").expect("no account");
+    cookie(&issued.token)
+}
+
+/// The cookie of a log-in whose password was right, and the code that it waits for.
+pub async fn half_log_in(site: &Site, number: u64, now: i64) -> (String, String) {
+    let user = find(&site.database, number).await;
+    let phone = user.verification_phone.clone().expect("no phone");
+    let allowance = Allowance {
+        unlimited: false,
+        address: None,
+        daily_limit: 1_000_000,
+    };
+    let client = client();
+    let new = NewChallenge {
+        user: &user,
+        purpose: Purpose::LogIn,
+        phone: &phone,
+        next: None,
+        remember: false,
+        country: Some("KE"),
+        allowance: &allowance,
+        session: None,
+        login: Some(NewLogin {
+            client: &client,
+            replaces: None,
+        }),
+    };
+    let opened = Challenge::open(&site.database, &site.verify, new, now).await;
+    let challenge = opened.expect("not opened").expect("no account");
+    let mut connection = site.database.acquire().await.expect("no connection");
+    let (id, challenge) = (
+        SessionId::from(Id::default().to_string()),
+        Some(&challenge.id),
+    );
+    let issued = SessionRow::begin_anonymous(&mut connection, &id, challenge, "{}", now).await;
+    let code = code_for(site, &phone);
+    (cookie(&issued.expect("no session").token), code)
+}
+
+/// The code that was sent last to a number.
+pub fn code_for(site: &Site, phone: &str) -> String {
+    let messages = site.phone.messages();
+    let message = messages.iter().find(|message| message.to == phone);
+    message.expect("no code was sent").code.clone()
+}
+
+async fn find(database: &Database, number: u64) -> User {
+    let user = User::find_by_username(database, &name(number)).await;
+    user.expect("no database").expect("no account")
+}
+
+fn cookie(token: &token::Token) -> String {
+    format!("Cookie: session={}\r\n", token.expose())
+}
+
+fn client() -> Client {
+    Client::new([203, 0, 113, 9].into(), b"Firefox")
+}
+
+pub fn signed(number: u64) -> i64 {
+    i64::try_from(number).expect("too large")
+}

@@ -1,0 +1,131 @@
+//! Accounts, and browsers that are theirs.
+
+use secrecy::ExposeSecret;
+use sqlx::Row;
+use twostep::models::authentication::Claim;
+use twostep::models::mail_token::{MailToken, Purpose};
+use twostep::models::outbox::Event;
+use twostep::models::recovery_code::RecoveryCode;
+use twostep::models::user::User;
+
+use super::{Browser, PASSWORD, TestApp, a_client};
+
+impl TestApp {
+    /// Makes an account.
+    pub async fn register(&self, username: &str) {
+        let email = format!("{username}@example.com");
+        let page = self.browser().register(username, &email, PASSWORD).await;
+        page.redirects_to("/login");
+    }
+
+    /// Makes an account and logs it in.
+    pub async fn signed_in(&self, username: &str) -> Browser {
+        self.register(username).await;
+        let browser = self.browser();
+        browser
+            .log_in(username, PASSWORD)
+            .await
+            .redirects_to("/home");
+        browser
+    }
+
+    /// Makes an account with two-factor authentication on, logged in.
+    pub async fn with_two_factor(&self, username: &str, phone: &str) -> Browser {
+        let browser = self.signed_in(username).await;
+        self.enable(&browser, phone).await;
+        browser
+    }
+
+    /// Switches two-factor authentication on.
+    pub async fn enable(&self, browser: &Browser, phone: &str) {
+        browser.enable(phone).await.redirects_to("/verify_2fa");
+        let page = browser.verify(&self.last_code()).await;
+        assert!(page.status == 200 || page.status == 303, "{}", page.text());
+    }
+
+    /// The account as a log-in finds it whose password is right.
+    pub async fn authenticated(&self, username: &str) -> User {
+        let (state, client) = (&self.state, a_client());
+        let claim = Claim {
+            typed: username,
+            username,
+            signed_in: None,
+            password: PASSWORD.into(),
+            client: &client,
+            limited_address: None,
+        };
+        let now = state.clock.now();
+        let user = User::authenticate(&state.database, &state.passwords, claim, now).await;
+        user.unwrap().expect("refused")
+    }
+
+    /// A browser in which the password was right and the code is still to come.
+    pub async fn half_logged_in(&self, username: &str) -> Browser {
+        let browser = self.browser();
+        browser
+            .log_in(username, PASSWORD)
+            .await
+            .redirects_to("/verify_2fa");
+        browser
+    }
+
+    /// The account of that name.
+    pub async fn user(&self, username: &str) -> User {
+        let user = User::find_by_username(&self.state.database, username).await;
+        user.unwrap().unwrap()
+    }
+
+    /// A new set of recovery codes, made behind the app's back.
+    pub async fn recovery_codes(&self, username: &str) -> Vec<String> {
+        let (id, now) = (self.user(username).await.id, self.state.clock.now());
+        let mut connection = self.state.database.acquire().await.unwrap();
+        let set = RecoveryCode::make_set(&mut connection, &id, now).await;
+        let grouped = |code: &RecoveryCode| code.grouped().expose_secret().to_owned();
+        set.unwrap().iter().map(grouped).collect()
+    }
+
+    /// How many recovery codes of an account are unused.
+    pub async fn recovery_codes_left(&self, username: &str) -> i64 {
+        let id = self.user(username).await.id;
+        let mut connection = self.state.database.acquire().await.unwrap();
+        RecoveryCode::left(&mut connection, &id).await.unwrap()
+    }
+
+    /// The path of a new link to a new password, as it is mailed.
+    pub async fn reset_link(&self, username: &str) -> String {
+        let (id, now) = (self.user(username).await.id, self.state.clock.now());
+        let purpose = Purpose::ResetPassword;
+        let token = MailToken::issue(&self.state.database, &id, &purpose, now).await;
+        format!("/reset_password/{}", token.unwrap().expose())
+    }
+
+    /// The number in an account's row.
+    pub async fn phone_of(&self, username: &str) -> Option<String> {
+        sqlx::query("SELECT verification_phone FROM users WHERE username_key = $1")
+            .bind(username)
+            .fetch_one(&self.state.database)
+            .await
+            .unwrap()
+            .get(0)
+    }
+
+    /// A link "This was not me" of an account, as a path.
+    pub async fn not_me(&self, username: &str, event: Event, former: Option<&str>) -> String {
+        let former_phone = former.map(str::to_owned);
+        let purpose = Purpose::NotMe {
+            event,
+            former_phone,
+        };
+        let token = self.mailed(username, &purpose).await;
+        format!("/not_me/{token}")
+    }
+
+    /// The token of a link that an account was mailed.
+    pub async fn mailed(&self, username: &str, purpose: &Purpose) -> String {
+        let database = &self.state.database;
+        let user = User::find_by_username(database, username).await.unwrap();
+        let (user, now) = (user.unwrap().id, self.state.clock.now());
+        let token = MailToken::issue(database, &user, purpose, now).await;
+        token.unwrap().expose().to_owned()
+    }
+}

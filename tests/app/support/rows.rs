@@ -1,0 +1,117 @@
+//! What stands in an app's database.
+
+use sqlx::Row;
+use twostep::models::limits::Limit;
+use twostep::models::throttle;
+
+use super::TestApp;
+use super::database::on_postgresql;
+
+impl TestApp {
+    /// Counts so many attempts against a limit.
+    pub async fn fill(&self, limit: &Limit, of: &str, times: usize) {
+        let (bucket, now) = ([limit.bucket(of)], self.state.clock.now());
+        for _ in 0..times {
+            let counted = throttle::count_alone(&self.state.database, &bucket, now).await;
+            let _ = counted.unwrap().unwrap();
+        }
+    }
+
+    /// How many rows a query counts.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql)
+            .fetch_one(&self.state.database)
+            .await
+            .unwrap()
+    }
+
+    /// Changes rows behind the app's back.
+    pub async fn execute(&self, sql: &'static str) -> u64 {
+        sqlx::query(sql)
+            .execute(&self.state.database)
+            .await
+            .unwrap()
+            .rows_affected()
+    }
+
+    /// Everything in the database as text, to see whether it changed or holds
+    /// what it should not.
+    pub async fn dump(&self) -> String {
+        self.mail_settles().await;
+        let mut text = String::new();
+        for sql in [
+            "SELECT id || '|' || username || '|' || email || '|' || password_hash || '|' || \
+             auth_version || '|' || COALESCE(verification_phone, '-') || '|' || about_me \
+             || '|' || failed_logins || '|' || COALESCE(former_phone, '-') \
+             || '|' || COALESCE(unfinished_login_notice_at, 0) FROM users ORDER BY id",
+            "SELECT id || '|' || user_id || '|' || mail || '|' || attempts || '|' || \
+             next_attempt_at FROM outbox ORDER BY id",
+            "SELECT token_hash || '|' || user_id || '|' || purpose || '|' || \
+             COALESCE(event, '-') || '|' || expires_at FROM mail_tokens ORDER BY token_hash",
+            "SELECT id || '|' || token_hash || '|' || COALESCE(user_id, '-') || '|' || \
+             COALESCE(challenge_id, '-') || '|' || COALESCE(authenticated_at, 0) || '|' || data \
+             || '|' || expires_at FROM sessions ORDER BY id",
+            "SELECT id || '|' || user_id || '|' || purpose || '|' || phone || '|' || \
+             COALESCE(provider_sid, '-') || '|' || delivery || '|' || sends || '|' || checks \
+             || '|' || COALESCE(outcome, '-') || '|' || COALESCE(next, '-') \
+             FROM challenges ORDER BY id",
+            "SELECT id || '|' || user_id || '|' || event FROM activity ORDER BY id",
+            "SELECT id || '|' || limit_name || '|' || bucket FROM throttle_hits ORDER BY id",
+            "SELECT code_hash || '|' || user_id || '|' || COALESCE(used_at, 0) \
+             FROM recovery_codes ORDER BY code_hash",
+        ] {
+            let rows = sqlx::query(sql)
+                .fetch_all(&self.state.database)
+                .await
+                .unwrap();
+            for row in rows {
+                text.push_str(&row.get::<String, _>(0));
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    /// Everything in the database as bytes: see [`super::TestDatabase::contents`].
+    pub async fn database_bytes(&self) -> Vec<u8> {
+        self.database.contents(&self.state.database).await
+    }
+
+    /// Has `sql` done for each row that `event` ("AFTER DELETE ON sessions") is about,
+    /// where `condition` holds.
+    pub async fn trigger(&self, name: &str, event: &str, condition: &str, sql: &str) {
+        let sql = match on_postgresql() {
+            false => {
+                format!("CREATE TRIGGER {name} {event} WHEN {condition} BEGIN {sql}; END")
+            }
+            true => format!(
+                "CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 IF {condition} THEN {sql}; END IF; RETURN COALESCE(NEW, OLD); END $$; \
+                 CREATE TRIGGER {name} {event} FOR EACH ROW EXECUTE FUNCTION {name}()"
+            ),
+        };
+        self.run(sql).await;
+    }
+
+    /// Has every such statement fail, where `condition` holds.
+    pub async fn break_when(&self, name: &str, event: &str, condition: &str) {
+        let fails = "INSERT INTO activity (id) VALUES (NULL)";
+        self.trigger(name, event, condition, fails).await;
+    }
+
+    /// Takes a trigger away again.
+    pub async fn drop_trigger(&self, name: &str) {
+        self.run(match on_postgresql() {
+            false => format!("DROP TRIGGER {name}"),
+            true => format!("DROP FUNCTION {name} CASCADE"),
+        })
+        .await;
+    }
+
+    async fn run(&self, sql: String) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&self.state.database)
+            .await
+            .unwrap();
+    }
+}
