@@ -9,17 +9,18 @@ mod controllers;
 pub mod dev;
 mod error;
 mod extractors;
-mod forms;
+pub mod forms;
 pub mod middleware;
 pub mod models;
 pub mod routes;
+pub mod server;
 pub mod services;
 mod session;
 pub mod state;
 pub mod tasks;
 pub mod views;
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::DemoPhone;
 use crate::models::readiness::Readiness;
 use crate::routes::Route;
+use crate::server::Limits;
 use crate::services::clock::Clock;
 use crate::services::mailer::{self, Mailer};
 use crate::services::metrics::Metrics;
@@ -158,14 +160,16 @@ impl App {
 
     /// Serves until `shutdown` is ready, the requests under way are answered, or
     /// [`GRACE`] is over (a client that never ends its request must not keep the
-    /// program), and the mail in hand is sent.
+    /// program), and the mail in hand is sent. `limits` is what one client, and all of
+    /// them, may take of the wire.
     ///
     /// # Errors
-    /// When the listener fails.
+    /// When the listener has no address.
     pub async fn serve(
         mut self,
         listener: TcpListener,
-        shutdown: impl Future<Output = ()> + Send + 'static,
+        limits: Limits,
+        shutdown: impl Future<Output = ()>,
     ) -> std::io::Result<()> {
         let port = listener.local_addr()?.port();
         let (stop, stopped) = watch::channel(false);
@@ -173,7 +177,7 @@ impl App {
         let purge = tokio::spawn(self.purge.run(stopped));
         let metrics = self.metrics.take().map(|listener| {
             let router = routes::metrics_router(&self.state);
-            tokio::spawn(async move { axum::serve(listener, router).await })
+            tokio::spawn(server::serve(listener, router, limits, pending()))
         });
         let (asked, was_asked) = oneshot::channel();
         let shutdown = async move {
@@ -183,19 +187,15 @@ impl App {
         let deadline = async move {
             match was_asked.await {
                 Ok(()) => tokio::time::sleep(GRACE).await,
-                Err(_) => std::future::pending().await,
+                Err(_) => pending().await,
             }
         };
-        let service = self
-            .router
-            .into_make_service_with_connect_info::<SocketAddr>();
-        let served = tokio::select! {
-            served = axum::serve(listener, service).with_graceful_shutdown(shutdown) => served,
+        tokio::select! {
+            () = server::serve(listener, self.router, limits, shutdown) => {}
             () = deadline => {
                 tracing::warn!(event = "cut_off", "requests were cut off at the end");
-                Ok(())
             }
-        };
+        }
         stop.send_replace(true);
         for (task, ended) in [("mail", worker.await), ("purge", purge.await)] {
             if let Err(error) = ended {
@@ -206,7 +206,7 @@ impl App {
             metrics.abort();
         }
         self.state.database.close().await;
-        served
+        Ok(())
     }
 
     /// What sends the mail of this app, whose links lead to `port` unless

@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use twostep::App;
 use twostep::cli::{self, Cli, Command};
 use twostep::config::{Config, LogFormat};
+use twostep::server::Limits;
 use twostep::services::clock::Clock;
 use twostep::services::twilio_verify;
 
@@ -77,7 +78,8 @@ async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         "Listening on http://{}",
         listener.local_addr()?
     );
-    app.serve(listener, asked_to_end(signals)).await?;
+    app.serve(listener, Limits::default(), asked_to_end(signals))
+        .await?;
     Ok(())
 }
 

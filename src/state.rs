@@ -29,7 +29,7 @@ pub struct Parts {
     pub database: Database,
     /// Whether it can be written.
     pub readiness: Readiness,
-    /// Password hashing.
+    /// Password hashing; for a request's work see [`AppState::passwords_for`].
     pub passwords: Passwords,
     /// Twilio Verify, or the demo phone behind the same client.
     pub verify: TwilioVerify,
@@ -68,6 +68,12 @@ impl AppState {
         let is_own_machine = client.address.is_loopback();
         let is_exempt = is_own_machine && self.config.environment == Environment::Development;
         (!is_exempt).then(|| client.network())
+    }
+
+    /// Password hashing for this client, who cannot take all of it.
+    #[must_use]
+    pub fn passwords_for(&self, client: &Client) -> Passwords {
+        self.passwords.on_behalf_of(self.limited_address(client))
     }
 
     /// What decides whether a code may be sent to a number for this client.

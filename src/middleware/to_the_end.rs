@@ -2,19 +2,34 @@
 
 use std::panic::resume_unwind;
 
-use axum::extract::Request;
+use axum::body::{Body, Bytes};
+use axum::extract::{Extension, FromRequest, Request};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
 use tracing::Instrument;
 
-/// Runs a POST in a task of its own. hyper drops what it waits for when the
-/// connection ends, and that must not part, say, a code that was sent from the
-/// row that says so.
-pub async fn run(request: Request, next: Next) -> Response {
+use crate::error::AppError;
+use crate::server::BodyTime;
+
+/// Runs a POST in a task of its own, once all of it is here. hyper drops what it waits
+/// for when the connection ends, and that must not part, say, a code that was sent from
+/// the row that says so. A request that never gets whole has begun nothing: it is
+/// dropped, and holds nothing up.
+pub async fn run(
+    Extension(BodyTime(time)): Extension<BodyTime>,
+    request: Request,
+    next: Next,
+) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
+    let request = match timeout(time, whole(request)).await {
+        Ok(Ok(request)) => request,
+        Ok(Err(refused)) => return refused.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
     match tokio::spawn(next.run(request).in_current_span()).await {
         Ok(response) => response,
         Err(error) => match error.try_into_panic() {
@@ -22,4 +37,12 @@ pub async fn run(request: Request, next: Next) -> Response {
             Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         },
     }
+}
+
+async fn whole(request: Request) -> Result<Request, AppError> {
+    let (parts, body) = request.into_parts();
+    let bytes = Bytes::from_request(Request::new(body), &())
+        .await
+        .map_err(|rejection| AppError::Unreadable(rejection.status()))?;
+    Ok(Request::from_parts(parts, Body::from(bytes)))
 }

@@ -2,13 +2,15 @@
 //!
 //! As many threads as cores, each with its own memory, behind a bounded queue:
 //! hashing never holds up the async threads, never takes more than one hash a
-//! core, and a flood of log-ins is turned away instead of piling up.
+//! core, and a flood of log-ins is turned away instead of piling up. One client's
+//! flood is turned away before it has filled the queue.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use argon2::password_hash::phc::{self, Output, ParamsString, PasswordHash, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
@@ -32,6 +34,9 @@ const MAX_PASSES: u32 = 64;
 
 /// Hashes that may wait for a core: about a second's work of one core.
 const QUEUE_LENGTH: usize = 64;
+
+/// Hashes of one client that may be waiting or running.
+const SHARE: usize = QUEUE_LENGTH / 4;
 
 /// Stands in place of a hash where no password is to match, until one is set.
 pub const UNUSABLE: &str = "!";
@@ -74,6 +79,8 @@ pub struct Passwords {
     queue: SyncSender<Job>,
     counts: Arc<Counts>,
     nobodys: Arc<str>,
+    /// Whose work it is, where that is to be bounded.
+    client: Option<Arc<str>>,
 }
 
 /// How much work there is.
@@ -89,6 +96,45 @@ pub struct Load {
 struct Counts {
     waiting: AtomicUsize,
     running: AtomicUsize,
+    /// Hashes of each client that has any.
+    clients: Mutex<HashMap<Arc<str>, usize>>,
+}
+
+/// A client's place, given back when the work is done or nobody wants it any more.
+struct Place {
+    counts: Arc<Counts>,
+    client: Arc<str>,
+}
+
+impl Place {
+    fn take(counts: &Arc<Counts>, client: &Arc<str>) -> Result<Self, Error> {
+        let mut clients = lock(&counts.clients);
+        let taken = clients.entry(Arc::clone(client)).or_default();
+        if *taken >= SHARE {
+            return Err(Error::Busy);
+        }
+        *taken += 1;
+        Ok(Self {
+            counts: Arc::clone(counts),
+            client: Arc::clone(client),
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut clients = lock(&self.counts.clients);
+        if let Some(taken) = clients.get_mut(&self.client) {
+            *taken -= 1;
+            if *taken == 0 {
+                clients.remove(&self.client);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Passwords {
@@ -120,7 +166,18 @@ impl Passwords {
             queue,
             counts,
             nobodys: nobodys_hash()?.into(),
+            client: None,
         })
+    }
+
+    /// The same threads for one client, who gets a quarter of the places at the most.
+    /// Without one nobody's share is bounded.
+    #[must_use]
+    pub fn on_behalf_of(&self, client: Option<String>) -> Self {
+        Self {
+            client: client.map(Arc::from),
+            ..self.clone()
+        }
     }
 
     /// How much there is to do just now.
@@ -180,10 +237,16 @@ impl Passwords {
         &self,
         work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
     ) -> Result<T, Error> {
+        let client = self.client.as_ref();
+        let place = client
+            .map(|client| Place::take(&self.counts, client))
+            .transpose()?;
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |memory| {
             if !reply.is_closed() {
-                let _ = reply.send(work(memory));
+                let done = work(memory);
+                drop(place); // before its answer can lead to the next
+                let _ = reply.send(done);
             }
         });
         // Before a thread can have it.
@@ -203,7 +266,7 @@ impl Passwords {
 fn work(jobs: &Mutex<Receiver<Job>>, counts: &Counts) {
     let mut memory = Vec::new();
     loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let job = lock(jobs).recv();
         match job {
             // Whoever waits for the answer of a job that panics is told that there
             // is none; the thread goes on.

@@ -10,7 +10,7 @@ use regex::Regex;
 /// beside it. A module's own entry goes before its folder's.
 const LAYERS: [&str; 12] = [
     "config",
-    "services dev::mailbox dev::simulator",
+    "services server dev::mailbox dev::simulator",
     "models",
     "forms",
     "views",

@@ -84,6 +84,55 @@ async fn while_every_core_hashes_pages_come_and_further_log_ins_are_put_off() {
         .redirects_to("/home");
 }
 
+/// ASVS 15.2.2
+#[tokio::test]
+async fn one_client_gets_a_quarter_of_the_hashing_and_its_next_log_in_is_put_off() {
+    const SHARE: usize = 16;
+    let app = TestApp::behind_proxy().await;
+    app.register("harry").await;
+    let flood = app
+        .state
+        .passwords
+        .on_behalf_of(Some("2001:db8:0:1::/64".into()));
+    let (mut work, mut release) = (Vec::new(), Vec::new());
+    for _ in 0..SHARE - 1 {
+        let (sender, released) = mpsc::channel::<()>();
+        release.push(sender);
+        let passwords = flood.clone();
+        work.push(tokio::spawn(async move {
+            passwords.run(move || released.recv()).await.map(drop)
+        }));
+    }
+    let load = || {
+        let load = app.state.passwords.load();
+        load.waiting + load.running
+    };
+    until(|| load() == SHARE - 1).await;
+    // The last place of this client's, who has many addresses.
+    let browser = app.browser().at("2001:db8:0:1::1");
+    let last = tokio::spawn(async move { browser.log_in("harry", PASSWORD).await });
+    until(|| load() == SHARE).await;
+    let flooder = app.browser().at("2001:db8:0:1:ffff::2");
+    let registered = flooder.register("mallory", "m@example.com", PASSWORD).await;
+    for page in [registered, flooder.log_in("harry", PASSWORD).await] {
+        assert_eq!(page.status, 503);
+        assert_eq!(page.header("retry-after"), Some("5"));
+    }
+    // Who is elsewhere has a place: it waits, as does everybody.
+    let browser = app.browser().at("2001:db8:0:2::1");
+    let other = tokio::spawn(async move { browser.log_in("harry", PASSWORD).await });
+    until(|| load() == SHARE + 1).await;
+    drop(release);
+    last.await.unwrap().redirects_to("/home");
+    other.await.unwrap().redirects_to("/home");
+    for job in work {
+        job.await.unwrap().unwrap();
+    }
+    // Every place is given back, those of the refused too.
+    let page = flooder.log_in("harry", PASSWORD).await;
+    page.redirects_to("/home");
+}
+
 /// ASVS 15.2.2, 15.4.4
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_log_ins_at_once_hold_up_no_page() {

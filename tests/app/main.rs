@@ -30,6 +30,7 @@ mod outages;
 mod pages;
 mod password;
 mod profile;
+mod properties;
 mod purge;
 mod query_plans;
 mod recovery_codes;

@@ -39,12 +39,10 @@ pub async fn register(
     client: Client,
     Form(form): Form<RegisterForm>,
 ) -> Result<Response, AppError> {
+    let passwords = app.passwords_for(&client);
     let judge = move || (form.parse(), form);
-    let (parsed, form) = app
-        .passwords
-        .run(judge)
-        .await
-        .map_err(models::Error::from)?;
+    let judged = passwords.run(judge).await;
+    let (parsed, form) = judged.map_err(models::Error::from)?;
     let new = match parsed {
         Ok(new) => new,
         Err(errors) => return Ok(unprocessable(register_page(&page, &form, errors).await?)),
@@ -57,7 +55,7 @@ pub async fn register(
             register_page(&page, &form, errors).await?,
         ));
     }
-    let errors = match User::create(&app.database, &app.passwords, new, app.clock.now()).await {
+    let errors = match User::create(&app.database, &passwords, new, app.clock.now()).await {
         Ok(()) => {
             tracing::info!(event = "registered", "an account was made");
             let welcome = "You have successfully registered. Login to continue";

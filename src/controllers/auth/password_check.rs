@@ -50,8 +50,8 @@ pub(in crate::controllers) async fn of_user(
 }
 
 async fn authenticate(app: &AppState, claim: Claim<'_>) -> Result<Result<User, Refused>, AppError> {
-    let now = app.clock.now();
-    Ok(User::authenticate(&app.database, &app.passwords, claim, now).await?)
+    let (passwords, now) = (app.passwords_for(claim.client), app.clock.now());
+    Ok(User::authenticate(&app.database, &passwords, claim, now).await?)
 }
 
 /// What the form says: at its field that the password is wrong, or that too many

@@ -63,7 +63,7 @@ pub async fn change(
     };
     let (name, email) = (user.username.clone(), user.email.clone());
     let parsed = app
-        .passwords
+        .passwords_for(&client)
         .run(move || form.parse(&name, &email))
         .await
         .map_err(models::Error::from)?;
@@ -82,7 +82,7 @@ async fn set(
     user: &User,
     password: SecretString,
 ) -> Result<Response, AppError> {
-    let hash = hashed(app, password).await?;
+    let hash = hashed(app, client, password).await?;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     let changed = User::set_password(&mut transaction, &user.id, user.auth_version, &hash).await?;
@@ -113,8 +113,12 @@ async fn set(
     Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
 }
 
-async fn hashed(app: &AppState, password: SecretString) -> Result<String, AppError> {
-    let hashed = app.passwords.hash(password).await;
+async fn hashed(
+    app: &AppState,
+    client: &Client,
+    password: SecretString,
+) -> Result<String, AppError> {
+    let hashed = app.passwords_for(client).hash(password).await;
     Ok(hashed.map_err(models::Error::from)?)
 }
 

@@ -180,7 +180,7 @@ pub async fn reset(
     };
     let (name, email) = (user.username.clone(), user.email.clone());
     let parsed = app
-        .passwords
+        .passwords_for(&client)
         .run(move || form.parse(&name, &email))
         .await
         .map_err(models::Error::from)?;
@@ -214,7 +214,7 @@ async fn set(
     user: &User,
     password: SecretString,
 ) -> Result<bool, AppError> {
-    let hash = hashed(app, password).await?;
+    let hash = hashed(app, client, password).await?;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     // The account's row first, as everywhere: two transactions that lock in

@@ -19,10 +19,32 @@ pub(super) struct Answer {
 
 /// The fields of a verification, and of its check, that matter here.
 #[derive(Deserialize)]
-pub(super) struct Verification {
-    pub(super) sid: String,
-    pub(super) to: String,
-    pub(super) status: String,
+pub struct Verification {
+    /// `VE…`, or whatever stands there.
+    pub sid: String,
+    /// The number.
+    pub to: String,
+    /// `pending`, `approved`, `canceled`, or anything.
+    pub status: String,
+}
+
+impl Verification {
+    /// What a body describes, if it does.
+    #[must_use]
+    pub fn read(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+}
+
+/// Twilio's error code, if a body has one.
+#[must_use]
+pub fn error_code(body: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        code: i64,
+    }
+    let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
+    refusal.map(|it| it.code)
 }
 
 impl Answer {
@@ -46,17 +68,12 @@ impl Answer {
 
     /// The verification that the body describes, if it does.
     pub(super) fn verification(&self) -> Option<Verification> {
-        serde_json::from_slice(&self.body).ok()
+        Verification::read(&self.body)
     }
 
     /// Twilio's error code, if the body has one.
     pub(super) fn code(&self) -> Option<i64> {
-        #[derive(Deserialize)]
-        struct Refusal {
-            code: i64,
-        }
-        let refusal: Option<Refusal> = serde_json::from_slice(&self.body).ok();
-        refusal.map(|it| it.code)
+        error_code(&self.body)
     }
 }
 
@@ -92,7 +109,8 @@ impl From<reqwest::Error> for NoAnswer {
 ///
 /// `Failed` is the only one after which a call is tried. A block of fraud
 /// guard must never be: it watches SMS only, and a call would pay the attacker.
-pub(super) fn refusal(status: u16, code: Option<i64>) -> SendError {
+#[must_use]
+pub fn refusal(status: u16, code: Option<i64>) -> SendError {
     match (status, code) {
         (_, Some(60200 | 21211 | 21614)) => SendError::InvalidNumber,
         (_, Some(60203 | 60212 | 20429)) => SendError::TooMany,
@@ -104,7 +122,8 @@ pub(super) fn refusal(status: u16, code: Option<i64>) -> SendError {
 }
 
 /// Whether a text is `^VE[0-9a-fA-F]{32}$`, so that it may stand in a path.
-pub(super) fn is_verification_sid(text: &str) -> bool {
+#[must_use]
+pub fn is_verification_sid(text: &str) -> bool {
     text.strip_prefix("VE")
         .is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use twostep::models::outbox::{Event, Mail};
+use twostep::server::Limits;
 
 use super::{Office, notice};
 use crate::support::smtp::{Fault, SmtpServer, Tls};
@@ -76,7 +77,7 @@ async fn the_app_ends_after_its_worker() {
     let port = listener.local_addr().unwrap().port();
     let (state, app) = (office.app.state.clone(), office.app);
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(app.serve(listener, async {
+    let serving = tokio::spawn(app.serve(listener, Limits::default(), async {
         let _ = stopped.await;
     }));
     let mailbox = state.demo_mailbox.clone().unwrap();

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use twostep::App;
 use twostep::config::Config;
+use twostep::server::Limits;
 use twostep::services::clock::Clock;
 
 use super::{BEHIND_PROXY, NOW, TWILIO_TIMEOUT, TestApp, TestDatabase};
@@ -26,7 +27,14 @@ impl TestApp {
     /// The app with these settings, and this much patience with Twilio.
     pub async fn with_timeout(settings: &[(&str, &str)], timeout: Duration) -> Self {
         let database = TestDatabase::new().await;
-        Self::on(database, settings, Clock::manual(NOW), timeout).await
+        let limits = Limits::default();
+        Self::on(database, settings, Clock::manual(NOW), timeout, limits).await
+    }
+
+    /// The app with these limits of the wire.
+    pub async fn with_limits(limits: Limits) -> Self {
+        let database = TestDatabase::new().await;
+        Self::on(database, &[], Clock::manual(NOW), TWILIO_TIMEOUT, limits).await
     }
 
     /// The app on a database, in which another may have left something.
@@ -35,6 +43,7 @@ impl TestApp {
         settings: &[(&str, &str)],
         clock: Clock,
         timeout: Duration,
+        limits: Limits,
     ) -> Self {
         let mut variables = HashMap::from([("DATABASE_URL".to_owned(), database.url())]);
         for (name, value) in settings {
@@ -55,7 +64,7 @@ impl TestApp {
                 std::future::pending::<()>().await; // the test is over
             }
         };
-        let served = tokio::spawn(async move { app.serve(listener, asked).await.unwrap() });
+        let served = tokio::spawn(async move { app.serve(listener, limits, asked).await.unwrap() });
         Self {
             state,
             routes,
@@ -73,7 +82,8 @@ impl TestApp {
         self.stop.send(()).unwrap();
         self.served.await.unwrap();
         let clock = self.state.clock.clone();
-        Self::on(self.database, settings, clock, TWILIO_TIMEOUT).await
+        let limits = Limits::default();
+        Self::on(self.database, settings, clock, TWILIO_TIMEOUT, limits).await
     }
 
     /// The app behind a proxy, so that browsers may be anywhere.

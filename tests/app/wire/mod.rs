@@ -1,5 +1,11 @@
 //! Requests that are built to be read in two ways, or to reach further than a form.
 
+mod malformed;
+mod oversized;
+mod slow;
+
+use std::net::SocketAddr;
+
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -7,15 +13,28 @@ use tokio::net::TcpStream;
 use twostep::dev::simulator::Counters;
 
 use crate::notices::only_notice;
-use crate::support::{PASSWORD, TestApp};
+use crate::support::{PASSWORD, PATIENCE, TestApp};
 
 /// Sends bytes and reads what comes back until the connection ends.
 async fn exchange(app: &TestApp, bytes: &str) -> String {
-    let mut stream = TcpStream::connect(app.address).await.unwrap();
-    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let mut stream = opened(app.address, bytes.as_bytes()).await;
     stream.shutdown().await.unwrap();
+    rest(&mut stream).await
+}
+
+/// A connection on which this was sent.
+async fn opened(address: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // Who is refused at its beginning may not be listened to any more.
+    let _ = stream.write_all(bytes).await;
+    stream
+}
+
+/// What comes until the server ends the connection, which it has to.
+async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
+    let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    let _ = end.expect("the connection is kept open");
     String::from_utf8_lossy(&answer).into_owned()
 }
 

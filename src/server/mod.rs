@@ -1,0 +1,134 @@
+//! The wire: takes connections and speaks HTTP/1.1 on them, each within limits that
+//! hold before any of the app's own is asked. hyper does the speaking.
+
+mod patience;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::response::Response;
+use axum::serve::Listener;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use patience::{Patient, Phase};
+
+/// How much and how long is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections that are open at once. Further ones wait in the system's queue.
+    pub connections: usize,
+    /// Bytes of a request's line and headers together.
+    pub head_bytes: usize,
+    /// Headers of a request.
+    pub headers: usize,
+    /// The time for line and headers, from their first byte.
+    pub head: Duration,
+    /// The time for a form's body, from the end of the headers.
+    pub body: Duration,
+    /// The time until a connection's next request is whole: how long it may be idle.
+    pub idle: Duration,
+    /// How long a client may take nothing of an answer.
+    pub answer: Duration,
+}
+
+/// Half of the 1,024 files that a program may have open where nobody says otherwise; a
+/// browser's longest head with cookies has a few KiB; and a proxy that keeps its
+/// connections open (nginx and its like: 60 seconds) closes them before we do, so that
+/// no request is lost on one that is being closed.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            head_bytes: 16 * 1024,
+            headers: 100,
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(15),
+            idle: Duration::from_secs(75),
+            answer: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What hyper keeps of what it reads ahead and has not written yet, in bytes.
+const BUFFER: usize = 64 * 1024;
+
+/// The time for the body of this request, for who reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyTime(pub Duration);
+
+/// Serves until `shutdown` is ready and then until the requests under way are
+/// answered. Handlers find the peer as [`ConnectInfo`] and [`BodyTime`].
+pub async fn serve(
+    mut listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.idle)
+        .max_header_size(limits.head_bytes)
+        .max_headers(limits.headers)
+        .max_buf_size(BUFFER);
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let ending = GracefulShutdown::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            let (stream, peer) = Listener::accept(&mut listener).await;
+            (place, stream, peer)
+        };
+        let (place, stream, peer) = tokio::select! {
+            accepted = accepted => accepted,
+            () = &mut shutdown => break,
+        };
+        let phase = Arc::new(Phase::default());
+        let stream = TokioIo::new(Patient::new(stream, limits, Arc::clone(&phase)));
+        let service = service(router.clone(), peer, limits.body, phase);
+        let connection = ending.watch(http.serve_connection(stream, service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, %error, "a connection ended badly");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    ending.shutdown().await;
+}
+
+/// The app for one connection.
+fn service(
+    router: Router,
+    peer: SocketAddr,
+    body: Duration,
+    phase: Arc<Phase>,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> {
+    let router = TowerToHyperService::new(router);
+    service_fn(move |mut request: Request<Incoming>| {
+        let serving = phase.serving();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(BodyTime(body));
+        let answer = router.call(request);
+        async move {
+            let answer = answer.await;
+            drop(serving);
+            answer
+        }
+    })
+}

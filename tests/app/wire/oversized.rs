@@ -1,0 +1,111 @@
+//! Requests that are longer than anything a browser sends here.
+
+use tokio::io::AsyncWriteExt;
+use tokio::task::JoinSet;
+
+use super::{exchange, opened, rest};
+use crate::support::TestApp;
+use crate::support::program::Program;
+
+const MEBIBYTE: usize = 1024 * 1024;
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or("none")
+}
+
+/// ASVS 15.2.2
+#[tokio::test]
+async fn a_head_of_16_kib_is_read_and_one_byte_more_is_431() {
+    let app = TestApp::start().await;
+    for (size, expected) in [
+        (16 * 1024, "200"),
+        (16 * 1024 + 1, "431"),
+        (MEBIBYTE, "431"),
+    ] {
+        let ends = ("GET /login?a=", " HTTP/1.1\r\nHost: x\r\n\r\n");
+        let long = "a".repeat(size - ends.0.len() - ends.1.len());
+        let answer = exchange(&app, &format!("{}{long}{}", ends.0, ends.1)).await;
+        assert_eq!(status(&answer), expected, "address, {size}");
+        let ends = ("GET /login HTTP/1.1\r\nHost: x\r\nCookie: ", "\r\n\r\n");
+        let long = "a".repeat(size - ends.0.len() - ends.1.len());
+        let answer = exchange(&app, &format!("{}{long}{}", ends.0, ends.1)).await;
+        assert_eq!(status(&answer), expected, "cookie, {size}");
+    }
+    assert_eq!(app.browser().get("/login").await.status, 200);
+}
+
+/// ASVS 15.2.2
+#[tokio::test]
+async fn a_hundred_headers_are_read_and_one_more_is_431() {
+    let app = TestApp::start().await;
+    for (count, expected) in [(100, "200"), (101, "431"), (2000, "431")] {
+        let headers = "X: y\r\n".repeat(count);
+        let answer = exchange(&app, &format!("GET /login HTTP/1.1\r\n{headers}\r\n")).await;
+        assert_eq!(status(&answer), expected, "{count}");
+    }
+}
+
+/// The most memory that a process ever had, in bytes.
+fn peak_memory(program: &Program) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib: usize = line
+        .unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    kib * 1024
+}
+
+/// Sends so many bytes of a body, or as many as are taken, and returns the answer.
+async fn stream_body(program: std::net::SocketAddr, head: String, chunked: bool) -> String {
+    let mut stream = opened(program, head.as_bytes()).await;
+    let mut part = vec![b'a'; MEBIBYTE];
+    if chunked {
+        part = [format!("{MEBIBYTE:x}\r\n").as_bytes(), &part, b"\r\n"].concat();
+    }
+    for _ in 0..100 {
+        if stream.write_all(&part).await.is_err() {
+            break;
+        }
+    }
+    rest(&mut stream).await
+}
+
+/// ASVS 1.4.3, 15.2.2
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_of_a_hundred_mebibytes_take_no_memory() {
+    let program = Program::start(&[]);
+    assert_eq!(program.browser().get("/login").await.status, 200);
+    let before = peak_memory(&program);
+    let mut clients = JoinSet::new();
+    for line in [
+        "POST /login",
+        "POST /healthz",
+        "GET /login",
+        "POST /nowhere",
+    ] {
+        for chunked in [true, false] {
+            let length = match chunked {
+                true => "Transfer-Encoding: chunked".to_owned(),
+                false => format!("Content-Length: {}", 100 * MEBIBYTE),
+            };
+            let head = format!(
+                "{line} HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\n{length}\r\n\
+                 Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+            );
+            clients.spawn(stream_body(program.address, head, chunked));
+        }
+    }
+    for answer in clients.join_all().await {
+        // Who is cut off while sending may not get to read why.
+        let expected = ["413", "405", "404", "200", "none"];
+        assert!(expected.contains(&status(&answer)), "{answer}");
+    }
+    assert_eq!(program.browser().get("/login").await.status, 200);
+    let more = peak_memory(&program) - before;
+    assert!(more < 8 * MEBIBYTE, "{more} bytes");
+}
