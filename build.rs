@@ -1,5 +1,9 @@
 //! How the program is linked.
-#![allow(clippy::print_stdout, reason = "a build script speaks to cargo by it")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "so cargo and a build script speak to each other"
+)]
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
