@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use twostep::services::twilio_verify::answers::{Verification, error_code, is_verification_sid};
+use twostep::services::twilio_verify::{Verification, error_code, is_verification_sid};
 
 fuzz_target!(|body: &[u8]| {
     let verification = Verification::read(body);

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use super::Limits;
+use super::limits::Limits;
 
 /// Where a connection stands: odd while a request is in the app's hands, and another
 /// number for each.

@@ -6,7 +6,7 @@
 //! code counts as right only if the answer says so of this very verification.
 //! No code, full number or credential is ever logged.
 
-pub mod answers;
+mod answers;
 
 use std::fmt;
 use std::time::Duration;
@@ -17,7 +17,8 @@ use thiserror::Error;
 use url::Url;
 
 use crate::services::metrics::Metrics;
-use answers::{Answer, NoAnswer, is_verification_sid, refusal};
+use answers::{Answer, NoAnswer};
+pub use answers::{Verification, error_code, is_verification_sid, refusal};
 
 /// How long making the connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

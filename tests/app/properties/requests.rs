@@ -11,9 +11,8 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use twostep::middleware::{client_address::client_address, cookie};
-use twostep::services::twilio_verify::SendError;
-use twostep::services::twilio_verify::answers::{
-    Verification, error_code, is_verification_sid, refusal,
+use twostep::services::twilio_verify::{
+    SendError, Verification, error_code, is_verification_sid, refusal,
 };
 use twostep::views::browser;
 
