@@ -135,7 +135,7 @@ proptest! {
     ) {
         let words = browser::in_words(&parts.join(between));
         prop_assert!(words.bytes().all(|it| it.is_ascii_alphabetic() || it == b' '), "{}", words);
-        prop_assert!((5..60).contains(&words.len()), "{}", words);
+        prop_assert!((4..60).contains(&words.len()), "{}", words);
     }
 
     /// Attack 20.
