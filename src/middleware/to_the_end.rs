@@ -41,7 +41,9 @@ pub async fn run(
 
 async fn whole(request: Request) -> Result<Request, AppError> {
     let (parts, body) = request.into_parts();
-    let bytes = Bytes::from_request(Request::new(body), &())
+    let mut limited = Request::new(body);
+    *limited.extensions_mut() = parts.extensions.clone(); // the limit is there
+    let bytes = Bytes::from_request(limited, &())
         .await
         .map_err(|rejection| AppError::Unreadable(rejection.status()))?;
     Ok(Request::from_parts(parts, Body::from(bytes)))
