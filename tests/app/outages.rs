@@ -11,6 +11,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use crate::logs;
 use crate::support::program::Program;
 use crate::support::scratch::{Scratch, execute};
 use crate::support::{Browser, PASSWORD, PATIENCE, Page, TestApp};
@@ -82,6 +83,37 @@ async fn a_full_disk_puts_off_what_writes_and_loses_nothing() {
         .redirects_to("/home");
 }
 
+/// A fault that does not pass by itself is nothing to be tried again.
+#[tokio::test]
+async fn a_broken_table_is_an_error_and_told_as_one() {
+    logs::keep();
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    for (name, event) in [
+        ("broken", "BEFORE INSERT ON sessions"),
+        ("broken_too", "BEFORE UPDATE ON sessions"),
+    ] {
+        app.break_when(name, event, "1 = 1").await;
+    }
+    logs::take();
+    let pages = [
+        register(&app.browser(), "bob").await, // a session is made
+        alice.post("/disable_2fa", &[]).await, // a session is written to
+        app.browser().log_in("alice", PASSWORD).await,
+    ];
+    let lines = logs::take();
+    let told = lines.iter().filter(|it| it.contains("event=\"error\""));
+    let told: Vec<_> = told.collect();
+    for page in &pages {
+        assert_eq!(page.status, 500, "{}", page.text());
+        assert_eq!(page.header("retry-after"), None);
+    }
+    assert_eq!(told.len(), pages.len(), "{lines:?}");
+    for line in told {
+        assert_eq!(line.matches("activity").count(), 1, "{line}");
+    }
+}
+
 #[tokio::test]
 async fn a_locked_database_puts_off_what_writes_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -108,6 +140,7 @@ async fn a_locked_database_puts_off_what_writes_and_loses_nothing() {
 
     is_put_off(&register(&guest, "bob").await);
     is_put_off(&guest.log_in("alice", PASSWORD).await);
+    is_put_off(&alice.post("/disable_2fa", &[]).await); // writes to the session alone
     ready_becomes(&guest, 503).await;
     assert_eq!(guest.get("/healthz").await.status, 200);
 
