@@ -1,7 +1,5 @@
 //! The program: settings, app, serve; or a command of the operator's.
 
-mod signals;
-
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -13,9 +11,8 @@ use twostep::cli::{self, Cli, Command};
 use twostep::config::{Config, LogFormat};
 use twostep::server::Limits;
 use twostep::services::clock::Clock;
+use twostep::services::signals::Signals;
 use twostep::services::twilio_verify;
-
-use signals::Signals;
 
 fn main() -> ExitCode {
     // What cannot be understood ends here, with status 2.
