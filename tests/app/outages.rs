@@ -201,10 +201,9 @@ impl Line {
 }
 
 #[tokio::test]
+#[ignore = "needs PostgreSQL: .ci/postgres"]
 async fn a_lost_connection_puts_off_everything_and_loses_nothing() {
-    let Some(scratch) = Scratch::new().await else {
-        return;
-    };
+    let scratch = Scratch::new().await;
     let mut url = scratch.url();
     let (host, port) = (url.host_str().unwrap(), url.port().unwrap_or(5432));
     let server = tokio::net::lookup_host((host, port)).await.unwrap().next();
@@ -235,10 +234,9 @@ async fn a_lost_connection_puts_off_everything_and_loses_nothing() {
 }
 
 #[tokio::test]
+#[ignore = "needs PostgreSQL: .ci/postgres"]
 async fn a_server_that_ends_all_connections_is_not_noticed() {
-    let Some(scratch) = Scratch::new().await else {
-        return;
-    };
+    let scratch = Scratch::new().await;
     let app = TestApp::with(&[("DATABASE_URL", scratch.url().as_str())]).await;
     let alice = app.signed_in("alice").await;
     for _ in 0..3 {
