@@ -47,7 +47,7 @@ use crate::tasks::purge::Purge;
 
 /// How long requests under way may take once the program is asked to end: a
 /// little longer than the longest that a page may take.
-const GRACE: Duration = Duration::from_secs(35);
+const GRACE: Duration = routes::TIMEOUT.saturating_add(Duration::from_secs(5));
 
 /// Why the app could not be put together.
 #[derive(Debug, thiserror::Error)]
