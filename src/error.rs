@@ -21,11 +21,21 @@ pub enum AppError {
     #[error(transparent)]
     Model(#[from] models::Error),
     /// The data of a session could not be read or written.
-    #[error("session data: {0}")]
+    #[error("session data")]
     Session(#[from] SessionError),
     /// A layer that a handler relies on is not there: a mistake in `routes.rs`.
     #[error("the {0} layer is missing")]
     MissingLayer(&'static str),
+}
+
+/// What the text of an error that passes begins with in [`of_store`].
+const PASSES: &str = "not just now: ";
+
+/// A database's error as one of tower-sessions' stores, which holds nothing but a text:
+/// [`AppError`] must still know whether it passes.
+pub fn of_store(error: &models::Error) -> Store {
+    let passes = if error.passes() { PASSES } else { "" };
+    Store::Backend(format!("{passes}{}", chain(error)))
 }
 
 impl From<sqlx::Error> for AppError {
@@ -40,9 +50,9 @@ impl AppError {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Unreadable(status) => *status,
             Self::Model(error) if error.passes() => StatusCode::SERVICE_UNAVAILABLE,
-            // The statements behind it are always the same and run at every log-in: what
-            // fails is the database.
-            Self::Session(SessionError::Store(Store::Backend(_))) => {
+            Self::Session(SessionError::Store(Store::Backend(text)))
+                if text.starts_with(PASSES) =>
+            {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Model(_) | Self::Session(_) | Self::MissingLayer(_) => {
@@ -64,14 +74,34 @@ impl IntoResponse for AppError {
     }
 }
 
-/// An error with everything that caused it, for the log.
+/// An error with everything that caused it, for the log. Some errors tell of their cause
+/// themselves: it is told once.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(error: sqlx::Error) -> StatusCode {
+        let error = of_store(&error.into());
+        AppError::from(SessionError::from(error)).status()
+    }
+
+    #[test]
+    fn what_passes_elsewhere_passes_in_the_sessions_store() {
+        assert_eq!(status(sqlx::Error::PoolTimedOut), 503);
+        assert_eq!(status(sqlx::Error::RowNotFound), 500);
+    }
 }

@@ -48,7 +48,11 @@ use crate::tasks::purge::Purge;
 
 /// How long requests under way may take once the program is asked to end: a
 /// little longer than the longest that a page may take.
-const GRACE: Duration = Duration::from_secs(35);
+const GRACE: Duration = routes::TIMEOUT.saturating_add(Duration::from_secs(5));
+
+/// Connections at `METRICS_ADDR`: one or two ask there, and the files that a program may
+/// have open are for people.
+const METRICS_CONNECTIONS: usize = 8;
 
 /// Why the app could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +183,10 @@ impl App {
         let purge = tokio::spawn(self.purge.run(stopped));
         let metrics = self.metrics.take().map(|listener| {
             let router = routes::metrics_router(&self.state);
+            let limits = Limits {
+                connections: METRICS_CONNECTIONS,
+                ..limits
+            };
             tokio::spawn(server::serve(listener, router, limits, pending()))
         });
         let (asked, was_asked) = oneshot::channel();

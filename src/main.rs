@@ -1,7 +1,5 @@
 //! The program: settings, app, serve; or a command of the operator's.
 
-mod signals;
-
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -14,9 +12,8 @@ use twostep::cli::{self, Cli, Command};
 use twostep::config::{Config, LogFormat};
 use twostep::server::Limits;
 use twostep::services::clock::Clock;
+use twostep::services::signals::Signals;
 use twostep::services::twilio_verify;
-
-use signals::Signals;
 
 /// A request makes and frees some hundred small things.
 #[global_allocator]

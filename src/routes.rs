@@ -29,9 +29,9 @@ use crate::state::AppState;
 /// The longest form has a few fields; nothing longer is read.
 const BODY_LIMIT: usize = 16 * 1024;
 
-/// Longer than the slowest page: a code that Twilio is asked to cancel, to text
-/// and then to call with, at eight seconds each.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longer than the slowest page: a form that takes its fifteen seconds to arrive, and a
+/// code that Twilio is asked to cancel, to text and then to call with, at eight each.
+pub const TIMEOUT: Duration = Duration::from_secs(45);
 
 /// An address, and who may call it.
 #[derive(Debug, Clone, PartialEq, Eq)]

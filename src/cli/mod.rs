@@ -115,6 +115,9 @@ pub enum Error {
     /// Nobody has that name.
     #[error("there is no user {0:?}")]
     UnknownUser(String),
+    /// The system would not tell when to end.
+    #[error("no signals can be heard: {0}")]
+    Signals(#[source] std::io::Error),
     /// There is no backup.
     #[error("{0}")]
     Backup(#[from] BackupError),

@@ -13,7 +13,7 @@ pub async fn healthz() -> &'static str {
 
 /// `GET /readyz`: the database answers too, and takes what is written.
 pub async fn readyz(State(app): State<AppState>) -> Response {
-    if app.readiness.check(&app.database, app.clock.now()).await {
+    if app.readiness.check(&app.database, &app.clock).await {
         "ok".into_response()
     } else {
         StatusCode::SERVICE_UNAVAILABLE.into_response()

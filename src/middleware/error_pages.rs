@@ -119,7 +119,11 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
             "Too many requests",
             "That was too often. Wait a moment and try again.",
         ),
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => (
+        StatusCode::REQUEST_TIMEOUT => (
+            "Not in time",
+            "The form did not arrive in time. Send it again.",
+        ),
+        StatusCode::SERVICE_UNAVAILABLE => (
             "Too busy",
             "This could not be done just now. Try again in a moment.",
         ),

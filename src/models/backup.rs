@@ -2,10 +2,19 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
-use tempfile::NamedTempFile;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tempfile::Builder;
+
+/// What the name of a backup begins with until it is whole.
+const UNFINISHED: &str = ".twostep-backup-";
+
+/// SQLite asks whether to go on after so many of its instructions: a few hundred rows.
+const ASKED_EVERY: i32 = 1000;
 
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +41,9 @@ pub enum BackupError {
     /// The database cannot be read, or the backup not written.
     #[error("the backup failed: {0}")]
     Database(#[from] sqlx::Error),
+    /// It was told to end before it was done.
+    #[error("the backup was interrupted, and there is none")]
+    Interrupted,
     /// SQLite finds fault with what it wrote.
     #[error("the backup failed its check: {0}")]
     Corrupt(String),
@@ -42,9 +54,17 @@ pub enum BackupError {
 /// name once it is whole, checked and on the disk, and never before; no migration is made,
 /// so that a new version of the program can back up what the old one left.
 ///
+/// Once `interrupted` is ready it ends, and leaves nothing behind. Only a program that is
+/// killed leaves a file whose name begins with [`UNFINISHED`].
+///
 /// # Errors
-/// When there is no such database, the file is there already, or either cannot be used.
-pub async fn backup(url: &str, file: &Path) -> Result<u64, BackupError> {
+/// When there is no such database, the file is there already, either cannot be used, or it
+/// was interrupted.
+pub async fn backup(
+    url: &str,
+    file: &Path,
+    interrupted: impl Future<Output = ()>,
+) -> Result<u64, BackupError> {
     if !url.starts_with("sqlite:") {
         return Err(BackupError::NotSqlite);
     }
@@ -66,9 +86,9 @@ pub async fn backup(url: &str, file: &Path) -> Result<u64, BackupError> {
         _ => Path::new("."),
     };
     // Made with mode 0600, and gone where anything below fails.
-    let copy = NamedTempFile::new_in(folder).map_err(unwritable)?;
-    write(options.create_if_missing(false), copy.path()).await?;
-    check(copy.path()).await?;
+    let copy = Builder::new().prefix(UNFINISHED).tempfile_in(folder);
+    let copy = copy.map_err(unwritable)?;
+    fill(copy.path(), options.create_if_missing(false), interrupted).await?;
 
     // SQLite leaves that out after VACUUM INTO.
     copy.as_file().sync_all().map_err(unwritable)?;
@@ -85,8 +105,49 @@ pub async fn backup(url: &str, file: &Path) -> Result<u64, BackupError> {
     Ok(bytes)
 }
 
-async fn write(from: SqliteConnectOptions, copy: &Path) -> Result<(), sqlx::Error> {
-    let mut database = from.connect().await?;
+/// Writes a database to a file, and checks it.
+async fn fill(
+    copy: &Path,
+    from: SqliteConnectOptions,
+    interrupted: impl Future<Output = ()>,
+) -> Result<(), BackupError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut done = pin!(async {
+        write(from, copy, &stop).await?;
+        check(copy, &stop).await
+    });
+    tokio::select! {
+        done = &mut done => done,
+        () = interrupted => {
+            // SQLite works in a thread of its own, which must not write on after the file
+            // is removed, and removes its journal itself.
+            stop.store(true, Ordering::Relaxed);
+            let _ = done.await;
+            Err(BackupError::Interrupted)
+        }
+    }
+}
+
+/// A connection on which whatever is under way fails once `stop` is true.
+async fn connect(
+    options: SqliteConnectOptions,
+    stop: &Arc<AtomicBool>,
+) -> Result<SqliteConnection, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    let stop = stop.clone();
+    let goes_on = move || !stop.load(Ordering::Relaxed);
+    let mut handle = connection.lock_handle().await?;
+    handle.set_progress_handler(ASKED_EVERY, goes_on);
+    drop(handle);
+    Ok(connection)
+}
+
+async fn write(
+    from: SqliteConnectOptions,
+    copy: &Path,
+    stop: &Arc<AtomicBool>,
+) -> Result<(), sqlx::Error> {
+    let mut database = connect(from, stop).await?;
     sqlx::query("VACUUM INTO $1")
         .bind(copy.to_string_lossy().into_owned())
         .execute(&mut database)
@@ -94,9 +155,9 @@ async fn write(from: SqliteConnectOptions, copy: &Path) -> Result<(), sqlx::Erro
     database.close().await
 }
 
-async fn check(copy: &Path) -> Result<(), BackupError> {
+async fn check(copy: &Path, stop: &Arc<AtomicBool>) -> Result<(), BackupError> {
     let options = SqliteConnectOptions::new().filename(copy).read_only(true);
-    let mut copy = options.connect().await?;
+    let mut copy = connect(options, stop).await?;
     let found: String = sqlx::query_scalar("PRAGMA integrity_check")
         .fetch_one(&mut copy)
         .await?;

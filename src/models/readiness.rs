@@ -1,30 +1,28 @@
 //! Whether the database takes what is written, for whoever asks often.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
 use crate::models::{Database, Error};
-
-/// What was found stands so long, so that asking, which everybody may, costs one row a
-/// second at the most.
-const STANDS: Duration = Duration::from_secs(1);
+use crate::services::clock::Clock;
 
 /// Longer than writing a row takes where all is well; whoever asks does not wait longer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What was found last. Clones are the same.
-#[derive(Clone, Default)]
-pub struct Readiness(Arc<Mutex<Option<(Instant, bool)>>>);
+/// What was found last, and in which second. It stands for that second, so that asking,
+/// which everybody may, costs one row a second at the most.
+#[derive(Default)]
+pub struct Readiness(Mutex<Option<(i64, bool)>>);
 
 impl Readiness {
     /// Whether the database takes a row. Reading would not tell of a full disk or of a
     /// lock.
-    pub async fn check(&self, database: &Database, now: i64) -> bool {
+    pub async fn check(&self, database: &Database, clock: &Clock) -> bool {
         let mut last = self.0.lock().await;
+        let now = clock.now(); // not before the lock: whoever waited takes what was found
         if let Some((at, ready)) = *last
-            && at.elapsed() < STANDS
+            && at == now
         {
             return ready;
         }
@@ -37,7 +35,7 @@ impl Readiness {
         if let Some(error) = &failed {
             tracing::warn!(event = "not_ready", error, "the database cannot be written");
         }
-        *last = Some((Instant::now(), failed.is_none()));
+        *last = Some((clock.now(), failed.is_none()));
         failed.is_none()
     }
 }

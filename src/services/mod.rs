@@ -6,4 +6,5 @@ pub mod clock;
 pub mod mailer;
 pub mod metrics;
 pub mod passwords;
+pub mod signals;
 pub mod twilio_verify;

@@ -33,58 +33,99 @@ pub struct Purge {
 
 impl Purge {
     /// Works until `stop` is true or its sender is gone. A statement under way then
-    /// is done or not done, and the next to have its turn goes on from there.
+    /// is done or not done, and whoever has the next turn, which may be at once, goes
+    /// on from there.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let rounds = async {
-            tokio::time::sleep(self.start).await;
-            loop {
-                self.round().await;
-                tokio::time::sleep(self.interval).await;
+        let mut pause = self.start;
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(pause) => {}
             }
-        };
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => {}
-            () = rounds => {}
+            self.round_until(&mut stop).await;
+            pause = self.interval;
         }
     }
 
     /// Purges every kind once, unless another instance does it now; what fails is
     /// logged and left for the next round.
     pub async fn round(&self) {
-        if let Err(error) = self.in_turn().await {
+        let (_never, mut stop) = watch::channel(false);
+        self.round_until(&mut stop).await;
+    }
+
+    async fn round_until(&self, stop: &mut watch::Receiver<bool>) {
+        if let Err(error) = self.in_turn(stop).await {
             let error = error.with_causes();
             tracing::error!(event = "purge_failed", error, "whose turn it is is unknown");
         }
     }
 
-    async fn in_turn(&self) -> Result<(), Error> {
+    /// However a round ends, its turn is given back: else nobody could purge until it
+    /// ends by itself.
+    async fn in_turn(&self, stop: &mut watch::Receiver<bool>) -> Result<(), Error> {
         let turn = Turn::new()?;
-        for kind in Kind::ALL {
-            if !turn.hold(&self.database, self.clock.now()).await? {
-                return Ok(());
-            }
-            self.purge_and_tell(kind).await;
-        }
-        turn.give_back(&self.database).await
+        let done = self.purge_all(&turn, stop).await;
+        let given_back = turn.give_back(&self.database).await;
+        done.and(given_back)
     }
 
-    async fn purge_and_tell(&self, kind: Kind) {
-        match purge(&self.database, kind, self.clock.now()).await {
-            Ok(0) => {}
-            Ok(rows) => {
-                let kind = kind.name();
-                tracing::info!(event = "purged", kind, rows, "what is over was deleted");
-            }
-            Err(error) => {
-                let (kind, error) = (kind.name(), error.with_causes());
-                tracing::error!(
-                    event = "purge_failed",
-                    kind,
-                    error,
-                    "what is over was not deleted"
-                );
+    async fn purge_all(&self, turn: &Turn, stop: &mut watch::Receiver<bool>) -> Result<(), Error> {
+        for kind in Kind::ALL {
+            if !self.purge_and_tell(kind, turn, stop).await? {
+                break;
             }
         }
+        Ok(())
+    }
+
+    /// Purges one kind, and returns whether the next is to follow: not where the turn
+    /// was lost, or the end has come.
+    async fn purge_and_tell(
+        &self,
+        kind: Kind,
+        turn: &Turn,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<bool, Error> {
+        let (name, mut rows) = (kind.name(), 0);
+        let goes_on = loop {
+            // Never left half way: it must not take effect after the turn was given back.
+            if !turn.hold(&self.database, self.clock.now()).await? {
+                break false;
+            }
+            let deleted = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break false,
+                deleted = kind.delete_some(&self.database, self.clock.now()) => deleted,
+            };
+            match deleted {
+                Ok(deleted) => {
+                    rows += deleted;
+                    if deleted < BATCH {
+                        break true;
+                    }
+                }
+                Err(error) => {
+                    let error = error.with_causes();
+                    tracing::error!(
+                        event = "purge_failed",
+                        kind = name,
+                        error,
+                        "what is over was not deleted"
+                    );
+                    break true;
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        if rows > 0 {
+            tracing::info!(
+                event = "purged",
+                kind = name,
+                rows,
+                "what is over was deleted"
+            );
+        }
+        Ok(goes_on)
     }
 }
 

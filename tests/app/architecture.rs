@@ -20,7 +20,7 @@ const LAYERS: [&str; 12] = [
     "cli controllers dev",
     "routes",
     "lib",
-    "main signals",
+    "main",
 ];
 
 /// A file of the source, named as the module that it is.

@@ -20,6 +20,25 @@ async fn without_its_database_the_program_is_alive_but_not_ready() {
     assert_eq!(browser.get("/readyz").await.status, 503);
 }
 
+/// So that asking, which everybody may, costs next to nothing.
+#[tokio::test]
+async fn what_was_found_stands_for_a_second() {
+    let app = TestApp::start().await;
+    let browser = app.browser();
+    let becomes = async |before: u16, after: u16| {
+        assert_eq!(browser.get("/readyz").await.status, before);
+        app.advance(1);
+        assert_eq!(browser.get("/readyz").await.status, after);
+    };
+    assert_eq!(browser.get("/readyz").await.status, 200);
+    app.execute("ALTER TABLE throttle_locks RENAME TO elsewhere")
+        .await;
+    becomes(200, 503).await;
+    app.execute("ALTER TABLE elsewhere RENAME TO throttle_locks")
+        .await;
+    becomes(503, 200).await;
+}
+
 #[tokio::test]
 async fn without_its_database_pages_say_to_try_again() {
     let app = TestApp::start().await;

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -9,7 +10,7 @@ use sqlx::AnyPool;
 use tempfile::TempDir;
 use twostep::models;
 
-use super::{Ended, run_in};
+use super::{Ended, program, run_in};
 use crate::support::{PASSWORD, TestApp, until};
 
 /// An app on SQLite, whatever the other tests run on.
@@ -118,6 +119,39 @@ async fn a_backup_is_its_owners_alone_and_leaves_nothing_beside_it() {
     assert_eq!(names(folder.path()), ["backup.db"]);
     let file = std::fs::metadata(folder.path().join("backup.db")).unwrap();
     assert_eq!(file.permissions().mode() & 0o777, 0o600);
+}
+
+/// It is told to end while a part of the copy is written: a supervisor's stop, Ctrl-C.
+#[tokio::test]
+async fn a_backup_that_is_interrupted_leaves_nothing() {
+    let (app, _database, url) = app().await;
+    app.execute(
+        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) \
+         INSERT INTO throttle_locks (bucket, expires_at) SELECT HEX(RANDOMBLOB(800)), i FROM n",
+    )
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    for (name, signal) in [("a.db", "TERM"), ("b.db", "INT")] {
+        let mut command = program(folder.path(), &[("DATABASE_URL", &url)], &["backup", name]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = child.spawn().unwrap();
+        until(|| {
+            let entries = std::fs::read_dir(folder.path()).unwrap();
+            let mut files = entries.filter_map(|it| it.unwrap().metadata().ok());
+            files.any(|file| file.len() > 1_000_000)
+        })
+        .await;
+        let names = names(folder.path());
+        assert!(names[0].starts_with(".twostep-backup-"), "{names:?}");
+        let process = child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &process]).status();
+        assert!(sent.unwrap().success());
+        let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+        let line = Ended::from(ended.await.unwrap()).failed();
+        assert_eq!(line, "the backup was interrupted, and there is none");
+        let names = self::names(folder.path());
+        assert!(names.is_empty(), "{names:?}");
+    }
 }
 
 #[tokio::test]

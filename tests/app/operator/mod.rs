@@ -25,7 +25,7 @@ struct Ended {
 impl From<Output> for Ended {
     fn from(output: Output) -> Self {
         Self {
-            status: output.status.code().unwrap(),
+            status: output.status.code().expect("a signal ended it"),
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }

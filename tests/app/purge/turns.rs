@@ -1,6 +1,7 @@
 //! Purging beside other instances and beside requests: one at a time, and in nobody's
 //! way.
 
+use tokio::sync::watch;
 use twostep::models::Connection;
 use twostep::models::purge::{Kind, Turn};
 use twostep::tasks::purge::purge;
@@ -35,7 +36,7 @@ async fn the_turn_of_one_that_died_ends_by_itself() {
     assert!(died.hold(database, now).await.unwrap(), "it goes on");
     assert!(!other.hold(database, now).await.unwrap());
     fill(&app).await;
-    app.advance(15 * 60 - 1);
+    app.advance(60 - 1);
     task(&app).round().await;
     assert_eq!(hits(&app).await, 2001);
     app.advance(1);
@@ -49,6 +50,63 @@ async fn the_turn_of_one_that_died_ends_by_itself() {
     assert!(!third.hold(database, now).await.unwrap());
     other.give_back(database).await.unwrap();
     assert!(third.hold(database, now).await.unwrap());
+}
+
+/// Whether another instance could begin to purge at once.
+async fn is_anybodys_turn(app: &TestApp) -> bool {
+    let (other, now) = (Turn::new().unwrap(), app.state.clock.now());
+    other.hold(&app.state.database, now).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_turn_of_one_that_is_stopped_in_the_middle_is_anybodys_at_once() {
+    let app = TestApp::start().await;
+    fill(&app).await;
+    let (stop, stopped) = watch::channel(false);
+    let working = tokio::spawn(task(&app).run(stopped));
+    while hits(&app).await == 2001 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!is_anybodys_turn(&app).await, "it does nothing");
+    stop.send_replace(true);
+    working.await.unwrap();
+    assert!(hits(&app).await > 0, "it was over before");
+    assert!(is_anybodys_turn(&app).await);
+}
+
+#[tokio::test]
+async fn the_turn_of_one_that_fails_half_way_is_anybodys_at_once() {
+    logs::keep();
+    let app = TestApp::start().await;
+    let (event, always) = ("AFTER UPDATE ON purge_turn", "1 = 1");
+    app.break_when("broken", event, always).await;
+    logs::take();
+    task(&app).round().await;
+    let lines = logs::take();
+    assert!(
+        lines.iter().any(|it| it.contains("purge_failed")),
+        "{lines:?}"
+    );
+    assert!(is_anybodys_turn(&app).await);
+}
+
+/// A turn lasts for a minute, however long a kind takes.
+#[tokio::test]
+async fn a_kind_of_many_batches_keeps_its_turn() {
+    let app = TestApp::start().await;
+    fill(&app).await;
+    let one = task(&app);
+    let working = tokio::spawn(async move { one.round().await });
+    for left in [1500, 1000, 500] {
+        while hits(&app).await > left {
+            tokio::task::yield_now().await;
+        }
+        assert!(!is_anybodys_turn(&app).await, "{left}");
+        app.advance(59);
+    }
+    working.await.unwrap();
+    assert_eq!(hits(&app).await, 0);
+    assert!(is_anybodys_turn(&app).await);
 }
 
 /// On PostgreSQL two statements that take the same rows in another order would wait

@@ -1,10 +1,11 @@
 //! Schemas in the PostgreSQL database that `TEST_DATABASE_URL` names, one a test: a
-//! database each takes ten times as long to make and to remove.
+//! database each takes ten times as long to make and to remove, so only what is about
+//! whole databases has one.
 //!
 //! One connection makes and removes them all, in a thread of its own, since a test's
 //! runtime ends with the test. A run holds a lock in the database as long as it lives,
-//! and its schemas bear its number: so whatever a run that was killed has left behind,
-//! the next one finds and removes.
+//! and its schemas and databases bear its number: so whatever a run that was killed has
+//! left behind, the next one finds and removes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, mpsc};
@@ -14,7 +15,10 @@ use tokio::sync::oneshot;
 use url::Url;
 
 /// What the names of all schemas of tests begin with.
-const PREFIX: &str = "twostep_test_";
+const SCHEMAS: &str = "twostep_test_";
+
+/// And those of all databases of tests.
+const DATABASES: &str = "twostep_scratch_";
 
 /// Tells the locks of runs from what else is locked in the database.
 const LOCKS: i32 = 0x7e57;
@@ -37,9 +41,9 @@ pub struct Schema {
 }
 
 pub struct Server {
-    url: Url,
-    /// What the names of this run's schemas begin with.
-    prefix: String,
+    pub url: Url,
+    /// The number of this run.
+    run: i32,
     made: AtomicUsize,
     orders: mpsc::Sender<(String, oneshot::Sender<()>)>,
 }
@@ -48,11 +52,11 @@ impl Server {
     fn connect(url: Url) -> Self {
         let run = i32::from_ne_bytes(rand_bytes()) & i32::MAX;
         let (orders, ordered) = mpsc::channel();
-        let (own, address) = (format!("{PREFIX}{run}_"), url.to_string());
+        let address = url.to_string();
         std::thread::spawn(move || work(&address, run, &ordered));
         Self {
             url,
-            prefix: own,
+            run,
             made: AtomicUsize::new(0),
             orders,
         }
@@ -60,10 +64,7 @@ impl Server {
 
     /// Makes a schema without tables, and says how to use it as if there were no other.
     pub async fn create(&self) -> Schema {
-        let number = self.made.fetch_add(1, Ordering::SeqCst);
-        let name = format!("{}{number}", self.prefix);
-        let done = self.order(format!("CREATE SCHEMA {name}"));
-        done.await.expect("TEST_DATABASE_URL cannot be used");
+        let name = self.make("SCHEMA", SCHEMAS).await;
         let mut url = self.url.clone();
         url.query_pairs_mut()
             .append_pair("options[search_path]", &name)
@@ -74,10 +75,32 @@ impl Server {
     /// Removes a schema, whoever uses it still.
     pub fn remove(&self, schema: &Schema) {
         let name = &schema.name;
-        let done = self.order(format!(
+        self.remove_by(format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
              WHERE application_name = '{name}'; DROP SCHEMA {name} CASCADE"
         ));
+    }
+
+    /// Makes an empty database, and returns its name.
+    pub async fn create_database(&self) -> String {
+        self.make("DATABASE", DATABASES).await
+    }
+
+    /// Removes a database, whoever uses it still.
+    pub fn remove_database(&self, name: &str) {
+        self.remove_by(format!("DROP DATABASE {name} WITH (FORCE)"));
+    }
+
+    async fn make(&self, what: &str, prefix: &str) -> String {
+        let number = self.made.fetch_add(1, Ordering::SeqCst);
+        let name = format!("{prefix}{}_{number}", self.run);
+        let done = self.order(format!("CREATE {what} {name}"));
+        done.await.expect("TEST_DATABASE_URL cannot be used");
+        name
+    }
+
+    fn remove_by(&self, sql: String) {
+        let done = self.order(sql);
         // The test's thread waits, since the process may end with it.
         let _ = std::thread::spawn(|| done.blocking_recv()).join();
     }
@@ -105,11 +128,12 @@ fn work(url: &str, run: i32, orders: &mpsc::Receiver<(String, oneshot::Sender<()
         assert!(lock(&mut server, run).await, "two runs have one number");
         remove_leftovers(&mut server, run).await;
         while let Ok((sql, done)) = orders.recv() {
-            sqlx::raw_sql(AssertSqlSafe(sql))
-                .execute(&mut server)
-                .await
-                .unwrap();
-            let _ = done.send(());
+            let text = sql.clone();
+            match sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut server).await {
+                Ok(_) => drop(done.send(())),
+                // Whoever waits for it fails; the other tests go on.
+                Err(error) => eprintln!("{text}: {error}"),
+            }
         }
     });
 }
@@ -125,24 +149,38 @@ async fn lock(server: &mut PgConnection, run: i32) -> bool {
 }
 
 async fn remove_leftovers(server: &mut PgConnection, own: i32) {
-    let names: Vec<String> =
-        sqlx::query_scalar("SELECT nspname::text FROM pg_namespace WHERE nspname LIKE $1")
-            .bind(format!("{PREFIX}%"))
+    for (prefix, find, what, force) in [
+        (
+            SCHEMAS,
+            "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE $1",
+            "SCHEMA",
+            "CASCADE",
+        ),
+        (
+            DATABASES,
+            "SELECT datname::text FROM pg_database WHERE datname LIKE $1",
+            "DATABASE",
+            "WITH (FORCE)",
+        ),
+    ] {
+        let names: Vec<String> = sqlx::query_scalar(find)
+            .bind(format!("{prefix}%"))
             .fetch_all(&mut *server)
             .await
             .unwrap();
-    for name in names {
-        let run = name.trim_start_matches(PREFIX).split('_').next();
-        let Some(run) = run.and_then(|run| run.parse::<i32>().ok()) else {
-            continue;
-        };
-        if run == own || !lock(server, run).await {
-            continue;
+        for name in names {
+            let run = name.trim_start_matches(prefix).split('_').next();
+            let Some(run) = run.and_then(|run| run.parse::<i32>().ok()) else {
+                continue;
+            };
+            if run == own || !lock(server, run).await {
+                continue;
+            }
+            let sql = format!("DROP {what} IF EXISTS {name} {force}");
+            // Another run may be about to do the same.
+            let _ = sqlx::raw_sql(AssertSqlSafe(sql))
+                .execute(&mut *server)
+                .await;
         }
-        let sql = format!("DROP SCHEMA IF EXISTS {name} CASCADE");
-        // Another run may be about to do the same.
-        let _ = sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut *server)
-            .await;
     }
 }

@@ -1,35 +1,28 @@
-//! A PostgreSQL database for one test, on the server that `TEST_DATABASE_URL` names.
+//! A PostgreSQL database for one test, on the server that `TEST_DATABASE_URL` names, whose
+//! user may make databases.
 
-use data_encoding::HEXLOWER;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use url::Url;
 
+use super::postgres::{self, Server};
+
 /// An empty database of PostgreSQL's, which goes with the test.
 pub struct Scratch {
-    server: Url,
+    server: &'static Server,
     name: String,
 }
 
 impl Scratch {
-    /// None where there is no PostgreSQL at hand.
-    #[allow(clippy::disallowed_methods)] // how a person says where the server is
-    pub async fn new() -> Option<Self> {
-        let server = std::env::var("TEST_DATABASE_URL").ok()?;
-        let server: Url = server.parse().expect("TEST_DATABASE_URL is no URL");
-        if server.scheme() == "sqlite" {
-            return None;
-        }
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).unwrap();
-        let name = format!("twostep_scratch_{}", HEXLOWER.encode(&random));
-        execute(&server, format!("CREATE DATABASE {name}")).await;
-        Some(Self { server, name })
+    pub async fn new() -> Self {
+        let server = postgres::server().expect("TEST_DATABASE_URL names no PostgreSQL");
+        let name = server.create_database().await;
+        Self { server, name }
     }
 
     /// Where it is.
     pub fn url(&self) -> Url {
-        let mut url = self.server.clone();
+        let mut url = self.server.url.clone();
         url.set_path(&self.name);
         url
     }
@@ -37,13 +30,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let (server, name) = (self.server.clone(), self.name.clone());
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Runtime::new().unwrap();
-            let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-            runtime.block_on(execute(&server, drop));
-        });
-        let _ = dropping.join();
+        self.server.remove_database(&self.name);
     }
 }
 

@@ -9,9 +9,12 @@ mod spec;
 
 use std::time::Duration;
 
+use regex::Regex;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use twostep::routes;
+use twostep::server::Limits;
 use twostep::services::twilio_verify::{
     CONNECT_TIMEOUT, CancelError, Channel, CheckError, SendError, Sent, Service, TIMEOUT,
     TwilioVerify, Verdict,
@@ -80,6 +83,18 @@ fn the_default_address_is_the_one_server_of_twilios_specification() {
     assert_eq!(spec::servers(), ["https://verify.twilio.com"]);
     assert_eq!(CONNECT_TIMEOUT, Duration::from_secs(3));
     assert_eq!(TIMEOUT, Duration::from_secs(8));
+}
+
+/// A page waits for the form, and then for Twilio three times: to cancel, to text, to call.
+/// Who gave it up before would be told to try again what goes on.
+#[test]
+fn a_page_may_take_longer_than_a_slow_form_and_a_slow_twilio_together() {
+    let slowest = Limits::default().body + 3 * TIMEOUT;
+    assert!(slowest < routes::TIMEOUT, "{slowest:?}");
+    let nginx = include_str!("../../../deploy/nginx.conf");
+    let pattern = Regex::new(r"proxy_read_timeout (\d+)s;").unwrap();
+    let patience = pattern.captures(nginx).unwrap()[1].parse().unwrap();
+    assert!(routes::TIMEOUT < Duration::from_secs(patience));
 }
 
 #[tokio::test]
