@@ -6,10 +6,10 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
-use data_encoding::BASE64URL_NOPAD;
 use tracing::Instrument;
 
 use crate::middleware::client_address::ClientAddress;
+use crate::models::token::random_id;
 
 /// What carries the number of a request.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,7 +24,7 @@ const QUIET: [&str; 4] = ["/static/{*path}", "/dev/phone", "/healthz", "/readyz"
 /// made here: what a client sends under that name is not looked at. The log names the route and not the
 /// address: that may hold what somebody typed.
 pub async fn log(request: Request, next: Next) -> Response {
-    let id = number();
+    let id = random_id().unwrap_or_default();
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -49,12 +49,6 @@ pub async fn log(request: Request, next: Next) -> Response {
     }
     .instrument(span)
     .await
-}
-
-/// 128 random bits, as 22 characters of base64url: nobody is believed for knowing them,
-/// so that they need not come from the operating system.
-fn number() -> String {
-    BASE64URL_NOPAD.encode(&fastrand::u128(..).to_ne_bytes())
 }
 
 /// What a request leaves in the log: also one whose client has gone before its answer,

@@ -11,10 +11,7 @@ use sqlx::query::Query;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::models::{ACQUIRE_TIMEOUT, Database, is_outage};
-
-/// Connections of the pool that are kept for reading.
-pub const READERS: u32 = 4;
+use crate::models::{ACQUIRE_TIMEOUT, Database, READERS, is_outage};
 
 /// Reads one row at a time on each of a few connections. Clones share them.
 #[derive(Clone)]

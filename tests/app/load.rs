@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use twostep::dev::simulator::Failure;
-use twostep::models::readers::READERS;
+use twostep::models::READERS;
 
 use crate::support::{PASSWORD, TestApp, until};
 
