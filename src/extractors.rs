@@ -65,7 +65,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
 /// It is too long, or ends before its end.
 pub async fn whole(request: Request) -> Result<(Parts, Bytes), AppError> {
     let (parts, body) = request.into_parts();
-    let bytes = Bytes::from_request(Request::new(body), &())
+    let mut limited = Request::new(body);
+    *limited.extensions_mut() = parts.extensions.clone(); // the limit is there
+    let bytes = Bytes::from_request(limited, &())
         .await
         .map_err(|rejection| AppError::Unreadable(rejection.status()))?;
     Ok((parts, bytes))

@@ -33,6 +33,7 @@ use tokio::sync::{oneshot, watch};
 use crate::config::{Config, Twilio};
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::DemoPhone;
+use crate::models::readers::Readers;
 use crate::models::readiness::Readiness;
 use crate::routes::Route;
 use crate::server::Limits;
@@ -129,6 +130,7 @@ impl App {
         let metrics = Metrics::default();
         let state = AppState::from(Parts {
             config,
+            readers: Readers::new(database.clone()),
             database,
             readiness: Readiness::default(),
             passwords,
@@ -213,6 +215,7 @@ impl App {
         if let Some(metrics) = metrics {
             metrics.abort();
         }
+        self.state.readers.close();
         self.state.database.close().await;
         Ok(())
     }

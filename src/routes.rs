@@ -9,9 +9,9 @@ use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
+use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
-use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
@@ -130,24 +130,25 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
     // The last group is the first that a request meets, and of a group the first
     // layer. They are grouped because each call of `layer` puts every route into a
     // box of its own, which is made anew for each request.
+    let (proxies, words) = (app.clone(), app.clone());
+    let environment = app.config.environment;
     let mut router = pages
         .router
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer((
+            DefaultBodyLimit::max(BODY_LIMIT),
+            CsrfLayer::new().with_rejection_response(error_pages::cross_site),
             from_fn(to_the_end::run),
             from_fn_with_state(app.clone(), session::open),
         ))
-        .layer((
-            RequestBodyLimitLayer::new(BODY_LIMIT),
-            DefaultBodyLimit::disable(),
-            CsrfLayer::new().with_rejection_response(error_pages::cross_site),
-        ))
         .merge(plain.router)
         .layer((
-            from_fn_with_state(app.clone(), client_address::find),
+            MapRequestLayer::new(move |request| {
+                client_address::find(&proxies.config.trusted_proxies, request)
+            }),
+            MapResponseLayer::new(move |response| security_headers::add(environment, response)),
+            MapResponseLayer::new(move |response| error_pages::render(&words, response)),
             from_fn(request_log::log),
-            from_fn_with_state(app.clone(), security_headers::add),
-            from_fn_with_state(app.clone(), error_pages::render),
             CatchPanicLayer::custom(error_pages::panicked),
             TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
         ));

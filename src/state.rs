@@ -9,6 +9,7 @@ use crate::dev::simulator::{DemoPhone, is_demo_number};
 use crate::models::Database;
 use crate::models::challenge::Allowance;
 use crate::models::client::Client;
+use crate::models::readers::Readers;
 use crate::models::readiness::Readiness;
 use crate::services::clock::Clock;
 use crate::services::metrics::Metrics;
@@ -27,6 +28,8 @@ pub struct Parts {
     pub config: Config,
     /// The pool of connections.
     pub database: Database,
+    /// Those of its connections that sessions are read with.
+    pub readers: Readers,
     /// Whether it can be written.
     pub readiness: Readiness,
     /// Password hashing; for a request's work see [`AppState::passwords_for`].

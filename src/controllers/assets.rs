@@ -17,18 +17,17 @@ pub async fn show(Path(path): Path<String>, headers: HeaderMap) -> Response {
         return StatusCode::NOT_FOUND.into_response();
     };
     let kept = [(CACHE_CONTROL, A_YEAR), (ETAG, asset.etag.as_str())];
-    let varies = asset.is_text().then_some([(VARY, "accept-encoding")]);
+    let varies = asset.small.is_some().then_some([(VARY, "accept-encoding")]);
     if is_known(asset, &headers) {
         return (StatusCode::NOT_MODIFIED, kept, varies, ()).into_response();
     }
     let kind = [(CONTENT_TYPE, asset.content_type)];
-    let small = match takes_brotli(&headers) {
-        true => asset.small().await,
-        false => None,
-    };
-    match small {
-        Some(small) => (kept, varies, kind, [(CONTENT_ENCODING, "br")], small).into_response(),
-        None => (kept, varies, kind, asset.bytes.as_ref()).into_response(),
+    match &asset.small {
+        Some(small) if takes_brotli(&headers) => {
+            let coding = [(CONTENT_ENCODING, "br")];
+            (kept, varies, kind, coding, small.as_ref()).into_response()
+        }
+        _ => (kept, varies, kind, asset.bytes.as_ref()).into_response(),
     }
 }
 

@@ -2,28 +2,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderMap, HeaderValue};
-use axum::middleware::Next;
-use axum::response::Response;
 use ipnet::IpNet;
-
-use crate::state::AppState;
 
 /// The address that a request came from.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientAddress(pub IpAddr);
 
-/// Adds [`ClientAddress`] to the request.
-pub async fn find(
-    State(app): State<AppState>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let address = client_address(peer.ip(), request.headers(), &app.config.trusted_proxies);
-    request.extensions_mut().insert(ClientAddress(address));
-    next.run(request).await
+/// Adds [`ClientAddress`] to the request, where its peer is known.
+pub fn find(trusted: &[IpNet], mut request: Request) -> Request {
+    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        let address = client_address(peer.ip(), request.headers(), trusted);
+        request.extensions_mut().insert(ClientAddress(address));
+    }
+    request
 }
 
 /// Reads `X-Forwarded-For` from the right, for as long as each hop is a trusted

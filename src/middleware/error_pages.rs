@@ -3,38 +3,34 @@
 
 use std::any::Any;
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::csrf::ProtectionError;
 
-use crate::middleware::request_log::RequestId;
+use crate::middleware::request_log::X_REQUEST_ID;
 use crate::middleware::session::SignedIn;
 use crate::state::AppState;
 use crate::views::errors::ErrorPage;
 use crate::views::layout::Layout;
 
 /// What of a refusal's own headers goes on to the page.
-const KEPT: [HeaderName; 3] = [header::ALLOW, header::RETRY_AFTER, header::SET_COOKIE];
+const KEPT: [HeaderName; 4] = [
+    header::ALLOW,
+    header::RETRY_AFTER,
+    header::SET_COOKIE,
+    X_REQUEST_ID,
+];
 
 /// Seconds after which to try again when too much is going on.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// Replaces the body of a refusal that is not HTML.
-pub async fn render(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    let request_id = request
-        .extensions()
-        .get::<RequestId>()
-        .map(|id| id.0.clone());
-    let response = next.run(request).await;
+pub fn render(app: &AppState, response: Response) -> Response {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) || is_html(response.headers()) {
         return response;
     }
-    if let Some(error) = response.extensions().get::<ProtectionError>() {
-        tracing::warn!(event = "csrf_refused", %error, "a request from another site was refused");
-    }
+    let request_id = response.headers().get(X_REQUEST_ID);
     let (heading, sentence) = words(status);
     let page = ErrorPage {
         layout: Layout {
@@ -50,7 +46,9 @@ pub async fn render(State(app): State<AppState>, request: Request, next: Next) -
         status: status.as_u16(),
         heading: heading.to_owned(),
         sentence: sentence.to_owned(),
-        request_id,
+        request_id: request_id
+            .and_then(|id| id.to_str().ok())
+            .map(str::to_owned),
     };
     let mut rendered = (status, page).into_response();
     for name in KEPT {
@@ -87,7 +85,8 @@ pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
 }
 
 /// The answer of the CSRF layer.
-pub fn cross_site(_: ProtectionError) -> Response {
+pub fn cross_site(error: ProtectionError) -> Response {
+    tracing::warn!(event = "csrf_refused", %error, "a request from another site was refused");
     StatusCode::FORBIDDEN.into_response()
 }
 

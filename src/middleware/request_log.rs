@@ -11,40 +11,37 @@ use tracing::Instrument;
 use crate::middleware::client_address::ClientAddress;
 use crate::models::token::random_id;
 
-/// What error pages and log lines call a request. Always made here: what a
-/// client sends under that name is not looked at.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub String);
+/// What carries the number of a request.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What is told in place of a status where there was nobody to answer, as nginx does.
+pub const CLIENT_GONE: u16 = 499;
 
 /// What pages and supervisors ask for by themselves, all the time.
 const QUIET: [&str; 4] = ["/static/{*path}", "/dev/phone", "/healthz", "/readyz"];
 
-/// Runs the request in a span with its id. The log names the route and not the
+/// Runs the request in a span with its id, which error pages show as well. It is always
+/// made here: what a client sends under that name is not looked at. The log names the route and not the
 /// address: that may hold what somebody typed.
-pub async fn log(mut request: Request, next: Next) -> Response {
+pub async fn log(request: Request, next: Next) -> Response {
     let id = random_id().unwrap_or_default();
-    request.extensions_mut().insert(RequestId(id.clone()));
     let route = request
         .extensions()
         .get::<MatchedPath>()
         .map_or("-", MatchedPath::as_str);
-    let is_quiet = QUIET.contains(&route);
     let client = request.extensions().get::<ClientAddress>();
     let span = tracing::info_span!(
         "request", id, method = %request.method(), route, client = client.map(|it| tracing::field::display(it.0)),
     );
-    let started = Instant::now();
+    let line = Line {
+        is_quiet: QUIET.contains(&route),
+        started: Instant::now(),
+        status: None,
+    };
     async move {
+        let mut line = line;
         let mut response = next.run(request).await;
-        let status = response.status().as_u16();
-        let milliseconds = started.elapsed().as_millis();
-        if is_quiet {
-            tracing::debug!(event = "request", status, milliseconds, "answered");
-        } else {
-            tracing::info!(event = "request", status, milliseconds, "answered");
-        }
+        line.status = Some(response.status().as_u16());
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(X_REQUEST_ID, value);
         }
@@ -52,4 +49,30 @@ pub async fn log(mut request: Request, next: Next) -> Response {
     }
     .instrument(span)
     .await
+}
+
+/// What a request leaves in the log: also one whose client has gone before its answer,
+/// and which is dropped for that.
+struct Line {
+    is_quiet: bool,
+    started: Instant,
+    status: Option<u16>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match self.status {
+            Some(status) if self.is_quiet => {
+                tracing::debug!(event = "request", status, milliseconds, "answered");
+            }
+            Some(status) => tracing::info!(event = "request", status, milliseconds, "answered"),
+            None => tracing::info!(
+                event = "request",
+                status = CLIENT_GONE,
+                milliseconds,
+                "nobody waited for the answer"
+            ),
+        }
+    }
 }

@@ -1,12 +1,9 @@
 //! The headers that every response carries, errors and redirects included.
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::config::Environment;
-use crate::state::AppState;
 
 /// No script, style, picture or form but our own, pictures of Gravatar aside.
 macro_rules! policy {
@@ -49,10 +46,9 @@ const HEADERS: [(HeaderName, &str); 7] = [
 /// Two years, the least that browsers' preload lists take with subdomains.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
-/// Adds the headers, except where a response brings its own. What says nothing of caching must not be kept anywhere:
-/// only static files do.
-pub async fn add(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+/// Adds the headers, except where a response brings its own. What says nothing of
+/// caching must not be kept anywhere: only static files do.
+pub fn add(environment: Environment, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.reserve(HEADERS.len() + 4); // once, and not at every doubling
     for (name, value) in HEADERS {
@@ -60,7 +56,7 @@ pub async fn add(State(app): State<AppState>, request: Request, next: Next) -> R
             .entry(name)
             .or_insert(HeaderValue::from_static(value));
     }
-    if app.config.environment == Environment::Production {
+    if environment == Environment::Production {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     headers

@@ -46,7 +46,7 @@ async fn opened(
 ) -> Result<Session, AppError> {
     let now = app.clock.now();
     let row = match token {
-        Some(token) => SessionRow::find(&app.database, &token, now).await?,
+        Some(token) => SessionRow::find(&app.readers, &token, now).await?,
         None => None,
     };
     if method != Method::HEAD

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod mail_token;
 pub mod outbox;
 pub mod purge;
+pub mod readers;
 pub mod readiness;
 pub mod recovery_code;
 pub mod reset_request;
@@ -106,7 +107,10 @@ const NOT_ME_LIFE: i64 = 24 * 60 * 60;
 
 /// Connections in the pool: more do not help SQLite, and one instance needs no
 /// more of PostgreSQL's.
-const MAX_CONNECTIONS: u32 = 8;
+const MAX_CONNECTIONS: u32 = 8 + READERS;
+
+/// Those of them that are kept for reading.
+pub const READERS: u32 = 4;
 
 /// What sqlx calls the one of the engines that is a file.
 const SQLITE: &str = "SQLite";

@@ -5,72 +5,25 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use brotli::enc::BrotliEncoderParams;
 use data_encoding::HEXLOWER;
-use rust_embed::RustEmbed;
-use sha2::{Digest, Sha256};
-use tokio::sync::OnceCell;
+use rust_embed::{EmbeddedFile, RustEmbed};
 
+/// What `build.rs` makes of `static/`: the files, the one stylesheet, and of each text a
+/// compressed one beside it.
 #[derive(RustEmbed)]
-#[folder = "static/"]
+#[folder = "$OUT_DIR/static/"]
 struct Files;
 
-/// The one stylesheet of every page, and what it is made of: a browser shows nothing
-/// before it has every stylesheet, so there is one to wait for. The parts are not
-/// served by themselves.
-const STYLESHEET: &str = "css/twostep.css";
-const STYLESHEET_PARTS: [&str; 2] = ["vendor/bootstrap-5.3.9/bootstrap.min.css", "css/app.css"];
-
 /// A static file as it is served.
-#[derive(Debug)]
 pub struct Asset {
     /// Its content.
     pub bytes: Cow<'static, [u8]>,
+    /// The content compressed with brotli, where that makes it smaller.
+    pub small: Option<Cow<'static, [u8]>>,
     /// The value of `Content-Type`.
     pub content_type: &'static str,
     /// The value of `ETag`: a weak one, since compression changes the bytes.
     pub etag: String,
-    /// The content compressed, from the first time on that it is asked for.
-    small: OnceCell<Vec<u8>>,
-}
-
-/// Of 0 to 11: the last ones take many times as long for little.
-const QUALITY: i32 = 9;
-
-impl Asset {
-    /// Whether there is any use in compressing it: pictures are small already.
-    #[must_use]
-    pub fn is_text(&self) -> bool {
-        self.content_type.starts_with("text/") || self.content_type == "image/svg+xml"
-    }
-
-    /// The content compressed with brotli, where that makes it smaller. It is done
-    /// once, on a thread that may take its time.
-    pub async fn small(&'static self) -> Option<&'static [u8]> {
-        if !self.is_text() {
-            return None;
-        }
-        let compressed = || async {
-            let work = tokio::task::spawn_blocking(|| compressed(&self.bytes));
-            work.await.unwrap_or_default()
-        };
-        let small = self.small.get_or_init(compressed).await;
-        let is_smaller = !small.is_empty() && small.len() < self.bytes.len();
-        is_smaller.then_some(small)
-    }
-}
-
-/// Empty where it cannot be done.
-fn compressed(mut bytes: &[u8]) -> Vec<u8> {
-    let params = BrotliEncoderParams {
-        quality: QUALITY,
-        ..BrotliEncoderParams::default()
-    };
-    let mut small = Vec::new();
-    match brotli::BrotliCompress(&mut bytes, &mut small, &params) {
-        Ok(_) => small,
-        Err(_) => Vec::new(),
-    }
 }
 
 struct Catalogue {
@@ -89,39 +42,33 @@ impl Catalogue {
             assets: HashMap::new(),
         };
         for path in Files::iter() {
-            if STYLESHEET_PARTS.contains(&path.as_ref()) {
-                continue;
-            }
             if let Some(file) = Files::get(&path) {
-                catalogue.add(&path, file.data, &file.metadata.sha256_hash());
+                catalogue.add(&path, file);
             }
         }
-        let parts = STYLESHEET_PARTS.iter().filter_map(|path| Files::get(path));
-        let stylesheet: Vec<u8> = parts.flat_map(|file| file.data.into_owned()).collect();
-        let hash = Sha256::digest(&stylesheet);
-        catalogue.add(STYLESHEET, stylesheet.into(), &hash);
         catalogue
     }
 
     /// Lists a file, unless it is of a kind that is not served: licences and notes
     /// lie beside the files.
-    fn add(&mut self, path: &str, bytes: Cow<'static, [u8]>, hash: &[u8]) {
+    fn add(&mut self, path: &str, file: EmbeddedFile) {
         let Some((stem, extension)) = path.rsplit_once('.') else {
             return;
         };
         let Some(content_type) = content_type(extension) else {
             return;
         };
-        let mut hash = HEXLOWER.encode(hash);
+        let mut hash = HEXLOWER.encode(&file.metadata.sha256_hash());
         hash.truncate(16);
         let hashed_path = format!("{stem}.{hash}.{extension}");
         let url = format!("/static/{hashed_path}");
         self.urls.insert(path.to_owned(), url);
+        let small = Files::get(&format!("{path}.br")).map(|small| small.data);
         let asset = Asset {
-            bytes,
+            small: small.filter(|small| small.len() < file.data.len()),
+            bytes: file.data,
             content_type,
             etag: format!("W/\"{hash}\""),
-            small: OnceCell::new(),
         };
         self.assets.insert(hashed_path, asset);
     }
@@ -180,14 +127,24 @@ mod tests {
 
     #[test]
     fn the_stylesheet_is_its_parts_one_after_the_other() {
-        let hashed_path = url(STYLESHEET).strip_prefix("/static/").unwrap();
+        let hashed_path = url("css/twostep.css").strip_prefix("/static/").unwrap();
         let mut rest = find(hashed_path).unwrap().bytes.as_ref();
-        for part in STYLESHEET_PARTS {
+        for part in ["vendor/bootstrap-5.3.9/bootstrap.min.css", "css/app.css"] {
             let file = std::fs::read(format!("static/{part}")).unwrap();
             rest = rest.strip_prefix(file.as_slice()).unwrap();
             assert_eq!(url(part), "/static/missing");
         }
         assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn a_text_is_there_compressed_as_well_and_a_picture_is_not() {
+        let asset = |path: &str| find(url(path).strip_prefix("/static/").unwrap()).unwrap();
+        let text = asset("css/twostep.css");
+        let small = text.small.as_ref().unwrap();
+        assert!(small.len() < text.bytes.len() / 4, "{}", small.len());
+        let picture = "vendor/intl-tel-input-29.5.1/flags.webp";
+        assert!(asset(picture).small.is_none());
     }
 
     /// ASVS 13.4.7

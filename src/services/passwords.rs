@@ -38,6 +38,11 @@ const QUEUE_LENGTH: usize = 64;
 /// Hashes of one client that may be waiting or running.
 const SHARE: usize = QUEUE_LENGTH / 4;
 
+/// By how much hashing yields to the rest of the program: enough that a page does not wait
+/// for it, while a flood of pages leaves it a quarter of a core.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
+
 /// Stands in place of a hash where no password is to match, until one is set.
 pub const UNUSABLE: &str = "!";
 
@@ -264,6 +269,10 @@ impl Passwords {
 
 /// What one thread does until the last handle is gone.
 fn work(jobs: &Mutex<Receiver<Job>>, counts: &Counts) {
+    // Linux has a priority of each thread. A page is ready long before a hash is, and
+    // would else wait for one.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(NICE);
     let mut memory = Vec::new();
     loop {
         let job = lock(jobs).recv();

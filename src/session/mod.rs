@@ -174,6 +174,9 @@ impl Session {
     /// The messages that are kept. What cannot be read is none, as in
     /// [`RowStore::load`].
     async fn messages(&self) -> Result<Vec<Message>, AppError> {
+        if self.0.row.is_none() && !self.0.data.is_modified() {
+            return Ok(Vec::new());
+        }
         match self.0.data.get(MESSAGES).await {
             Ok(messages) => Ok(messages.unwrap_or_default()),
             Err(tower_sessions::session::Error::SerdeJson(_)) => Ok(Vec::new()),

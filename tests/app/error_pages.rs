@@ -4,10 +4,11 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn;
 use axum::routing::get;
 use reqwest::Method;
 use tower::ServiceExt;
+use tower::util::MapResponseLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use twostep::middleware::{error_pages, request_log};
 
@@ -225,6 +226,7 @@ async fn a_failing_database_is_500() {
 async fn a_panic_is_500_and_stands_in_the_log() {
     logs::keep();
     let app = TestApp::start().await;
+    let state = app.state.clone();
     let router: Router = Router::new()
         .route(
             "/",
@@ -235,8 +237,10 @@ async fn a_panic_is_500_and_stands_in_the_log() {
             }),
         )
         .layer(CatchPanicLayer::custom(error_pages::panicked))
-        .layer(from_fn_with_state(app.state.clone(), error_pages::render))
-        .layer(from_fn(request_log::log));
+        .layer(from_fn(request_log::log))
+        .layer(MapResponseLayer::new(move |response| {
+            error_pages::render(&state, response)
+        }));
     logs::take();
     let request = Request::get("/").body(Body::empty()).unwrap();
     let response = router.oneshot(request).await.unwrap();

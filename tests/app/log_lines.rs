@@ -76,6 +76,22 @@ async fn each_step_of_a_log_in_is_a_line_that_says_when_where_who_and_how() {
     }
     let answered = program.line(&log_in, "request");
     assert_eq!(answered["status"], 303);
+    assert!(answered["milliseconds"].is_u64(), "{answered}");
+    assert!(answered.get("spans").is_none(), "said once: {answered}");
+}
+
+/// ASVS 14.2.1
+#[tokio::test]
+async fn attack_22_at_trace_too_no_address_with_its_token_is_written() {
+    let program = Program::start(&[("RUST_LOG", "trace")]);
+    let browser = program.browser();
+    for path in ["reset_password", "not_me"] {
+        browser.get(&format!("/{path}/SECRETOFALINK")).await;
+    }
+    assert!(program.lines().iter().any(|line| line["level"] == "DEBUG"));
+    for line in program.lines() {
+        assert!(!line.to_string().contains("SECRETOFALINK"), "{line}");
+    }
 }
 
 /// ASVS 16.3.2, 16.3.3

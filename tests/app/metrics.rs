@@ -1,11 +1,16 @@
 //! `METRICS_ADDR`: each number moves as what it counts happens.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, mpsc};
 
 use reqwest::Method;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
+use crate::logs;
 use crate::support::smtp::{SmtpServer, Tls};
-use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, TestApp, until};
+use crate::support::{Browser, OTHER_PHONE, PASSWORD, PATIENCE, PHONE, TestApp, until};
 use crate::two_factor::wrong;
 
 const ON: (&str, &str) = ("METRICS_ADDR", "127.0.0.1:0");
@@ -51,6 +56,38 @@ async fn nothing_is_told_unless_asked_for_and_never_at_the_public_address() {
     for path in ["/", "/login", "/healthz", "/dev/phone"] {
         assert_eq!(other.get(path).await.status, 404, "{path}");
     }
+}
+
+/// ASVS 16.3.4
+#[tokio::test]
+async fn a_request_whose_client_goes_before_its_answer_counts_and_is_in_the_log() {
+    logs::keep();
+    let app = app().await;
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    for _ in 0..std::thread::available_parallelism().unwrap().get() {
+        let (passwords, released) = (app.state.passwords.clone(), Arc::clone(&released));
+        let hold = move || released.lock().unwrap().recv();
+        tokio::spawn(async move { passwords.run(hold).await });
+    }
+    let form = "username=alice&password=wrong";
+    let length = form.len();
+    let request = format!(
+        "POST /login HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\nContent-Type: \
+         application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{form}"
+    );
+    logs::take();
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    until(|| app.state.passwords.load().waiting == 1).await;
+    drop(stream);
+    let gone = r#"twostep_requests_total{method="POST",route="/login",status="499"}"#;
+    let counted = async { while value(&app, gone).await < 1.0 {} };
+    timeout(PATIENCE, counted).await.expect("never counted");
+    let lines = logs::take();
+    let of_it = |line: &&String| line.contains("status=499") && line.contains("/login");
+    assert_eq!(lines.iter().filter(of_it).count(), 1, "{lines:?}");
+    drop(release);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use sqlx::any::AnyRow;
 
 use crate::models::challenge::id::ChallengeId;
 use crate::models::client::Client;
+use crate::models::readers::Readers;
 use crate::models::token::Token;
 use crate::models::user::{User, UserId};
 use crate::models::{Connection, Database, Error};
@@ -111,18 +112,15 @@ impl SessionRow {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn find(database: &Database, token: &Token, now: i64) -> Result<Option<Self>, Error> {
-        let row = sqlx::query(
-            "SELECT s.id, s.token_hash, s.user_id, s.challenge_id, s.authenticated_at, s.remember, s.data, \
+    pub async fn find(readers: &Readers, token: &Token, now: i64) -> Result<Option<Self>, Error> {
+        let statement = "SELECT s.id, s.token_hash, s.user_id, s.challenge_id, s.authenticated_at, s.remember, s.data, \
              s.last_active_at, s.expires_at, u.username, u.email, u.auth_version, \
              u.verification_phone, u.about_me, u.last_seen_at \
              FROM sessions s LEFT JOIN users u ON u.id = s.user_id \
-             WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.idle_expires_at > $2",
-        )
-        .bind(token.hash())
-        .bind(now)
-        .fetch_optional(database)
-        .await?;
+             WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.idle_expires_at > $2";
+        let hash = token.hash();
+        let query = || sqlx::query(statement).bind(hash.clone()).bind(now);
+        let row = readers.fetch_optional(query).await?;
         Ok(row.map(|row| Self::read(&row)).transpose()?)
     }
 

@@ -1,0 +1,94 @@
+//! The connections that sessions are read with, once for each request of somebody who is
+//! known. sqlx's pool asks every connection that comes back whether it still lives, which
+//! takes another turn of SQLite's thread, or of PostgreSQL's server, and costs as much as
+//! the query: these do not go back.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::any::{Any, AnyArguments, AnyRow};
+use sqlx::pool::PoolConnection;
+use sqlx::query::Query;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::models::{ACQUIRE_TIMEOUT, Database, READERS, is_outage};
+
+/// Reads one row at a time on each of a few connections. Clones share them.
+#[derive(Clone)]
+pub struct Readers(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    places: Semaphore,
+    kept: Mutex<Vec<PoolConnection<Any>>>,
+}
+
+impl Readers {
+    /// Takes connections of `database` once they are needed.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self(Arc::new(Inner {
+            database,
+            places: Semaphore::new(READERS as usize),
+            kept: Mutex::default(),
+        }))
+    }
+
+    /// The first row that `query` finds.
+    ///
+    /// # Errors
+    /// When the database fails, or has not answered others for too long.
+    pub(super) async fn fetch_optional<'q>(
+        &self,
+        query: impl Fn() -> Query<'q, Any, AnyArguments>,
+    ) -> Result<Option<AnyRow>, sqlx::Error> {
+        let place = timeout(ACQUIRE_TIMEOUT, self.0.places.acquire()).await;
+        let Ok(Ok(_place)) = place else {
+            return Err(sqlx::Error::PoolTimedOut);
+        };
+        if let Some(mut connection) = self.pop() {
+            match query().fetch_optional(&mut *connection).await {
+                Ok(row) => {
+                    self.keep(connection);
+                    return Ok(row);
+                }
+                // The pool looks at a connection before it hands it out.
+                Err(error) if was_lost(&error) => drop(connection),
+                Err(error) => return Err(error),
+            }
+        }
+        let mut connection = self.0.database.acquire().await?;
+        let row = query().fetch_optional(&mut *connection).await?;
+        self.keep(connection);
+        Ok(row)
+    }
+
+    /// Gives all connections back to the pool, and keeps none from here on.
+    pub fn close(&self) {
+        self.0.places.close();
+        while self.pop().is_some() {}
+    }
+
+    fn pop(&self) -> Option<PoolConnection<Any>> {
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.pop()
+    }
+
+    fn keep(&self, connection: PoolConnection<Any>) {
+        if !self.0.places.is_closed() {
+            let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.push(connection);
+        }
+    }
+}
+
+/// Whether an error may be about a connection that ended since it was used last: that of
+/// a file does not.
+fn was_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code.len() == 5 && is_outage(&code)),
+        _ => true,
+    }
+}
