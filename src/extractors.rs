@@ -59,6 +59,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
     }
 }
 
+/// A request once all of its body is here.
+///
+/// # Errors
+/// It is too long, or ends before its end.
+pub async fn whole(request: Request) -> Result<(Parts, Bytes), AppError> {
+    let (parts, body) = request.into_parts();
+    let mut limited = Request::new(body);
+    *limited.extensions_mut() = parts.extensions.clone(); // the limit is there
+    let bytes = Bytes::from_request(limited, &())
+        .await
+        .map_err(|rejection| AppError::Unreadable(rejection.status()))?;
+    Ok((parts, bytes))
+}
+
 /// A form whose text is UTF-8. axum's own takes every byte that is not for the
 /// same U+FFFD, and different passwords for one.
 pub struct Form<T>(pub T);
@@ -67,10 +81,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
     type Rejection = AppError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, AppError> {
-        let (parts, body) = request.into_parts();
-        let bytes = Bytes::from_request(Request::new(body), state)
-            .await
-            .map_err(|rejection| AppError::Unreadable(rejection.status()))?;
+        let (parts, bytes) = whole(request).await?;
         if percent_decode(&bytes).decode_utf8().is_err() {
             return Err(AppError::Unreadable(StatusCode::BAD_REQUEST));
         }

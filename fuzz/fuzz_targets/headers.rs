@@ -23,7 +23,10 @@ struct Sent {
 fuzz_target!(|sent: Sent| {
     let mut headers = HeaderMap::new();
     let forwarded_for = HeaderName::from_static("x-forwarded-for");
-    for (name, lines) in [(header::COOKIE, &sent.cookies), (forwarded_for, &sent.forwarded)] {
+    for (name, lines) in [
+        (header::COOKIE, &sent.cookies),
+        (forwarded_for, &sent.forwarded),
+    ] {
         for line in lines {
             if let Ok(value) = HeaderValue::from_bytes(line) {
                 headers.append(&name, value);
@@ -44,6 +47,10 @@ fuzz_target!(|sent: Sent| {
     let raw = String::from_utf8_lossy(&sent.user_agent);
     for user_agent in [raw.as_ref(), &client.user_agent] {
         let words = browser::in_words(user_agent);
-        assert!(words.bytes().all(|it| it.is_ascii_alphabetic() || it == b' '));
+        assert!(
+            words
+                .bytes()
+                .all(|it| it.is_ascii_alphabetic() || it == b' ')
+        );
     }
 });

@@ -34,9 +34,25 @@ pub(super) fn read(name: &'static str, value: &str) -> Result<SecretString, Conf
     }
 }
 
-/// Whether a URL that was read names an SQLite database, and not one of PostgreSQL's.
-pub(super) fn is_sqlite(url: &SecretString) -> bool {
-    url.expose_secret().starts_with("sqlite:")
+/// Whether a database's URL names one of SQLite's, and not one of PostgreSQL's.
+#[must_use]
+pub fn is_sqlite(url: &str) -> bool {
+    url.starts_with("sqlite:")
+}
+
+/// Checks the URL of a database that must be one engine's; `expected` goes on from "must
+/// be".
+pub(super) fn of_engine(
+    name: &'static str,
+    url: &SecretString,
+    is_of_engine: impl FnOnce(&str) -> bool,
+    expected: &str,
+) -> Result<SecretString, ConfigError> {
+    let url = read(name, url.expose_secret())?;
+    if is_of_engine(url.expose_secret()) {
+        return Ok(url);
+    }
+    Err(ConfigError::new(name, format!("must be {expected}")))
 }
 
 /// The URL with which to connect: SQLite is told to create a missing file unless
@@ -44,7 +60,7 @@ pub(super) fn is_sqlite(url: &SecretString) -> bool {
 pub(super) fn creating(url: &SecretString) -> SecretString {
     let value = url.expose_secret();
     let parameters = value.split_once('?').map(|(_, parameters)| parameters);
-    if !value.starts_with("sqlite:") || parameters.and_then(mode).is_some() {
+    if !is_sqlite(value) || parameters.and_then(mode).is_some() {
         return url.clone();
     }
     let separator = match parameters {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
@@ -15,6 +15,7 @@ mod error;
 mod twilio;
 mod values;
 
+pub use database_url::is_sqlite;
 pub use error::ConfigError;
 pub use twilio::Twilio;
 pub use values::Sender;
@@ -124,12 +125,8 @@ impl Config {
     /// # Errors
     /// It is none.
     pub fn sqlite_url(name: &'static str, url: &SecretString) -> Result<SecretString, ConfigError> {
-        let url = database_url::read(name, url.expose_secret())?;
-        if database_url::is_sqlite(&url) {
-            return Ok(url);
-        }
-        let problem = "must be an SQLite database, such as sqlite://twostep.db";
-        Err(ConfigError::new(name, problem))
+        let expected = "an SQLite database, such as sqlite://twostep.db";
+        database_url::of_engine(name, url, is_sqlite, expected)
     }
 
     /// The same for a database of PostgreSQL's.
@@ -140,12 +137,8 @@ impl Config {
         name: &'static str,
         url: &SecretString,
     ) -> Result<SecretString, ConfigError> {
-        let url = database_url::read(name, url.expose_secret())?;
-        if !database_url::is_sqlite(&url) {
-            return Ok(url);
-        }
-        let problem = "must be a database of PostgreSQL's, such as postgres://user@host/database";
-        Err(ConfigError::new(name, problem))
+        let expected = "a database of PostgreSQL's, such as postgres://user@host/database";
+        database_url::of_engine(name, url, |url| !is_sqlite(url), expected)
     }
 
     /// Reads the settings from variables by name. Blanks around a value do not

@@ -26,6 +26,7 @@ use crate::models::user::{User, UserId};
 use crate::models::{Connection, Error};
 use crate::session::Session;
 use crate::state::AppState;
+use crate::views::layout::Layout;
 use crate::views::not_me::{DonePage, ExpiredPage, Factor, NotMePage, what};
 
 /// Long enough to read the page, in seconds.
@@ -121,18 +122,29 @@ pub async fn lock(
     let restores = restored.is_some();
     tracing::warn!(event = "not_me", user = user.as_str(), notice = ?event, restores, "account locked");
     cancel_at_twilio(&app, closed, now).await?;
-    let mut layout = page.layout("Your account is locked").await?;
-    if session.user().is_some_and(|here| here.id == *user) {
-        session.end(&mut *app.database.acquire().await?).await?;
-        layout.username = None;
-    }
     let done = DonePage {
-        layout,
+        layout: signed_out_layout(&app, &session, &page, user).await?,
         factor: Factor::new(event, restored.as_deref()),
         recovery_codes_ended,
     };
     let jar = jar.remove(set_cookie(&app, ""));
     Ok((jar, done).into_response())
+}
+
+/// The frame of the page that says what was done. This browser's own session of the account
+/// ended with the others.
+async fn signed_out_layout(
+    app: &AppState,
+    session: &Session,
+    page: &Page,
+    user: &UserId,
+) -> Result<Layout, AppError> {
+    let mut layout = page.layout("Your account is locked").await?;
+    if session.user().is_some_and(|here| here.id == *user) {
+        session.end(&mut *app.database.acquire().await?).await?;
+        layout.username = None;
+    }
+    Ok(layout)
 }
 
 /// Who made the recovery codes, or used one, and is not the owner, must not keep

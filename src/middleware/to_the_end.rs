@@ -2,15 +2,15 @@
 
 use std::panic::resume_unwind;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{Extension, FromRequest, Request};
+use axum::body::Body;
+use axum::extract::{Extension, Request};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use crate::error::AppError;
+use crate::extractors::whole;
 use crate::server::BodyTime;
 
 /// Runs a POST in a task of its own, once all of it is here. hyper drops what it waits
@@ -26,7 +26,7 @@ pub async fn run(
         return next.run(request).await;
     }
     let request = match timeout(time, whole(request)).await {
-        Ok(Ok(request)) => request,
+        Ok(Ok((parts, body))) => Request::from_parts(parts, Body::from(body)),
         Ok(Err(refused)) => return refused.into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
@@ -37,14 +37,4 @@ pub async fn run(
             Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         },
     }
-}
-
-async fn whole(request: Request) -> Result<Request, AppError> {
-    let (parts, body) = request.into_parts();
-    let mut limited = Request::new(body);
-    *limited.extensions_mut() = parts.extensions.clone(); // the limit is there
-    let bytes = Bytes::from_request(limited, &())
-        .await
-        .map_err(|rejection| AppError::Unreadable(rejection.status()))?;
-    Ok(Request::from_parts(parts, Body::from(bytes)))
 }

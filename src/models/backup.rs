@@ -10,6 +10,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tempfile::Builder;
 
+use crate::config::is_sqlite;
+
 /// What the name of a backup begins with until it is whole.
 const UNFINISHED: &str = ".twostep-backup-";
 
@@ -65,7 +67,7 @@ pub async fn backup(
     file: &Path,
     interrupted: impl Future<Output = ()>,
 ) -> Result<u64, BackupError> {
-    if !url.starts_with("sqlite:") {
+    if !is_sqlite(url) {
         return Err(BackupError::NotSqlite);
     }
     let options: SqliteConnectOptions = url.parse()?;

@@ -28,6 +28,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AnyPool, Connection as _, Executor};
 
+use crate::config::is_sqlite;
 use crate::services::passwords;
 
 /// Why a model could not do what it was asked.
@@ -129,7 +130,7 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // A file is not lost between two requests, a server's connection may be.
-        .test_before_acquire(!url.starts_with("sqlite:"))
+        .test_before_acquire(!is_sqlite(url))
         .after_connect(|connection, _| Box::pin(prepare(connection)))
         // Where a disk is full, SQLite rolls back by itself, and sqlx then counts a
         // transaction that is over. On that connection it would begin the next one as a
@@ -172,7 +173,7 @@ pub enum OpenError {
 /// # Errors
 /// When there is none, it cannot be opened or a migration fails.
 pub async fn connect_existing(url: &str) -> Result<Database, OpenError> {
-    if url.starts_with("sqlite:") {
+    if is_sqlite(url) {
         let options: SqliteConnectOptions = url.parse()?;
         let file = options.get_filename();
         if !file.exists() {
@@ -188,7 +189,7 @@ pub async fn connect_existing(url: &str) -> Result<Database, OpenError> {
 /// cannot be made, opening it will say why.
 fn make_private_file(url: &str) {
     #[cfg(unix)]
-    if url.starts_with("sqlite:")
+    if is_sqlite(url)
         && url.contains("mode=rwc")
         && let Ok(options) = url.parse::<SqliteConnectOptions>()
     {

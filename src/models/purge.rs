@@ -82,7 +82,8 @@ impl Kind {
             Self::Challenges => (
                 "SELECT id FROM challenges WHERE expires_at <= $1 AND NOT EXISTS \
                  (SELECT 1 FROM outbox WHERE outbox.id = challenges.id) LIMIT $2",
-                "DELETE FROM challenges WHERE id = $2 AND expires_at <= $1",
+                "DELETE FROM challenges WHERE id = $2 AND expires_at <= $1 AND NOT EXISTS \
+                 (SELECT 1 FROM outbox WHERE outbox.id = challenges.id)",
                 now - CHALLENGE_KEPT,
             ),
             Self::MailTokens => (

@@ -23,6 +23,7 @@ mod login_paths;
 mod logs;
 mod mail;
 mod metrics;
+mod migrations;
 mod not_me;
 mod notices;
 mod operator;

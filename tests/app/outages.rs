@@ -122,10 +122,7 @@ async fn a_broken_table_is_an_error_and_told_as_one() {
 
 #[tokio::test]
 async fn a_locked_database_puts_off_what_writes_and_loses_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("app.db");
-    let url = format!("sqlite://{}", file.display());
-    let app = TestApp::with(&[("DATABASE_URL", &url)]).await;
+    let app = TestApp::on_sqlite().await;
     let (alice, guest) = (app.signed_in("alice").await, app.browser());
     ready_is(&app, 200).await;
 
@@ -139,7 +136,7 @@ async fn a_locked_database_puts_off_what_writes_and_loses_nothing() {
         done.await.unwrap();
     }
     drop(connections);
-    let other = SqliteConnectOptions::new().filename(&file);
+    let other: SqliteConnectOptions = app.database.url().parse().unwrap();
     let mut other = other.connect().await.unwrap();
     let lock = sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await;
     lock.unwrap();

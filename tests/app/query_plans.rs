@@ -89,10 +89,7 @@ async fn scans(app: &TestApp, statement: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn no_statement_reads_a_table_from_end_to_end() {
-    // SQLite tells its plans, whatever the other tests run on.
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}", folder.path().join("app.db").display());
-    let app = TestApp::with(&[("DATABASE_URL", &url)]).await;
+    let app = TestApp::on_sqlite().await; // which tells its plans
     let statements = statements();
     assert!(statements.len() > 80, "{}", statements.len());
     let mut scanning = Vec::new();

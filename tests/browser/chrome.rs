@@ -12,10 +12,7 @@ use tempfile::TempDir;
 use thirtyfour::prelude::*;
 use thirtyfour::{BrowserLogEntry, Cookie, LoggingPrefsLogLevel, WebElement};
 
-use crate::support::{Browser, TestApp};
-
-/// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::support::{Browser, PATIENCE, TestApp};
 
 /// How often to look whether it is so by now.
 const OFTEN: Duration = Duration::from_millis(20);

@@ -47,30 +47,36 @@ pub async fn reauth(
     };
     match &user.verification_phone {
         Some(phone) => half_reauth(&app, &session, &user, phone, next.as_ref(), &client).await,
-        None => {
-            let now = app.clock.now();
-            let mut transaction = app.database.begin().await?;
-            let issued = session
-                .renew(&mut transaction, Some(now), None, now)
-                .await?;
-            let Some(issued) = issued else {
-                return Ok(signed_out());
-            };
-            let what = Happening::Reauthenticated;
-            Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
-            transaction.commit().await?;
-            session.send(issued);
-            tracing::info!(
-                event = "reauth",
-                user = user.id.as_str(),
-                amr = "pwd",
-                "proved again"
-            );
-            Ok(onwards(next.as_ref()))
-        }
+        None => whole_reauth(&app, &session, &user, next.as_ref(), &client).await,
     }
 }
 
+/// The password was all that there is to prove.
+async fn whole_reauth(
+    app: &AppState,
+    session: &Session,
+    user: &User,
+    next: Option<&LocalPath>,
+    client: &Client,
+) -> Result<Response, AppError> {
+    let now = app.clock.now();
+    let mut transaction = app.database.begin().await?;
+    let issued = session
+        .renew(&mut transaction, Some(now), None, now)
+        .await?;
+    let Some(issued) = issued else {
+        return Ok(signed_out());
+    };
+    let what = Happening::Reauthenticated;
+    Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
+    transaction.commit().await?;
+    session.send(issued);
+    let user = user.id.as_str();
+    tracing::info!(event = "reauth", user, amr = "pwd", "proved again");
+    Ok(onwards(next))
+}
+
+/// The code is still to come.
 async fn half_reauth(
     app: &AppState,
     session: &Session,

@@ -225,16 +225,11 @@ async fn set(
     }
     let sentence = "Your password has been reset.";
     let is_own = session.user().is_some_and(|it| it.id == user.id);
-    let issued = if is_own {
-        let kind = Kind::Success;
-        Some(
-            session
-                .end_with_message(&mut transaction, kind, sentence, now)
-                .await?,
-        )
-    } else {
-        None
-    };
+    let mut issued = None;
+    if is_own {
+        let ended = session.end_with_message(&mut transaction, Kind::Success, sentence, now);
+        issued = Some(ended.await?);
+    }
     SessionRow::end_all(&mut transaction, &user.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
     Notice::new(Event::PasswordReset, client, now)

@@ -206,9 +206,18 @@ async fn finish_enable(
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();
-    if user.verification_phone.is_some() {
-        return phone_changed(session, user).await;
+    match user.verification_phone {
+        Some(_) => phone_changed(session, user).await,
+        None => enabled(page, user, challenge, &codes).await,
     }
+}
+
+async fn enabled(
+    page: &Page,
+    user: &User,
+    challenge: &Challenge,
+    codes: &[RecoveryCode],
+) -> Result<Response, AppError> {
     let id = user.id.as_str();
     tracing::info!(event = "two_factor_enabled", user = id, "factor added");
     Ok(EnabledPage {

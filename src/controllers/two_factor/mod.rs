@@ -53,10 +53,8 @@ pub async fn enable(
         Ok(phone) => phone,
         Err(sentence) => {
             let errors = Errors::one("verification_phone", sentence);
-            let typed = form.verification_phone;
-            return Ok(unprocessable(
-                enable_page(&page, &user, typed, errors).await?,
-            ));
+            let page = enable_page(&page, &user, form.verification_phone, errors).await?;
+            return Ok(unprocessable(page));
         }
     };
     let (now, allowance) = (app.clock.now(), app.allowance(phone.as_str(), &client));
@@ -75,19 +73,19 @@ pub async fn enable(
     let Some(challenge) = opened else {
         return Ok(signed_out());
     };
-    if !challenge.delivery.may_have_arrived() {
-        challenge
-            .close(&app.database, &app.verify, Outcome::NotSent, now)
-            .await?;
-        let another = challenge
-            .another(&app.database, &allowance, Way::Any, now)
-            .await?;
-        let (status, retry_after) = status_of(challenge.delivery, another);
-        let errors = not_sent(challenge.delivery, another);
-        let page = enable_page(&page, &user, form.verification_phone, errors).await?;
-        return Ok(refusal(status, retry_after, page));
+    if challenge.delivery.may_have_arrived() {
+        return sending::begin(&app, &session, &challenge).await;
     }
-    sending::begin(&app, &session, &challenge).await
+    challenge
+        .close(&app.database, &app.verify, Outcome::NotSent, now)
+        .await?;
+    let another = challenge
+        .another(&app.database, &allowance, Way::Any, now)
+        .await?;
+    let (status, retry_after) = status_of(challenge.delivery, another);
+    let errors = not_sent(challenge.delivery, another);
+    let page = enable_page(&page, &user, form.verification_phone, errors).await?;
+    Ok(refusal(status, retry_after, page))
 }
 
 fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'static str> {

@@ -61,6 +61,8 @@ pub async fn verify(
         let what = Happening::WrongCode;
         record(&app, &challenge, what, &client, now).await?;
     }
+    let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
     let (status, sentence, last) = match refused {
         Refused::Gone => return expired(&session).await,
         Refused::Other(error) => return Err(error.into()),
@@ -70,21 +72,17 @@ pub async fn verify(
             let page = verify_page(&app, &page, &client, &challenge, errors).await?;
             return Ok(controllers::too_many(too_many, page));
         }
-        Refused::Wrong => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid token", false),
-        Refused::Exhausted => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid token", true),
-        Refused::CodeExpired { last } => {
-            let sentence = if last { EXPIRED } else { EXPIRED_ASK_AGAIN };
-            (StatusCode::UNPROCESSABLE_ENTITY, sentence, last)
-        }
-        Refused::Unavailable { last } => {
-            let sentence = if last { UNCHECKED } else { UNCHECKED_TRY_AGAIN };
-            (StatusCode::SERVICE_UNAVAILABLE, sentence, last)
-        }
+        Refused::Wrong => (unprocessable, "Invalid token", false),
+        Refused::Exhausted => (unprocessable, "Invalid token", true),
+        Refused::CodeExpired { last: true } => (unprocessable, EXPIRED, true),
+        Refused::CodeExpired { last: false } => (unprocessable, EXPIRED_ASK_AGAIN, false),
+        Refused::Unavailable { last: true } => (unavailable, UNCHECKED, true),
+        Refused::Unavailable { last: false } => (unavailable, UNCHECKED_TRY_AGAIN, false),
     };
-    if last {
-        return begin_again(&page, &challenge, status, sentence).await;
+    match last {
+        true => begin_again(&page, &challenge, status, sentence).await,
+        false => wrong(status, sentence).await,
     }
-    wrong(status, sentence).await
 }
 
 /// What somebody tried, for the owner to read on the security page.

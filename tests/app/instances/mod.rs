@@ -10,9 +10,6 @@ mod proxy;
 mod sessions;
 mod starting;
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use secrecy::ExposeSecret;
@@ -20,63 +17,22 @@ use sqlx::AnyPool;
 use twostep::dev::simulator::DemoPhone;
 use twostep::services::clock::Clock;
 
+use crate::support::program::{Program, Starting};
 use crate::support::smtp::{SmtpServer, Tls};
 use crate::support::{Browser, PASSWORD, PATIENCE, TestDatabase};
 use proxy::Proxy;
 
-/// A process, which ends with the test, also with one that fails.
-struct Process(Child);
-
-impl Process {
-    /// Ends it in the hardest way.
-    fn kill(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// A server process.
-struct Server {
-    process: Process,
-    address: SocketAddr,
-}
-
-/// A process that was started and may not serve yet.
-struct Starting(Process);
-
-impl Starting {
-    fn new(variables: &[(&str, String)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_twostep"));
-        command
-            .env_clear()
-            .envs(variables.iter().map(|(name, value)| (name, value)))
-            .current_dir(std::env::temp_dir())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit());
-        Self(Process(command.spawn().unwrap()))
-    }
-
-    fn serving(mut self) -> Server {
-        let mut line = String::new();
-        let mut out = BufReader::new(self.0.0.stdout.take().unwrap());
-        out.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("Listening on http://");
-        Server {
-            address: address.expect("it does not start").parse().unwrap(),
-            process: self.0,
-        }
-    }
+/// Starts an instance, which may not serve yet.
+fn starting(variables: &[(&str, String)]) -> Starting {
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()));
+    Starting::new(&variables.collect::<Vec<_>>())
 }
 
 /// Two instances and what they share.
 struct Instances {
-    servers: Vec<Server>,
+    servers: Vec<Program>,
     proxy: Proxy,
     phone: DemoPhone,
     smtp: SmtpServer,
@@ -94,7 +50,6 @@ impl Instances {
         let smtp = SmtpServer::start(Tls::Never).await;
         let twilio = phone.settings();
         let variables = vec![
-            ("PORT", "0".to_owned()),
             ("RUST_LOG", "error".to_owned()),
             ("DATABASE_URL", database.url()),
             ("TRUSTED_PROXIES", "127.0.0.1".to_owned()),
@@ -108,8 +63,8 @@ impl Instances {
             ("TWILIO_VERIFY_ENROLL_SERVICE_ID", twilio.enroll_service),
             ("TWILIO_VERIFY_BASE_URL", twilio.base_url.to_string()),
         ];
-        let starting = [Starting::new(&variables), Starting::new(&variables)];
-        let servers: Vec<Server> = starting.into_iter().map(Starting::serving).collect();
+        let starting = [starting(&variables), starting(&variables)];
+        let servers: Vec<Program> = starting.into_iter().map(Starting::serving).collect();
         let addresses = servers.iter().map(|server| server.address).collect();
         Self {
             servers,
@@ -138,12 +93,12 @@ impl Instances {
 
     /// An instance dies without a word.
     fn kill(&mut self, number: usize) {
-        self.servers[number].process.kill();
+        self.servers[number].kill();
     }
 
     /// Another one takes its place.
     fn replace(&mut self, number: usize) {
-        let server = Starting::new(&self.variables).serving();
+        let server = starting(&self.variables).serving();
         self.proxy.replace(number, server.address);
         self.servers[number] = server;
     }

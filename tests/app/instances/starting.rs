@@ -1,6 +1,7 @@
 //! Instances that start together.
 
-use super::{Instances, Starting};
+use super::{Instances, starting};
+use crate::support::program::Starting;
 use crate::support::{PASSWORD, TestDatabase};
 
 /// [`Instances::start`] does that too, once a test.
@@ -9,11 +10,10 @@ async fn on_an_empty_database_all_of_them_start_and_it_is_migrated_once() {
     for _ in 0..3 {
         let database = TestDatabase::new().await;
         let variables = [
-            ("PORT", "0".to_owned()),
             ("RUST_LOG", "error".to_owned()),
             ("DATABASE_URL", database.url()),
         ];
-        let starting: Vec<Starting> = (0..4).map(|_| Starting::new(&variables)).collect();
+        let starting: Vec<Starting> = (0..4).map(|_| starting(&variables)).collect();
         let servers: Vec<_> = starting.into_iter().map(Starting::serving).collect();
         assert_eq!(servers.len(), 4);
         let rows = database.open().await;

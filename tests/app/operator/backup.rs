@@ -7,19 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use sqlx::AnyPool;
-use tempfile::TempDir;
 use twostep::models;
 
 use super::{Ended, program, run_in};
 use crate::support::{PASSWORD, TestApp, until};
-
-/// An app on SQLite, whatever the other tests run on.
-async fn app() -> (TestApp, TempDir, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}", folder.path().join("app.db").display());
-    let app = TestApp::with(&[("DATABASE_URL", &url)]).await;
-    (app, folder, url)
-}
 
 async fn backup(folder: &Path, url: &str, file: &str) -> Ended {
     run_in(folder, &[("DATABASE_URL", url)], &["backup", file]).await
@@ -42,7 +33,8 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn a_backup_under_load_is_whole_and_holds_all_that_was_confirmed_before() {
-    let (app, _database, url) = app().await;
+    let app = TestApp::on_sqlite().await;
+    let url = app.database.url();
     let folder = tempfile::tempdir().unwrap();
     let app = Arc::new(app);
     let (confirmed, over) = (
@@ -113,7 +105,8 @@ async fn a_backup_under_load_is_whole_and_holds_all_that_was_confirmed_before() 
 
 #[tokio::test]
 async fn a_backup_is_its_owners_alone_and_leaves_nothing_beside_it() {
-    let (_app, _database, url) = app().await;
+    let app = TestApp::on_sqlite().await;
+    let url = app.database.url();
     let folder = tempfile::tempdir().unwrap();
     backup(folder.path(), &url, "backup.db").await.said();
     assert_eq!(names(folder.path()), ["backup.db"]);
@@ -124,7 +117,8 @@ async fn a_backup_is_its_owners_alone_and_leaves_nothing_beside_it() {
 /// It is told to end while a part of the copy is written: a supervisor's stop, Ctrl-C.
 #[tokio::test]
 async fn a_backup_that_is_interrupted_leaves_nothing() {
-    let (app, _database, url) = app().await;
+    let app = TestApp::on_sqlite().await;
+    let url = app.database.url();
     app.execute(
         "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) \
          INSERT INTO throttle_locks (bucket, expires_at) SELECT HEX(RANDOMBLOB(800)), i FROM n",
@@ -156,7 +150,8 @@ async fn a_backup_that_is_interrupted_leaves_nothing() {
 
 #[tokio::test]
 async fn no_file_is_overwritten_and_none_is_made_where_it_cannot_be_whole() {
-    let (_app, _database, url) = app().await;
+    let app = TestApp::on_sqlite().await;
+    let url = app.database.url();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("there.db"), "mine").unwrap();
     let line = backup(folder.path(), &url, "there.db").await.failed();
@@ -190,7 +185,8 @@ async fn no_file_is_overwritten_and_none_is_made_where_it_cannot_be_whole() {
 
 #[tokio::test]
 async fn a_new_version_can_back_up_what_the_old_one_left() {
-    let (app, _database, url) = app().await;
+    let app = TestApp::on_sqlite().await;
+    let url = app.database.url();
     app.execute("DROP TABLE purge_turn").await;
     app.execute("DELETE FROM _sqlx_migrations WHERE version = 20261123000001")
         .await;

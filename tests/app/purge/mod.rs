@@ -129,6 +129,29 @@ async fn a_verification_stays_as_long_as_a_queued_mail_names_it() {
     assert_eq!(app.count("SELECT COUNT(*) FROM sessions").await, 3);
 }
 
+/// Each statement asks again: of two that are found, the one stays that a mail names since.
+#[tokio::test]
+async fn a_verification_that_a_mail_names_only_now_stays_too() {
+    let app = TestApp::keeping_mail().await;
+    app.register("alice").await;
+    let (_, sql, kept) = ROWS[2];
+    for id in ["one", "other"] {
+        insert(&app, sql, id, NOW - kept).await;
+    }
+    let name_the_other = "INSERT INTO outbox (id, user_id, mail, attempts, created_at, \
+         next_attempt_at) SELECT id, user_id, '{}', 0, 0, 0 FROM challenges WHERE id <> OLD.id";
+    app.trigger(
+        "named",
+        "AFTER DELETE ON challenges",
+        "1 = 1",
+        name_the_other,
+    )
+    .await;
+    let deleted = Kind::Challenges.delete_some(&app.state.database, NOW).await;
+    assert_eq!(deleted.unwrap(), 1);
+    assert_eq!(app.count("SELECT COUNT(*) FROM challenges").await, 1);
+}
+
 #[tokio::test]
 async fn many_rows_go_in_batches() {
     let app = TestApp::start().await;

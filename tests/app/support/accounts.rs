@@ -93,10 +93,8 @@ impl TestApp {
 
     /// The path of a new link to a new password, as it is mailed.
     pub async fn reset_link(&self, username: &str) -> String {
-        let (id, now) = (self.user(username).await.id, self.state.clock.now());
-        let purpose = Purpose::ResetPassword;
-        let token = MailToken::issue(&self.state.database, &id, &purpose, now).await;
-        format!("/reset_password/{}", token.unwrap().expose())
+        let token = self.mailed(username, &Purpose::ResetPassword).await;
+        format!("/reset_password/{token}")
     }
 
     /// The number in an account's row.
@@ -122,10 +120,8 @@ impl TestApp {
 
     /// The token of a link that an account was mailed.
     pub async fn mailed(&self, username: &str, purpose: &Purpose) -> String {
-        let database = &self.state.database;
-        let user = User::find_by_username(database, username).await.unwrap();
-        let (user, now) = (user.unwrap().id, self.state.clock.now());
-        let token = MailToken::issue(database, &user, purpose, now).await;
+        let (user, now) = (self.user(username).await.id, self.state.clock.now());
+        let token = MailToken::issue(&self.state.database, &user, purpose, now).await;
         token.unwrap().expose().to_owned()
     }
 }

@@ -29,6 +29,12 @@ impl TestDatabase {
         Self { kept, pool: None }
     }
 
+    /// A file, whatever the other tests run on.
+    pub fn sqlite() -> Self {
+        let kept = Kept::File(tempfile::tempdir().unwrap());
+        Self { kept, pool: None }
+    }
+
     /// The app whose database this is has this pool. A server grants only so many
     /// connections, and an app lives as long as its test, which may start many.
     pub fn used_by(&mut self, pool: &AnyPool) {

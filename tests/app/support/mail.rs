@@ -1,7 +1,7 @@
 //! The mail of an app: what waits, and what the demo mailbox received.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sqlx::Row;
 use twostep::dev::mailbox::Message as Mail;
@@ -37,7 +37,7 @@ impl TestApp {
         let mailbox = self.state.demo_mailbox.as_ref().unwrap();
         let read = self.mail_read.fetch_add(1, Ordering::SeqCst);
         let arrival = mailbox.wait_for(read + 1);
-        tokio::time::timeout(Duration::from_secs(20), arrival)
+        tokio::time::timeout(PATIENCE, arrival)
             .await
             .expect("no mail came");
         let mails = mailbox.messages();
@@ -56,7 +56,7 @@ impl TestApp {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), sent)
+        tokio::time::timeout(PATIENCE, sent)
             .await
             .expect("the queue is stuck");
         let mails = self.state.demo_mailbox.as_ref().unwrap().messages();

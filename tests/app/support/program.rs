@@ -11,21 +11,37 @@ use tokio::net::TcpStream;
 
 use super::{Browser, PATIENCE, Page};
 
+/// A process, which ends with the test, also with one that fails.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The program, in an empty folder, with its log as JSON.
 pub struct Program {
-    process: Child,
+    process: Process,
     pub address: SocketAddr,
     pub folder: TempDir,
 }
 
-impl Program {
+/// The program when it was started and may not serve yet.
+pub struct Starting {
+    process: Process,
+    folder: TempDir,
+}
+
+impl Starting {
     /// Starts it with these settings alone.
-    pub fn start(settings: &[(&str, &str)]) -> Self {
+    pub fn new(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         // A limit of the size of files, which stands in for a full disk, ends no program
         // that does not listen to what it signals.
-        let mut process = Command::new("/bin/sh")
+        let process = Command::new("/bin/sh")
             .args(["-c", "trap '' XFSZ; exec \"$0\""])
             .arg(env!("CARGO_BIN_EXE_twostep"))
             .env_clear()
@@ -36,15 +52,32 @@ impl Program {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        let mut out = BufReader::new(process.stdout.take().unwrap());
-        out.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("Listening on http://").unwrap();
         Self {
-            process,
-            address: address.parse().unwrap(),
+            process: Process(process),
             folder,
         }
+    }
+
+    /// Waits until it serves.
+    pub fn serving(mut self) -> Program {
+        let mut line = String::new();
+        let mut out = BufReader::new(self.process.0.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        let log = || std::fs::read_to_string(self.folder.path().join("log"));
+        let address = line.trim().strip_prefix("Listening on http://");
+        let address = address.unwrap_or_else(|| panic!("it does not start: {:?}", log()));
+        Program {
+            address: address.parse().unwrap(),
+            process: self.process,
+            folder: self.folder,
+        }
+    }
+}
+
+impl Program {
+    /// Starts it with these settings alone, and waits until it serves.
+    pub fn start(settings: &[(&str, &str)]) -> Self {
+        Starting::new(settings).serving()
     }
 
     /// A new browser, without cookies.
@@ -80,7 +113,7 @@ impl Program {
 impl Program {
     /// What the system calls it.
     pub fn id(&self) -> u32 {
-        self.process.id()
+        self.process.0.id()
     }
 
     /// Sends it a signal: `TERM`, `INT`.
@@ -90,11 +123,17 @@ impl Program {
         assert!(sent.unwrap().success());
     }
 
+    /// Ends it in the hardest way.
+    pub fn kill(&mut self) {
+        let _ = self.process.0.kill();
+        let _ = self.process.0.wait();
+    }
+
     /// Waits until it has ended, and returns its status.
     pub async fn ended(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.process.try_wait().unwrap() {
+            if let Some(status) = self.process.0.try_wait().unwrap() {
                 return status.code();
             }
             assert!(Instant::now() < deadline, "it goes on");
@@ -105,12 +144,5 @@ impl Program {
     /// Whether a new connection is taken.
     pub async fn listens(&self) -> bool {
         TcpStream::connect(self.address).await.is_ok()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

@@ -37,6 +37,12 @@ impl TestApp {
         Self::on(database, &[], Clock::manual(NOW), TWILIO_TIMEOUT, limits).await
     }
 
+    /// The app on SQLite, whatever the other tests run on.
+    pub async fn on_sqlite() -> Self {
+        let (database, limits) = (TestDatabase::sqlite(), Limits::default());
+        Self::on(database, &[], Clock::manual(NOW), TWILIO_TIMEOUT, limits).await
+    }
+
     /// The app on a database, in which another may have left something.
     async fn on(
         mut database: TestDatabase,

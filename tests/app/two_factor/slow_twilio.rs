@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -13,10 +12,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::support::TestApp;
-
-/// Longer than a test on a busy machine takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::support::{PATIENCE, TestApp};
 
 #[derive(Clone)]
 pub struct SlowTwilio(Arc<Gate>);

@@ -2,12 +2,8 @@
 
 use tokio::io::AsyncWriteExt;
 
-use super::{exchange, opened, rest};
+use super::{exchange, opened, rest, status};
 use crate::support::{PASSWORD, TestApp};
-
-fn status(answer: &str) -> &str {
-    answer.split(' ').nth(1).unwrap_or("none")
-}
 
 /// Sends bytes, keeps the connection open, and tells the status that comes before the
 /// server ends it.

@@ -30,6 +30,11 @@ async fn opened(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     stream
 }
 
+/// The status that an answer begins with.
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or("none")
+}
+
 /// What comes until the server ends the connection, which it has to.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();

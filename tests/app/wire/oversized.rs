@@ -3,15 +3,11 @@
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
-use super::{exchange, opened, rest};
+use super::{exchange, opened, rest, status};
 use crate::support::TestApp;
 use crate::support::program::Program;
 
 const MEBIBYTE: usize = 1024 * 1024;
-
-fn status(answer: &str) -> &str {
-    answer.split(' ').nth(1).unwrap_or("none")
-}
 
 /// ASVS 15.2.2
 #[tokio::test]
