@@ -108,15 +108,16 @@ impl Kind {
             ),
             Self::SmsDays => return sms_days::delete_old(database, now).await,
         };
+        let mut connection = database.acquire().await?; // once, and not for each row
         let found: Vec<String> = sqlx::query_scalar(find)
             .bind(until)
             .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
-            .fetch_all(database)
+            .fetch_all(&mut *connection)
             .await?;
         let mut deleted = 0;
         for id in found {
             let done = sqlx::query(delete).bind(until).bind(id);
-            deleted += done.execute(database).await?.rows_affected();
+            deleted += done.execute(&mut *connection).await?.rows_affected();
         }
         Ok(deleted)
     }
