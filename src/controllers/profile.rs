@@ -8,6 +8,8 @@ use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::profile::{EditProfileForm, Profile};
 use crate::forms::{Errors, username};
+use crate::models::activity::{Activity, Happening};
+use crate::models::client::Client;
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::user::{SaveError, User};
 use crate::session::Session;
@@ -82,10 +84,11 @@ pub async fn edit(
     session: Session,
     page: Page,
     CurrentUser(user): CurrentUser,
+    client: Client,
     Form(form): Form<EditProfileForm>,
 ) -> Result<Response, AppError> {
     let errors = match form.parse(&user.username) {
-        Ok(profile) => match save(&app, &session, &user, &profile).await {
+        Ok(profile) => match save(&app, &session, &user, &profile, &client).await {
             Ok(true) => {
                 session
                     .add_message(Kind::Success, "Your profile has been updated")
@@ -116,6 +119,7 @@ async fn save(
     session: &Session,
     user: &User,
     profile: &Profile,
+    client: &Client,
 ) -> Result<bool, SaveError> {
     let mut transaction = app.database.begin().await?;
     if !session.still_holds(&mut transaction).await? {
@@ -124,6 +128,22 @@ async fn save(
     let (name, about_me) = (&profile.username, &profile.about_me);
     user.update_profile(&mut transaction, name, about_me)
         .await?;
+    let is_renamed = *name != user.username;
+    if is_renamed {
+        let now = app.clock.now();
+        Activity::record(
+            &mut transaction,
+            &user.id,
+            Happening::Renamed,
+            Some(client),
+            now,
+        )
+        .await?;
+    }
     transaction.commit().await?;
+    if is_renamed {
+        let user = user.id.as_str();
+        tracing::info!(event = "renamed", user, "the name was changed");
+    }
     Ok(true)
 }

@@ -41,6 +41,8 @@ pub enum Happening {
     EndedSession,
     /// Ended all other sessions.
     EndedOtherSessions,
+    /// The name was changed.
+    Renamed,
     /// The password was changed.
     PasswordChanged,
     /// The password was set through a mailed link.
@@ -66,7 +68,7 @@ pub enum Happening {
 }
 
 impl Happening {
-    const ALL: [(Self, &str); 21] = [
+    const ALL: [(Self, &str); 22] = [
         (Self::LoggedIn, "logged_in"),
         (Self::LoggedInWithCode, "logged_in_with_code"),
         (
@@ -80,6 +82,7 @@ impl Happening {
         (Self::LoggedOut, "logged_out"),
         (Self::EndedSession, "ended_session"),
         (Self::EndedOtherSessions, "ended_other_sessions"),
+        (Self::Renamed, "renamed"),
         (Self::PasswordChanged, "password_changed"),
         (Self::PasswordReset, "password_reset"),
         (Self::TwoFactorEnabled, "two_factor_enabled"),

@@ -94,11 +94,15 @@ pub const CALLS_OF_ACCOUNT: Limit = Limit {
 };
 
 /// Mails with a link to a new password, by account. Beyond it nothing is mailed,
-/// and nobody is told.
+/// and nobody is told. As long as such a link lives: a stranger who asks for all of
+/// them leaves the owner with a link that works.
 pub const RESET_MAILS_OF_ACCOUNT: Limit = Limit {
     name: "reset_mails_of_account",
-    windows: &[within(HOUR, 3)],
+    windows: &[within(RESET_LIFE, 3)],
 };
+
+/// A link to a new password lives so many seconds (ASVS 6.4.1).
+pub const RESET_LIFE: i64 = 30 * MINUTE;
 
 /// Requests for such a mail, by client address.
 pub const RESET_MAILS_OF_ADDRESS: Limit = Limit {
@@ -138,7 +142,12 @@ pub const LOGINS_SHARE: i64 = 5;
 /// up all of it, and nobody else would get in any more.
 pub const ALL_SENDS_OF_ACCOUNT: &str = "all_sends_of_account";
 
-/// An account's part of `SMS_DAILY_LIMIT` is one in so many, or
+/// The same by number, over all accounts: one person may have many, with one phone. What
+/// is sent while enabling counts by itself, so that no stranger who tries a number can
+/// hold back its owner's log-in.
+pub const ALL_SENDS_TO_NUMBER: &str = "all_sends_to_number";
+
+/// An account's and a number's part of `SMS_DAILY_LIMIT` is one in so many, or
 /// [`LEAST_OF_ACCOUNT`] codes where that is more.
 pub const ACCOUNT_SHARE: i64 = 10;
 

@@ -2,13 +2,11 @@
 
 use sqlx::Row;
 
+use crate::models::limits::RESET_LIFE;
 use crate::models::outbox::{Event, Mail};
 use crate::models::token::Token;
 use crate::models::user::UserId;
 use crate::models::{Connection, Database, Error, NOT_ME_LIFE};
-
-/// A link to a new password lives so many seconds (ASVS 6.4.1).
-const RESET_LIFE: i64 = 30 * 60;
 
 /// What a link is for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -136,6 +136,7 @@ const fn what(happening: Happening) -> &'static str {
         Happening::LoggedOut => "Logged out",
         Happening::EndedSession => "Ended another session",
         Happening::EndedOtherSessions => "Ended all other sessions",
+        Happening::Renamed => "The name was changed",
         Happening::PasswordChanged => "The password was changed",
         Happening::PasswordReset => "A new password was set through a mailed link",
         Happening::TwoFactorEnabled => "Two-factor authentication was switched on",

@@ -9,8 +9,8 @@ use super::{Timestamp, duration, timestamp};
 use crate::forms::Errors;
 use crate::models::challenge::{Another, Challenge, Delivery, Purpose};
 use crate::models::limits::{
-    ALL_SENDS_OF_ACCOUNT, CALLS_OF_ACCOUNT, NUMBERS_OF_ACCOUNT, SENDS_OF_ACCOUNT, SENDS_OF_ADDRESS,
-    SENDS_TO_NUMBER, WRONG_CODES,
+    ALL_SENDS_OF_ACCOUNT, ALL_SENDS_TO_NUMBER, CALLS_OF_ACCOUNT, NUMBERS_OF_ACCOUNT,
+    SENDS_OF_ACCOUNT, SENDS_OF_ADDRESS, SENDS_TO_NUMBER, WRONG_CODES,
 };
 use crate::models::throttle::TooMany;
 
@@ -207,6 +207,7 @@ pub fn why_not(another: Another, purpose: Purpose) -> String {
 /// What a limit held back, in words.
 fn words(limit: &str) -> &'static str {
     let of_account = "Too many codes were sent for this account.";
+    let to_number = "Too many codes were sent to this number.";
     let all = [
         (
             WRONG_CODES.name,
@@ -214,10 +215,8 @@ fn words(limit: &str) -> &'static str {
         ),
         (SENDS_OF_ACCOUNT.name, of_account),
         (ALL_SENDS_OF_ACCOUNT, of_account),
-        (
-            SENDS_TO_NUMBER.name,
-            "Too many codes were sent to this number.",
-        ),
+        (SENDS_TO_NUMBER.name, to_number),
+        (ALL_SENDS_TO_NUMBER, to_number),
         (
             SENDS_OF_ADDRESS.name,
             "Too many codes were asked for from your network.",

@@ -21,7 +21,7 @@ async fn each_step_of_a_log_in_is_a_line_that_says_when_where_who_and_how() {
     let page = browser
         .register("alice", "alice@example.com", PASSWORD)
         .await;
-    program.line(&page, "registered");
+    let registered = program.line(&page, "registered")["user"].clone();
     let page = browser.log_in("alice", "purple tram at night").await;
     program.line(&page, "login_failed");
     let log_in = browser.log_in("alice", PASSWORD).await;
@@ -29,6 +29,7 @@ async fn each_step_of_a_log_in_is_a_line_that_says_when_where_who_and_how() {
     assert_eq!(line["amr"], "pwd");
     let user = line["user"].clone();
     assert!(user.as_str().is_some_and(|id| id.len() == 22), "{user}");
+    assert_eq!(registered, user);
 
     browser.enable(PHONE).await.redirects_to("/verify_2fa");
     let first = code(&browser).await;

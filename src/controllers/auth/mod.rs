@@ -56,8 +56,9 @@ pub async fn register(
         ));
     }
     let errors = match User::create(&app.database, &passwords, new, app.clock.now()).await {
-        Ok(()) => {
-            tracing::info!(event = "registered", "an account was made");
+        Ok(id) => {
+            let user = id.as_str();
+            tracing::info!(event = "registered", user, "an account was made");
             let welcome = "You have successfully registered. Login to continue";
             session.add_message(Kind::Success, welcome).await?;
             return Ok(Redirect::to("/login").into_response());

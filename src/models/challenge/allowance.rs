@@ -3,9 +3,10 @@
 
 use crate::models::challenge::{Challenge, Purpose, Way};
 use crate::models::limits::{
-    ACCOUNT_SHARE, ALL_SENDS_OF_ACCOUNT, CALLS_OF_ACCOUNT, CALLS_OF_CHALLENGE, LEAST_OF_ACCOUNT,
-    LOGINS_SHARE, NUMBERS_OF_ACCOUNT, SEND_INTERVAL, SENDS_OF_ACCOUNT, SENDS_OF_ADDRESS,
-    SENDS_OF_CHALLENGE, SENDS_OF_SERVICE, SENDS_TO_NUMBER, SERVICE_DAY, WRONG_CODES, Window,
+    ACCOUNT_SHARE, ALL_SENDS_OF_ACCOUNT, ALL_SENDS_TO_NUMBER, CALLS_OF_ACCOUNT, CALLS_OF_CHALLENGE,
+    LEAST_OF_ACCOUNT, LOGINS_SHARE, NUMBERS_OF_ACCOUNT, SEND_INTERVAL, SENDS_OF_ACCOUNT,
+    SENDS_OF_ADDRESS, SENDS_OF_CHALLENGE, SENDS_OF_SERVICE, SENDS_TO_NUMBER, SERVICE_DAY,
+    WRONG_CODES, Window,
 };
 use crate::models::throttle::{Bucket, TooMany, refusal};
 use crate::models::user::UserId;
@@ -36,7 +37,15 @@ impl Allowance {
             return Vec::new();
         }
         let user = user.as_str();
-        let mut buckets = vec![SENDS_OF_ACCOUNT.bucket(user), self.share(user)];
+        let number = match purpose {
+            Purpose::Enable => format!("enable {phone}"),
+            Purpose::LogIn | Purpose::Reauth => phone.to_owned(),
+        };
+        let mut buckets = vec![
+            SENDS_OF_ACCOUNT.bucket(user),
+            self.share(ALL_SENDS_OF_ACCOUNT, user),
+            self.share(ALL_SENDS_TO_NUMBER, &number),
+        ];
         if purpose == Purpose::Enable {
             buckets.push(SENDS_TO_NUMBER.bucket(phone));
             buckets.extend(
@@ -55,9 +64,9 @@ impl Allowance {
 
     /// Like the service's, it counts what was sent, whoever entered it: that is what
     /// it costs.
-    fn share(&self, user: &str) -> Bucket {
+    fn share(&self, limit: &'static str, of: &str) -> Bucket {
         let most = (self.daily_limit / ACCOUNT_SHARE).max(LEAST_OF_ACCOUNT);
-        within_a_day(ALL_SENDS_OF_ACCOUNT, most, user)
+        within_a_day(limit, most, of)
     }
 
     fn service(&self, purpose: Purpose) -> Bucket {

@@ -206,7 +206,8 @@ impl Sending {
     }
 }
 
-/// The last sending that is too recent for another one.
+/// The last sending that is too recent for another one. Where Twilio refused the number
+/// nothing was sent, and who mistyped it can mend that at once.
 async fn last_sending(
     connection: &mut Connection,
     new: &NewChallenge<'_>,
@@ -215,13 +216,17 @@ async fn last_sending(
     Ok(sqlx::query_scalar(
         "SELECT MAX(last_sent_at) FROM challenges \
          WHERE user_id = $1 AND purpose = $2 AND last_sent_at > $3 \
-         AND (outcome IS NULL OR outcome NOT IN ($4, $5))",
+         AND (outcome IS NULL OR outcome NOT IN ($4, $5)) \
+         AND delivery NOT IN ($6, $7, $8)",
     )
     .bind(new.user.id.as_str())
     .bind(new.purpose.as_str())
     .bind(now - SEND_INTERVAL)
     .bind(Outcome::Approved.as_str())
     .bind(Outcome::Recovered.as_str())
+    .bind(Delivery::InvalidNumber.as_str())
+    .bind(Delivery::TooMany.as_str())
+    .bind(Delivery::Blocked.as_str())
     .fetch_one(connection)
     .await?)
 }

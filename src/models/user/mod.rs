@@ -104,7 +104,7 @@ impl From<sqlx::Error> for SaveError {
 }
 
 impl User {
-    /// Makes an account with two-factor authentication off.
+    /// Makes an account with two-factor authentication off, and returns its id.
     ///
     /// # Errors
     /// When the name or the address is taken, or the work cannot be done.
@@ -113,14 +113,15 @@ impl User {
         passwords: &Passwords,
         new: NewUser,
         now: i64,
-    ) -> Result<(), SaveError> {
+    ) -> Result<UserId, SaveError> {
+        let id = UserId(random_id()?);
         let password_hash = passwords.hash(new.password).await.map_err(Error::from)?;
         sqlx::query(
             "INSERT INTO users (id, username, username_key, email, email_key, \
              password_hash, auth_version, about_me, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6, 1, '', $7)",
         )
-        .bind(random_id()?)
+        .bind(id.as_str())
         .bind(&new.username)
         .bind(case_key(&new.username))
         .bind(&new.email)
@@ -129,7 +130,7 @@ impl User {
         .bind(now)
         .execute(database)
         .await?;
-        Ok(())
+        Ok(id)
     }
 
     /// The account of that id.

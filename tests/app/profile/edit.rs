@@ -206,3 +206,20 @@ async fn saving_again_and_again_leaves_the_text_as_it_was() {
         assert_eq!(raw_text(&profile, ".about-me"), text);
     }
 }
+
+#[tokio::test]
+async fn a_new_name_is_among_what_happened_to_the_account() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    let renamed = "SELECT COUNT(*) FROM activity WHERE event = 'renamed'";
+    edit(&browser, "alice", "Hello.")
+        .await
+        .redirects_to("/user/alice");
+    assert_eq!(app.count(renamed).await, 0);
+    edit(&browser, "alicia", "Hello.")
+        .await
+        .redirects_to("/user/alicia");
+    assert_eq!(app.count(renamed).await, 1);
+    let page = browser.get("/security").await;
+    assert!(page.says("The name was changed"));
+}

@@ -86,6 +86,7 @@ async fn each_kind_is_told_in_words_of_its_own_with_browser_address_and_time() {
             Happening::WrongRecoveryCode,
             "A wrong recovery code was entered",
         ),
+        (Happening::Renamed, "The name was changed"),
         (Happening::EndedSession, "Ended another session"),
         (Happening::EndedOtherSessions, "Ended all other sessions"),
         (

@@ -196,6 +196,37 @@ async fn attack_12_who_enters_every_code_gets_a_share_of_the_day_and_leaves_the_
 
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
+async fn attack_12_many_accounts_with_one_phone_get_the_share_of_one() {
+    let app = TestApp::with(&[("SMS_DAILY_LIMIT", "100")]).await;
+    for n in 0..20 {
+        let name = format!("mallory{n}");
+        app.with_two_factor(&name, OTHER_PHONE).await;
+    }
+    let browser = app.signed_in("mallory").await;
+    let page = browser.enable(OTHER_PHONE).await;
+    let refused = "Too many codes were sent to this number. Try again in 24 hours";
+    assert_limited(&page, &format!("{refused}."));
+    // What was sent while enabling holds back no log-in.
+    for n in 0..20 {
+        let mallory = app.half_logged_in(&format!("mallory{n}")).await;
+        mallory.verify(&app.last_code()).await.redirects_to("/home");
+    }
+    let sent = app.messages_sent();
+    assert_eq!(sent, 40);
+    let mallory = app.half_logged_in("mallory0").await;
+    assert_eq!(app.messages_sent(), sent);
+    let page = mallory.get("/verify_2fa").await;
+    assert!(page.says(&format!("{refused}, or use a recovery code.")));
+    app.with_two_factor("alice", PHONE).await;
+    let alice = app.half_logged_in("alice").await;
+    alice.verify(&app.last_code()).await.redirects_to("/home");
+    app.advance(24 * HOUR);
+    let mallory = app.half_logged_in("mallory0").await;
+    mallory.verify(&app.last_code()).await.redirects_to("/home");
+}
+
+/// ASVS 2.3.2, 2.4.1
+#[tokio::test]
 async fn attack_12_recovery_codes_get_no_more_than_a_tenth_of_the_days_codes_sent() {
     let app = TestApp::with(&[("SMS_DAILY_LIMIT", "250")]).await;
     app.with_two_factor("mallory", OTHER_PHONE).await;

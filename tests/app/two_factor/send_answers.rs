@@ -4,7 +4,7 @@
 use twostep::dev::simulator::{BLOCKED, Failure, LANDLINE, SILENT, TOO_MANY, UNAVAILABLE};
 use twostep::services::twilio_verify::Channel;
 
-use crate::support::{PASSWORD, PHONE, Page, TestApp};
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
 const TOO_MANY_CODES: &str = "Too many codes were sent to this number. Try again in 10 minutes.";
 const BLOCKED_NUMBER: &str = "We cannot send codes to this number.";
@@ -237,6 +237,26 @@ async fn a_blocked_number_is_refused_and_never_called() {
     assert_eq!(page.alerts(), [BLOCKED_NUMBER]);
     assert_eq!(creates(&app), 1);
     assert_eq!(app.messages_sent(), 0);
+}
+
+#[tokio::test]
+async fn after_a_number_that_twilio_refused_another_is_sent_its_code_at_once() {
+    for refused in [BLOCKED, TOO_MANY] {
+        let app = TestApp::start().await;
+        let browser = app.signed_in("harry").await;
+        assert!(browser.enable(refused).await.status >= 400);
+        browser.enable(PHONE).await.redirects_to("/verify_2fa");
+        assert_eq!(app.last_message().to, PHONE);
+        // Who was sent a code waits all the same.
+        let page = browser.enable(OTHER_PHONE).await;
+        assert_eq!(page.status, 429);
+        assert_eq!(app.messages_sent(), 1);
+    }
+    // What failed on the way may have been sent.
+    let app = TestApp::start().await;
+    let browser = app.signed_in("harry").await;
+    assert_eq!(browser.enable(UNAVAILABLE).await.status, 503);
+    assert_eq!(browser.enable(PHONE).await.status, 429);
 }
 
 #[tokio::test]
