@@ -136,6 +136,7 @@ impl App {
             passwords,
             verify: TwilioVerify::new(settings)?.counted_in(metrics.clone()),
             demo_phone,
+            under_way: watch::Sender::new(()),
             mail: MailQueue::default(),
             demo_mailbox,
             metrics,
@@ -200,8 +201,13 @@ impl App {
                 Err(_) => pending().await,
             }
         };
+        let requests = async {
+            server::serve(listener, self.router, limits, shutdown).await;
+            // And those whose clients have gone.
+            self.state.under_way.closed().await;
+        };
         tokio::select! {
-            () = server::serve(listener, self.router, limits, shutdown) => {}
+            () = requests => {}
             () = deadline => {
                 tracing::warn!(event = "cut_off", "requests were cut off at the end");
             }

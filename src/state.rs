@@ -3,6 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::config::{Config, Environment};
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::{DemoPhone, is_demo_number};
@@ -38,6 +40,8 @@ pub struct Parts {
     pub verify: TwilioVerify,
     /// The demo phone, where Twilio is not configured in development.
     pub demo_phone: Option<DemoPhone>,
+    /// Whoever holds a receiver of it has something to finish before the program ends.
+    pub under_way: watch::Sender<()>,
     /// To be woken when mail was queued.
     pub mail: MailQueue,
     /// The demo mailbox, where no mail server is configured in development.

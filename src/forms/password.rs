@@ -86,9 +86,17 @@ impl ResetRequestForm {
 pub struct ResetForm {
     password: SecretString,
     confirm_password: SecretString,
+    link: Option<String>,
 }
 
 impl ResetForm {
+    /// Whether the page that the form came from may have been about the link of that
+    /// name: a program that fills the form by itself need not say.
+    #[must_use]
+    pub fn may_be_about(&self, link: &str) -> bool {
+        self.link.as_ref().is_none_or(|named| named == link)
+    }
+
     /// Checks the new password of the person who has that name and address.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::panic::resume_unwind;
 
 use axum::body::Body;
-use axum::extract::{Extension, Request};
+use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -12,12 +12,14 @@ use tracing::Instrument;
 
 use crate::extractors::whole;
 use crate::server::BodyTime;
+use crate::state::AppState;
 
 /// Runs a POST in a task of its own, once all of it is here. hyper drops what it waits
 /// for when the connection ends, and that must not part, say, a code that was sent from
-/// the row that says so. A request that never gets whole has begun nothing: it is
+/// the row that says so: the program waits for it when it is asked to end. A request that never gets whole has begun nothing: it is
 /// dropped, and holds nothing up.
 pub async fn run(
+    State(app): State<AppState>,
     Extension(BodyTime(time)): Extension<BodyTime>,
     request: Request,
     next: Next,
@@ -30,7 +32,13 @@ pub async fn run(
         Ok(Err(refused)) => return refused.into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
-    match tokio::spawn(next.run(request).in_current_span()).await {
+    let under_way = app.under_way.subscribe();
+    let work = async move {
+        let response = next.run(request).await;
+        drop(under_way);
+        response
+    };
+    match tokio::spawn(work.in_current_span()).await {
         Ok(response) => response,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic), // to the layer that makes a page of it

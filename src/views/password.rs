@@ -36,6 +36,8 @@ pub struct ResetPage {
     pub layout: Layout,
     /// Whose password it is: the link's owner, whoever is signed in.
     pub username: String,
+    /// Which link the page is about; opens nothing.
+    pub link: String,
     /// What is wrong, by field.
     pub errors: Errors,
 }

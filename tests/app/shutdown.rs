@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -121,6 +121,29 @@ async fn a_code_that_is_being_sent_is_sent_and_its_log_in_answered() {
         assert!(events.contains(&"stopping".to_owned()), "{events:?}");
         assert!(!events.contains(&"cut_off".to_owned()), "{events:?}");
     }
+}
+
+#[tokio::test]
+async fn a_code_that_is_being_sent_is_written_down_though_its_asker_has_gone() {
+    let (mut program, gate) = start().await;
+    let stream = begin_log_in(&program).await;
+    gate.arrived.acquire().await.unwrap().forget();
+    drop(stream);
+    until(|| program.lines().iter().any(|line| line["status"] == 499)).await;
+    program.signal("TERM");
+    is_closed(&program).await;
+    gate.answers.add_permits(1);
+    assert_eq!(program.ended().await, Some(0));
+    let sent = |line: &&Value| line["event"] == "code_asked_for" && line["purpose"] == "login";
+    assert_eq!(program.lines().iter().filter(sent).count(), 1);
+    let file = program.folder.path().join("twostep.db");
+    let database = twostep::models::connect(&format!("sqlite://{}", file.display())).await;
+    let delivery: String =
+        sqlx::query_scalar("SELECT delivery FROM challenges WHERE purpose = 'login'")
+            .fetch_one(&database.unwrap())
+            .await
+            .unwrap();
+    assert_eq!(delivery, "sms");
 }
 
 /// The sum of what these metrics say.

@@ -157,8 +157,8 @@ pub async fn form(
     page: Page,
 ) -> Result<Response, AppError> {
     match current(&app, &headers).await? {
-        Some((_, user)) => {
-            let shown = reset_page(&page, user.username, Errors::default()).await?;
+        Some((link, user)) => {
+            let shown = reset_page(&page, &link, user.username, Errors::default()).await?;
             Ok(shown.into_response())
         }
         None => expired(&app, &session, jar).await,
@@ -178,6 +178,11 @@ pub async fn reset(
     let Some((link, user)) = current(&app, &headers).await? else {
         return expired(&app, &session, jar).await;
     };
+    // Of two links in one browser the later one is kept, and an older page must not do
+    // what it does not say.
+    if !form.may_be_about(link.name()) {
+        return Ok(Redirect::to("/reset_password").into_response());
+    }
     let (name, email) = (user.username.clone(), user.email.clone());
     let parsed = app
         .passwords_for(&client)
@@ -187,7 +192,7 @@ pub async fn reset(
     let password = match parsed {
         Ok(password) => password,
         Err(errors) => {
-            let shown = reset_page(&page, user.username, errors).await?;
+            let shown = reset_page(&page, &link, user.username, errors).await?;
             return Ok(unprocessable(shown));
         }
     };
@@ -247,10 +252,16 @@ async fn set(
     Ok(true)
 }
 
-async fn reset_page(page: &Page, username: String, errors: Errors) -> Result<ResetPage, AppError> {
+async fn reset_page(
+    page: &Page,
+    link: &MailToken,
+    username: String,
+    errors: Errors,
+) -> Result<ResetPage, AppError> {
     Ok(ResetPage {
         layout: page.layout("Set a new password").await?,
         username,
+        link: link.name().to_owned(),
         errors,
     })
 }

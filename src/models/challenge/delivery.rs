@@ -3,6 +3,7 @@
 use crate::models::challenge::Challenge;
 use crate::models::limits::SENDS_OF_SERVICE;
 use crate::models::throttle::{self, Attempt};
+use crate::models::user::User;
 use crate::models::{Database, Error, sms_days};
 use crate::services::twilio_verify::{Channel, SendError, Sent, TwilioVerify};
 
@@ -141,6 +142,10 @@ impl Challenge {
             (Err(_), Some(before)) => (self.delivery, Some(before)),
             _ => (delivery, sid),
         };
+        let mut transaction = database.begin().await?;
+        // Who carries it over has the account's row until the new one stands: PostgreSQL
+        // would else show neither, and the code would be taken back.
+        User::lock(&mut transaction, &self.user_id, self.auth_version).await?;
         let recorded = sqlx::query(
             "UPDATE challenges SET delivery = $1, provider_sid = $2 WHERE closed_at IS NULL \
              AND user_id = $3 AND purpose = $4 AND phone = $5 AND (id = $6 OR delivery = $7)",
@@ -152,8 +157,9 @@ impl Challenge {
         .bind(&self.phone)
         .bind(self.id.as_str())
         .bind(Delivery::Sending.as_str())
-        .execute(database)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         if recorded.rows_affected() == 0 {
             self.cancel_sid(database, verify, sid, now).await?;
         }

@@ -45,6 +45,34 @@ async fn a_new_password_is_set_with_the_rules_of_registration() {
     reset(&browser, NEW).await.redirects_to("/login");
 }
 
+#[tokio::test]
+async fn of_two_links_in_two_tabs_a_page_sets_the_password_of_the_account_that_it_names() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    app.register("mallory").await;
+    let browser = with_link(&app, "alice").await;
+    let page = browser.get("/reset_password").await;
+    assert_eq!(page.first("main strong").as_deref(), Some("alice"));
+    let link = page.value_of("link").unwrap();
+    let other = app.reset_link("mallory").await;
+    browser.get(&other).await.redirects_to("/reset_password");
+    let send = async |link: &str| {
+        let fields = [("password", NEW), ("confirm_password", NEW), ("link", link)];
+        browser.post("/reset_password", &fields).await
+    };
+    send(&link).await.redirects_to("/reset_password");
+    for name in ["alice", "mallory"] {
+        assert_password(&app, name, PASSWORD, NEW).await;
+    }
+    let page = browser.get("/reset_password").await;
+    assert_eq!(page.first("main strong").as_deref(), Some("mallory"));
+    send(&page.value_of("link").unwrap())
+        .await
+        .redirects_to("/login");
+    assert_password(&app, "mallory", NEW, PASSWORD).await;
+    assert_password(&app, "alice", PASSWORD, NEW).await;
+}
+
 /// ASVS 6.3.6, 6.4.3, 7.4.3, 8.3.2
 #[tokio::test]
 async fn attack_08_it_logs_nobody_in_and_ends_every_session() {
