@@ -139,6 +139,7 @@ impl App {
             mail: MailQueue::default(),
             demo_mailbox,
             metrics,
+            under_way: watch::Sender::new(()),
             clock,
         });
         let (router, routes) = routes::router(&state);
@@ -164,9 +165,9 @@ impl App {
         self.metrics.as_ref()?.local_addr().ok()
     }
 
-    /// Serves until `shutdown` is ready, the requests under way are answered, or
-    /// [`GRACE`] is over (a client that never ends its request must not keep the
-    /// program), and the mail in hand is sent. `limits` is what one client, and all of
+    /// Serves until `shutdown` is ready, the requests under way are done, those whose
+    /// client has gone too, or [`GRACE`] is over (a client that never ends its request
+    /// must not keep the program), and the mail in hand is sent. `limits` is what one client, and all of
     /// them, may take of the wire.
     ///
     /// # Errors
@@ -200,8 +201,13 @@ impl App {
                 Err(_) => pending().await,
             }
         };
+        let under_way = &self.state.under_way;
+        let served = async {
+            server::serve(listener, self.router, limits, shutdown).await;
+            under_way.closed().await;
+        };
         tokio::select! {
-            () = server::serve(listener, self.router, limits, shutdown) => {}
+            () = served => {}
             () = deadline => {
                 tracing::warn!(event = "cut_off", "requests were cut off at the end");
             }

@@ -138,7 +138,7 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
         .layer((
             DefaultBodyLimit::max(BODY_LIMIT),
             CsrfLayer::new().with_rejection_response(error_pages::cross_site),
-            from_fn(to_the_end::run),
+            from_fn_with_state(app.clone(), to_the_end::run),
             from_fn_with_state(app.clone(), session::open),
         ))
         .merge(plain.router)

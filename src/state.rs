@@ -3,6 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::config::{Config, Environment};
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::{DemoPhone, is_demo_number};
@@ -44,6 +46,9 @@ pub struct Parts {
     pub demo_mailbox: Option<DemoMailbox>,
     /// What is counted, for `METRICS_ADDR`.
     pub metrics: Metrics,
+    /// Has a receiver for each request that runs to its end, whoever has gone: it is
+    /// closed while there is none.
+    pub under_way: watch::Sender<()>,
     /// The time.
     pub clock: Clock,
 }

@@ -3,7 +3,7 @@
 use std::panic::resume_unwind;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Extension, FromRequest, Request};
+use axum::extract::{Extension, FromRequest, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -12,12 +12,14 @@ use tracing::Instrument;
 
 use crate::error::AppError;
 use crate::server::BodyTime;
+use crate::state::AppState;
 
 /// Runs a POST in a task of its own, once all of it is here. hyper drops what it waits
 /// for when the connection ends, and that must not part, say, a code that was sent from
 /// the row that says so. A request that never gets whole has begun nothing: it is
-/// dropped, and holds nothing up.
+/// dropped, and holds nothing up. The app ends after all of these tasks.
 pub async fn run(
+    State(app): State<AppState>,
     Extension(BodyTime(time)): Extension<BodyTime>,
     request: Request,
     next: Next,
@@ -30,7 +32,13 @@ pub async fn run(
         Ok(Err(refused)) => return refused.into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
-    match tokio::spawn(next.run(request).in_current_span()).await {
+    let under_way = app.under_way.subscribe();
+    let answer = async move {
+        let answer = next.run(request).await;
+        drop(under_way);
+        answer
+    };
+    match tokio::spawn(answer.in_current_span()).await {
         Ok(response) => response,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic), // to the layer that makes a page of it

@@ -1,6 +1,7 @@
 //! The end of the program: real processes, real signals.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -123,6 +124,35 @@ async fn a_code_that_is_being_sent_is_sent_and_its_log_in_answered() {
     }
 }
 
+/// A code that was sent without the row that says so would be a verification that nobody
+/// can finish.
+#[tokio::test]
+async fn a_code_that_is_being_sent_is_written_down_though_its_client_has_gone() {
+    let (mut program, gate) = start().await;
+    let stream = begin_log_in(&program).await;
+    gate.arrived.acquire().await.unwrap().forget();
+    drop(stream);
+    let gone = |line: &serde_json::Value| line["status"] == 499;
+    until(|| program.lines().iter().any(gone)).await;
+    program.signal("TERM");
+    is_closed(&program).await;
+    let ended = tokio::time::timeout(Duration::from_millis(300), program.ended()).await;
+    assert_eq!(ended.ok(), None, "it did not wait");
+    gate.answers.add_permits(1);
+    assert_eq!(program.ended().await, Some(0));
+    let sent =
+        "SELECT COUNT(*) FROM challenges WHERE purpose = 'login' AND provider_sid IS NOT NULL";
+    assert_eq!(count(&program, sent).await, 1);
+}
+
+/// What the database that the program has left says.
+async fn count(program: &Program, sql: &'static str) -> i64 {
+    let file = program.folder.path().join("twostep.db");
+    let database = twostep::models::connect(&format!("sqlite://{}", file.display())).await;
+    let count = sqlx::query_scalar(sql).fetch_one(&database.unwrap()).await;
+    count.unwrap()
+}
+
 /// The sum of what these metrics say.
 async fn sum(metrics: &Browser, names: &[&str]) -> f64 {
     let text = metrics.get("/metrics").await.body;
@@ -203,11 +233,6 @@ async fn a_mail_in_hand_that_cannot_be_finished_is_left_for_the_next_start() {
     is_closed(&program).await;
     program.signal("TERM");
     assert_eq!(program.ended().await, Some(143));
-    let file = program.folder.path().join("twostep.db");
-    let database = twostep::models::connect(&format!("sqlite://{}", file.display())).await;
-    let waiting: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM outbox")
-        .fetch_one(&database.unwrap())
-        .await
-        .unwrap();
+    let waiting = count(&program, "SELECT COUNT(*) FROM outbox").await;
     assert_eq!((waiting, server.received().len()), (1, 0));
 }
