@@ -82,6 +82,18 @@ pub enum StartError {
     Mailer(#[from] mailer::Error),
 }
 
+impl StartError {
+    /// Whether a setting is wrong, so that no other try will go better.
+    #[must_use]
+    pub const fn is_of_settings(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(sqlx::Error::Configuration(_))
+                | Self::Mailer(mailer::Error::Url | mailer::Error::Sender)
+        )
+    }
+}
+
 /// The app, ready to serve.
 pub struct App {
     /// What its handlers can reach.
