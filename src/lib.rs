@@ -179,7 +179,7 @@ impl App {
 
     /// Serves until `shutdown` is ready, the requests under way are done, those whose
     /// client has gone too, or [`GRACE`] is over (a client that never ends its request
-    /// must not keep the program), and the mail in hand is sent. `limits` is what one client, and all of
+    /// must not keep the program), and the mail in hand is sent or put back. `limits` is what one client, and all of
     /// them, may take of the wire.
     ///
     /// # Errors
@@ -250,6 +250,7 @@ impl App {
             metrics: self.state.metrics.clone(),
             queue: self.state.mail.clone(),
             interval: tasks::mail::INTERVAL,
+            at_the_end: tasks::mail::AT_THE_END,
         }
     }
 }
