@@ -82,6 +82,18 @@ pub enum StartError {
     Mailer(#[from] mailer::Error),
 }
 
+impl StartError {
+    /// Whether a setting is wrong, so that no other try will go better.
+    #[must_use]
+    pub const fn is_of_settings(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(sqlx::Error::Configuration(_))
+                | Self::Mailer(mailer::Error::Url | mailer::Error::Sender)
+        )
+    }
+}
+
 /// The app, ready to serve.
 pub struct App {
     /// What its handlers can reach.
@@ -136,10 +148,10 @@ impl App {
             passwords,
             verify: TwilioVerify::new(settings)?.counted_in(metrics.clone()),
             demo_phone,
-            under_way: watch::Sender::new(()),
             mail: MailQueue::default(),
             demo_mailbox,
             metrics,
+            under_way: watch::Sender::new(()),
             clock,
         });
         let (router, routes) = routes::router(&state);
@@ -165,9 +177,9 @@ impl App {
         self.metrics.as_ref()?.local_addr().ok()
     }
 
-    /// Serves until `shutdown` is ready, the requests under way are answered, or
-    /// [`GRACE`] is over (a client that never ends its request must not keep the
-    /// program), and the mail in hand is sent. `limits` is what one client, and all of
+    /// Serves until `shutdown` is ready, the requests under way are done, those whose
+    /// client has gone too, or [`GRACE`] is over (a client that never ends its request
+    /// must not keep the program), and the mail in hand is sent or put back. `limits` is what one client, and all of
     /// them, may take of the wire.
     ///
     /// # Errors
@@ -238,6 +250,7 @@ impl App {
             metrics: self.state.metrics.clone(),
             queue: self.state.mail.clone(),
             interval: tasks::mail::INTERVAL,
+            at_the_end: tasks::mail::AT_THE_END,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The program: settings, app, serve; or a command of the operator's.
 
+use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -7,17 +8,22 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
-use twostep::App;
 use twostep::cli::{self, Cli, Command};
-use twostep::config::{Config, LogFormat};
+use twostep::config::{Config, ConfigError, LogFormat};
 use twostep::server::Limits;
 use twostep::services::clock::Clock;
 use twostep::services::signals::Signals;
 use twostep::services::twilio_verify;
+use twostep::{App, StartError};
 
 /// A request makes and frees some hundred small things.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// How the server ends where a setting is wrong, so that its supervisor does not start it
+/// again: `EX_CONFIG` of sysexits.h. What may be better another time, such as a database
+/// that is not there yet, ends it with 1, and so does whatever fails a command.
+const WRONG_SETTING: u8 = 78;
 
 fn main() -> ExitCode {
     // What cannot be understood ends here, with status 2.
@@ -26,12 +32,21 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("twostep: {error}");
-            ExitCode::FAILURE
+            if is_of_settings(&*error) {
+                ExitCode::from(WRONG_SETTING)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
 
-fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
+fn is_of_settings(error: &(dyn Error + 'static)) -> bool {
+    let at_start = error.downcast_ref::<StartError>();
+    error.is::<ConfigError>() || at_start.is_some_and(StartError::is_of_settings)
+}
+
+fn run(command: Command) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -67,7 +82,7 @@ fn start_log(config: &Config) {
     }
 }
 
-async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let address = (config.host, config.port);
     let listener = TcpListener::bind(address).await.map_err(|error| {
         format!(

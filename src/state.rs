@@ -40,14 +40,15 @@ pub struct Parts {
     pub verify: TwilioVerify,
     /// The demo phone, where Twilio is not configured in development.
     pub demo_phone: Option<DemoPhone>,
-    /// Whoever holds a receiver of it has something to finish before the program ends.
-    pub under_way: watch::Sender<()>,
     /// To be woken when mail was queued.
     pub mail: MailQueue,
     /// The demo mailbox, where no mail server is configured in development.
     pub demo_mailbox: Option<DemoMailbox>,
     /// What is counted, for `METRICS_ADDR`.
     pub metrics: Metrics,
+    /// Has a receiver for each request that runs to its end, whoever has gone: it is
+    /// closed while there is none.
+    pub under_way: watch::Sender<()>,
     /// The time.
     pub clock: Clock,
 }

@@ -16,8 +16,8 @@ use crate::state::AppState;
 
 /// Runs a POST in a task of its own, once all of it is here. hyper drops what it waits
 /// for when the connection ends, and that must not part, say, a code that was sent from
-/// the row that says so: the program waits for it when it is asked to end. A request that never gets whole has begun nothing: it is
-/// dropped, and holds nothing up.
+/// the row that says so. A request that never gets whole has begun nothing: it is
+/// dropped, and holds nothing up. The app ends after all of these tasks.
 pub async fn run(
     State(app): State<AppState>,
     Extension(BodyTime(time)): Extension<BodyTime>,

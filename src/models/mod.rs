@@ -126,7 +126,7 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
     sqlx::any::install_default_drivers();
     make_private_file(url);
     let options: AnyConnectOptions = url.parse()?;
-    let database = AnyPoolOptions::new()
+    let connected = AnyPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // A file is not lost between two requests, a server's connection may be.
@@ -139,10 +139,28 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
             let is_sound = !connection.is_in_transaction();
             Box::pin(async move { Ok(is_sound) })
         })
-        .connect_with(options)
-        .await?;
+        .connect_with(options.clone())
+        .await;
+    let database = match connected {
+        Err(sqlx::Error::PoolTimedOut) => return Err(reason(&options).await),
+        connected => connected?,
+    };
     migrate(&database).await?;
     Ok(database)
+}
+
+/// Why a database that was waited for in vain cannot be opened: the pool, which tries
+/// again and again, does not tell.
+async fn reason(options: &AnyConnectOptions) -> sqlx::Error {
+    let attempt = async {
+        let mut connection = Connection::connect_with(options).await?;
+        prepare(&mut connection).await?;
+        connection.close().await
+    };
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, attempt).await {
+        Ok(Err(error)) => error,
+        Ok(Ok(())) | Err(_) => sqlx::Error::PoolTimedOut,
+    }
 }
 
 /// Instances that start together migrate one after the other: sqlx sees to that on

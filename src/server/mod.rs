@@ -1,6 +1,7 @@
 //! The wire: takes connections and speaks HTTP/1.1 on them, each within limits that
 //! hold before any of the app's own is asked. hyper does the speaking.
 
+mod host;
 mod limits;
 mod patience;
 
@@ -12,7 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::serve::Listener;
 use hyper::Request;
@@ -89,11 +93,24 @@ fn service(
         let serving = phase.serving();
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(BodyTime(body));
-        let answer = router.call(request);
+        let has_host = host::is_named(request.version(), request.headers());
+        let answer = has_host.then(|| router.call(request));
         async move {
-            let answer = answer.await;
+            let answer = match answer {
+                Some(answer) => answer.await,
+                None => Ok(bad_request()),
+            };
             drop(serving);
             answer
         }
     })
+}
+
+/// What hyper says itself of a head that is none.
+fn bad_request() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
 }

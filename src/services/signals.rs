@@ -1,5 +1,6 @@
 //! The program is asked to end: Ctrl-C, or SIGTERM from a supervisor. Who asks twice
-//! does not want to wait.
+//! does not want to wait. And it is told that a file is as long as it may be, which is
+//! no reason to end.
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,12 +14,14 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen: from now on no signal ends the program by itself.
+    /// Begins to listen: from now on none of these signals ends the program by itself.
     ///
     /// # Errors
     /// When the system has none to give.
     #[cfg(unix)]
     pub fn listen() -> std::io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        outlive_long_files()?;
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -52,4 +55,13 @@ impl Signals {
         }
         130
     }
+}
+
+/// At the limit of a file's size (`ulimit -f`) a write fails, as on a full disk, and the
+/// signal that comes with it would end the program. Nobody waits for it here: what counts
+/// is that there is a handler, and tokio leaves that in place.
+#[cfg(target_os = "linux")]
+fn outlive_long_files() -> std::io::Result<()> {
+    let too_long = rustix::process::Signal::XFSZ.as_raw();
+    signal(SignalKind::from_raw(too_long)).map(drop)
 }

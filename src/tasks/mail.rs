@@ -20,6 +20,10 @@ use crate::views::email::{self, NoticeEmail, ResetPasswordEmail};
 /// for what another instance has queued or left behind.
 pub const INTERVAL: Duration = Duration::from_secs(15);
 
+/// How long the mail in hand may still take at the end of the program. A mail server may
+/// take two minutes, and whoever supervises the program does not wait for so long.
+pub const AT_THE_END: Duration = Duration::from_secs(20);
+
 /// How requests tell the worker that they have queued mail. Clones are the same.
 #[derive(Clone, Default)]
 pub struct MailQueue(Arc<Notify>);
@@ -49,6 +53,8 @@ pub struct MailWorker {
     pub queue: MailQueue,
     /// How often it looks at the queue unasked.
     pub interval: Duration,
+    /// How long the mail in hand may take once it is to stop.
+    pub at_the_end: Duration,
 }
 
 /// Why a mail that was taken did not go out.
@@ -63,10 +69,10 @@ enum Failure {
 
 impl MailWorker {
     /// Works until `stop` is true or its sender is gone; the mail in hand is
-    /// finished. Nothing else ends it.
+    /// finished, or put back where that takes too long. Nothing else ends it.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         while !stopped(&stop) {
-            self.deliver_due_until(|| stopped(&stop)).await;
+            self.deliver_due_until(&stop).await;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
                 () = self.queue.0.notified() => {}
@@ -77,12 +83,13 @@ impl MailWorker {
 
     /// Finds out whose mail was asked for, and sends what is due now.
     pub async fn deliver_due(&self) {
-        self.deliver_due_until(|| false).await;
+        let (_never, stop) = watch::channel(false);
+        self.deliver_due_until(&stop).await;
     }
 
-    async fn deliver_due_until(&self, stopped: impl Fn() -> bool) {
-        while !stopped() {
-            match self.next().await {
+    async fn deliver_due_until(&self, stop: &watch::Receiver<bool>) {
+        while !stopped(stop) {
+            match self.next(stop).await {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
@@ -95,21 +102,28 @@ impl MailWorker {
 
     /// One request for a link and one mail, in turn, so that a flood of the ones
     /// holds up the others little. Returns whether there was anything to do.
-    async fn next(&self) -> Result<bool, models::Error> {
+    async fn next(&self, stop: &watch::Receiver<bool>) -> Result<bool, models::Error> {
         let resolved = reset_request::resolve_next(&self.database, self.clock.now()).await?;
-        Ok(self.deliver_next().await? || resolved)
+        Ok(self.deliver_next(stop).await? || resolved)
     }
 
     /// Sends the mail that is due first. Returns whether there was one.
-    async fn deliver_next(&self) -> Result<bool, models::Error> {
+    async fn deliver_next(&self, stop: &watch::Receiver<bool>) -> Result<bool, models::Error> {
         let taken = Queued::take(&self.database, self.clock.now()).await?;
         let Some(queued) = taken else {
             return Ok(false);
         };
         // A task of its own: a panic in it is one more way to fail.
         let (worker, mail) = (self.clone(), queued.clone());
-        let attempt = tokio::spawn(async move { worker.attempt(&mail).await });
-        let failure = match attempt.await {
+        let mut attempt = tokio::spawn(async move { worker.attempt(&mail).await });
+        let ended = tokio::select! {
+            ended = &mut attempt => ended,
+            () = self.too_late(stop.clone()) => {
+                attempt.abort();
+                attempt.await
+            }
+        };
+        let failure = match ended {
             Ok(Ok(())) => {
                 self.metrics.mail("sent");
                 queued.remove(&self.database).await?;
@@ -117,10 +131,21 @@ impl MailWorker {
                 return Ok(true);
             }
             Ok(Err(failure)) => failure,
+            // Its link stays good, since the server may have the mail.
+            Err(error) if error.is_cancelled() => {
+                Failure::Later("the program ended before the mail server answered".to_owned())
+            }
             Err(_) => Failure::Later("the attempt panicked".to_owned()),
         };
         self.failed(&queued, failure).await?;
         Ok(true)
+    }
+
+    /// Waits until the mail in hand has to be let go.
+    async fn too_late(&self, mut stop: watch::Receiver<bool>) {
+        // Without a sender it is over, too.
+        let _ = stop.wait_for(|stop| *stop).await;
+        tokio::time::sleep(self.at_the_end).await;
     }
 
     /// Puts the mail back for another attempt, or forgets it.

@@ -89,6 +89,34 @@ async fn a_full_disk_puts_off_what_writes_and_loses_nothing() {
         .redirects_to("/home");
 }
 
+/// After a boot the database may come last: a supervisor tries again then.
+#[tokio::test]
+async fn a_start_without_its_database_says_why_and_is_no_wrong_setting() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let folder = tempfile::tempdir().unwrap();
+    let ended = Command::new(env!("CARGO_BIN_EXE_twostep"))
+        .env_clear()
+        .env("PORT", "0")
+        .env(
+            "DATABASE_URL",
+            format!("postgres://u:hunter2@{address}/app"),
+        )
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    let start = "twostep: DATABASE_URL: the database cannot be opened: ";
+    assert!(said.starts_with(start), "{said}");
+    assert!(said.contains("Connection refused"), "{said}");
+    assert!(
+        !said.contains("hunter2") && said.lines().count() == 1,
+        "{said}"
+    );
+}
+
 /// A fault that does not pass by itself is nothing to be tried again.
 #[tokio::test]
 async fn a_broken_table_is_an_error_and_told_as_one() {

@@ -30,6 +30,10 @@ const PRODUCTION: [(&str, &str); 7] = [
     ("TRUSTED_PROXIES", "none"),
 ];
 
+/// The status by which a supervisor knows that another try is of no use: `EX_CONFIG` of
+/// sysexits.h.
+const WRONG_SETTING: i32 = 78;
+
 /// Starts the program with these variables alone, in a folder that holds at most
 /// a `.env`, and gives the one line with which it stops.
 fn stopped_with(dot_env: Option<&str>, variables: &[(&str, &str)]) -> String {
@@ -48,7 +52,7 @@ fn stopped_in(folder: &Path, variables: &[(&str, &str)]) -> String {
         .output()
         .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success(), "{variables:?} was accepted");
+    assert_eq!(output.status.code(), Some(WRONG_SETTING), "{variables:?}");
     assert_eq!(stderr.lines().count(), 1, "{variables:?}: {stderr}");
     assert!(!stderr.contains(SECRET), "{variables:?}: {stderr}");
     assert!(output.stdout.is_empty(), "{variables:?}");
@@ -143,6 +147,26 @@ fn the_database_is_a_file_of_sqlite_or_postgresql() {
         "postgres://user:hunter2@localhost:port/app",
     ];
     all_stop("DATABASE_URL", &wrong);
+}
+
+/// What a database's driver alone knows of.
+#[test]
+fn a_parameter_of_a_database_may_be_wrong_too() {
+    let url = "postgres://user:hunter2@127.0.0.1/app?sslmode=sometimes";
+    let line = stopped_with(None, &[("DATABASE_URL", url), ("PORT", "0")]);
+    let start = "DATABASE_URL: the database cannot be opened: ";
+    assert!(
+        line.starts_with(start) && line.contains("ssl_mode"),
+        "{line}"
+    );
+}
+
+#[test]
+fn the_unit_does_not_try_again_with_a_wrong_setting_and_always_otherwise() {
+    let unit = include_str!("../../deploy/twostep.service");
+    let says = |line: &str| unit.lines().any(|other| other == line);
+    assert!(says(&format!("RestartPreventExitStatus={WRONG_SETTING}")));
+    assert!(says("Restart=on-failure") && says("StartLimitIntervalSec=0"));
 }
 
 #[test]

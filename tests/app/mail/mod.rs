@@ -12,7 +12,7 @@ use twostep::services::mailer::{Email, Mailer, SendError, Settings};
 use twostep::tasks::mail::MailWorker;
 
 use crate::support::smtp::{Received, SmtpServer};
-use crate::support::{NOW, PASSWORD, TWILIO_TIMEOUT, TestDatabase};
+use crate::support::{NOW, PASSWORD, PATIENCE, TWILIO_TIMEOUT, TestDatabase};
 
 mod content;
 mod mailbox;
@@ -87,6 +87,17 @@ impl Office {
     async fn tokens(&self) -> i64 {
         self.count("SELECT COUNT(*) FROM mail_tokens").await
     }
+}
+
+/// A mailer that waits for longer than a test.
+fn patient_mailer(server: &SmtpServer) -> Mailer {
+    let settings = Settings {
+        url: format!("smtp://127.0.0.1:{}", server.port).into(),
+        from: "Twostep <no-reply@login.example>".parse().unwrap(),
+        timeout: 10 * PATIENCE,
+        roots: Vec::new(),
+    };
+    Mailer::smtp(settings).unwrap()
 }
 
 fn mailer(url: &str, server: &SmtpServer) -> Result<Mailer, twostep::services::mailer::Error> {

@@ -7,9 +7,9 @@ use tokio::sync::{oneshot, watch};
 use twostep::models::outbox::{Event, Mail};
 use twostep::server::Limits;
 
-use super::{Office, notice};
+use super::{Office, notice, patient_mailer};
 use crate::support::smtp::{Fault, SmtpServer, Tls};
-use crate::support::until;
+use crate::support::{PATIENCE, until};
 
 #[tokio::test]
 async fn a_worker_sends_when_it_is_woken() {
@@ -66,6 +66,31 @@ async fn the_mail_in_hand_is_finished_and_no_other_is_begun() {
         .await;
     let waiting = office.count("SELECT COUNT(*) FROM outbox WHERE last_error IS NOT NULL");
     assert_eq!((attempts, waiting.await), (1, 1));
+}
+
+/// Whoever supervises the program ends it by force after a while.
+#[tokio::test]
+async fn a_mail_that_a_server_is_too_slow_with_at_the_end_is_sent_by_the_next() {
+    let server = SmtpServer::start(Tls::Never).await;
+    let mut office = Office::new(&server).await;
+    office.worker.mailer = patient_mailer(&server);
+    office.worker.at_the_end = Duration::from_millis(50);
+    office.enqueue(&Mail::ResetPassword).await;
+    server.misbehave("MAIL", Fault::Silence);
+    let (stop, stopped) = watch::channel(false);
+    let worker = tokio::spawn(office.worker.clone().run(stopped));
+    until(|| server.commands().contains(&"MAIL".to_owned())).await;
+    stop.send_replace(true);
+    let ended = tokio::time::timeout(PATIENCE, worker).await;
+    ended.expect("it goes on").unwrap();
+    assert_eq!(office.queued().await, 1);
+
+    server.behave();
+    office.advance(30);
+    office.worker.deliver_due().await;
+    assert_eq!((office.queued().await, server.received().len()), (0, 1));
+    // However far the first attempt came, its link is as good as the second's.
+    assert_eq!(office.tokens().await, 2);
 }
 
 #[tokio::test]

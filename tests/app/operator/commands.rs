@@ -77,7 +77,7 @@ async fn half_a_setting_of_something_else_stops_no_command() {
         ("SMTP_URL", "half"),
         ("RUST_LOG", "=,="),
     ];
-    assert_eq!(run_with(&variables, &["serve"]).await.status, 1);
+    assert_eq!(run_with(&variables, &["serve"]).await.status, 78);
     let said = run_with(&variables, &["user", "show", "alice"]).await;
     assert!(said.said().contains("alice@example.com"));
 }

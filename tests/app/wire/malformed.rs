@@ -50,6 +50,84 @@ async fn a_head_that_is_none_is_400() {
     assert_eq!(app.browser().get("/login").await.status, 200);
 }
 
+/// RFC 9112, 3.2
+#[tokio::test]
+async fn a_request_that_does_not_say_once_which_host_it_is_for_is_400() {
+    let app = TestApp::start().await;
+    for headers in [
+        "",
+        "Host:\r\n",
+        "Host: x\r\nHost: x\r\n",
+        "Host: x\r\nX: y\r\nhost: z\r\n",
+        "Host: x y\r\n",
+        "Host: x, y\r\n",
+        "Host: x/y\r\n",
+        "Host: x?y\r\n",
+        "Host: x#y\r\n",
+        "Host: y@x\r\n",
+        "Host: <x>\r\n",
+        "Host: x\\\r\n",
+        "Host: \"x\"\r\n",
+        "Host: \u{fc}\r\n",
+        "Host: :80\r\n",
+        "Host: x:y\r\n",
+        "Host: x:80:80\r\n",
+        "Host: x:+80\r\n",
+        "Host: x:65536\r\n",
+        "Host: ::1\r\n",
+        "Host: [::1\r\n",
+        "Host: [::1]x\r\n",
+        "Host: %\r\n",
+        "Host: [x]\r\n",
+        "Host: x[::1]\r\n",
+        "Host: y@x:80\r\n",
+    ] {
+        let request = format!("GET /login HTTP/1.1\r\n{headers}\r\n");
+        let mut stream = opened(app.address, request.as_bytes()).await;
+        let answer = rest(&mut stream).await;
+        assert_eq!(status(&answer), "400", "{headers:?}");
+        assert!(answer.ends_with("\r\n\r\n"), "{headers:?}: {answer}");
+    }
+    for headers in [
+        "Host: x\r\n",
+        "hOST:\tlogin.example.org.:8080 \r\n",
+        "Host: x:65535\r\n",
+        "Host: x:\r\n",
+        "Host: 127.0.0.1:1\r\n",
+        "Host: [::1]\r\n",
+        "Host: [2001:db8::1]:443\r\n",
+        "Host: xn--bcher-kva.example\r\n",
+        "Host: a_b~c!\r\n",
+    ] {
+        let request = format!("GET /login HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
+        assert_eq!(told(&app, request.as_bytes()).await, "200", "{headers:?}");
+    }
+    // There was no such header in 1.0; who sends one does it as in 1.1.
+    for (headers, expected) in [
+        ("", "200"),
+        ("Host: x\r\n", "200"),
+        ("Host: x\r\nHost: x\r\n", "400"),
+    ] {
+        let request = format!("GET /login HTTP/1.0\r\n{headers}\r\n");
+        assert_eq!(
+            told(&app, request.as_bytes()).await,
+            expected,
+            "{headers:?}"
+        );
+    }
+    // Nothing of what is refused has an effect.
+    app.register("harry").await;
+    let before = app.dump().await;
+    let body = format!("username=harry&password={}", PASSWORD.replace(' ', "+"));
+    let request = format!(
+        "POST /login HTTP/1.1\r\nSec-Fetch-Site: same-origin\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert_eq!(told(&app, request.as_bytes()).await, "400");
+    assert_eq!(app.dump().await, before);
+}
+
 #[tokio::test]
 async fn a_body_that_is_cut_wrongly_is_400_and_does_nothing() {
     let app = TestApp::start().await;
