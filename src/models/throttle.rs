@@ -243,6 +243,23 @@ pub async fn clear_account(connection: &mut Connection, user: &UserId) -> Result
     Ok(())
 }
 
+/// Forgets the codes that were sent for an account's log-ins and never entered: whoever
+/// began those knew a password that works no more. Wrong codes stay counted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn clear_sends(connection: &mut Connection, user: &UserId) -> Result<(), Error> {
+    sqlx::query(
+        "DELETE FROM throttle_hits WHERE bucket = $1 AND challenge_id IN \
+         (SELECT id FROM challenges WHERE user_id = $2 AND purpose <> 'enable')",
+    )
+    .bind(limits::SENDS_OF_ACCOUNT.bucket(user.as_str()).hash)
+    .bind(user.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Forgets what was counted against an account and its verifications, with the
 /// account itself.
 ///

@@ -24,6 +24,7 @@ use crate::models::mail_token::MailToken;
 use crate::models::outbox::{Event, Notice};
 use crate::models::reset_request;
 use crate::models::session::SessionRow;
+use crate::models::throttle;
 use crate::models::token::Token;
 use crate::models::user::User;
 use crate::session::Session;
@@ -237,6 +238,7 @@ async fn set(
     }
     SessionRow::end_all(&mut transaction, &user.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
+    throttle::clear_sends(&mut transaction, &user.id).await?;
     Notice::new(Event::PasswordReset, client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;

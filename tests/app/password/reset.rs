@@ -46,6 +46,27 @@ async fn a_new_password_is_set_with_the_rules_of_registration() {
 }
 
 #[tokio::test]
+async fn codes_that_whoever_knew_the_old_password_asked_for_hold_back_nobody_after_it() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    for _ in 0..7 {
+        app.advance(31);
+        app.half_logged_in("alice").await;
+    }
+    let sent = app.messages_sent();
+    app.advance(31);
+    let page = app.half_logged_in("alice").await.get("/verify_2fa").await;
+    assert!(page.says("Too many codes were sent for this account."));
+    assert_eq!(app.messages_sent(), sent);
+    let browser = with_link(&app, "alice").await;
+    reset(&browser, NEW).await.redirects_to("/login");
+    app.advance(31);
+    let page = app.browser().log_in("alice", NEW).await;
+    page.redirects_to("/verify_2fa");
+    assert_eq!(app.messages_sent(), sent + 1);
+}
+
+#[tokio::test]
 async fn of_two_links_in_two_tabs_a_page_sets_the_password_of_the_account_that_it_names() {
     let app = TestApp::start().await;
     app.register("alice").await;
