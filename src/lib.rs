@@ -179,8 +179,8 @@ impl App {
 
     /// Serves until `shutdown` is ready, the requests under way are done, those whose
     /// client has gone too, or [`GRACE`] is over (a client that never ends its request
-    /// must not keep the program), and the mail in hand is sent or put back. `limits` is what one client, and all of
-    /// them, may take of the wire.
+    /// must not keep the program), and the mail in hand is sent or put back. `limits` is
+    /// what one client, and all of them, may take of the wire.
     ///
     /// # Errors
     /// When the listener has no address.
