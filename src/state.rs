@@ -78,10 +78,13 @@ impl AppState {
         (!is_exempt).then(|| client.network())
     }
 
-    /// Password hashing for this client, who cannot take all of it.
+    /// Password hashing for this client, who cannot take all of it: not from all the
+    /// networks of an IPv6 site either, four of which would do.
     #[must_use]
     pub fn passwords_for(&self, client: &Client) -> Passwords {
-        self.passwords.on_behalf_of(self.limited_address(client))
+        let network = self.limited_address(client);
+        let whose = network.map(|network| client.site().unwrap_or(network));
+        self.passwords.on_behalf_of(whose)
     }
 
     /// What decides whether a code may be sent to a number for this client.

@@ -6,7 +6,7 @@ use sqlx::{FromRow, Row};
 
 use crate::models::activity::{Activity, Happening};
 use crate::models::client::Client;
-use crate::models::limits::{WRONG_PASSWORDS, WRONG_PASSWORDS_OF_ADDRESS};
+use crate::models::limits::{WRONG_PASSWORDS, WRONG_PASSWORDS_OF_ADDRESS, WRONG_PASSWORDS_OF_SITE};
 use crate::models::throttle::{self, Attempt, Bucket, TooMany};
 use crate::models::user::{User, UserId, case_key};
 use crate::models::{Connection, Database, Error};
@@ -46,13 +46,17 @@ impl Claim<'_> {
     /// account besides: a thief of the session could else take another name after
     /// each ten guesses.
     fn buckets(&self) -> Vec<Bucket> {
-        let network = self.client.network();
-        // The network first: it holds no blank, and what was typed may hold anything.
-        let name = format!("{network} name {}", case_key(self.typed));
-        let mut buckets = vec![WRONG_PASSWORDS.bucket(&name)];
-        if let Some(id) = self.signed_in {
-            let account = format!("{network} account {}", id.as_str());
-            buckets.push(WRONG_PASSWORDS.bucket(&account));
+        let mut whom = vec![format!("name {}", case_key(self.typed))];
+        whom.extend(self.signed_in.map(|id| format!("account {}", id.as_str())));
+        let places = [
+            (WRONG_PASSWORDS, Some(self.client.network())),
+            (WRONG_PASSWORDS_OF_SITE, self.client.site()),
+        ];
+        let mut buckets = Vec::new();
+        for (limit, place) in places {
+            // The place first: it holds no blank, and what was typed may hold anything.
+            let of = |whom: &String| place.as_ref().map(|place| format!("{place} {whom}"));
+            buckets.extend(whom.iter().filter_map(of).map(|it| limit.bucket(&it)));
         }
         if let Some(address) = &self.limited_address {
             buckets.push(WRONG_PASSWORDS_OF_ADDRESS.bucket(address));

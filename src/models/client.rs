@@ -16,15 +16,22 @@ pub struct Client {
 
 impl Client {
     /// Whom a limit by address counts: the address, or of IPv6 the network of 64
-    /// bits, all of whose addresses one customer has.
+    /// bits, all of whose addresses one customer has, who may have more of them.
     #[must_use]
     pub fn network(&self) -> String {
         match self.address {
             IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => {
-                let network = u128::from(address) & !u128::from(u64::MAX);
-                format!("{}/64", Ipv6Addr::from(network))
-            }
+            IpAddr::V6(address) => beginning(address, 64),
+        }
+    }
+
+    /// The site of an IPv6 address, its first 48 bits: more than a line has (a /56, or
+    /// a /48 at the most), and hardly more than one company. None for IPv4.
+    #[must_use]
+    pub fn site(&self) -> Option<String> {
+        match self.address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(beginning(address, 48)),
         }
     }
 
@@ -40,6 +47,12 @@ impl Client {
             user_agent: user_agent.map(|byte| char::from(*byte)).collect(),
         }
     }
+}
+
+/// The first so many bits of an address, at least one.
+fn beginning(address: Ipv6Addr, bits: u32) -> String {
+    let mask = u128::MAX << (u128::BITS - bits);
+    format!("{}/{bits}", Ipv6Addr::from(u128::from(address) & mask))
 }
 
 #[cfg(test)]
@@ -58,6 +71,12 @@ mod tests {
         assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
         assert_eq!(network("2001:db8:1:2::"), "2001:db8:1:2::/64");
         assert_eq!(network("2001:db8:1:3::"), "2001:db8:1:3::/64");
+        let site = |address: &str| Client::new(address.parse().unwrap(), b"").site();
+        assert_eq!(site("203.0.113.9"), None);
+        for inside in ["2001:db8:1::", "2001:db8:1:ffff:ffff:ffff:ffff:ffff"] {
+            assert_eq!(site(inside).as_deref(), Some("2001:db8:1::/48"));
+        }
+        assert_eq!(site("2001:db8:2::").as_deref(), Some("2001:db8:2::/48"));
     }
 
     #[test]

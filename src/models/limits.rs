@@ -35,7 +35,14 @@ pub const WRONG_PASSWORDS: Limit = Limit {
     windows: &[within(15 * MINUTE, 10)],
 };
 
-/// The same by client address, over all names.
+/// The same by the site of an IPv6 address: a line may have 256 networks or more, each
+/// of which has the limit above to itself.
+pub const WRONG_PASSWORDS_OF_SITE: Limit = Limit {
+    name: "wrong_passwords_of_site",
+    windows: &[within(15 * MINUTE, 50)],
+};
+
+/// Wrong passwords by client address, over all names.
 pub const WRONG_PASSWORDS_OF_ADDRESS: Limit = Limit {
     name: "wrong_passwords_of_address",
     windows: &[within(10 * MINUTE, 60)],

@@ -95,7 +95,7 @@ async fn one_client_gets_a_quarter_of_the_hashing_and_its_next_log_in_is_put_off
     let flood = app
         .state
         .passwords
-        .on_behalf_of(Some("2001:db8:0:1::/64".into()));
+        .on_behalf_of(Some("2001:db8:1::/48".into()));
     let (mut work, mut release) = (Vec::new(), Vec::new());
     for _ in 0..SHARE - 1 {
         let (sender, released) = mpsc::channel::<()>();
@@ -110,18 +110,18 @@ async fn one_client_gets_a_quarter_of_the_hashing_and_its_next_log_in_is_put_off
         load.waiting + load.running
     };
     until(|| load() == SHARE - 1).await;
-    // The last place of this client's, who has many addresses.
-    let browser = app.browser().at("2001:db8:0:1::1");
+    // The last place of this client's, who has many networks.
+    let browser = app.browser().at("2001:db8:1:1::1");
     let last = tokio::spawn(async move { browser.log_in("harry", PASSWORD).await });
     until(|| load() == SHARE).await;
-    let flooder = app.browser().at("2001:db8:0:1:ffff::2");
+    let flooder = app.browser().at("2001:db8:1:ffff::2");
     let registered = flooder.register("mallory", "m@example.com", PASSWORD).await;
     for page in [registered, flooder.log_in("harry", PASSWORD).await] {
         assert_eq!(page.status, 503);
         assert_eq!(page.header("retry-after"), Some("5"));
     }
     // Who is elsewhere has a place: it waits, as does everybody.
-    let browser = app.browser().at("2001:db8:0:2::1");
+    let browser = app.browser().at("2001:db8:2:1::1");
     let other = tokio::spawn(async move { browser.log_in("harry", PASSWORD).await });
     until(|| load() == SHARE + 1).await;
     drop(release);

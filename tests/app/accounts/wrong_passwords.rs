@@ -180,6 +180,60 @@ async fn of_ipv6_the_network_is_counted() {
     fail(&app.browser().at("2001:db8:1:3::1"), "alice", 1).await;
 }
 
+/// A customer may have a /56, which is 256 networks, or a whole /48.
+///
+/// ASVS 2.4.1, 6.3.1, 15.3.4
+#[tokio::test]
+async fn attack_06_many_networks_of_one_line_get_fifty_guesses_at_one_name() {
+    let app = TestApp::behind_proxy().await;
+    app.register("alice").await;
+    for network in 0..5 {
+        let browser = app.browser().at(&format!("2001:db8:1:{network}::1"));
+        fail(&browser, "Alice", 10).await;
+    }
+    let browser = app.browser().at("2001:db8:1:ffff::1");
+    for password in [WRONG, PASSWORD] {
+        let page = browser.log_in("alice", password).await;
+        assert_too_many(&page, "900", "15 minutes");
+    }
+    // Neither another name, nor who is elsewhere.
+    fail(&browser, "bob", 1).await;
+    let elsewhere = app.browser().at("2001:db8:2:ffff::1");
+    let page = elsewhere.log_in("alice", PASSWORD).await;
+    page.redirects_to("/home");
+    app.advance(899);
+    let page = browser.log_in("alice", PASSWORD).await;
+    assert_too_many(&page, "1", "1 second");
+    app.advance(1);
+    let page = browser.log_in("alice", PASSWORD).await;
+    page.redirects_to("/home");
+}
+
+/// ASVS 6.3.1, 15.3.4
+#[tokio::test]
+async fn attack_05_a_thief_on_one_line_gets_fifty_guesses_under_whatever_name() {
+    let app = TestApp::behind_proxy().await;
+    let thief = app.signed_in("alice").await.copy();
+    let rename = async |name: &str| {
+        let fields = [("username", name), ("about_me", "")];
+        let page = thief.post("/edit_profile", &fields).await;
+        page.redirects_to(&format!("/user/{name}"));
+        thief.follow(&page).await; // shows the message
+    };
+    for network in 0..5 {
+        rename(&format!("alice{network}")).await;
+        let there = thief.copy().at(&format!("2001:db8:1:{network}::1"));
+        for _ in 0..10 {
+            let page = there.post("/reauth", &[("password", WRONG)]).await;
+            assert_eq!(page.status, 422);
+        }
+    }
+    rename("alicia").await;
+    let there = thief.copy().at("2001:db8:1:ffff::1");
+    let page = there.post("/reauth", &[("password", PASSWORD)]).await;
+    assert_too_many(&page, "900", "15 minutes");
+}
+
 /// ASVS 2.4.1, 6.3.1, 15.4.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_06_of_fifty_at_once_ten_are_compared() {
