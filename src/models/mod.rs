@@ -204,20 +204,27 @@ pub async fn connect_existing(url: &str) -> Result<Database, OpenError> {
 
 /// Makes a new SQLite file readable for its owner alone, since it holds what
 /// proves accounts. SQLite gives the files beside it the same mode. Where it
-/// cannot be made, opening it will say why.
+/// cannot be made, opening it will say why. Who may read one that is there is for
+/// the operator to decide, who may have meant a group of the system's.
 fn make_private_file(url: &str) {
     #[cfg(unix)]
     if is_sqlite(url)
-        && url.contains("mode=rwc")
         && let Ok(options) = url.parse::<SqliteConnectOptions>()
     {
-        use std::os::unix::fs::OpenOptionsExt;
-        let mut file = std::fs::OpenOptions::new();
-        let _ = file
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(options.get_filename());
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        let path = options.get_filename();
+        if url.contains("mode=rwc") {
+            let mut file = std::fs::OpenOptions::new();
+            let _ = file.write(true).create_new(true).mode(0o600).open(path);
+        }
+        let mode = path.metadata().map_or(0, |it| it.permissions().mode());
+        if mode & 0o077 != 0 {
+            tracing::warn!(
+                event = "database_readable",
+                mode = format!("{:o}", mode & 0o777),
+                "others on this machine may read the database"
+            );
+        }
     }
 }
 

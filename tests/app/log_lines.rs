@@ -81,6 +81,35 @@ async fn each_step_of_a_log_in_is_a_line_that_says_when_where_who_and_how() {
     assert!(answered.get("spans").is_none(), "said once: {answered}");
 }
 
+/// A database that another program made, or that was copied back from somewhere.
+#[cfg(unix)]
+#[test]
+fn a_database_that_others_on_the_machine_may_read_is_told_and_left_as_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    for (mode, told) in [
+        (0o600, None),
+        (0o640, Some("640")),
+        (0o604, Some("604")),
+        (0o644, Some("644")),
+    ] {
+        let file = folder.path().join(format!("{mode:o}.db"));
+        std::fs::write(&file, "").unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        let program = Program::start(&[("DATABASE_URL", &format!("sqlite://{}", file.display()))]);
+        let mut lines = program.lines();
+        lines.retain(|line| line["event"] == "database_readable");
+        let modes: Vec<_> = lines.iter().map(|line| line["mode"].as_str()).collect();
+        assert_eq!(modes, Vec::from_iter(told.map(Some)), "{lines:?}");
+        let metadata = std::fs::metadata(&file).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, mode);
+    }
+    // One that is made here is its owner's alone.
+    let program = Program::start(&[]);
+    let metadata = std::fs::metadata(program.folder.path().join("twostep.db")).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+}
+
 /// ASVS 14.2.1
 #[tokio::test]
 async fn attack_22_at_trace_too_no_address_with_its_token_is_written() {
