@@ -25,9 +25,9 @@ pub async fn show(Path(path): Path<String>, headers: HeaderMap) -> Response {
     match &asset.small {
         Some(small) if takes_brotli(&headers) => {
             let coding = [(CONTENT_ENCODING, "br")];
-            (kept, varies, kind, coding, small.as_ref()).into_response()
+            (kept, varies, kind, coding, *small).into_response()
         }
-        _ => (kept, varies, kind, asset.bytes.as_ref()).into_response(),
+        _ => (kept, varies, kind, asset.bytes).into_response(),
     }
 }
 

@@ -75,8 +75,8 @@ pub const SENDS_OF_ACCOUNT: Limit = Limit {
 };
 
 /// Codes that were sent while enabling and never entered rightly, by number, over
-/// all accounts. A number that is verified is counted by account alone, so that no
-/// stranger who tries it can hold back its owner's log-in.
+/// all accounts. A log-in does not count in it, so that no stranger who tries a number
+/// can hold back its owner.
 pub const SENDS_TO_NUMBER: Limit = Limit {
     name: "sends_to_number",
     windows: &[within(HOUR, 6), within(DAY, 12)],

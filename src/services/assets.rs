@@ -1,25 +1,23 @@
 //! Static files, embedded in the binary and named by their content, so that
 //! browsers may keep them for a year and never show an old one.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use data_encoding::HEXLOWER;
-use rust_embed::{EmbeddedFile, RustEmbed};
+use include_dir::{Dir, DirEntry, File, include_dir};
+use sha2::{Digest, Sha256};
 
 /// What `build.rs` makes of `static/`: the files, the one stylesheet, and of each text a
 /// compressed one beside it.
-#[derive(RustEmbed)]
-#[folder = "$OUT_DIR/static/"]
-struct Files;
+static FILES: Dir<'_> = include_dir!("$OUT_DIR/static");
 
 /// A static file as it is served.
 pub struct Asset {
     /// Its content.
-    pub bytes: Cow<'static, [u8]>,
+    pub bytes: &'static [u8],
     /// The content compressed with brotli, where that makes it smaller.
-    pub small: Option<Cow<'static, [u8]>>,
+    pub small: Option<&'static [u8]>,
     /// The value of `Content-Type`.
     pub content_type: &'static str,
     /// The value of `ETag`: a weak one, since compression changes the bytes.
@@ -41,32 +39,41 @@ impl Catalogue {
             urls: HashMap::new(),
             assets: HashMap::new(),
         };
-        for path in Files::iter() {
-            if let Some(file) = Files::get(&path) {
-                catalogue.add(&path, file);
+        catalogue.add_all(&FILES);
+        catalogue
+    }
+
+    fn add_all(&mut self, folder: &'static Dir<'_>) {
+        for entry in folder.entries() {
+            match entry {
+                DirEntry::Dir(folder) => self.add_all(folder),
+                DirEntry::File(file) => self.add(file),
             }
         }
-        catalogue
     }
 
     /// Lists a file, unless it is of a kind that is not served: licences and notes
     /// lie beside the files.
-    fn add(&mut self, path: &str, file: EmbeddedFile) {
+    fn add(&mut self, file: &'static File<'_>) {
+        let Some(path) = file.path().to_str() else {
+            return;
+        };
         let Some((stem, extension)) = path.rsplit_once('.') else {
             return;
         };
         let Some(content_type) = content_type(extension) else {
             return;
         };
-        let mut hash = HEXLOWER.encode(&file.metadata.sha256_hash());
+        let bytes = file.contents();
+        let mut hash = HEXLOWER.encode(&Sha256::digest(bytes));
         hash.truncate(16);
         let hashed_path = format!("{stem}.{hash}.{extension}");
         let url = format!("/static/{hashed_path}");
         self.urls.insert(path.to_owned(), url);
-        let small = Files::get(&format!("{path}.br")).map(|small| small.data);
+        let small = FILES.get_file(format!("{path}.br")).map(File::contents);
         let asset = Asset {
-            small: small.filter(|small| small.len() < file.data.len()),
-            bytes: file.data,
+            bytes,
+            small: small.filter(|small| small.len() < bytes.len()),
             content_type,
             etag: format!("W/\"{hash}\""),
         };
@@ -122,13 +129,13 @@ mod tests {
         assert_eq!(asset.content_type, "text/javascript; charset=utf-8");
         assert_eq!(asset.etag, format!("W/\"{hash}\""));
         let file = std::fs::read("static/js/app.js").unwrap();
-        assert_eq!(asset.bytes.as_ref(), file);
+        assert_eq!(asset.bytes, file);
     }
 
     #[test]
     fn the_stylesheet_is_its_parts_one_after_the_other() {
         let hashed_path = url("css/twostep.css").strip_prefix("/static/").unwrap();
-        let mut rest = find(hashed_path).unwrap().bytes.as_ref();
+        let mut rest = find(hashed_path).unwrap().bytes;
         for part in ["vendor/bootstrap-5.3.9/bootstrap.min.css", "css/app.css"] {
             let file = std::fs::read(format!("static/{part}")).unwrap();
             rest = rest.strip_prefix(file.as_slice()).unwrap();

@@ -8,8 +8,9 @@ use twostep::models::throttle::{Bucket, TooMany, count_alone, take_back};
 
 use crate::support::{NOW, TestApp};
 
-const LIMITS: [Limit; 13] = [
+const LIMITS: [Limit; 14] = [
     limits::WRONG_PASSWORDS,
+    limits::WRONG_PASSWORDS_OF_SITE,
     limits::WRONG_PASSWORDS_OF_ADDRESS,
     limits::WRONG_CODES,
     limits::WRONG_RECOVERY_CODES,

@@ -8,11 +8,9 @@ use axum_extra::extract::cookie::{Cookie, SameSite};
 
 use crate::config::Environment;
 use crate::middleware::cookie;
+use crate::models::limits::RESET_LIFE;
 use crate::models::token::Token;
 use crate::state::AppState;
-
-/// As long as the link itself can live, in seconds.
-const TOKEN_LIFE: i64 = 30 * 60;
 
 /// Long enough to follow a redirect, in seconds.
 const EXPIRED_LIFE: i64 = 60;
@@ -27,7 +25,7 @@ struct Kept {
 const TOKEN: Kept = Kept {
     name: "reset_token",
     path: "/reset_password",
-    life: TOKEN_LIFE,
+    life: RESET_LIFE, // as long as the link itself can live
 };
 
 const EXPIRED: Kept = Kept {

@@ -150,6 +150,26 @@ async fn to_unlock_forgets_what_was_counted_against_the_account() {
     }
 }
 
+/// Nobody knows any more where they were typed: that was kept as a hash.
+#[tokio::test]
+async fn to_unlock_leaves_wrong_passwords_counted_where_they_were_typed() {
+    let app = TestApp::behind_proxy().await;
+    app.register("alice").await;
+    let at = |address: &str| app.browser().at(address);
+    for _ in 0..10 {
+        let page = at("203.0.113.9").log_in("alice", "a wrong one").await;
+        assert_eq!(page.status, 422);
+    }
+    run(&app, &["user", "unlock", "alice"]).await.said();
+    let page = at("203.0.113.9").log_in("alice", PASSWORD).await;
+    assert_eq!(page.status, 429);
+    let page = at("203.0.113.8").log_in("alice", PASSWORD).await;
+    page.redirects_to("/home");
+    app.advance(900);
+    let page = at("203.0.113.9").log_in("alice", PASSWORD).await;
+    page.redirects_to("/home");
+}
+
 /// ASVS 7.4.5
 #[tokio::test]
 async fn sessions_that_the_operator_ends_are_dead_at_their_next_request() {

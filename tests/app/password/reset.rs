@@ -7,6 +7,7 @@ use super::{
     EXPIRED, LINKS, LOG_INS, NEW, OPEN, assert_errors, assert_password, change, reset, with_link,
 };
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp, a_client};
+use crate::two_factor::wrong;
 
 const SAID: &str = "Your password has been reset.";
 const REQUEST: &str = "/reset_password_request";
@@ -64,6 +65,42 @@ async fn codes_that_whoever_knew_the_old_password_asked_for_hold_back_nobody_aft
     let page = app.browser().log_in("alice", NEW).await;
     page.redirects_to("/verify_2fa");
     assert_eq!(app.messages_sent(), sent + 1);
+}
+
+#[tokio::test]
+async fn wrong_codes_stay_counted_through_a_reset() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    for _ in 0..2 {
+        app.advance(31);
+        let thief = app.half_logged_in("alice").await;
+        for _ in 0..5 {
+            thief.verify(&wrong(&app.last_code())).await;
+        }
+    }
+    let browser = with_link(&app, "alice").await;
+    reset(&browser, NEW).await.redirects_to("/login");
+    app.advance(31);
+    let alice = app.browser();
+    alice.log_in("alice", NEW).await.redirects_to("/verify_2fa");
+    assert_eq!(alice.verify(&app.last_code()).await.status, 429);
+}
+
+#[tokio::test]
+async fn codes_for_enabling_stay_counted_through_a_reset() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    for n in 0..6 {
+        app.advance(31);
+        let phone = [PHONE, OTHER_PHONE][n % 2];
+        alice.enable(phone).await.redirects_to("/verify_2fa");
+    }
+    let browser = with_link(&app, "alice").await;
+    reset(&browser, NEW).await.redirects_to("/login");
+    app.advance(31);
+    let alice = app.browser();
+    alice.log_in("alice", NEW).await.redirects_to("/home");
+    assert_eq!(alice.enable(PHONE).await.status, 429);
 }
 
 #[tokio::test]
