@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use tower_sessions::session::Error as SessionError;
 use tower_sessions::session_store::Error as Store;
 
-use crate::models;
+use crate::models::{self, with_causes};
 
 /// Why a request could not be answered as it should.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ const PASSES: &str = "not just now: ";
 /// [`AppError`] must still know whether it passes.
 pub fn of_store(error: &models::Error) -> Store {
     let passes = if error.passes() { PASSES } else { "" };
-    Store::Backend(format!("{passes}{}", chain(error)))
+    Store::Backend(format!("{passes}{}", error.with_causes()))
 }
 
 impl From<sqlx::Error> for AppError {
@@ -66,28 +66,20 @@ impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let status = self.status();
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            tracing::warn!(event = "unavailable", error = %chain(&self), "a request was put off");
+            tracing::warn!(
+                event = "unavailable",
+                error = with_causes(&self),
+                "a request was put off"
+            );
         } else if status.is_server_error() {
-            tracing::error!(event = "error", error = %chain(&self), "a request failed");
+            tracing::error!(
+                event = "error",
+                error = with_causes(&self),
+                "a request failed"
+            );
         }
         status.into_response()
     }
-}
-
-/// An error with everything that caused it, for the log. Some errors tell of their cause
-/// themselves: it is told once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.ends_with(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

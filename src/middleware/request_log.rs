@@ -21,8 +21,8 @@ pub const CLIENT_GONE: u16 = 499;
 const QUIET: [&str; 4] = ["/static/{*path}", "/dev/phone", "/healthz", "/readyz"];
 
 /// Runs the request in a span with its id, which error pages show as well. It is always
-/// made here: what a client sends under that name is not looked at. The log names the route and not the
-/// address: that may hold what somebody typed.
+/// made here: what a client sends under that name is not looked at. The log names the
+/// route and not the address: that may hold what somebody typed.
 pub async fn log(request: Request, next: Next) -> Response {
     let id = random_id().unwrap_or_default();
     let route = request

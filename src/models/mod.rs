@@ -49,13 +49,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// The error and what caused it, in one line.
+    /// The error and what caused it, in one line: see [`with_causes`].
     #[must_use]
     pub fn with_causes(&self) -> String {
-        let causes =
-            std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
-        let causes: Vec<String> = causes.map(ToString::to_string).collect();
-        causes.join(": ")
+        with_causes(self)
     }
 
     /// Whether the same may work in a moment: too much is going on, or the
@@ -77,6 +74,23 @@ impl Error {
             _ => false,
         }
     }
+}
+
+/// An error with everything that caused it, in one line for the log. Some errors tell of
+/// their cause themselves: it is told once.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
 }
 
 /// Whether a database's code says that it cannot work just now, whatever it is asked.

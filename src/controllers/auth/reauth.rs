@@ -12,10 +12,12 @@ use crate::forms::Errors;
 use crate::forms::auth::{NextQuery, ReauthForm};
 use crate::forms::local_path::LocalPath;
 use crate::forms::phone_number::country_of;
+use crate::models::Connection;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::{Challenge, NewChallenge, Purpose};
 use crate::models::client::Client;
-use crate::models::user::User;
+use crate::models::session::Issued;
+use crate::models::user::{User, UserId};
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::auth::ReauthPage;
@@ -61,19 +63,35 @@ async fn whole_reauth(
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    let issued = session
-        .renew(&mut transaction, Some(now), None, now)
-        .await?;
-    let Some(issued) = issued else {
+    let proved = proved_again(&mut transaction, session, &user.id, client, now).await?;
+    let Some(issued) = proved else {
         return Ok(signed_out());
     };
-    let what = Happening::Reauthenticated;
-    Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
     transaction.commit().await?;
     session.send(issued);
     let user = user.id.as_str();
     tracing::info!(event = "reauth", user, amr = "pwd", "proved again");
     Ok(onwards(next))
+}
+
+/// Writes down that who is logged in has proved it in full once more. Returns the new
+/// token of the session, to be sent after the commit; `None` when it ended meanwhile.
+///
+/// # Errors
+/// When the database fails.
+pub async fn proved_again(
+    connection: &mut Connection,
+    session: &Session,
+    user: &UserId,
+    client: &Client,
+    now: i64,
+) -> Result<Option<Issued>, AppError> {
+    let issued = session.renew(connection, Some(now), None, now).await?;
+    if issued.is_some() {
+        let what = Happening::Reauthenticated;
+        Activity::record(connection, user, what, Some(client), now).await?;
+    }
+    Ok(issued)
 }
 
 /// The code is still to come.

@@ -3,6 +3,7 @@
 
 use axum::response::{IntoResponse, Redirect, Response};
 
+use crate::controllers::auth::reauth::proved_again;
 use crate::controllers::{onwards, signed_out};
 use crate::error::AppError;
 use crate::extractors::Page;
@@ -152,14 +153,10 @@ pub(super) async fn finish_reauth(
     let Some(used_up) = used_up else {
         return expired(session).await;
     };
-    let issued = session
-        .renew(&mut transaction, Some(now), None, now)
-        .await?;
-    let Some(issued) = issued else {
+    let proved = proved_again(&mut transaction, session, user, client, now).await?;
+    let Some(issued) = proved else {
         return Ok(signed_out());
     };
-    let what = Happening::Reauthenticated;
-    Activity::record(&mut transaction, user, what, Some(client), now).await?;
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use twostep::models::outbox::{Event, Mail};
 use twostep::server::Limits;
 
@@ -49,17 +50,23 @@ async fn a_worker_looks_by_itself_now_and_then() {
     worker.await.unwrap();
 }
 
+/// A worker that is told to stop while the server leaves it without an answer.
+async fn stopped_in_the_middle(office: &Office, server: &SmtpServer) -> JoinHandle<()> {
+    server.misbehave("MAIL", Fault::Silence);
+    let (stop, stopped) = watch::channel(false);
+    let worker = tokio::spawn(office.worker.clone().run(stopped));
+    until(|| server.commands().contains(&"MAIL".to_owned())).await;
+    stop.send_replace(true);
+    worker
+}
+
 #[tokio::test]
 async fn the_mail_in_hand_is_finished_and_no_other_is_begun() {
     let server = SmtpServer::start(Tls::Never).await;
     let office = Office::new(&server).await;
     office.enqueue(&Mail::ResetPassword).await;
     office.enqueue(&Mail::ResetPassword).await;
-    server.misbehave("MAIL", Fault::Silence);
-    let (stop, stopped) = watch::channel(false);
-    let worker = tokio::spawn(office.worker.clone().run(stopped));
-    until(|| server.commands().contains(&"MAIL".to_owned())).await;
-    stop.send_replace(true);
+    let worker = stopped_in_the_middle(&office, &server).await;
     worker.await.unwrap();
     let attempts = office
         .count("SELECT CAST(SUM(attempts) AS BIGINT) FROM outbox")
@@ -76,11 +83,7 @@ async fn a_mail_that_a_server_is_too_slow_with_at_the_end_is_sent_by_the_next() 
     office.worker.mailer = patient_mailer(&server);
     office.worker.at_the_end = Duration::from_millis(50);
     office.enqueue(&Mail::ResetPassword).await;
-    server.misbehave("MAIL", Fault::Silence);
-    let (stop, stopped) = watch::channel(false);
-    let worker = tokio::spawn(office.worker.clone().run(stopped));
-    until(|| server.commands().contains(&"MAIL".to_owned())).await;
-    stop.send_replace(true);
+    let worker = stopped_in_the_middle(&office, &server).await;
     let ended = tokio::time::timeout(PATIENCE, worker).await;
     ended.expect("it goes on").unwrap();
     assert_eq!(office.queued().await, 1);
