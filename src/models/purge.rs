@@ -66,12 +66,11 @@ impl Kind {
         }
     }
 
-    /// Deletes what is over at `now`, at most [`BATCH`] rows, and returns how many:
-    /// fewer when none is left.
+    /// Deletes what is over at `now`, at most [`BATCH`] rows.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn delete_some(self, database: &Database, now: i64) -> Result<u64, Error> {
+    pub async fn delete_some(self, database: &Database, now: i64) -> Result<Deleted, Error> {
         let (find, delete, until) = match self {
             Self::Sessions => (
                 "SELECT id FROM sessions WHERE expires_at <= $1 OR idle_expires_at <= $1 LIMIT $2",
@@ -106,7 +105,10 @@ impl Kind {
                 "DELETE FROM activity WHERE id = $2 AND at <= $1",
                 now - activity::KEPT,
             ),
-            Self::SmsDays => return sms_days::delete_old(database, now).await,
+            Self::SmsDays => {
+                let rows = sms_days::delete_old(database, now).await?;
+                return Ok(Deleted { rows, more: false });
+            }
         };
         let mut connection = database.acquire().await?; // once, and not for each row
         let found: Vec<String> = sqlx::query_scalar(find)
@@ -114,13 +116,22 @@ impl Kind {
             .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
             .fetch_all(&mut *connection)
             .await?;
-        let mut deleted = 0;
+        let (mut rows, more) = (0, found.len() as u64 == BATCH);
         for id in found {
             let done = sqlx::query(delete).bind(until).bind(id);
-            deleted += done.execute(&mut *connection).await?.rows_affected();
+            rows += done.execute(&mut *connection).await?.rows_affected();
         }
-        Ok(deleted)
+        Ok(Deleted { rows, more })
     }
+}
+
+/// What one go has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deleted {
+    /// Rows that it deleted: fewer than it found where another purge was at the same ones.
+    pub rows: u64,
+    /// Whether there may be more.
+    pub more: bool,
 }
 
 /// The right to purge, which of all instances on a database one has at a time.

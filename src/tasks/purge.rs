@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::models::purge::{BATCH, Kind, Turn};
+use crate::models::purge::{Kind, Turn};
 use crate::models::{Database, Error};
 use crate::services::clock::Clock;
 
@@ -99,8 +99,8 @@ impl Purge {
             };
             match deleted {
                 Ok(deleted) => {
-                    rows += deleted;
-                    if deleted < BATCH {
+                    rows += deleted.rows;
+                    if !deleted.more {
                         break true;
                     }
                 }
@@ -138,8 +138,8 @@ pub async fn purge(database: &Database, kind: Kind, now: i64) -> Result<u64, Err
     let mut rows = 0;
     loop {
         let deleted = kind.delete_some(database, now).await?;
-        rows += deleted;
-        if deleted < BATCH {
+        rows += deleted.rows;
+        if !deleted.more {
             return Ok(rows);
         }
         tokio::time::sleep(PAUSE).await;

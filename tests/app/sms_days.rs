@@ -143,10 +143,11 @@ async fn a_day_is_kept_for_400_days() {
     let app = TestApp::start().await;
     sent(&app, Some("KE"), NOW).await;
     sent(&app, Some("KE"), NOW + DAY).await;
-    let purge = |now| Kind::SmsDays.delete_some(&app.state.database, now);
+    let database = &app.state.database;
+    let purged = async |now| Kind::SmsDays.delete_some(database, now).await.unwrap().rows;
     let midnight = LAST_SECOND + 1;
-    assert_eq!(purge(midnight + 400 * DAY - 1).await.unwrap(), 0);
-    assert_eq!(purge(midnight + 400 * DAY).await.unwrap(), 1);
+    assert_eq!(purged(midnight + 400 * DAY - 1).await, 0);
+    assert_eq!(purged(midnight + 400 * DAY).await, 1);
     assert_eq!(
         report(&app, 400, NOW + DAY).await,
         [row("2026-09-22", "KE", 1, 0)]
