@@ -66,13 +66,13 @@ impl Claim<'_> {
 
     /// The account's row, with what proves it. The name of who is signed in may be
     /// another's by now, if the account was renamed meanwhile.
-    async fn find(&self, database: &Database) -> Result<Option<AnyRow>, Error> {
+    async fn find(&self, connection: &mut Connection) -> Result<Option<AnyRow>, Error> {
         let row = sqlx::query(
             "SELECT id AS user_id, username, email, auth_version, verification_phone, about_me, \
              last_seen_at, password_hash, locked_at FROM users WHERE username_key = $1",
         )
         .bind(case_key(self.username))
-        .fetch_optional(database)
+        .fetch_optional(connection)
         .await?;
         let is_own = match (&row, self.signed_in) {
             (Some(row), Some(id)) => row.try_get::<String, _>("user_id")? == id.as_str(),
@@ -99,11 +99,19 @@ impl User {
         claim: Claim<'_>,
         now: i64,
     ) -> Result<Result<Self, Refused>, Error> {
-        let attempt = match throttle::count_alone(database, &claim.buckets(), now).await? {
+        let mut connection = database.acquire().await?;
+        let counted = throttle::count_alone(&mut *connection, &claim.buckets(), now).await?;
+        let attempt = match counted {
             Ok(attempt) => attempt,
             Err(too_many) => return Ok(Err(Refused::TooMany(too_many))),
         };
-        let answer = match Self::compare(database, passwords, &claim).await {
+        let found = claim.find(&mut connection).await;
+        drop(connection); // nobody waits for it behind the hashing
+        let compared = match found {
+            Ok(row) => Self::compare(database, passwords, &claim, row).await,
+            Err(error) => Err(error),
+        };
+        let answer = match compared {
             Ok(Compared::Wrong(id)) => {
                 Self::note_failure(database, id.as_ref(), &claim, &attempt, now).await?;
                 return Ok(Err(Refused::Wrong));
@@ -121,8 +129,8 @@ impl User {
         database: &Database,
         passwords: &Passwords,
         claim: &Claim<'_>,
+        row: Option<AnyRow>,
     ) -> Result<Compared, Error> {
-        let row = claim.find(database).await?;
         let stored: Option<String> = row
             .as_ref()
             .map(|row| row.try_get("password_hash"))
@@ -166,8 +174,9 @@ impl User {
         Ok(())
     }
 
-    /// Forgets the failed log-ins, in the transaction of one that was completed.
-    /// Returns whether they were so many that its owner is to be told.
+    /// Forgets the failed log-ins, in the transaction of one that was completed and
+    /// holds the account's row, so that one of two log-ins tells of them. Returns
+    /// whether they were so many that its owner is to be told.
     ///
     /// # Errors
     /// When the database fails.
@@ -175,20 +184,20 @@ impl User {
         connection: &mut Connection,
         id: &UserId,
     ) -> Result<bool, Error> {
-        // The first statement decides, so that one of two log-ins tells it.
-        for at_least in [FAILURES_TO_TELL, 1] {
-            let done = sqlx::query(
-                "UPDATE users SET failed_logins = 0 WHERE id = $1 AND failed_logins >= $2",
-            )
+        let failed: Option<i64> = sqlx::query_scalar(
+            "SELECT failed_logins FROM users WHERE id = $1 AND failed_logins > 0",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(failed) = failed else {
+            return Ok(false); // of most log-ins
+        };
+        sqlx::query("UPDATE users SET failed_logins = 0 WHERE id = $1")
             .bind(id.as_str())
-            .bind(at_least)
-            .execute(&mut *connection)
+            .execute(connection)
             .await?;
-            if done.rows_affected() == 1 {
-                return Ok(at_least == FAILURES_TO_TELL);
-            }
-        }
-        Ok(false)
+        Ok(failed >= FAILURES_TO_TELL)
     }
 
     /// The password is the same, so `auth_version` stays; a password changed

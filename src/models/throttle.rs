@@ -13,12 +13,13 @@
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
+use sqlx::{Acquire, Any};
 
 use crate::models::challenge::id::ChallengeId;
 use crate::models::limits::{self, Limit, Window};
 use crate::models::token::random_id;
 use crate::models::user::UserId;
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Error};
 
 /// A limit, and whom it counts.
 #[derive(Debug, Clone)]
@@ -120,12 +121,12 @@ pub async fn count(
     Ok(Ok(attempt))
 }
 
-/// Counts an attempt in a transaction of its own.
+/// Counts an attempt in a transaction of its own, on a connection of a pool or this one.
 ///
 /// # Errors
 /// When the database fails or there are no random numbers.
-pub async fn count_alone(
-    database: &Database,
+pub async fn count_alone<'a>(
+    database: impl Acquire<'a, Database = Any>,
     buckets: &[Bucket],
     now: i64,
 ) -> Result<Result<Attempt, TooMany>, Error> {

@@ -55,6 +55,14 @@ pub enum Visitor {
     },
 }
 
+/// A log-in that has begun, once its transaction is committed.
+pub struct BegunLogin {
+    /// The session that it made.
+    pub issued: Issued,
+    /// Whether it left its owner a mail.
+    pub has_mail: bool,
+}
+
 /// The session of a request. Clones share it.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
@@ -226,19 +234,20 @@ impl Session {
         remember: bool,
         client: &Client,
         now: i64,
-    ) -> Result<Option<Issued>, AppError> {
+    ) -> Result<Option<BegunLogin>, AppError> {
         let id = SessionId::from(Id::default().to_string());
-        let issued =
-            SessionRow::begin_login(connection, &id, user, auth_version, remember, client, now)
-                .await?;
-        if issued.is_some() {
-            self.end_row(connection).await?;
-            if User::clear_failed_logins(connection, user).await? {
-                let notice = Notice::new(Event::LoginAfterFailures, client, now);
-                notice.enqueue(connection, user).await?;
-            }
+        let begun =
+            SessionRow::begin_login(connection, &id, user, auth_version, remember, client, now);
+        let Some(issued) = begun.await? else {
+            return Ok(None);
+        };
+        self.end_row(connection).await?;
+        let has_mail = User::clear_failed_logins(connection, user).await?;
+        if has_mail {
+            let notice = Notice::new(Event::LoginAfterFailures, client, now);
+            notice.enqueue(connection, user).await?;
         }
-        Ok(issued)
+        Ok(Some(BegunLogin { issued, has_mail }))
     }
 
     /// Makes a log-in of a half one, whose code was right. `None` when that one
@@ -252,7 +261,7 @@ impl Session {
         challenge: &Challenge,
         client: &Client,
         now: i64,
-    ) -> Result<Option<Issued>, AppError> {
+    ) -> Result<Option<BegunLogin>, AppError> {
         if !self.end_row(connection).await? {
             return Ok(None);
         }

@@ -147,7 +147,7 @@ async fn full_login(
 ) -> Result<Option<Response>, AppError> {
     let (now, remember) = (app.clock.now(), form.remember_me());
     let mut transaction = app.database.begin().await?;
-    let issued = session
+    let begun = session
         .begin_login(
             &mut transaction,
             &user.id,
@@ -157,14 +157,16 @@ async fn full_login(
             now,
         )
         .await?;
-    let Some(issued) = issued else {
+    let Some(begun) = begun else {
         return Ok(None);
     };
     let what = Happening::LoggedIn;
     Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
     transaction.commit().await?;
-    session.send(issued);
-    app.mail.wake();
+    session.send(begun.issued);
+    if begun.has_mail {
+        app.mail.wake();
+    }
     tracing::info!(
         event = "login",
         user = user.id.as_str(),

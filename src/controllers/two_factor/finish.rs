@@ -107,13 +107,13 @@ pub(super) async fn finish_login(
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    let issued = session
+    let begun = session
         .finish_pending_login(&mut transaction, challenge, client, now)
         .await?;
     let used_up = proof
         .use_up(&mut transaction, challenge, client, now)
         .await?;
-    let (Some(used_up), Some(issued)) = (used_up, issued) else {
+    let (Some(used_up), Some(begun)) = (used_up, begun) else {
         return expired(session).await;
     };
     let user = &challenge.user_id;
@@ -123,11 +123,13 @@ pub(super) async fn finish_login(
     };
     Activity::record(&mut transaction, user, what, Some(client), now).await?;
     if let Some(left) = used_up.recovery_codes {
-        Session::leave_message(&mut transaction, &issued, Kind::Info, &used(left)).await?;
+        Session::leave_message(&mut transaction, &begun.issued, Kind::Info, &used(left)).await?;
     }
     transaction.commit().await?;
-    session.send(issued);
-    app.mail.wake();
+    session.send(begun.issued);
+    if begun.has_mail || used_up.recovery_codes.is_some() {
+        app.mail.wake();
+    }
     let (user, amr) = (user.as_str(), proof.methods(challenge));
     tracing::info!(event = "login", user, amr, "logged in");
     Ok(to_next(challenge))
