@@ -9,7 +9,7 @@ use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
-use tower::util::{MapRequestLayer, MapResponseLayer};
+use tower::util::{MapRequestLayer, MapResponseLayer, option_layer};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -120,27 +120,22 @@ fn without_session(routes: Routes) -> Routes {
 
 /// Puts the app's addresses and layers together, and lists the addresses.
 pub fn router(app: &AppState) -> (Router, Vec<Route>) {
-    let mut pages = pages(Routes::new(app));
+    let mut pages = pages(Routes::with_sessions(app));
     if app.config.environment == Environment::Development {
         pages = development(pages);
     }
-    let plain = without_session(Routes::new(app));
+    let plain = without_session(Routes::without_sessions(app));
     let table = [pages.table, plain.table].concat();
 
-    // The last group is the first that a request meets, and of a group the first
-    // layer. They are grouped because each call of `layer` puts every route into a
-    // box of its own, which is made anew for each request.
+    // Of a group, a request meets the first layer first. They are grouped because each
+    // call of `layer` puts every route into a box of its own, which is made anew for each
+    // request.
     let (proxies, words) = (app.clone(), app.clone());
     let environment = app.config.environment;
     let mut router = pages
         .router
-        .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer((
-            DefaultBodyLimit::max(BODY_LIMIT),
-            CsrfLayer::new().with_rejection_response(error_pages::cross_site),
-            from_fn_with_state(app.clone(), to_the_end::run),
-            from_fn_with_state(app.clone(), session::open),
-        ))
+        .fallback(refused(app, StatusCode::NOT_FOUND))
+        .method_not_allowed_fallback(refused(app, StatusCode::METHOD_NOT_ALLOWED))
         .merge(plain.router)
         .layer((
             MapRequestLayer::new(move |request| {
@@ -158,6 +153,12 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
     (router.with_state(app.clone()), table)
 }
 
+/// The answer where there is no page, which shows who is signed in as pages do.
+fn refused(app: &AppState, status: StatusCode) -> impl Handler<((),), AppState> {
+    let answer = move || async move { status };
+    answer.layer(from_fn_with_state(app.clone(), session::open))
+}
+
 /// What is served at `METRICS_ADDR`, and nowhere else.
 pub fn metrics_router(app: &AppState) -> Router {
     Router::new()
@@ -168,15 +169,24 @@ pub fn metrics_router(app: &AppState) -> Router {
 /// A router and its table, which axum's own does not tell.
 struct Routes {
     app: AppState,
+    has_sessions: bool,
     access: Access,
     router: Router<AppState>,
     table: Vec<Route>,
 }
 
 impl Routes {
-    fn new(app: &AppState) -> Self {
+    fn with_sessions(app: &AppState) -> Self {
+        Self {
+            has_sessions: true,
+            ..Self::without_sessions(app)
+        }
+    }
+
+    fn without_sessions(app: &AppState) -> Self {
         Self {
             app: app.clone(),
+            has_sessions: false,
             access: Access::Any,
             router: Router::new(),
             table: Vec::new(),
@@ -222,18 +232,9 @@ impl Routes {
         route: MethodRouter<AppState>,
     ) -> Self {
         let access = self.access;
-        let route = match access {
-            Access::Any => route,
-            // route_layer: a method that is not there is 405 for everybody.
-            _ => {
-                let app = self.app.clone();
-                let guard = Guard {
-                    app,
-                    access,
-                    form_on,
-                };
-                route.route_layer(from_fn_with_state(guard, access::guard))
-            }
+        let route = match self.has_sessions {
+            true => self.behind_its_layers(&method, form_on, route),
+            false => route,
         };
         self.router = self.router.route(path, route);
         self.table.push(Route {
@@ -243,5 +244,32 @@ impl Routes {
             form_on,
         });
         self
+    }
+
+    /// What a page's requests pass through, once it is known to be there: a method that
+    /// is not is 405 for everybody.
+    fn behind_its_layers(
+        &self,
+        method: &Method,
+        form_on: Option<&'static str>,
+        route: MethodRouter<AppState>,
+    ) -> MethodRouter<AppState> {
+        let (app, access) = (self.app.clone(), self.access);
+        let guard = Guard {
+            app: app.clone(),
+            access,
+            form_on,
+        };
+        let guarded = access != Access::Any;
+        let guard = guarded.then(|| from_fn_with_state(guard, access::guard));
+        let changes = !method.is_safe();
+        let to_the_end = changes.then(|| from_fn_with_state(app.clone(), to_the_end::run));
+        route.route_layer((
+            DefaultBodyLimit::max(BODY_LIMIT),
+            CsrfLayer::new().with_rejection_response(error_pages::cross_site),
+            option_layer(to_the_end),
+            from_fn_with_state(app, session::open),
+            option_layer(guard),
+        ))
     }
 }

@@ -24,9 +24,6 @@ pub async fn run(
     request: Request,
     next: Next,
 ) -> Response {
-    if request.method().is_safe() {
-        return next.run(request).await;
-    }
     let request = match timeout(time, whole(request)).await {
         Ok(Ok((parts, body))) => Request::from_parts(parts, Body::from(body)),
         Ok(Err(refused)) => return refused.into_response(),

@@ -1,7 +1,7 @@
 //! Static files, embedded in the binary and named by their content, so that
 //! browsers may keep them for a year and never show an old one.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use data_encoding::HEXLOWER;
@@ -26,9 +26,9 @@ pub struct Asset {
 
 struct Catalogue {
     /// `js/app.js` to `/static/js/app.<hash>.js`.
-    urls: HashMap<String, String>,
+    urls: BTreeMap<String, String>,
     /// `js/app.<hash>.js` to the file.
-    assets: HashMap<String, Asset>,
+    assets: BTreeMap<String, Asset>,
 }
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::read);
@@ -36,8 +36,8 @@ static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::read);
 impl Catalogue {
     fn read() -> Self {
         let mut catalogue = Self {
-            urls: HashMap::new(),
-            assets: HashMap::new(),
+            urls: BTreeMap::new(),
+            assets: BTreeMap::new(),
         };
         catalogue.add_all(&FILES);
         catalogue
