@@ -7,8 +7,9 @@
 use crate::models::token::random_id;
 use crate::models::{Database, Error, activity, sms_days};
 
-/// The most rows that are deleted in one go.
-pub const BATCH: u64 = 100;
+/// The most rows that are deleted in one go: some milliseconds, in which SQLite lets nobody
+/// else write.
+pub const BATCH: u64 = 10;
 
 /// A turn that was not given back ends after so many seconds. It is held anew before each
 /// batch; should one take longer, another instance may begin, which does no harm.

@@ -15,8 +15,9 @@ pub const INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// The pause before the first: a start has enough to do.
 pub const START: Duration = Duration::from_secs(20);
 
-/// The pause between two batches, in which whoever waits to write has a turn.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The pause between two batches, in which whoever waits to write has a turn: longer than
+/// a batch takes, since SQLite has them look again after ever longer pauses.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Purges the database now and then. Of those that share one, one does it at a time.
 #[derive(Clone)]
