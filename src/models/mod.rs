@@ -242,15 +242,13 @@ fn make_private_file(url: &str) {
     }
 }
 
-/// Sets what SQLite leaves off by default; PostgreSQL needs nothing. Of a large database a
-/// connection keeps 8 MiB in place of 2: the upper pages of what a request asks for.
+/// Sets what SQLite leaves off by default; PostgreSQL needs nothing.
 async fn prepare(connection: &mut Connection) -> Result<(), sqlx::Error> {
     if connection.backend_name() == SQLITE {
         connection
             .execute(
                 "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
-                 PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; \
-                 PRAGMA cache_size = -8192;",
+                 PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
             )
             .await?;
     }
