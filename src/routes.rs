@@ -8,10 +8,11 @@ use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use tower::util::{MapRequestLayer, MapResponseLayer, option_layer};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::csrf::CsrfLayer;
+use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
@@ -156,7 +157,15 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
 /// The answer where there is no page, which shows who is signed in as pages do.
 fn refused(app: &AppState, status: StatusCode) -> impl Handler<((),), AppState> {
     let answer = move || async move { status };
-    answer.layer(from_fn_with_state(app.clone(), session::open))
+    answer.layer((
+        no_other_site(),
+        from_fn_with_state(app.clone(), session::open),
+    ))
+}
+
+/// Refuses what another site sends.
+fn no_other_site() -> CsrfLayer<fn(ProtectionError) -> Response> {
+    CsrfLayer::new().with_rejection_response(error_pages::cross_site as fn(_) -> _)
 }
 
 /// What is served at `METRICS_ADDR`, and nowhere else.
@@ -266,7 +275,7 @@ impl Routes {
         let to_the_end = changes.then(|| from_fn_with_state(app.clone(), to_the_end::run));
         route.route_layer((
             DefaultBodyLimit::max(BODY_LIMIT),
-            CsrfLayer::new().with_rejection_response(error_pages::cross_site),
+            no_other_site(),
             option_layer(to_the_end),
             from_fn_with_state(app, session::open),
             option_layer(guard),

@@ -228,6 +228,23 @@ async fn attack_11_another_site_can_send_no_form_of_ours() {
 
 /// ASVS 3.5.1
 #[tokio::test]
+async fn attack_11_another_site_is_refused_where_there_is_no_form_too() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    for path in ["/nothing", "/home", "/verify_2fa/nothing"] {
+        let foreign = request(&browser, path, "").header("sec-fetch-site", "cross-site");
+        let page = browser.send(foreign).await;
+        assert_eq!(page.status, 403, "{path}");
+        assert_eq!(
+            page.first("h1").as_deref(),
+            Some("Request refused"),
+            "{path}"
+        );
+    }
+}
+
+/// ASVS 3.5.1
+#[tokio::test]
 async fn attack_11_every_form_is_tried() {
     let app = TestApp::start().await;
     for route in app
