@@ -161,8 +161,8 @@ pub(super) async fn finish_reauth(
     };
     transaction.commit().await?;
     session.send(issued);
-    app.mail.wake();
     if let Some(left) = used_up.recovery_codes {
+        app.mail.wake();
         session.add_message(Kind::Info, &used(left)).await?;
     }
     let (user, amr) = (user.as_str(), proof.methods(challenge));

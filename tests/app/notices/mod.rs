@@ -154,6 +154,37 @@ async fn a_log_in_after_five_failures_is_told_and_after_four_is_not() {
 }
 
 #[tokio::test]
+async fn what_a_log_in_tells_goes_out_at_once() {
+    let app = TestApp::start().await;
+    let after_failures = "A log-in to your Twostep account after wrong passwords";
+    app.register("harry").await;
+    fail(&app, "harry", 5).await;
+    let page = app.browser().log_in("harry", PASSWORD).await;
+    page.redirects_to("/home");
+    assert_eq!(app.next_mail().await.subject, after_failures);
+
+    app.with_two_factor("alice", PHONE).await;
+    let _enabled = app.next_mail().await;
+    fail(&app, "alice", 5).await;
+    app.advance(31);
+    let half = app.half_logged_in("alice").await;
+    half.verify(&app.last_code()).await.redirects_to("/home");
+    assert_eq!(app.next_mail().await.subject, after_failures);
+
+    let used = "A recovery code of your Twostep account was used";
+    let codes = app.recovery_codes("alice").await;
+    app.advance(31);
+    let half = app.half_logged_in("alice").await;
+    half.recover(&codes[0]).await.redirects_to("/home");
+    assert_eq!(app.next_mail().await.subject, used);
+
+    app.advance(600); // no longer fresh
+    half.post("/reauth", &[("password", PASSWORD)]).await;
+    half.recover(&codes[1]).await.redirects_to("/home");
+    assert_eq!(app.next_mail().await.subject, used);
+}
+
+#[tokio::test]
 async fn with_two_factor_authentication_only_the_code_completes_a_log_in() {
     let app = TestApp::keeping_mail().await;
     app.with_two_factor("alice", PHONE).await;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use sqlx::Row;
 use twostep::dev::mailbox::Message as Mail;
 use twostep::models::outbox::{self, Notice};
+use twostep::tasks::mail::INTERVAL;
 use url::Url;
 
 use super::{NOW, PATIENCE, TestApp, keep};
@@ -32,12 +33,12 @@ impl TestApp {
     }
 
     /// The mail that the demo mailbox received after the one returned last.
-    /// Waits for it.
+    /// Waits for it, for less time than the worker takes to look unasked.
     pub async fn next_mail(&self) -> Mail {
         let mailbox = self.state.demo_mailbox.as_ref().unwrap();
         let read = self.mail_read.fetch_add(1, Ordering::SeqCst);
         let arrival = mailbox.wait_for(read + 1);
-        tokio::time::timeout(PATIENCE, arrival)
+        tokio::time::timeout(INTERVAL * 2 / 3, arrival)
             .await
             .expect("no mail came");
         let mails = mailbox.messages();
