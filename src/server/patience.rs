@@ -1,6 +1,6 @@
-//! A connection that is given up when its client stalls. hyper has one time-out for
-//! the head of a request and for the wait before it; here is a shorter one for the head
-//! alone, and one for answers that nobody takes.
+//! A connection that is given up when its client stalls: between requests, in the head of
+//! one, or with an answer that it does not take. hyper has one time-out for the first two,
+//! and sets a timer for each request; here they are two, and a request sets none.
 
 use std::future::Future;
 use std::io::{Error, ErrorKind, IoSlice, Result};
@@ -8,11 +8,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::limits::Limits;
 
@@ -41,25 +40,26 @@ impl Drop for Serving {
     }
 }
 
-/// The time that something may still take, where it has begun.
+/// Wakes a task when something has lasted for too long.
 #[derive(Default)]
-struct Deadline(Option<Pin<Box<Sleep>>>);
+struct Alarm(Option<Pin<Box<Sleep>>>);
 
-impl Deadline {
-    fn begin(&mut self, time: Duration) {
-        if self.0.is_none() {
-            self.0 = Some(Box::pin(sleep(time)));
+impl Alarm {
+    /// Whether it is past this moment. Wakes the task then, if not. The timer is set anew
+    /// where it would ring too late or rang too early, so that a moment which moves on
+    /// with each request costs next to nothing.
+    fn is_past(&mut self, moment: Instant, context: &mut Context<'_>) -> bool {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(moment)));
+        if sleep.deadline() > moment {
+            sleep.as_mut().reset(moment);
         }
-    }
-
-    fn forget(&mut self) {
-        self.0 = None;
-    }
-
-    /// Ready once it is over. Wakes the task then.
-    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
-        let sleep = self.0.as_mut();
-        sleep.is_some_and(|sleep| sleep.as_mut().poll(context).is_ready())
+        while sleep.as_mut().poll(context).is_ready() {
+            if Instant::now() >= moment {
+                return true;
+            }
+            sleep.as_mut().reset(moment);
+        }
+        false
     }
 }
 
@@ -70,8 +70,14 @@ pub(super) struct Patient {
     phase: Arc<Phase>,
     /// The phase in which it was read last.
     read_in: usize,
-    head: Deadline,
-    answer: Deadline,
+    /// Since when it has been waited for a request: the last one's answer is written.
+    idle_since: Instant,
+    /// When the first byte of the request's head came.
+    head_since: Option<Instant>,
+    /// Since when nobody has taken anything of an answer.
+    answer_since: Option<Instant>,
+    waiting: Alarm,
+    writing: Alarm,
 }
 
 impl Patient {
@@ -81,19 +87,23 @@ impl Patient {
             limits,
             read_in: phase.now(),
             phase,
-            head: Deadline::default(),
-            answer: Deadline::default(),
+            idle_since: Instant::now(),
+            head_since: None,
+            answer_since: None,
+            waiting: Alarm::default(),
+            writing: Alarm::default(),
         }
     }
 
     /// A write that was tried: one that moves nothing may last for a while only.
     fn written<T>(&mut self, context: &mut Context<'_>, tried: Poll<Result<T>>) -> Poll<Result<T>> {
         if tried.is_ready() {
-            self.answer.forget();
+            self.answer_since = None;
+            self.idle_since = Instant::now();
             return tried;
         }
-        self.answer.begin(self.limits.answer);
-        if self.answer.is_over(context) {
+        let since = *self.answer_since.get_or_insert_with(Instant::now);
+        if self.writing.is_past(since + self.limits.answer, context) {
             return Poll::Ready(Err(timed_out("nobody takes the answer")));
         }
         Poll::Pending
@@ -111,21 +121,36 @@ impl AsyncRead for Patient {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
         let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
         let phase = this.phase.now();
         if this.read_in != phase {
             // The head was whole, or there is a next one to come.
             this.read_in = phase;
-            this.head.forget();
+            this.idle_since = Instant::now();
+            this.head_since = None;
         }
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
-        let is_head = phase.is_multiple_of(2);
-        if is_head && buffer.filled().len() > before {
-            this.head.begin(this.limits.head);
+        if !phase.is_multiple_of(2) {
+            return read;
         }
+        if buffer.filled().len() > before && this.head_since.is_none() {
+            // Most heads come in one piece, and are not read for again.
+            this.head_since = Some(Instant::now());
+            return read;
+        }
+        let (end, what) = match this.head_since {
+            Some(since) => (
+                since + this.limits.head,
+                "the head of the request does not end",
+            ),
+            None => (
+                this.idle_since + this.limits.idle,
+                "there is no next request",
+            ),
+        };
         // Asked of data that came, too: who sends without end never has us wait.
-        if this.head.is_over(context) {
-            return Poll::Ready(Err(timed_out("the head of the request does not end")));
+        if this.waiting.is_past(end, context) {
+            return Poll::Ready(Err(timed_out(what)));
         }
         read
     }
