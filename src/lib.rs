@@ -48,7 +48,7 @@ use crate::tasks::purge::Purge;
 
 /// How long requests under way may take once the program is asked to end: a
 /// little longer than the longest that a page may take.
-const GRACE: Duration = routes::TIMEOUT.saturating_add(Duration::from_secs(5));
+const GRACE: Duration = middleware::request_log::TIMEOUT.saturating_add(Duration::from_secs(5));
 
 /// Connections at `METRICS_ADDR`: one or two ask there, and the files that a program may
 /// have open are for people.

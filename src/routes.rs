@@ -1,7 +1,7 @@
 //! Every address of the app, in groups by who may call it, and what every
 //! request passes through on its way there.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -13,14 +13,13 @@ use axum::routing::{MethodRouter, get, post};
 use tower::util::{MapRequestLayer, MapResponseLayer, option_layer};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
-use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
 use crate::controllers::{
     assets, auth, health, metrics, not_me, password, profile, recovery_codes, security, two_factor,
 };
 use crate::dev;
-use crate::middleware::access::{self, Access, Guard};
+use crate::middleware::access::{Access, Guard};
 use crate::middleware::{
     client_address, error_pages, metrics as count, request_log, security_headers, session,
     to_the_end,
@@ -29,10 +28,6 @@ use crate::state::AppState;
 
 /// The longest form has a few fields; nothing longer is read.
 const BODY_LIMIT: usize = 16 * 1024;
-
-/// Longer than the slowest page: a form that takes its fifteen seconds to arrive, and a
-/// code that Twilio is asked to cancel, to text and then to call with, at eight each.
-pub const TIMEOUT: Duration = Duration::from_secs(45);
 
 /// An address, and who may call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +127,7 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
     // call of `layer` puts every route into a box of its own, which is made anew for each
     // request.
     let (proxies, words) = (app.clone(), app.clone());
-    let environment = app.config.environment;
+    let headers = Arc::new(security_headers::of(app.config.environment));
     let mut router = pages
         .router
         .fallback(refused(app, StatusCode::NOT_FOUND))
@@ -142,11 +137,10 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
             MapRequestLayer::new(move |request| {
                 client_address::find(&proxies.config.trusted_proxies, request)
             }),
-            MapResponseLayer::new(move |response| security_headers::add(environment, response)),
+            MapResponseLayer::new(move |response| security_headers::add(&headers, response)),
             MapResponseLayer::new(move |response| error_pages::render(&words, response)),
             from_fn(request_log::log),
             CatchPanicLayer::custom(error_pages::panicked),
-            TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
         ));
     if app.config.metrics_addr.is_some() {
         router = router.layer(from_fn_with_state(app.metrics.clone(), count::count));
@@ -157,10 +151,12 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
 /// The answer where there is no page, which shows who is signed in as pages do.
 fn refused(app: &AppState, status: StatusCode) -> impl Handler<((),), AppState> {
     let answer = move || async move { status };
-    answer.layer((
-        no_other_site(),
-        from_fn_with_state(app.clone(), session::open),
-    ))
+    let guard = Guard {
+        app: app.clone(),
+        access: Access::Any,
+        form_on: None,
+    };
+    answer.layer((no_other_site(), from_fn_with_state(guard, session::open)))
 }
 
 /// Refuses what another site sends.
@@ -263,22 +259,20 @@ impl Routes {
         form_on: Option<&'static str>,
         route: MethodRouter<AppState>,
     ) -> MethodRouter<AppState> {
-        let (app, access) = (self.app.clone(), self.access);
         let guard = Guard {
-            app: app.clone(),
-            access,
+            app: self.app.clone(),
+            access: self.access,
             form_on,
         };
-        let guarded = access != Access::Any;
-        let guard = guarded.then(|| from_fn_with_state(guard, access::guard));
         let changes = !method.is_safe();
-        let to_the_end = changes.then(|| from_fn_with_state(app.clone(), to_the_end::run));
+        let of_forms = changes.then(|| {
+            let to_the_end = from_fn_with_state(self.app.clone(), to_the_end::run);
+            (DefaultBodyLimit::max(BODY_LIMIT), to_the_end)
+        });
         route.route_layer((
-            DefaultBodyLimit::max(BODY_LIMIT),
             no_other_site(),
-            option_layer(to_the_end),
-            from_fn_with_state(app, session::open),
-            option_layer(guard),
+            option_layer(of_forms),
+            from_fn_with_state(guard, session::open),
         ))
     }
 }

@@ -1,8 +1,7 @@
 //! Who may call a page. `routes.rs` says it of each; nothing else decides it.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, Method, Uri, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::error::AppError;
@@ -43,56 +42,6 @@ pub struct Guard {
     pub form_on: Option<&'static str>,
 }
 
-/// Lets a request through, or sends it where it can get in.
-pub async fn guard(
-    State(guard): State<Guard>,
-    session: Session,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let app = &guard.app;
-    let refused = match guard.access {
-        Access::Any => None,
-        Access::Guest => session
-            .user()
-            .map(|_| Redirect::to("/home").into_response()),
-        Access::User => session
-            .user()
-            .is_none()
-            .then(|| guard.ask("/login", &request)),
-        Access::Fresh if session.user().is_none() => Some(guard.ask("/login", &request)),
-        Access::Fresh => {
-            (!session.is_fresh(app.clock.now())).then(|| guard.ask("/reauth", &request))
-        }
-        Access::Pending => match pending(app, &session).await {
-            Ok(Ok(challenge)) => {
-                request.extensions_mut().insert(Pending(challenge));
-                None
-            }
-            Ok(Err(elsewhere)) => Some(elsewhere),
-            Err(error) => Some(error.into_response()),
-        },
-        Access::Dev => {
-            let client = request.extensions().get::<ClientAddress>();
-            let local = client.is_some_and(|client| client.0.is_loopback())
-                && names_this_machine(request.headers());
-            (!local).then(|| AppError::NotFound.into_response())
-        }
-    };
-    match refused {
-        Some(response) => {
-            // Who is signed in and opens the log-in page is no stranger.
-            let access = guard.access;
-            if access != Access::Guest {
-                let user = session.user().map(|user| user.id.as_str());
-                tracing::info!(event = "access_refused", ?access, user, "sent away");
-            }
-            response
-        }
-        None => next.run(request).await,
-    }
-}
-
 /// Whether the request was sent to this machine by name or address. A page whose
 /// own name was made to lead here (DNS rebinding) could read the answer otherwise.
 fn names_this_machine(headers: &HeaderMap) -> bool {
@@ -109,6 +58,44 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
 }
 
 impl Guard {
+    /// Lets a request through, with `None`, or sends it where it can get in.
+    pub async fn refusal(&self, session: &Session, request: &mut Request) -> Option<Response> {
+        let refusal = match self.access {
+            Access::Any => None,
+            Access::Guest => session
+                .user()
+                .map(|_| Redirect::to("/home").into_response()),
+            Access::User => session
+                .user()
+                .is_none()
+                .then(|| self.ask("/login", request)),
+            Access::Fresh if session.user().is_none() => Some(self.ask("/login", request)),
+            Access::Fresh => {
+                (!session.is_fresh(self.app.clock.now())).then(|| self.ask("/reauth", request))
+            }
+            Access::Pending => match pending(&self.app, session).await {
+                Ok(Ok(challenge)) => {
+                    request.extensions_mut().insert(Pending(challenge));
+                    None
+                }
+                Ok(Err(elsewhere)) => Some(elsewhere),
+                Err(error) => Some(error.into_response()),
+            },
+            Access::Dev => {
+                let client = request.extensions().get::<ClientAddress>();
+                let local = client.is_some_and(|client| client.0.is_loopback())
+                    && names_this_machine(request.headers());
+                (!local).then(|| AppError::NotFound.into_response())
+            }
+        };
+        // Who is signed in and opens the log-in page is no stranger.
+        if refusal.is_some() && self.access != Access::Guest {
+            let (access, user) = (self.access, session.user().map(|user| user.id.as_str()));
+            tracing::info!(event = "access_refused", ?access, user, "sent away");
+        }
+        refusal
+    }
+
     /// To `page`, and from there back to where the request went. The page that a
     /// POST came from has the same path, unless its form is on another.
     fn ask(&self, page: &str, request: &Request) -> Response {

@@ -1,15 +1,20 @@
-//! A number for each request, and a line for each in the log.
+//! A number and an end for each request, and a line for each in the log.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::middleware::client_address::ClientAddress;
 use crate::models::token::random_id;
+
+/// Longer than the slowest page: a form that takes its fifteen seconds to arrive, and a
+/// code that Twilio is asked to cancel, to text and then to call with, at eight each.
+pub const TIMEOUT: Duration = Duration::from_secs(45);
 
 /// What carries the number of a request.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -20,7 +25,7 @@ pub const CLIENT_GONE: u16 = 499;
 /// What pages and supervisors ask for by themselves, all the time.
 const QUIET: [&str; 4] = ["/static/{*path}", "/dev/phone", "/healthz", "/readyz"];
 
-/// Runs the request in a span with its id, which error pages show as well. It is always
+/// Runs the request, for [`TIMEOUT`] at most, in a span with its id, which error pages show as well. It is always
 /// made here: what a client sends under that name is not looked at. The log names the
 /// route and not the address: that may hold what somebody typed.
 pub async fn log(request: Request, next: Next) -> Response {
@@ -40,7 +45,11 @@ pub async fn log(request: Request, next: Next) -> Response {
     };
     async move {
         let mut line = line;
-        let mut response = next.run(request).await;
+        // Sets a timer only for a request that waits for something.
+        let mut response = match timeout(TIMEOUT, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        };
         line.status = Some(response.status().as_u16());
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(X_REQUEST_ID, value);

@@ -1,6 +1,6 @@
 //! The headers that every response carries, errors and redirects included.
 
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 
 use crate::config::Environment;
@@ -46,21 +46,22 @@ const HEADERS: [(HeaderName, &str); 7] = [
 /// Two years, the least that browsers' preload lists take with subdomains.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
-/// Adds the headers, except where a response brings its own. What says nothing of
-/// caching must not be kept anywhere: only static files do.
-pub fn add(environment: Environment, mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.reserve(HEADERS.len() + 4); // once, and not at every doubling
-    for (name, value) in HEADERS {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
-    }
+/// What every response carries. What says nothing of caching must not be kept anywhere:
+/// only static files do.
+#[must_use]
+pub fn of(environment: Environment) -> HeaderMap {
+    let of_all = HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    let mut headers = HeaderMap::from_iter(of_all);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if environment == Environment::Production {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// Adds these headers, except where a response brings its own.
+pub fn add(headers: &HeaderMap, mut response: Response) -> Response {
+    let own = std::mem::replace(response.headers_mut(), headers.clone());
+    response.headers_mut().extend(own);
     response
 }

@@ -1,5 +1,5 @@
-//! Opens the session that a request's cookie names, and answers with a cookie
-//! where a token was issued or the session ended.
+//! Opens the session that a request's cookie names, has the guard say whether it may go
+//! on, and answers with a cookie where a token was issued or the session ended.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, header};
@@ -9,6 +9,7 @@ use axum_extra::extract::cookie::{Cookie, SameSite};
 
 use crate::config::Environment;
 use crate::error::AppError;
+use crate::middleware::access::Guard;
 use crate::middleware::cookie;
 use crate::models::session::{ACTIVITY_INTERVAL, SessionRow};
 use crate::models::token::Token;
@@ -22,18 +23,22 @@ pub struct SignedIn(pub String);
 /// One query for session and user. A cookie that opens nothing is as good as
 /// none; it is left alone, since a request that was under way while the token
 /// changed must not remove the new one.
-pub async fn open(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+pub async fn open(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let app = &guard.app;
     let method = request.method().clone();
-    let token = cookie::value(request.headers(), cookie_name(&app)).map(Token::received);
-    match opened(&app, &method, token).await {
+    let token = cookie::value(request.headers(), cookie_name(app)).map(Token::received);
+    match opened(app, &method, token).await {
         Ok(session) => {
             request.extensions_mut().insert(session.clone());
-            let mut response = next.run(request).await;
+            let mut response = match guard.refusal(&session, &mut request).await {
+                Some(refusal) => refusal,
+                None => next.run(request).await,
+            };
             if let Some(user) = session.user() {
                 let signed_in = SignedIn(user.username.clone());
                 response.extensions_mut().insert(signed_in);
             }
-            close(&app, &session, response).await
+            close(app, &session, response).await
         }
         Err(error) => error.into_response(),
     }
