@@ -36,7 +36,7 @@ pub async fn log(request: Request, next: Next) -> Response {
         .map_or("-", MatchedPath::as_str);
     let client = request.extensions().get::<ClientAddress>();
     let span = tracing::info_span!(
-        "request", id, method = %request.method(), route, client = client.map(|it| tracing::field::display(it.0)),
+        "request", %id, method = %request.method(), %route, client = client.map(|it| tracing::field::display(it.0)),
     );
     let line = Line {
         is_quiet: QUIET.contains(&route),
