@@ -9,8 +9,9 @@ use mimalloc::MiMalloc;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::time::UtcTime;
+use tracing_subscriber::prelude::*;
 use twostep::cli::{self, Cli, Command};
 use twostep::config::{Config, ConfigError, LogFormat};
 use twostep::server::Limits;
@@ -73,21 +74,23 @@ const MOMENT: &[BorrowedFormatItem<'_>] =
 
 /// The log goes to the standard error output, one line an event.
 fn start_log(config: &Config) {
+    // At trace the layer against cross-site requests would write addresses, and with
+    // them the tokens of mailed links.
+    let targets = config.rust_log.clone();
+    let targets = targets.with_target("tower_http::csrf", LevelFilter::OFF);
     let log = tracing_subscriber::fmt()
-        // At trace the layer against cross-site requests would write addresses, and with
-        // them the tokens of mailed links.
-        .with_env_filter(EnvFilter::new(format!(
-            "{},tower_http::csrf=off",
-            config.rust_log
-        )))
+        .with_max_level(LevelFilter::TRACE) // the targets decide
         // That a line cannot be written, to a full disk perhaps, it would say with a
         // macro that panics where that cannot be written either.
         .log_internal_errors(false)
         .with_timer(UtcTime::new(MOMENT))
         .with_writer(std::io::stderr);
     match config.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+        LogFormat::Text => log.finish().with(targets).init(),
+        LogFormat::Json => {
+            let log = log.json().flatten_event(true).with_span_list(false);
+            log.finish().with(targets).init();
+        }
     }
 }
 

@@ -209,11 +209,7 @@ impl Routes {
         H: Handler<T, AppState>,
         T: 'static,
     {
-        let route = match self.has_sessions {
-            true => get(self.behind_its_layers(handler, Method::GET, None)),
-            false => get(handler),
-        };
-        self.add(Method::GET, path, None, route)
+        self.add(Method::GET, path, None, get(handler))
     }
 
     fn post<H, T>(self, path: &'static str, handler: H) -> Self
@@ -221,8 +217,7 @@ impl Routes {
         H: Handler<T, AppState>,
         T: 'static,
     {
-        let route = post(self.behind_its_layers(handler, Method::POST, None));
-        self.add(Method::POST, path, None, route)
+        self.add(Method::POST, path, None, post(handler))
     }
 
     /// An address without a page of its own: its form is on `page`.
@@ -231,8 +226,7 @@ impl Routes {
         H: Handler<T, AppState>,
         T: 'static,
     {
-        let route = post(self.behind_its_layers(handler, Method::POST, Some(page)));
-        self.add(Method::POST, path, Some(page), route)
+        self.add(Method::POST, path, Some(page), post(handler))
     }
 
     fn add(
@@ -242,9 +236,14 @@ impl Routes {
         form_on: Option<&'static str>,
         route: MethodRouter<AppState>,
     ) -> Self {
+        let access = self.access;
+        let route = match self.has_sessions {
+            true => self.behind_its_layers(&method, form_on, route),
+            false => route,
+        };
         self.router = self.router.route(path, route);
         self.table.push(Route {
-            access: self.access,
+            access,
             method,
             path,
             form_on,
@@ -253,18 +252,13 @@ impl Routes {
     }
 
     /// What a page's requests pass through, once it is known to be there: a method that
-    /// is not is 405 for everybody. Around the handler, and not around its route, which
-    /// would be a box of its own for each request.
-    fn behind_its_layers<H, T>(
+    /// is not is 405 for everybody.
+    fn behind_its_layers(
         &self,
-        handler: H,
-        method: Method,
+        method: &Method,
         form_on: Option<&'static str>,
-    ) -> impl Handler<T, AppState>
-    where
-        H: Handler<T, AppState>,
-        T: 'static,
-    {
+        route: MethodRouter<AppState>,
+    ) -> MethodRouter<AppState> {
         let guard = Guard {
             app: self.app.clone(),
             access: self.access,
@@ -275,7 +269,7 @@ impl Routes {
             let to_the_end = from_fn_with_state(self.app.clone(), to_the_end::run);
             (DefaultBodyLimit::max(BODY_LIMIT), to_the_end)
         });
-        handler.layer((
+        route.route_layer((
             no_other_site(),
             option_layer(of_forms),
             from_fn_with_state(guard, session::open),

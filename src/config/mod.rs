@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 use secrecy::SecretString;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
 mod database_url;
@@ -93,8 +93,8 @@ pub struct Config {
     pub metrics_addr: Option<SocketAddr>,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
-    /// `RUST_LOG`: directives that `EnvFilter` can read.
-    pub rust_log: String,
+    /// `RUST_LOG`: what is logged of which part of the program, from which level on.
+    pub rust_log: Targets,
     localhost: Url,
 }
 
@@ -208,9 +208,9 @@ impl Config {
             )?,
             rust_log: variables.parse(
                 "RUST_LOG",
-                "info".to_owned(),
+                Targets::new().with_default(LevelFilter::INFO),
                 "log directives such as info,sqlx=warn",
-                |value| EnvFilter::try_new(value).ok().map(|_| value.to_owned()),
+                values::log_targets,
             )?,
             localhost: values::origin("BASE_URL", "http://localhost")?,
         };

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 use lettre::Address;
 use phonenumber::metadata::DATABASE;
+use tracing_subscriber::filter::Targets;
 use url::{Host, Url};
 
 use super::error::quoted;
@@ -141,4 +142,17 @@ pub(super) fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
+}
+
+/// The directives of `RUST_LOG`: levels, and targets with or without one. Those that go by
+/// the values of spans are none of them: looking for these costs every request, asked for
+/// or not.
+pub(super) fn log_targets(value: &str) -> Option<Targets> {
+    let directives = value.split(',').map(str::trim);
+    let directives: Vec<&str> = directives.filter(|it| !it.is_empty()).collect();
+    let is_half = |it: &&str| it.starts_with('=') || it.ends_with('=');
+    if directives.is_empty() || directives.iter().any(is_half) {
+        return None;
+    }
+    directives.join(",").parse().ok()
 }

@@ -47,10 +47,7 @@ async fn attack_22_the_token_goes_into_a_cookie_and_nowhere_else() {
     browser.get(&link).await;
     browser.get(&format!("{link}x")).await;
     let lines = logs::take().join("\n");
-    assert!(
-        lines.contains("route=/reset_password/{token} "),
-        "{lines}"
-    );
+    assert!(lines.contains("route=/reset_password/{token} "), "{lines}");
     assert!(lines.contains("password_reset"));
     assert!(!lines.contains(&token) && !lines.contains(NEW));
     let bytes = app.database_bytes().await;
