@@ -1,6 +1,6 @@
 //! Clients that take their time: they are given up, and hold up nobody meanwhile.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -106,6 +106,37 @@ async fn an_idle_connection_is_closed_after_its_time() {
     answered(&mut used).await;
     assert_eq!(rest(&mut fresh).await, "");
     assert_eq!(rest(&mut used).await, "");
+}
+
+/// The timer of its first pause rings while it is used.
+#[tokio::test]
+async fn a_connection_that_is_used_again_and_again_is_kept() {
+    let idle = Duration::from_secs(2); // much longer than the pauses, for a busy machine
+    let app = TestApp::with_limits(Limits { idle, ..patient() }).await;
+    let mut stream = opened(app.address, b"").await;
+    let begun = Instant::now();
+    while begun.elapsed() < idle + MOMENT {
+        is_silent(&mut stream).await;
+        stream.write_all(PING).await.unwrap();
+        answered(&mut stream).await;
+    }
+}
+
+/// Neither the head's time, nor what is left of it, is that of the next wait.
+#[tokio::test]
+async fn a_head_in_two_pieces_leaves_the_next_wait_its_time() {
+    let head = Duration::from_secs(1); // much longer than the pause, for a busy machine
+    let app = TestApp::with_limits(Limits { head, ..patient() }).await;
+    let mut stream = opened(app.address, &PING[..9]).await;
+    is_silent(&mut stream).await;
+    stream.write_all(&PING[9..]).await.unwrap();
+    answered(&mut stream).await;
+    let begun = Instant::now();
+    while begun.elapsed() < head + MOMENT {
+        is_silent(&mut stream).await;
+    }
+    stream.write_all(PING).await.unwrap();
+    answered(&mut stream).await;
 }
 
 #[tokio::test]
