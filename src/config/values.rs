@@ -144,14 +144,15 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The directives of `RUST_LOG`: levels, and targets with or without one. Those that go by
-/// the values of spans are none of them: looking for these costs every request, asked for
-/// or not.
+/// The directives of `RUST_LOG`: levels, and targets with or without one, or with fields of
+/// events (`twostep[{id}]=debug`). Those that go by spans are refused, since `Targets` takes
+/// them for targets that there are not: to look for them costs every request.
 pub(super) fn log_targets(value: &str) -> Option<Targets> {
     let directives = value.split(',').map(str::trim);
     let directives: Vec<&str> = directives.filter(|it| !it.is_empty()).collect();
-    let is_half = |it: &&str| it.starts_with('=') || it.ends_with('=');
-    if directives.is_empty() || directives.iter().any(is_half) {
+    let is_half = |it: &str| it.starts_with('=') || it.ends_with('=');
+    let is_of_spans = |it: &str| it.contains('[') && !it.contains("[{");
+    if directives.is_empty() || directives.iter().any(|it| is_half(it) || is_of_spans(it)) {
         return None;
     }
     directives.join(",").parse().ok()

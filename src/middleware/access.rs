@@ -34,7 +34,7 @@ pub enum Access {
 /// What the guard of an address goes by.
 #[derive(Clone)]
 pub struct Guard {
-    /// What it asks for the session and the time.
+    /// What the session is opened with, and the guard asks for the time and verifications.
     pub app: AppState,
     /// Who may call the address.
     pub access: Access,

@@ -289,6 +289,15 @@ fn log_directives_can_be_read() {
         "RUST_LOG",
         &["info,sqlx=loud", "=info,", "info,sqlx=", "a=b=c", ","],
     );
+    // By spans: of that, nothing would ever be logged.
+    all_stop(
+        "RUST_LOG",
+        &[
+            "info,[request]=debug",
+            "twostep[request{id}]=debug",
+            "[request]",
+        ],
+    );
 }
 
 /// ASVS 13.3.1
