@@ -118,7 +118,9 @@ impl App {
         clock: Clock,
         twilio_timeout: Duration,
     ) -> Result<Self, StartError> {
-        let database = models::connect(config.connection_url().expose_secret()).await?;
+        let url = config.connection_url();
+        let database = models::connect(url.expose_secret()).await?;
+        let readers = Readers::new(&database, url.expose_secret())?;
         let passwords = Passwords::start()?;
         let (mut settings, demo_phone) = match &config.twilio {
             Some(twilio) => (verify_settings(twilio), None),
@@ -142,7 +144,7 @@ impl App {
         let metrics = Metrics::default();
         let state = AppState::from(Parts {
             config,
-            readers: Readers::new(database.clone()),
+            readers,
             database,
             readiness: Readiness::default(),
             passwords,
@@ -233,7 +235,7 @@ impl App {
         if let Some(metrics) = metrics {
             metrics.abort();
         }
-        self.state.readers.close();
+        self.state.readers.close().await;
         self.state.database.close().await;
         Ok(())
     }

@@ -30,7 +30,7 @@ pub struct Parts {
     pub config: Config,
     /// The pool of connections.
     pub database: Database,
-    /// Those of its connections that sessions are read with.
+    /// The connections that sessions are read with.
     pub readers: Readers,
     /// Whether it can be written.
     pub readiness: Readiness,

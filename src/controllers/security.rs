@@ -27,8 +27,7 @@ pub async fn show(
     let now = app.clock.now();
     let sessions = LogIn::living(&app.database, &user.id, now).await?;
     let activity = Activity::recent(&app.database, &user.id).await?;
-    let mut connection = app.database.acquire().await?;
-    let codes = RecoveryCode::left(&mut connection, &user.id).await?;
+    let codes = RecoveryCode::left(&mut *app.database.acquire().await?, &user.id).await?;
     let layout = page.layout("Security").await?;
     Ok(SecurityPage {
         layout,

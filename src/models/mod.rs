@@ -107,7 +107,8 @@ fn is_outage(code: &str) -> bool {
     matches!(primary, Ok(5 | 6 | 10 | 13 | 14))
 }
 
-/// The pool of connections, to either engine.
+/// The pool of connections, to either engine. On SQLite it is a single one: whoever holds
+/// it must not ask for another, nor wait for anything else meanwhile.
 pub type Database = AnyPool;
 
 /// One connection: of the pool, or of a transaction.
@@ -119,12 +120,16 @@ const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
 /// A link to undo what happened lives so many seconds.
 const NOT_ME_LIFE: i64 = 24 * 60 * 60;
 
-/// Connections in the pool: more do not help SQLite, and one instance needs no
-/// more of PostgreSQL's.
+/// Connections that sessions are read with.
+pub const READERS: u32 = 4;
+
+/// Connections in the pool: one instance needs no more of PostgreSQL's, which those that
+/// sessions are read with are part of.
 const MAX_CONNECTIONS: u32 = 8 + READERS;
 
-/// Those of them that are kept for reading.
-pub const READERS: u32 = 4;
+/// SQLite lets one write at a time. Connections that meet at its lock sleep, ever longer,
+/// and look again; those who wait for the pool's only one are woken in their order.
+const MAX_SQLITE_CONNECTIONS: u32 = 1;
 
 /// What sqlx calls the one of the engines that is a file.
 const SQLITE: &str = "SQLite";
@@ -140,8 +145,23 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
     sqlx::any::install_default_drivers();
     make_private_file(url);
     let options: AnyConnectOptions = url.parse()?;
-    let connected = AnyPoolOptions::new()
-        .max_connections(MAX_CONNECTIONS)
+    let most = match is_sqlite(url) {
+        true => MAX_SQLITE_CONNECTIONS,
+        false => MAX_CONNECTIONS,
+    };
+    let pool = pool(url, most).connect_with(options.clone());
+    let database = match pool.await {
+        Err(sqlx::Error::PoolTimedOut) => return Err(reason(&options).await),
+        connected => connected?,
+    };
+    migrate(&database).await?;
+    Ok(database)
+}
+
+/// A pool of at most so many connections, each of them prepared.
+fn pool(url: &str, most: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(most)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // A file is not lost between two requests, a server's connection may be.
         .test_before_acquire(!is_sqlite(url))
@@ -153,14 +173,6 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
             let is_sound = !connection.is_in_transaction();
             Box::pin(async move { Ok(is_sound) })
         })
-        .connect_with(options.clone())
-        .await;
-    let database = match connected {
-        Err(sqlx::Error::PoolTimedOut) => return Err(reason(&options).await),
-        connected => connected?,
-    };
-    migrate(&database).await?;
-    Ok(database)
 }
 
 /// Why a database that was waited for in vain cannot be opened: the pool, which tries

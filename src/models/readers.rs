@@ -1,7 +1,8 @@
 //! The connections that sessions are read with, once for each request of somebody who is
 //! known. sqlx's pool asks every connection that comes back whether it still lives, which
 //! takes another turn of SQLite's thread, or of PostgreSQL's server, and costs as much as
-//! the query: these do not go back.
+//! the query: these do not go back. On SQLite, where whoever writes has a pool of one
+//! connection, they are besides; on PostgreSQL they are of the one pool.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +13,8 @@ use sqlx::query::Query;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::models::{ACQUIRE_TIMEOUT, Connection, Database, READERS, SQLITE, is_outage};
+use crate::config::is_sqlite;
+use crate::models::{ACQUIRE_TIMEOUT, Connection, Database, READERS, SQLITE, is_outage, pool};
 
 /// Reads one row at a time on each of a few connections. Clones share them.
 #[derive(Clone)]
@@ -25,14 +27,20 @@ struct Inner {
 }
 
 impl Readers {
-    /// Takes connections of `database` once they are needed.
-    #[must_use]
-    pub fn new(database: Database) -> Self {
-        Self(Arc::new(Inner {
+    /// Opens connections to `database`, which is at `url`, once they are needed.
+    ///
+    /// # Errors
+    /// When `url` cannot be read.
+    pub fn new(database: &Database, url: &str) -> Result<Self, sqlx::Error> {
+        let database = match is_sqlite(url) {
+            true => pool(url, READERS).connect_lazy_with(url.parse()?),
+            false => database.clone(),
+        };
+        Ok(Self(Arc::new(Inner {
             database,
             places: Semaphore::new(READERS as usize),
             kept: Mutex::default(),
-        }))
+        })))
     }
 
     /// The first row that `query` finds.
@@ -65,10 +73,11 @@ impl Readers {
         Ok(row)
     }
 
-    /// Gives all connections back to the pool, and keeps none from here on.
-    pub fn close(&self) {
+    /// Closes all connections, and their pool with them.
+    pub async fn close(&self) {
         self.0.places.close();
         while self.pop().is_some() {}
+        self.0.database.close().await;
     }
 
     fn pop(&self) -> Option<PoolConnection<Any>> {

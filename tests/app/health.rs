@@ -2,6 +2,12 @@
 
 use crate::support::TestApp;
 
+/// Puts the database out of the app's reach.
+async fn close(app: &TestApp) {
+    app.state.readers.close().await;
+    app.state.database.close().await;
+}
+
 #[tokio::test]
 async fn the_program_says_that_it_is_alive_and_ready_and_nothing_else() {
     let app = TestApp::start().await;
@@ -15,7 +21,7 @@ async fn the_program_says_that_it_is_alive_and_ready_and_nothing_else() {
 async fn without_its_database_the_program_is_alive_but_not_ready() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
-    app.state.database.close().await;
+    close(&app).await;
     assert_eq!(browser.get("/healthz").await.status, 200);
     assert_eq!(browser.get("/readyz").await.status, 503);
 }
@@ -43,7 +49,7 @@ async fn what_was_found_stands_for_a_second() {
 async fn without_its_database_pages_say_to_try_again() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
-    app.state.database.close().await;
+    close(&app).await;
     for page in [
         browser.get("/home").await,
         app.browser().log_in("alice", "x").await,

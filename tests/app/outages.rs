@@ -156,8 +156,8 @@ async fn a_locked_database_puts_off_what_writes_and_loses_nothing() {
 
     // Every connection waits for a lock as briefly as it can.
     let mut connections = Vec::new();
-    for _ in 0..app.state.database.options().get_max_connections() {
-        connections.push(app.state.database.acquire().await.unwrap());
+    for _ in 0..app.pool.options().get_max_connections() {
+        connections.push(app.pool.acquire().await.unwrap());
     }
     for connection in &mut connections {
         let done = sqlx::query("PRAGMA busy_timeout = 1").execute(&mut **connection);

@@ -71,7 +71,7 @@ fn statements() -> Vec<String> {
 async fn scans(app: &TestApp, statement: &str) -> Vec<String> {
     let explain = format!("EXPLAIN QUERY PLAN {statement}");
     let plan = sqlx::query(sqlx::AssertSqlSafe(explain))
-        .fetch_all(&app.state.database)
+        .fetch_all(&app.pool)
         .await
         .unwrap_or_else(|error| panic!("{statement}: {error}"));
     let steps = plan.iter().map(|row| row.get::<String, _>("detail"));

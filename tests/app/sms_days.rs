@@ -11,21 +11,19 @@ const DAY: i64 = 24 * 60 * 60;
 const LAST_SECOND: i64 = NOW - NOW % DAY + DAY - 1;
 
 async fn sent(app: &TestApp, country: Option<&str>, at: i64) -> Option<Suspicion> {
-    let mut connection = app.state.database.acquire().await.unwrap();
+    let mut connection = app.pool.acquire().await.unwrap();
     record_sent(&mut connection, country, at).await.unwrap()
 }
 
 async fn entered(app: &TestApp, country: Option<&str>, sent_at: i64) {
-    let mut connection = app.state.database.acquire().await.unwrap();
+    let mut connection = app.pool.acquire().await.unwrap();
     record_entered(&mut connection, country, sent_at)
         .await
         .unwrap();
 }
 
 async fn report(app: &TestApp, days: i64, now: i64) -> Vec<SmsDay> {
-    sms_days::report(&app.state.database, days, now)
-        .await
-        .unwrap()
+    sms_days::report(&app.pool, days, now).await.unwrap()
 }
 
 fn row(day: &str, country: &str, sent: i64, entered: i64) -> SmsDay {
@@ -122,7 +120,7 @@ async fn parallel_codes_are_all_counted_and_suspected_once() {
     let app = TestApp::start().await;
     let tasks: Vec<_> = (0..60)
         .map(|_| {
-            let database = app.state.database.clone();
+            let database = app.pool.clone();
             tokio::spawn(async move {
                 let mut connection = database.acquire().await.unwrap();
                 record_sent(&mut connection, Some("KE"), NOW).await.unwrap()
@@ -143,7 +141,7 @@ async fn a_day_is_kept_for_400_days() {
     let app = TestApp::start().await;
     sent(&app, Some("KE"), NOW).await;
     sent(&app, Some("KE"), NOW + DAY).await;
-    let database = &app.state.database;
+    let database = &app.pool;
     let purged = async |now| Kind::SmsDays.delete_some(database, now).await.unwrap().rows;
     let midnight = LAST_SECOND + 1;
     assert_eq!(purged(midnight + 400 * DAY - 1).await, 0);

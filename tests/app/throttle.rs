@@ -29,7 +29,7 @@ const LIMITS: [Limit; 14] = [
 async fn let_through(app: &TestApp, bucket: &Bucket, attempts: usize) -> usize {
     let mut tasks = JoinSet::new();
     for _ in 0..attempts {
-        let (database, bucket) = (app.state.database.clone(), bucket.clone());
+        let (database, bucket) = (app.pool.clone(), bucket.clone());
         tasks.spawn(async move { count_alone(&database, &[bucket], NOW).await });
     }
     let answers = tasks.join_all().await.into_iter();
@@ -58,7 +58,7 @@ async fn attack_07_of_many_attempts_at_once_each_limit_lets_its_number_through()
 #[tokio::test]
 async fn an_attempt_counts_in_all_of_its_buckets_or_in_none() {
     let app = TestApp::start().await;
-    let database = &app.state.database;
+    let database = &app.pool;
     let (full, free) = (
         WRONG_PASSWORDS.bucket("full"),
         WRONG_PASSWORDS.bucket("free"),

@@ -135,7 +135,7 @@ async fn the_password_hash_column_is_too_short() {
              AND column_name = 'password_hash'"
         }
     })
-    .fetch_one(&app.state.database)
+    .fetch_one(&app.pool)
     .await
     .unwrap();
     assert_eq!(declared, "TEXT", "which has no longest length");

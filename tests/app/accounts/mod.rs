@@ -173,7 +173,7 @@ async fn blanks_are_trimmed_and_the_case_is_kept() {
         .await
         .redirects_to("/login");
     let row: (String, String) = sqlx::query_as("SELECT username, email FROM users")
-        .fetch_one(&app.state.database)
+        .fetch_one(&app.pool)
         .await
         .unwrap();
     assert_eq!(row, ("Alice".to_owned(), "Alice@Example.com".to_owned()));

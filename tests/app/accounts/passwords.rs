@@ -8,7 +8,7 @@ use crate::support::{PASSWORD, TestApp};
 
 async fn stored(app: &TestApp) -> String {
     sqlx::query_scalar("SELECT password_hash FROM users")
-        .fetch_one(&app.state.database)
+        .fetch_one(&app.pool)
         .await
         .unwrap()
 }
@@ -16,7 +16,7 @@ async fn stored(app: &TestApp) -> String {
 async fn store(app: &TestApp, hash: &str) {
     sqlx::query("UPDATE users SET password_hash = $1")
         .bind(hash)
-        .execute(&app.state.database)
+        .execute(&app.pool)
         .await
         .unwrap();
 }

@@ -9,7 +9,7 @@ use crate::support::{TestApp, link};
 const OTHERS: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https://www.gravatar.com; font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 async fn enqueue(app: &TestApp, username: &str) {
-    let database = &app.state.database;
+    let database = &app.pool;
     let user = User::find_by_username(database, username).await;
     let mut transaction = database.begin().await.unwrap();
     Mail::ResetPassword

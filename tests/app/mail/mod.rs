@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use sqlx::AnyPool;
 use twostep::App;
 use twostep::config::Config;
 use twostep::models::outbox::{Event, Mail, Notice};
@@ -29,6 +30,7 @@ struct Office {
     worker: MailWorker,
     user: User,
     database: TestDatabase,
+    pool: AnyPool,
 }
 
 impl Office {
@@ -40,7 +42,8 @@ impl Office {
         let app = App::build(config, Clock::manual(NOW), TWILIO_TIMEOUT)
             .await
             .unwrap();
-        database.used_by(&app.state.database);
+        let url = database.url();
+        let pool = database.beside(&app.state.database, &url).await;
         let state = &app.state;
         let new = NewUser {
             username: "alice".to_owned(),
@@ -59,6 +62,7 @@ impl Office {
             worker,
             user,
             database,
+            pool,
         }
     }
 
@@ -76,7 +80,7 @@ impl Office {
     }
 
     async fn count(&self, sql: &'static str) -> i64 {
-        let count = sqlx::query_scalar(sql).fetch_one(&self.app.state.database);
+        let count = sqlx::query_scalar(sql).fetch_one(&self.pool);
         count.await.unwrap()
     }
 

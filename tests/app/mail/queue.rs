@@ -28,7 +28,7 @@ async fn a_mail_is_sent_once_with_a_link_that_the_database_does_not_hold() {
         let (page, token) = link.rsplit_once('/').unwrap();
         pages.push(page.to_owned());
         assert_eq!(token.len(), 43);
-        let bytes = office.database.contents(&office.app.state.database).await;
+        let bytes = office.database.contents(&office.pool).await;
         assert!(!bytes.windows(43).any(|window| window == token.as_bytes()));
     }
     pages.sort();
@@ -156,7 +156,7 @@ async fn after_a_crash_a_mail_is_sent_again_once_the_claim_ends() {
     let server = SmtpServer::start(Tls::Never).await;
     let office = Office::new(&server).await;
     office.enqueue(&Mail::ResetPassword).await;
-    let database = &office.app.state.database;
+    let database = &office.pool;
     let taken = Queued::take(database, office.app.state.clock.now()).await;
     let taken = taken.unwrap().unwrap();
     // Here the program dies.
@@ -254,7 +254,7 @@ async fn what_this_version_cannot_read_is_left_for_another_and_holds_nothing_up(
     let server = SmtpServer::start(Tls::Never).await;
     let office = Office::new(&server).await;
     office.enqueue(&Mail::ResetPassword).await;
-    let database = &office.app.state.database;
+    let database = &office.pool;
     sqlx::query("UPDATE outbox SET mail = '\"of_tomorrow\"'")
         .execute(database)
         .await
@@ -273,7 +273,7 @@ async fn a_database_that_fails_is_logged_and_asked_again() {
     let server = SmtpServer::start(Tls::Never).await;
     let office = Office::new(&server).await;
     office.enqueue(&Mail::ResetPassword).await;
-    let database = &office.app.state.database;
+    let database = &office.pool;
     for (sql, sent) in [
         ("ALTER TABLE outbox RENAME TO lost", 0),
         ("ALTER TABLE lost RENAME TO outbox", 1),
@@ -291,7 +291,7 @@ async fn no_token_goes_out_that_is_not_kept() {
     let server = SmtpServer::start(Tls::Never).await;
     let office = Office::new(&server).await;
     office.enqueue(&Mail::ResetPassword).await;
-    let database = &office.app.state.database;
+    let database = &office.pool;
     sqlx::query("ALTER TABLE mail_tokens RENAME TO lost")
         .execute(database)
         .await

@@ -125,7 +125,7 @@ async fn the_password_works_no_more_until_a_new_one_is_set() {
     assert!(!harry.is_logged_in().await);
     // A link to a new password that is mailed from now on works.
     let reset = app.mailed("harry", &Purpose::ResetPassword).await;
-    let (database, now) = (&app.state.database, app.state.clock.now());
+    let (database, now) = (&app.pool, app.state.clock.now());
     let reset = Token::received(&reset);
     let found = MailToken::find_reset(database, &reset, now).await.unwrap();
     assert!(found.is_some());
@@ -234,7 +234,7 @@ async fn a_link_that_was_found_in_time_is_not_used_too_late() {
     app.register("harry").await;
     let link = app.not_me("harry", Event::PasswordChanged, None).await;
     let token = Token::received(link.trim_start_matches("/not_me/"));
-    let (database, now) = (&app.state.database, app.state.clock.now());
+    let (database, now) = (&app.pool, app.state.clock.now());
     let found = MailToken::find_not_me(database, &token, now).await.unwrap();
     let found = found.unwrap();
     let mut connection = database.acquire().await.unwrap();
@@ -303,7 +303,7 @@ async fn all_other_links_of_the_account_go_too() {
     let link = app.not_me("harry", Event::PasswordChanged, None).await;
     is_done(&press(&app.browser(), &link).await);
     is_expired(&app, &other).await;
-    let (database, now) = (&app.state.database, app.state.clock.now());
+    let (database, now) = (&app.pool, app.state.clock.now());
     let reset = Token::received(&reset);
     let found = MailToken::find_reset(database, &reset, now).await.unwrap();
     assert!(found.is_none());

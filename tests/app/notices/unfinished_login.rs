@@ -47,7 +47,7 @@ async fn who_never_enters_a_code_is_told_of_when_the_code_is_dead() {
     intruder_is_told(&app).await;
     let due = app.mails("alice").await.remove(0).1;
     assert_eq!(due, NOW + 31 + LIFE);
-    let database = &app.state.database;
+    let database = &app.pool;
     assert!(Queued::take(database, due - 1).await.unwrap().is_none());
     assert!(Queued::take(database, due).await.unwrap().is_some());
 }
@@ -150,7 +150,7 @@ async fn one_a_day_and_another_the_day_after() {
 async fn what_is_being_sent_is_not_withdrawn_and_counts() {
     let app = app_with_alice().await;
     let alice = app.half_logged_in("alice").await;
-    let database = &app.state.database;
+    let database = &app.pool;
     let queued = Queued::take(database, NOW + 31 + LIFE).await.unwrap();
     alice.verify(&app.last_code()).await.redirects_to("/home");
     assert_eq!(app.mails("alice").await.len(), 1);

@@ -23,7 +23,7 @@ async fn remembered(app: &TestApp, username: &str) -> Browser {
 /// What happened to accounts, oldest first.
 async fn happenings(app: &TestApp) -> Vec<String> {
     sqlx::query_scalar("SELECT event FROM activity WHERE address IS NULL ORDER BY at, event")
-        .fetch_all(&app.state.database)
+        .fetch_all(&app.pool)
         .await
         .unwrap()
 }
@@ -70,7 +70,7 @@ async fn a_mail_to_a_new_password_is_not_sent_after_the_lock() {
     let app = TestApp::keeping_mail().await;
     app.register("alice").await;
     let (id, now) = (app.user("alice").await.id, app.state.clock.now());
-    let mut connection = app.state.database.acquire().await.unwrap();
+    let mut connection = app.pool.acquire().await.unwrap();
     let queued = Mail::ResetPassword.enqueue(&mut connection, &id, now).await;
     queued.unwrap();
     drop(connection);
@@ -122,7 +122,7 @@ async fn to_unlock_forgets_what_was_counted_against_the_account() {
     app.with_two_factor("bob", OTHER_PHONE).await;
     app.advance(60);
     app.half_logged_in("alice").await;
-    let (database, now) = (&app.state.database, app.state.clock.now());
+    let (database, now) = (&app.pool, app.state.clock.now());
     let bucket = async |name: &str| WRONG_CODES.bucket(app.user(name).await.id.as_str());
     for name in ["alice", "bob"] {
         for _ in 0..10 {
@@ -187,7 +187,7 @@ async fn sessions_that_the_operator_ends_are_dead_at_their_next_request() {
     half.verify(&code).await.redirects_to("/login");
     assert!(!half.is_logged_in().await);
     // Nor does one begin that was checked just before.
-    let mut connection = app.state.database.acquire().await.unwrap();
+    let mut connection = app.pool.acquire().await.unwrap();
     let late = SessionRow::begin_login(
         &mut connection,
         &SessionId::from("late".to_owned()),

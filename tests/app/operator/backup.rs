@@ -47,7 +47,7 @@ async fn a_backup_under_load_is_whole_and_holds_all_that_was_confirmed_before() 
             let number = count.load(Ordering::SeqCst);
             sqlx::query("INSERT INTO throttle_locks VALUES ($1, 9999999999)")
                 .bind(format!("{number:02000}"))
-                .execute(&writer.state.database)
+                .execute(&writer.pool)
                 .await
                 .unwrap();
             count.fetch_add(1, Ordering::SeqCst);

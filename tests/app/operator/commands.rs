@@ -177,7 +177,7 @@ async fn the_sms_report_is_a_table_by_day_and_country() {
     assert!(said.starts_with("No codes were sent since 20"), "{said}");
 
     let now = twostep::services::clock::Clock::system().now();
-    let mut connection = app.state.database.acquire().await.unwrap();
+    let mut connection = app.pool.acquire().await.unwrap();
     let day = 24 * 60 * 60;
     for (country, days_ago, sent, entered) in [
         (Some("KE"), 0, 3, 2),

@@ -166,7 +166,7 @@ async fn everything_arrives_and_goes_on_working() {
         let sql = format!(
             "DELETE FROM {table}; INSERT INTO {table} {many}{last}) SELECT {columns} FROM n"
         );
-        change(&app.state.database, sql).await;
+        change(&app.pool, sql).await;
     }
 
     let to = scratch.url();
@@ -179,8 +179,8 @@ async fn everything_arrives_and_goes_on_working() {
     );
 
     let copied = models::connect(to.as_str()).await.unwrap();
-    for table in tables(&app.state.database).await {
-        let here = cells(&app.state.database, &table).await;
+    for table in tables(&app.pool).await {
+        let here = cells(&app.pool, &table).await;
         assert!(!here.is_empty(), "{table} was not tried");
         assert_eq!(here, cells(&copied, &table).await, "{table}");
     }

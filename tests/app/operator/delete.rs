@@ -9,7 +9,7 @@ use crate::support::{OTHER_PHONE, PHONE, TestApp};
 
 /// Every table, without what was deleted.
 async fn contents(app: &TestApp) -> Vec<u8> {
-    app.database.living_contents(&app.state.database).await
+    app.database.living_contents(&app.pool).await
 }
 
 fn holds(contents: &[u8], text: &str) -> bool {
@@ -18,10 +18,7 @@ fn holds(contents: &[u8], text: &str) -> bool {
 }
 
 async fn texts(app: &TestApp, sql: &'static str) -> Vec<String> {
-    sqlx::query_scalar(sql)
-        .fetch_all(&app.state.database)
-        .await
-        .unwrap()
+    sqlx::query_scalar(sql).fetch_all(&app.pool).await.unwrap()
 }
 
 /// ASVS 7.4.2
@@ -53,7 +50,7 @@ async fn nothing_of_a_deleted_account_stays() {
     .await;
     for limit in OF_ACCOUNT {
         let bucket = limit.bucket(id.as_str());
-        let counted = throttle::count_alone(&app.state.database, &[bucket], 1).await;
+        let counted = throttle::count_alone(&app.pool, &[bucket], 1).await;
         let _attempt = counted.unwrap().unwrap();
     }
 

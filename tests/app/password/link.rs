@@ -187,7 +187,7 @@ async fn a_tampered_cookie_is_none() {
     let link = app.reset_link("alice").await;
     let good = link.rsplit('/').next().unwrap();
     let hash: String = sqlx::query_scalar("SELECT token_hash FROM mail_tokens")
-        .fetch_one(&app.state.database)
+        .fetch_one(&app.pool)
         .await
         .unwrap();
     for value in [

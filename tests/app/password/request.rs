@@ -44,7 +44,7 @@ async fn a_link_is_queued_for_the_owner_of_the_address() {
     assert!(login.says(SAID));
     app.requests_settle().await;
     let owner: String = sqlx::query_scalar("SELECT user_id FROM outbox")
-        .fetch_one(&app.state.database)
+        .fetch_one(&app.pool)
         .await
         .unwrap();
     assert_eq!(owner, app.user("alice").await.id.as_str());

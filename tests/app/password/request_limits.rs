@@ -75,9 +75,7 @@ async fn advance(app: &TestApp, seconds: u64) {
     app.advance(seconds);
     let now = app.state.clock.now();
     let nobody = "nobody@example.com";
-    reset_request::add(&app.state.database, nobody, now)
-        .await
-        .unwrap();
+    reset_request::add(&app.pool, nobody, now).await.unwrap();
     app.state.mail.wake();
     app.requests_settle().await;
 }
@@ -152,7 +150,7 @@ async fn attack_13_a_known_and_an_unknown_address_write_the_same_until_the_worke
     // The worker is held up by a mail.
     server.misbehave("MAIL", Fault::Silence);
     let id = app.user("alice").await.id;
-    let mut connection = app.state.database.acquire().await.unwrap();
+    let mut connection = app.pool.acquire().await.unwrap();
     Notice::new(Event::PasswordChanged, &a_client(), NOW)
         .enqueue(&mut connection, &id)
         .await
@@ -182,16 +180,14 @@ async fn attack_13_a_known_and_an_unknown_address_write_the_same_until_the_worke
 async fn of_several_workers_one_resolves_a_request() {
     let app = Arc::new(TestApp::keeping_mail().await);
     app.register("alice").await;
-    let database = &app.state.database;
+    let database = &app.pool;
     for _ in 0..5 {
         // The app's own worker sleeps meanwhile: nobody wakes it.
         reset_request::add(database, ALICE, NOW).await.unwrap();
         let workers: Vec<_> = (0..6)
             .map(|_| {
                 let app = Arc::clone(&app);
-                tokio::spawn(
-                    async move { reset_request::resolve_next(&app.state.database, NOW).await },
-                )
+                tokio::spawn(async move { reset_request::resolve_next(&app.pool, NOW).await })
             })
             .collect();
         let mut resolved = 0;
@@ -209,9 +205,7 @@ async fn of_several_workers_one_resolves_a_request() {
 async fn a_request_that_nobody_resolved_is_resolved_at_the_next_start() {
     let app = TestApp::start().await;
     app.register("alice").await;
-    reset_request::add(&app.state.database, ALICE, NOW)
-        .await
-        .unwrap();
+    reset_request::add(&app.pool, ALICE, NOW).await.unwrap();
     app.advance(3 * 24 * 60 * 60);
     let app = app.restarted(&[]).await;
     assert_eq!(app.next_mail().await.to, ALICE);
@@ -221,7 +215,7 @@ async fn a_request_that_nobody_resolved_is_resolved_at_the_next_start() {
 async fn a_request_outlives_a_database_that_fails() {
     let app = TestApp::keeping_mail().await;
     app.register("alice").await;
-    let database = &app.state.database;
+    let database = &app.pool;
     app.execute("ALTER TABLE throttle_hits RENAME TO lost")
         .await;
     reset_request::add(database, ALICE, NOW).await.unwrap();

@@ -339,7 +339,7 @@ async fn a_log_in_that_was_checked_before_the_reset_does_not_outlive_it() {
     let checked = app.authenticated("alice").await;
     let browser = with_link(&app, "alice").await;
     reset(&browser, NEW).await.redirects_to("/login");
-    let mut connection = app.state.database.acquire().await.unwrap();
+    let mut connection = app.pool.acquire().await.unwrap();
     let (id, version, now) = (SessionId::from("x".to_owned()), checked.auth_version, 0);
     let client = a_client();
     let issued = SessionRow::begin_login(

@@ -164,7 +164,7 @@ async fn fields_that_the_form_does_not_have_change_nothing() {
     let browser = app.signed_in("alice").await;
     app.register("bob").await;
     let id: String = sqlx::query_scalar("SELECT id FROM users WHERE username = 'bob'")
-        .fetch_one(&app.state.database)
+        .fetch_one(&app.pool)
         .await
         .unwrap();
     let before = app.dump().await;

@@ -47,7 +47,7 @@ async fn a_page_tells_no_address_number_or_id() {
     let bob = app.with_two_factor("bob", PHONE).await;
     let row: (String, String) =
         sqlx::query_as("SELECT id, password_hash FROM users WHERE username = 'bob'")
-            .fetch_one(&app.state.database)
+            .fetch_one(&app.pool)
             .await
             .unwrap();
     for (browser, path) in [(&alice, "/user/bob"), (&bob, "/user/bob"), (&bob, "/home")] {

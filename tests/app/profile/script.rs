@@ -82,7 +82,7 @@ async fn attack_15_names_are_text_even_where_the_rules_were_others() {
     for name in SCRIPTS {
         sqlx::query("UPDATE users SET username = $1")
             .bind(name)
-            .execute(&app.state.database)
+            .execute(&app.pool)
             .await
             .unwrap();
         for (path, harmless) in paths.into_iter().zip(&harmless) {

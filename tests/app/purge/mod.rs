@@ -23,7 +23,7 @@ const LATER: i64 = NOW + 1000 * DAY;
 /// A purge of this app, that nobody started.
 fn task(app: &TestApp) -> Purge {
     Purge {
-        database: app.state.database.clone(),
+        database: app.pool.clone(),
         clock: app.state.clock.clone(),
         start: Duration::ZERO,
         interval: Duration::from_millis(10),
@@ -39,7 +39,7 @@ async fn insert(app: &TestApp, sql: &'static str, id: &str, at: i64) {
         .bind(user.id.as_str())
         .bind(at)
         .bind(LATER)
-        .execute(&app.state.database)
+        .execute(&app.pool)
         .await
         .unwrap();
 }
@@ -97,7 +97,7 @@ const ROWS: [(Kind, &str, i64); 7] = [
 async fn each_kind_goes_at_its_second_and_stays_until_then() {
     let app = TestApp::start().await;
     app.register("alice").await;
-    let database = &app.state.database;
+    let database = &app.pool;
     for (kind, sql, kept) in ROWS {
         insert(&app, sql, "over", NOW - kept).await;
         insert(&app, sql, "stays", NOW - kept + 1).await;
@@ -111,7 +111,7 @@ async fn each_kind_goes_at_its_second_and_stays_until_then() {
 #[tokio::test]
 async fn a_verification_stays_as_long_as_a_queued_mail_names_it() {
     let app = TestApp::keeping_mail().await;
-    let (database, old) = (&app.state.database, LATER);
+    let (database, old) = (&app.pool, LATER);
     app.with_two_factor("alice", PHONE).await;
     app.empty_outbox().await;
     app.half_logged_in("alice").await;
@@ -145,7 +145,7 @@ async fn a_verification_that_a_mail_names_only_now_stays_too() {
         name_the_other,
     )
     .await;
-    let deleted = Kind::Challenges.delete_some(&app.state.database, NOW).await;
+    let deleted = Kind::Challenges.delete_some(&app.pool, NOW).await;
     assert_eq!(deleted.unwrap().rows, 1);
     assert_eq!(app.count("SELECT COUNT(*) FROM challenges").await, 1);
 }
@@ -153,7 +153,7 @@ async fn a_verification_that_a_mail_names_only_now_stays_too() {
 #[tokio::test]
 async fn many_rows_go_in_batches() {
     let app = TestApp::start().await;
-    let database = &app.state.database;
+    let database = &app.pool;
     fill(&app).await;
     let deleted = Kind::Hits.delete_some(database, NOW).await.unwrap();
     let (rows, more) = (BATCH, true);
@@ -174,7 +174,7 @@ async fn a_purge_beside_another_goes_on_until_nothing_is_left() {
     let when = "AFTER DELETE ON throttle_hits";
     app.trigger("another", when, "OLD.id = 'hit0'", anothers)
         .await;
-    let purged = purge(&app.state.database, Kind::Hits, NOW).await;
+    let purged = purge(&app.pool, Kind::Hits, NOW).await;
     assert_eq!(purged.unwrap(), 2000);
     assert_eq!(hits(&app).await, 0);
 }
@@ -184,7 +184,7 @@ async fn requests_are_answered_while_it_runs() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
     fill(&app).await;
-    let database = app.state.database.clone();
+    let database = app.pool.clone();
     let purging = tokio::spawn(async move { purge(&database, Kind::Hits, NOW).await });
     while hits(&app).await == 2001 {
         tokio::task::yield_now().await;
@@ -226,8 +226,7 @@ async fn nothing_that_lives_is_touched() {
     let bucket = WRONG_CODES.bucket("alice");
     let now = app.state.clock.now();
     for _ in 0..10 {
-        let counted =
-            throttle::count_alone(&app.state.database, std::slice::from_ref(&bucket), now).await;
+        let counted = throttle::count_alone(&app.pool, std::slice::from_ref(&bucket), now).await;
         let _attempt = counted.unwrap().unwrap();
     }
     app.advance(599);
@@ -236,7 +235,7 @@ async fn nothing_that_lives_is_touched() {
     assert_eq!(app.dump().await, before);
 
     assert!(browser.is_logged_in().await);
-    let refused = throttle::count_alone(&app.state.database, &[bucket], now + 599).await;
+    let refused = throttle::count_alone(&app.pool, &[bucket], now + 599).await;
     assert_eq!(refused.unwrap().unwrap_err().retry_after, HOUR - 599);
     half.verify(&app.last_code()).await.redirects_to("/home");
     half.get(&not_me).await.redirects_to("/not_me");

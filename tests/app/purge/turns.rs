@@ -30,7 +30,7 @@ async fn two_instances_do_not_purge_at_once() {
 #[tokio::test]
 async fn the_turn_of_one_that_died_ends_by_itself() {
     let app = TestApp::start().await;
-    let (database, now) = (&app.state.database, app.state.clock.now());
+    let (database, now) = (&app.pool, app.state.clock.now());
     let (died, other) = (Turn::new().unwrap(), Turn::new().unwrap());
     assert!(died.hold(database, now).await.unwrap());
     assert!(died.hold(database, now).await.unwrap(), "it goes on");
@@ -55,7 +55,7 @@ async fn the_turn_of_one_that_died_ends_by_itself() {
 /// Whether another instance could begin to purge at once.
 async fn is_anybodys_turn(app: &TestApp) -> bool {
     let (other, now) = (Turn::new().unwrap(), app.state.clock.now());
-    other.hold(&app.state.database, now).await.unwrap()
+    other.hold(&app.pool, now).await.unwrap()
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_request_that_takes_rows_in_another_order_is_not_killed_for_it() {
          VALUES ('first', 1), ('second', 2), ('third', 3)",
     )
     .await;
-    let database = app.state.database.clone();
+    let database = app.pool.clone();
     let mut request = database.begin().await.unwrap();
     let take = async |connection: &mut Connection, bucket: &str| {
         sqlx::query("UPDATE throttle_locks SET expires_at = $1 WHERE bucket = $2")

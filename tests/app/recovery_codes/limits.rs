@@ -130,7 +130,7 @@ impl TestApp {
     /// Uses up what an account may be sent at log-ins and may enter wrongly.
     async fn exhaust(&self, username: &str) {
         let (user, now) = (self.user(username).await.id, self.state.clock.now());
-        let mut connection = self.state.database.acquire().await.unwrap();
+        let mut connection = self.pool.acquire().await.unwrap();
         let log_in: String = sqlx::query_scalar(
             "SELECT id FROM challenges WHERE user_id = $1 AND purpose = 'login'",
         )
@@ -154,7 +154,7 @@ impl TestApp {
     /// Whether an account may be sent no more, and may enter no more.
     async fn exhausted(&self, username: &str) -> (bool, bool) {
         let (user, now) = (self.user(username).await.id, self.state.clock.now());
-        let mut connection = self.state.database.acquire().await.unwrap();
+        let mut connection = self.pool.acquire().await.unwrap();
         let mut refused = [false; 2];
         for (limit, refused) in [SENDS_OF_ACCOUNT, WRONG_CODES].iter().zip(&mut refused) {
             let bucket = [limit.bucket(user.as_str())];

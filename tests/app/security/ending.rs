@@ -210,14 +210,14 @@ async fn attack_18_nobody_ends_anothers_session() {
 /// What a cookie's token is kept as.
 async fn hash_of_session(app: &TestApp) -> String {
     let sql = "SELECT token_hash FROM sessions WHERE user_id IS NOT NULL LIMIT 1";
-    let hash = sqlx::query_scalar(sql).fetch_one(&app.state.database);
+    let hash = sqlx::query_scalar(sql).fetch_one(&app.pool);
     hash.await.unwrap()
 }
 
 /// What names half a log-in.
 async fn pending_id(app: &TestApp) -> String {
     let sql = "SELECT id FROM sessions WHERE user_id IS NULL AND challenge_id IS NOT NULL";
-    let id = sqlx::query_scalar(sql).fetch_one(&app.state.database);
+    let id = sqlx::query_scalar(sql).fetch_one(&app.pool);
     id.await.unwrap()
 }
 

@@ -148,7 +148,7 @@ async fn attack_18_a_session_that_was_ended_has_no_code_sent() {
         let hash = sha2_hex(&thief.session_cookie().unwrap());
         sqlx::query("UPDATE sessions SET token_hash = $1 WHERE token_hash = 'another'")
             .bind(hash)
-            .execute(&app.state.database)
+            .execute(&app.pool)
             .await
             .unwrap();
     }

@@ -50,7 +50,7 @@ async fn log_in_as(app: &TestApp, username: &str, user_agent: &[u8]) -> Browser 
 /// Writes down what happened to an account, as what does it would.
 async fn record(app: &TestApp, username: &str, what: Happening, client: Option<&Client>) {
     let (user, now) = (app.user(username).await.id, app.state.clock.now());
-    let mut connection = app.state.database.acquire().await.unwrap();
+    let mut connection = app.pool.acquire().await.unwrap();
     Activity::record(&mut connection, &user, what, client, now)
         .await
         .unwrap();

@@ -168,7 +168,7 @@ async fn nothing_secret_and_nobody_elses_stands_on_it() {
         "SELECT id FROM activity",
         "SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id WHERE username = 'mallory'",
     ] {
-        let rows = sqlx::query(sql).fetch_all(&app.state.database).await;
+        let rows = sqlx::query(sql).fetch_all(&app.pool).await;
         let rows = rows.unwrap();
         assert!(!rows.is_empty(), "{sql}");
         secrets.extend(rows.iter().map(|row| row.get::<String, _>(0)));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use twostep::dev::simulator::Failure;
 
 use super::{ROWS, assert_dead};
+use crate::support::database::on_postgresql;
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp, until};
 
 /// How many sessions are log-ins.
@@ -39,7 +40,7 @@ pub async fn while_writing(
     request: impl Future<Output = Page>,
     sql: &'static str,
 ) -> Page {
-    let database = &app.state.database;
+    let database = &app.pool;
     let mut transaction = database.begin().await.unwrap();
     let lock = "UPDATE users SET auth_version = auth_version";
     sqlx::query(lock).execute(&mut *transaction).await.unwrap();
@@ -56,10 +57,12 @@ pub async fn while_writing(
 /// takes a moment, but who waits for a lock keeps a connection.
 pub async fn until_somebody_waits(app: &TestApp) {
     let database = &app.state.database;
+    // On PostgreSQL the test's own is of the same pool.
+    let own = usize::from(on_postgresql());
     let in_use = || usize::try_from(database.size()).unwrap() - database.num_idle();
     let mut since = Instant::now();
     while since.elapsed() < Duration::from_millis(300) {
-        if in_use() < 2 {
+        if in_use() <= own {
             since = Instant::now();
         }
         tokio::task::yield_now().await;

@@ -71,14 +71,14 @@ impl TestApp {
 
     /// The account of that name.
     pub async fn user(&self, username: &str) -> User {
-        let user = User::find_by_username(&self.state.database, username).await;
+        let user = User::find_by_username(&self.pool, username).await;
         user.unwrap().unwrap()
     }
 
     /// A new set of recovery codes, made behind the app's back.
     pub async fn recovery_codes(&self, username: &str) -> Vec<String> {
         let (id, now) = (self.user(username).await.id, self.state.clock.now());
-        let mut connection = self.state.database.acquire().await.unwrap();
+        let mut connection = self.pool.acquire().await.unwrap();
         let set = RecoveryCode::make_set(&mut connection, &id, now).await;
         let grouped = |code: &RecoveryCode| code.grouped().expose_secret().to_owned();
         set.unwrap().iter().map(grouped).collect()
@@ -87,7 +87,7 @@ impl TestApp {
     /// How many recovery codes of an account are unused.
     pub async fn recovery_codes_left(&self, username: &str) -> i64 {
         let id = self.user(username).await.id;
-        let mut connection = self.state.database.acquire().await.unwrap();
+        let mut connection = self.pool.acquire().await.unwrap();
         RecoveryCode::left(&mut connection, &id).await.unwrap()
     }
 
@@ -101,7 +101,7 @@ impl TestApp {
     pub async fn phone_of(&self, username: &str) -> Option<String> {
         sqlx::query("SELECT verification_phone FROM users WHERE username_key = $1")
             .bind(username)
-            .fetch_one(&self.state.database)
+            .fetch_one(&self.pool)
             .await
             .unwrap()
             .get(0)
@@ -121,7 +121,7 @@ impl TestApp {
     /// The token of a link that an account was mailed.
     pub async fn mailed(&self, username: &str, purpose: &Purpose) -> String {
         let (user, now) = (self.user(username).await.id, self.state.clock.now());
-        let token = MailToken::issue(&self.state.database, &user, purpose, now).await;
+        let token = MailToken::issue(&self.pool, &user, purpose, now).await;
         token.unwrap().expose().to_owned()
     }
 }

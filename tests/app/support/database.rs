@@ -35,10 +35,17 @@ impl TestDatabase {
         Self { kept, pool: None }
     }
 
-    /// The app whose database this is has this pool. A server grants only so many
-    /// connections, and an app lives as long as its test, which may start many.
-    pub fn used_by(&mut self, pool: &AnyPool) {
+    /// The pool of a test beside the app that has this database, or the one at `url`, and
+    /// whose own pool is `of_app`. On SQLite that is one connection, which nobody may keep while the app wants it. A
+    /// server grants only so many, and an app lives as long as its test, which may start
+    /// many: there it is the same pool.
+    pub async fn beside(&mut self, of_app: &AnyPool, url: &str) -> AnyPool {
+        let pool = match self.kept {
+            Kept::File(_) => AnyPool::connect(url).await.unwrap(),
+            Kept::OnServer(_) => of_app.clone(),
+        };
         self.pool = Some(pool.clone());
+        pool
     }
 
     /// What `DATABASE_URL` says.

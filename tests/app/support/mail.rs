@@ -75,7 +75,7 @@ impl TestApp {
              WHERE username_key = $1 ORDER BY outbox.created_at, next_attempt_at",
         )
         .bind(username)
-        .fetch_all(&self.state.database)
+        .fetch_all(&self.pool)
         .await
         .unwrap();
         let mail = |row: sqlx::any::AnyRow| {
@@ -123,7 +123,7 @@ impl TestApp {
         loop {
             let busy: i64 = sqlx::query_scalar(busy)
                 .bind(self.state.clock.now())
-                .fetch_one(&self.state.database)
+                .fetch_one(&self.pool)
                 .await
                 .unwrap();
             if busy == 0 {

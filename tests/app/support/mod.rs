@@ -23,6 +23,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use sqlx::AnyPool;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use twostep::dev::simulator::{DemoPhone, Message};
@@ -77,6 +78,8 @@ pub struct TestApp {
     pub address: SocketAddr,
     pub metrics: Option<SocketAddr>,
     pub database: TestDatabase,
+    /// The database beside the app, as another program has it open.
+    pub pool: AnyPool,
     mail_read: AtomicUsize,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,

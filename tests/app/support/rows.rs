@@ -12,23 +12,20 @@ impl TestApp {
     pub async fn fill(&self, limit: &Limit, of: &str, times: usize) {
         let (bucket, now) = ([limit.bucket(of)], self.state.clock.now());
         for _ in 0..times {
-            let counted = throttle::count_alone(&self.state.database, &bucket, now).await;
+            let counted = throttle::count_alone(&self.pool, &bucket, now).await;
             let _ = counted.unwrap().unwrap();
         }
     }
 
     /// How many rows a query counts.
     pub async fn count(&self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql)
-            .fetch_one(&self.state.database)
-            .await
-            .unwrap()
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
     }
 
     /// Changes rows behind the app's back.
     pub async fn execute(&self, sql: &'static str) -> u64 {
         sqlx::query(sql)
-            .execute(&self.state.database)
+            .execute(&self.pool)
             .await
             .unwrap()
             .rows_affected()
@@ -60,10 +57,7 @@ impl TestApp {
             "SELECT code_hash || '|' || user_id || '|' || COALESCE(used_at, 0) \
              FROM recovery_codes ORDER BY code_hash",
         ] {
-            let rows = sqlx::query(sql)
-                .fetch_all(&self.state.database)
-                .await
-                .unwrap();
+            let rows = sqlx::query(sql).fetch_all(&self.pool).await.unwrap();
             for row in rows {
                 text.push_str(&row.get::<String, _>(0));
                 text.push('\n');
@@ -74,7 +68,7 @@ impl TestApp {
 
     /// Everything in the database as bytes: see [`super::TestDatabase::contents`].
     pub async fn database_bytes(&self) -> Vec<u8> {
-        self.database.contents(&self.state.database).await
+        self.database.contents(&self.pool).await
     }
 
     /// Has `sql` done for each row that `event` ("AFTER DELETE ON sessions") is about,
@@ -110,7 +104,7 @@ impl TestApp {
 
     async fn run(&self, sql: String) {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-            .execute(&self.state.database)
+            .execute(&self.pool)
             .await
             .unwrap();
     }

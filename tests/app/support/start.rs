@@ -59,7 +59,8 @@ impl TestApp {
         let mut app = App::build(config, clock, timeout).await.unwrap();
         // A test that takes long on a busy machine must not find its rows gone.
         app.purge.start = Duration::MAX;
-        database.used_by(&app.state.database);
+        let url = &variables["DATABASE_URL"];
+        let pool = database.beside(&app.state.database, url).await;
         let (state, routes) = (app.state.clone(), app.routes.clone());
         let metrics = app.metrics_address();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -77,6 +78,7 @@ impl TestApp {
             address,
             metrics,
             database,
+            pool,
             mail_read: AtomicUsize::new(0),
             stop,
             served,

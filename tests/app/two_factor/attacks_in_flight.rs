@@ -218,7 +218,7 @@ async fn a_password_checked_before_the_factor_changed_opens_nothing_after_it() {
 }
 
 async fn logs_in(app: &TestApp, user: &User) -> bool {
-    let mut connection = app.state.database.acquire().await.unwrap();
+    let mut connection = app.pool.acquire().await.unwrap();
     let id = SessionId::from(format!("a-session-of-version-{}", user.auth_version));
     let (version, user) = (user.auth_version, &user.id);
     let begun =

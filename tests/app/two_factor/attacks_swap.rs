@@ -132,12 +132,12 @@ async fn attack_03_with_fields_that_the_form_does_not_have() {
     app.with_two_factor("alice", PHONE).await;
     app.with_two_factor("mallory", OTHER_PHONE).await;
     let alice: String = sqlx::query_scalar("SELECT id FROM users WHERE username = 'alice'")
-        .fetch_one(&app.state.database)
+        .fetch_one(&app.pool)
         .await
         .unwrap();
     let challenge = app.half_logged_in("alice").await;
     let id: String = sqlx::query_scalar("SELECT id FROM challenges WHERE closed_at IS NULL")
-        .fetch_one(&app.state.database)
+        .fetch_one(&app.pool)
         .await
         .unwrap();
     let mut extra = vec![

@@ -266,7 +266,7 @@ async fn attack_12_where_twilio_blocked_the_sms_no_call_is_made_and_nothing_is_s
 
 /// Codes sent and entered rightly today, by country.
 async fn today(app: &TestApp) -> Vec<(String, i64, i64)> {
-    let rows = sms_days::report(&app.state.database, 1, app.state.clock.now()).await;
+    let rows = sms_days::report(&app.pool, 1, app.state.clock.now()).await;
     let rows = rows.unwrap().into_iter();
     rows.map(|row| (row.country, row.sent, row.entered))
         .collect()
