@@ -23,7 +23,7 @@ const LATER: i64 = NOW + 1000 * DAY;
 /// A purge of this app, that nobody started.
 fn task(app: &TestApp) -> Purge {
     Purge {
-        database: app.pool.clone(),
+        database: app.state.database.clone(),
         clock: app.state.clock.clone(),
         start: Duration::ZERO,
         interval: Duration::from_millis(10),

@@ -119,8 +119,7 @@ async fn a_request_that_takes_rows_in_another_order_is_not_killed_for_it() {
          VALUES ('first', 1), ('second', 2), ('third', 3)",
     )
     .await;
-    let database = app.pool.clone();
-    let mut request = database.begin().await.unwrap();
+    let mut request = app.pool.begin().await.unwrap();
     let take = async |connection: &mut Connection, bucket: &str| {
         sqlx::query("UPDATE throttle_locks SET expires_at = $1 WHERE bucket = $2")
             .bind(LATER)
@@ -130,7 +129,7 @@ async fn a_request_that_takes_rows_in_another_order_is_not_killed_for_it() {
             .unwrap();
     };
     take(&mut request, "third").await;
-    let pool = database.clone();
+    let pool = app.state.database.clone();
     let purging = tokio::spawn(async move { purge(&pool, Kind::Locks, NOW).await });
     until_somebody_waits(&app).await;
     take(&mut request, "second").await;
