@@ -30,15 +30,16 @@ struct Sized {
 fn main() {
     let options = Options::read();
     let (sizes, expired, rounds, millis) = match options.short {
-        true => ([1_000, 10_000, 50_000], 20_000, 3, 200),
-        false => ([1_000, 100_000, 1_000_000], 500_000, 7, 400),
+        true => ([1_000, 10_000, 50_000], 20_000, 5, 200),
+        false => ([1_000, 100_000, 1_000_000], 500_000, 25, 200),
     };
     println!("{}", report::machine());
     let runtime = Runtime::new().expect("no runtime");
     let sites = sizes.map(|people| filled(&runtime, people));
     let table = sizes::measure(&runtime, &sites, rounds, Duration::from_millis(millis));
     println!("{table}");
-    let purge = purge::measure(&runtime, &sites[2], expired);
+    let [.., largest] = sites;
+    let purge = purge::measure(&runtime, largest, expired);
     println!("{purge}");
     let text = format!("{table}\n{purge}\n\n{}\n", report::machine());
     report::write("growth.md", &text);

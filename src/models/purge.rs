@@ -1,15 +1,16 @@
-//! Deleting what is over. A few rows are found, and each is deleted by a statement of
-//! its own: no request waits long behind it, and on PostgreSQL, where a statement waits
-//! for rows one after the other, a purge that holds none while it waits for another
-//! cannot wait crosswise with a request that needs several, in whatever order. Each
-//! statement asks again: the row may have been prolonged since it was found.
+//! Deleting what is over, a few rows in one go, so that no request waits long behind it.
+//! PostgreSQL deletes each row by a statement of its own: one waits for rows one after the
+//! other, and a purge that holds none while it waits for another cannot wait crosswise with
+//! a request that needs several, in whatever order. Each statement asks again: the row may
+//! have been prolonged since it was found. On SQLite nobody writes meanwhile, and one
+//! statement costs a row a quarter of that.
 
 use crate::models::token::random_id;
-use crate::models::{Database, Error, activity, sms_days};
+use crate::models::{Connection, Database, Error, SQLITE, activity, sms_days};
 
 /// The most rows that are deleted in one go: some milliseconds, in which SQLite lets nobody
 /// else write.
-pub const BATCH: u64 = 10;
+pub const BATCH: u64 = 50;
 
 /// A turn that was not given back ends after so many seconds. It is held anew before each
 /// batch; should one take longer, another instance may begin, which does no harm.
@@ -72,58 +73,116 @@ impl Kind {
     /// # Errors
     /// When the database fails.
     pub async fn delete_some(self, database: &Database, now: i64) -> Result<Deleted, Error> {
-        let (find, delete, until) = match self {
-            Self::Sessions => (
-                "SELECT id FROM sessions WHERE expires_at <= $1 OR idle_expires_at <= $1 LIMIT $2",
-                "DELETE FROM sessions WHERE id = $2 AND (expires_at <= $1 OR idle_expires_at <= $1)",
-                now,
-            ),
-            // A queued mail has the id of the verification that it is about.
-            Self::Challenges => (
-                "SELECT id FROM challenges WHERE expires_at <= $1 AND NOT EXISTS \
-                 (SELECT 1 FROM outbox WHERE outbox.id = challenges.id) LIMIT $2",
-                "DELETE FROM challenges WHERE id = $2 AND expires_at <= $1 AND NOT EXISTS \
-                 (SELECT 1 FROM outbox WHERE outbox.id = challenges.id)",
-                now - CHALLENGE_KEPT,
-            ),
-            Self::MailTokens => (
-                "SELECT token_hash FROM mail_tokens WHERE expires_at <= $1 LIMIT $2",
-                "DELETE FROM mail_tokens WHERE token_hash = $2 AND expires_at <= $1",
-                now,
-            ),
-            Self::Hits => (
-                "SELECT id FROM throttle_hits WHERE expires_at <= $1 LIMIT $2",
-                "DELETE FROM throttle_hits WHERE id = $2 AND expires_at <= $1",
-                now,
-            ),
-            Self::Locks => (
-                "SELECT bucket FROM throttle_locks WHERE expires_at <= $1 LIMIT $2",
-                "DELETE FROM throttle_locks WHERE bucket = $2 AND expires_at <= $1",
-                now,
-            ),
-            Self::Activity => (
-                "SELECT id FROM activity WHERE at <= $1 LIMIT $2",
-                "DELETE FROM activity WHERE id = $2 AND at <= $1",
-                now - activity::KEPT,
-            ),
-            Self::SmsDays => {
-                let rows = sms_days::delete_old(database, now).await?;
-                return Ok(Deleted { rows, more: false });
-            }
+        let Some(over) = self.over(now) else {
+            let rows = sms_days::delete_old(database, now).await?;
+            return Ok(Deleted { rows, more: false });
         };
-        let mut connection = database.acquire().await?; // once, and not for each row
-        let found: Vec<String> = sqlx::query_scalar(find)
-            .bind(until)
-            .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+        let mut connection = database.acquire().await?;
+        match connection.backend_name() {
+            SQLITE => over.delete_at_once(&mut connection).await,
+            _ => over.delete_one_by_one(&mut connection).await,
+        }
+    }
+
+    /// What is over of this kind at `now`, unless there is so little that it goes at once.
+    const fn over(self, now: i64) -> Option<Over> {
+        Some(match self {
+            Self::Sessions => Over {
+                until: now,
+                some: "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
+                    WHERE expires_at <= $1 OR idle_expires_at <= $1 LIMIT $2)",
+                find: "SELECT id FROM sessions WHERE expires_at <= $1 OR idle_expires_at <= $1 \
+                    LIMIT $2",
+                one: "DELETE FROM sessions WHERE id = $2 \
+                    AND (expires_at <= $1 OR idle_expires_at <= $1)",
+            },
+            // A queued mail has the id of the verification that it is about.
+            Self::Challenges => Over {
+                until: now - CHALLENGE_KEPT,
+                some: "DELETE FROM challenges WHERE id IN (SELECT id FROM challenges \
+                    WHERE expires_at <= $1 AND NOT EXISTS \
+                    (SELECT 1 FROM outbox WHERE outbox.id = challenges.id) LIMIT $2)",
+                find: "SELECT id FROM challenges WHERE expires_at <= $1 AND NOT EXISTS \
+                    (SELECT 1 FROM outbox WHERE outbox.id = challenges.id) LIMIT $2",
+                one: "DELETE FROM challenges WHERE id = $2 AND expires_at <= $1 AND NOT EXISTS \
+                    (SELECT 1 FROM outbox WHERE outbox.id = challenges.id)",
+            },
+            Self::MailTokens => Over {
+                until: now,
+                some: "DELETE FROM mail_tokens WHERE token_hash IN \
+                    (SELECT token_hash FROM mail_tokens WHERE expires_at <= $1 LIMIT $2)",
+                find: "SELECT token_hash FROM mail_tokens WHERE expires_at <= $1 LIMIT $2",
+                one: "DELETE FROM mail_tokens WHERE token_hash = $2 AND expires_at <= $1",
+            },
+            Self::Hits => Over {
+                until: now,
+                some: "DELETE FROM throttle_hits WHERE id IN \
+                    (SELECT id FROM throttle_hits WHERE expires_at <= $1 LIMIT $2)",
+                find: "SELECT id FROM throttle_hits WHERE expires_at <= $1 LIMIT $2",
+                one: "DELETE FROM throttle_hits WHERE id = $2 AND expires_at <= $1",
+            },
+            Self::Locks => Over {
+                until: now,
+                some: "DELETE FROM throttle_locks WHERE bucket IN \
+                    (SELECT bucket FROM throttle_locks WHERE expires_at <= $1 LIMIT $2)",
+                find: "SELECT bucket FROM throttle_locks WHERE expires_at <= $1 LIMIT $2",
+                one: "DELETE FROM throttle_locks WHERE bucket = $2 AND expires_at <= $1",
+            },
+            Self::Activity => Over {
+                until: now - activity::KEPT,
+                some: "DELETE FROM activity WHERE id IN \
+                    (SELECT id FROM activity WHERE at <= $1 LIMIT $2)",
+                find: "SELECT id FROM activity WHERE at <= $1 LIMIT $2",
+                one: "DELETE FROM activity WHERE id = $2 AND at <= $1",
+            },
+            Self::SmsDays => return None,
+        })
+    }
+}
+
+/// The rows of a kind that are over.
+struct Over {
+    /// The last second of those that are.
+    until: i64,
+    /// Deletes so many, on SQLite.
+    some: &'static str,
+    /// Finds so many,
+    find: &'static str,
+    /// and deletes one of them, on PostgreSQL.
+    one: &'static str,
+}
+
+impl Over {
+    async fn delete_at_once(&self, connection: &mut Connection) -> Result<Deleted, Error> {
+        let done = sqlx::query(self.some).bind(self.until).bind(limit());
+        let rows = done.execute(&mut *connection).await?.rows_affected();
+        // What was deleted is in the log, and goes from there into the file: a little
+        // after each batch, and not all that came together after the write of somebody
+        // who waits for it.
+        sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
+            .execute(connection)
+            .await?;
+        let more = rows == BATCH;
+        Ok(Deleted { rows, more })
+    }
+
+    async fn delete_one_by_one(&self, connection: &mut Connection) -> Result<Deleted, Error> {
+        let found: Vec<String> = sqlx::query_scalar(self.find)
+            .bind(self.until)
+            .bind(limit())
             .fetch_all(&mut *connection)
             .await?;
         let (mut rows, more) = (0, found.len() as u64 == BATCH);
         for id in found {
-            let done = sqlx::query(delete).bind(until).bind(id);
+            let done = sqlx::query(self.one).bind(self.until).bind(id);
             rows += done.execute(&mut *connection).await?.rows_affected();
         }
         Ok(Deleted { rows, more })
     }
+}
+
+fn limit() -> i64 {
+    i64::try_from(BATCH).unwrap_or(i64::MAX)
 }
 
 /// What one go has done.

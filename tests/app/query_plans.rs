@@ -52,8 +52,10 @@ fn statements() -> Vec<String> {
     let all = sources.iter().flat_map(|text| literals(text));
     let statements: Vec<String> = all.filter(|text| begins.is_match(text)).collect();
     // What is given to sqlx is a literal that was found, or a variable that holds one.
-    let given = Regex::new(r#"sqlx::query\w*(?:::<[^(]*>)?\(\s*(?:"|(?:statement|find|delete)\))"#)
-        .unwrap();
+    let given = Regex::new(
+        r#"sqlx::query\w*(?:::<[^(]*>)?\(\s*(?:"|(?:statement|self\.(?:some|find|one))\))"#,
+    )
+    .unwrap();
     let calls = Regex::new(r"sqlx::query\w*(?:::<[^(]*>)?\(").unwrap();
     let count = |pattern: &Regex| -> usize {
         let of_file = |text: &String| pattern.find_iter(text).count();

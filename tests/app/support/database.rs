@@ -69,6 +69,13 @@ impl TestDatabase {
         }
     }
 
+    /// How long the log of the file is, in bytes.
+    pub fn log_length(&self) -> u64 {
+        let file = self.file().unwrap();
+        let log = std::fs::metadata(file.with_extension("db-wal"));
+        log.unwrap().len()
+    }
+
     /// Everything in it: the bytes of the file and its log, or every table's rows as
     /// text.
     pub async fn contents(&self, pool: &AnyPool) -> Vec<u8> {
