@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Executor};
 use tokio::runtime::Runtime;
 use twostep::services::clock::Clock;
 use twostep::tasks::purge::START;
@@ -24,9 +24,9 @@ pub fn measure(runtime: &Runtime, it: Sized, expired: u64) -> String {
     drop(it.server);
     runtime.block_on(expire(&site, people, expired, now));
     let (server, started) = (site.serve(), Instant::now());
-    let people = |work: &dyn Fn()| readers_and_writers(runtime, &site, server.address, work);
-    let idle = people(&|| std::thread::sleep(START * 3 / 4));
-    let busy = people(&|| {
+    let beside = |work: &dyn Fn()| readers_and_writers(runtime, &site, server.address, work);
+    let idle = beside(&|| std::thread::sleep(START * 3 / 4));
+    let busy = beside(&|| {
         while runtime.block_on(are_some_left(&site, now)) {
             std::thread::sleep(Duration::from_secs(1));
         }
@@ -88,6 +88,11 @@ async fn expire(site: &Site, people: u64, count: u64, now: i64) {
         .execute(&site.database)
         .await
         .expect("not expired");
+    // Sessions come one by one, and not as a log of their own size.
+    site.database
+        .execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        .await
+        .expect("no checkpoint");
 }
 
 /// Whether some of them are left.
