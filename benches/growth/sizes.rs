@@ -15,35 +15,38 @@ use crate::support::seed;
 /// Sessions that are used, all over the table.
 const SESSIONS: u64 = 512;
 
+/// A database's people, by name and cookie.
+type People = Vec<(String, String)>;
+
+/// Does some work of that kind for so long, in the round of this number.
+type Drive = fn(&Runtime, &Sized, &People, u64, Duration) -> Stats;
+
 /// What is measured of each size.
 struct Work {
     what: &'static str,
+    drive: Drive,
     /// Of each size, the rates of the rounds.
     rates: Vec<Vec<f64>>,
     times: Vec<Stats>,
 }
 
+/// Measures one kind of work after the other, each on all sizes in turn.
 pub fn measure(runtime: &Runtime, sites: &[Sized], rounds: u64, lasting: Duration) -> String {
-    let cookies: Vec<_> = sites.iter().map(|it| cookies(runtime, it)).collect();
+    let people: Vec<_> = sites.iter().map(|it| people(runtime, it)).collect();
     let mut works = [
-        Work::new("log-in lookup", sites),
-        Work::new("own profile, signed in", sites),
-        Work::new("listing sessions", sites),
-        Work::new("registration", sites),
+        Work::new("log-in lookup", lookups, sites),
+        Work::new("own profile, signed in", profiles, sites),
+        Work::new("listing sessions", listings, sites),
+        Work::new("registration", registrations, sites),
     ];
-    for round in 0..=rounds {
-        for (number, (it, cookies)) in sites.iter().zip(&cookies).enumerate() {
-            let address = it.server.address;
-            let profile = |name: &str| format!("/user/{name}");
-            let security = |_: &str| "/security".to_owned();
-            let stats = [
-                runtime.block_on(lookups(it, lasting)),
-                load::drive(address, pages(cookies, profile), 200, lasting),
-                load::drive(address, pages(cookies, security), 200, lasting),
-                load::drive(address, registrations(round), 303, 2 * lasting),
-            ];
-            // The first round is for warming up.
-            for (work, stats) in works.iter_mut().zip(stats).filter(|_| round > 0) {
+    for work in &mut works {
+        for (it, people) in sites.iter().zip(&people) {
+            // Time enough to note everybody's activity, which is once a minute.
+            (work.drive)(runtime, it, people, 0, 10 * lasting);
+        }
+        for round in 1..=rounds {
+            for (number, (it, people)) in sites.iter().zip(&people).enumerate() {
+                let stats = (work.drive)(runtime, it, people, round, lasting);
                 work.rates[number].push(stats.rate());
                 work.times[number].add(&stats);
             }
@@ -53,9 +56,10 @@ pub fn measure(runtime: &Runtime, sites: &[Sized], rounds: u64, lasting: Duratio
 }
 
 impl Work {
-    fn new(what: &'static str, sites: &[Sized]) -> Self {
+    fn new(what: &'static str, drive: Drive, sites: &[Sized]) -> Self {
         Self {
             what,
+            drive,
             rates: vec![Vec::new(); sites.len()],
             times: sites.iter().map(|_| Stats::none()).collect(),
         }
@@ -94,7 +98,7 @@ fn table(works: &[Work], sites: &[Sized]) -> String {
 }
 
 /// Names and cookies of people all over the tables.
-fn cookies(runtime: &Runtime, it: &Sized) -> Vec<(String, String)> {
+fn people(runtime: &Runtime, it: &Sized) -> People {
     let now = Clock::system().now();
     let numbers = (0..SESSIONS).map(|number| spread(number, it.people));
     numbers
@@ -110,8 +114,18 @@ fn spread(number: u64, people: u64) -> u64 {
     number * 7919 % people
 }
 
+fn profiles(_: &Runtime, it: &Sized, people: &People, _: u64, lasting: Duration) -> Stats {
+    let requests = pages(people, |name| format!("/user/{name}"));
+    load::drive(it.server.address, requests, 200, lasting)
+}
+
+fn listings(_: &Runtime, it: &Sized, people: &People, _: u64, lasting: Duration) -> Stats {
+    let requests = pages(people, |_| "/security".to_owned());
+    load::drive(it.server.address, requests, 200, lasting)
+}
+
 /// Each connection asks as one person after the other.
-fn pages(people: &[(String, String)], path: impl Fn(&str) -> String) -> Vec<Requests> {
+fn pages(people: &People, path: impl Fn(&str) -> String) -> Vec<Requests> {
     let requests = people.iter().map(|(name, cookie)| {
         let request = load::get(&path(name), cookie);
         Rc::from(request.as_bytes())
@@ -123,7 +137,11 @@ fn pages(people: &[(String, String)], path: impl Fn(&str) -> String) -> Vec<Requ
         .collect()
 }
 
-fn registrations(round: u64) -> Vec<Requests> {
+fn registrations(_: &Runtime, it: &Sized, _: &People, round: u64, lasting: Duration) -> Stats {
+    load::drive(it.server.address, newcomers(round), 303, 2 * lasting)
+}
+
+fn newcomers(round: u64) -> Vec<Requests> {
     let password = seed::PASSWORD.replace(' ', "+");
     let connections = (0..CONNECTIONS).map(|connection| {
         let password = password.clone();
@@ -145,12 +163,12 @@ fn registrations(round: u64) -> Vec<Requests> {
 }
 
 /// What a log-in looks for, without the hash that would hide it.
-async fn lookups(it: &Sized, lasting: Duration) -> Stats {
+fn lookups(runtime: &Runtime, it: &Sized, _: &People, _: u64, lasting: Duration) -> Stats {
     let (mut stats, started) = (Stats::none(), Instant::now());
     for number in 0.. {
         let name = seed::name(spread(number, it.people));
         let asked = Instant::now();
-        let user = User::find_by_username(&it.site.database, &name).await;
+        let user = runtime.block_on(User::find_by_username(&it.site.database, &name));
         assert!(user.expect("no database").is_some());
         stats.note(asked.elapsed());
         if started.elapsed() > lasting {

@@ -5,6 +5,8 @@
 //! have been prolonged since it was found. On SQLite nobody writes meanwhile, and one
 //! statement costs a row a quarter of that.
 
+use sqlx::{Connection as _, Executor};
+
 use crate::models::token::random_id;
 use crate::models::{Connection, Database, Error, SQLITE, activity, sms_days};
 
@@ -78,10 +80,13 @@ impl Kind {
             return Ok(Deleted { rows, more: false });
         };
         let mut connection = database.acquire().await?;
-        match connection.backend_name() {
-            SQLITE => over.delete_at_once(&mut connection).await,
-            _ => over.delete_one_by_one(&mut connection).await,
+        if connection.backend_name() != SQLITE {
+            return over.delete_one_by_one(&mut connection).await;
         }
+        let deleted = over.delete_at_once(&mut connection).await?;
+        drop(connection); // nobody waits for it while the disk writes
+        checkpoint(database).await?;
+        Ok(deleted)
     }
 
     /// What is over of this kind at `now`, unless there is so little that it goes at once.
@@ -155,13 +160,7 @@ struct Over {
 impl Over {
     async fn delete_at_once(&self, connection: &mut Connection) -> Result<Deleted, Error> {
         let done = sqlx::query(self.some).bind(self.until).bind(limit());
-        let rows = done.execute(&mut *connection).await?.rows_affected();
-        // What was deleted is in the log, and goes from there into the file: a little
-        // after each batch, and not all that came together after the write of somebody
-        // who waits for it.
-        sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
-            .execute(connection)
-            .await?;
+        let rows = done.execute(connection).await?.rows_affected();
         let more = rows == BATCH;
         Ok(Deleted { rows, more })
     }
@@ -179,6 +178,15 @@ impl Over {
         }
         Ok(Deleted { rows, more })
     }
+}
+
+/// Writes what is in SQLite's log into the file, beside whoever reads and writes: a little
+/// after each batch, and not all that came together after the write of somebody who waits
+/// for it.
+async fn checkpoint(database: &Database) -> Result<(), Error> {
+    let mut connection = Connection::connect_with(&database.connect_options()).await?;
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").await?;
+    Ok(connection.close().await?)
 }
 
 fn limit() -> i64 {
