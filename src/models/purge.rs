@@ -5,14 +5,12 @@
 //! have been prolonged since it was found. On SQLite nobody writes meanwhile, and one
 //! statement costs a row a quarter of that.
 
-use sqlx::{Connection as _, Executor};
-
 use crate::models::token::random_id;
 use crate::models::{Connection, Database, Error, SQLITE, activity, sms_days};
 
 /// The most rows that are deleted in one go: some milliseconds, in which SQLite lets nobody
-/// else write.
-pub const BATCH: u64 = 50;
+/// else write, and as many for the disk to write them.
+pub const BATCH: u64 = 20;
 
 /// A turn that was not given back ends after so many seconds. It is held anew before each
 /// batch; should one take longer, another instance may begin, which does no harm.
@@ -80,13 +78,10 @@ impl Kind {
             return Ok(Deleted { rows, more: false });
         };
         let mut connection = database.acquire().await?;
-        if connection.backend_name() != SQLITE {
-            return over.delete_one_by_one(&mut connection).await;
+        match connection.backend_name() {
+            SQLITE => over.delete_at_once(&mut connection).await,
+            _ => over.delete_one_by_one(&mut connection).await,
         }
-        let deleted = over.delete_at_once(&mut connection).await?;
-        drop(connection); // nobody waits for it while the disk writes
-        checkpoint(database).await?;
-        Ok(deleted)
     }
 
     /// What is over of this kind at `now`, unless there is so little that it goes at once.
@@ -160,7 +155,14 @@ struct Over {
 impl Over {
     async fn delete_at_once(&self, connection: &mut Connection) -> Result<Deleted, Error> {
         let done = sqlx::query(self.some).bind(self.until).bind(limit());
-        let rows = done.execute(connection).await?.rows_affected();
+        let rows = done.execute(&mut *connection).await?.rows_affected();
+        // What was deleted is in the log, and goes from there into the file: a little
+        // after each batch, and not all that came together after the write of somebody
+        // who waits for it. Not beside their writes either: these then wait for the disk
+        // with it, and longer, since the log does not begin anew.
+        sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
+            .execute(connection)
+            .await?;
         let more = rows == BATCH;
         Ok(Deleted { rows, more })
     }
@@ -178,15 +180,6 @@ impl Over {
         }
         Ok(Deleted { rows, more })
     }
-}
-
-/// Writes what is in SQLite's log into the file, beside whoever reads and writes: a little
-/// after each batch, and not all that came together after the write of somebody who waits
-/// for it.
-async fn checkpoint(database: &Database) -> Result<(), Error> {
-    let mut connection = Connection::connect_with(&database.connect_options()).await?;
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").await?;
-    Ok(connection.close().await?)
 }
 
 fn limit() -> i64 {
