@@ -39,7 +39,7 @@ pub(super) async fn run(
 async fn show(database: &Database, user: &User, now: i64) -> Result<String, Error> {
     let gone = || Error::UnknownUser(user.username.clone());
     let overview = User::overview(database, &user.id, now).await?;
-    let recent = Activity::recent(database, &user.id).await?;
+    let recent = Activity::recent(&mut *database.acquire().await?, &user.id).await?;
     Ok(describe(
         user,
         &overview.ok_or_else(gone)?,

@@ -25,9 +25,11 @@ pub async fn show(
 ) -> Result<SecurityPage, AppError> {
     let this = &present(&session)?.id;
     let now = app.clock.now();
-    let sessions = LogIn::living(&app.database, &user.id, now).await?;
-    let activity = Activity::recent(&app.database, &user.id).await?;
-    let codes = RecoveryCode::left(&mut *app.database.acquire().await?, &user.id).await?;
+    let mut connection = app.database.acquire().await?;
+    let sessions = LogIn::living(&mut connection, &user.id, now).await?;
+    let activity = Activity::recent(&mut connection, &user.id).await?;
+    let codes = RecoveryCode::left(&mut connection, &user.id).await?;
+    drop(connection); // the layout may need one
     let layout = page.layout("Security").await?;
     Ok(SecurityPage {
         layout,

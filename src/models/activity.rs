@@ -7,7 +7,7 @@ use sqlx::{FromRow, Row};
 use crate::models::client::Client;
 use crate::models::token::random_id;
 use crate::models::user::UserId;
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Error};
 
 /// How long it is kept, in seconds.
 pub const KEPT: i64 = 90 * 24 * 60 * 60;
@@ -201,7 +201,7 @@ impl Activity {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn recent(database: &Database, user: &UserId) -> Result<Vec<Self>, Error> {
+    pub async fn recent(connection: &mut Connection, user: &UserId) -> Result<Vec<Self>, Error> {
         Ok(sqlx::query_as(
             "SELECT event, address, user_agent, at FROM (\
              SELECT * FROM (SELECT event, address, user_agent, at, number FROM activity \
@@ -214,7 +214,7 @@ impl Activity {
         .bind(user.as_str())
         .bind(SHOWN_FAILURES)
         .bind(SHOWN)
-        .fetch_all(database)
+        .fetch_all(connection)
         .await?)
     }
 }

@@ -10,7 +10,7 @@ use crate::models::{Connection, Database, Error, SQLITE, activity, sms_days};
 
 /// The most rows that are deleted in one go: some milliseconds, in which SQLite lets nobody
 /// else write, and as many for the disk to write them.
-pub const BATCH: u64 = 20;
+pub const BATCH: u64 = 10;
 
 /// A turn that was not given back ends after so many seconds. It is held anew before each
 /// batch; should one take longer, another instance may begin, which does no harm.

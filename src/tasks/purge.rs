@@ -16,9 +16,8 @@ pub const INTERVAL: Duration = Duration::from_secs(5 * 60);
 pub const START: Duration = Duration::from_secs(20);
 
 /// The pause between two batches, in which whoever waits to write has a turn: longer than
-/// a batch takes, since SQLite has other processes look again after ever longer pauses,
-/// and the disk needs time for others too.
-const PAUSE: Duration = Duration::from_millis(20);
+/// a batch takes, since SQLite has other processes look again after ever longer pauses.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Purges the database now and then. Of those that share one, one does it at a time.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use sqlx::{FromRow, Row};
 use crate::models::challenge::id::ChallengeId;
 use crate::models::session::{SessionId, SessionRow};
 use crate::models::user::UserId;
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Error};
 
 /// A living log-in, as its owner is shown it. Address and user agent are those of
 /// its beginning, and missing in rows that are older than these columns.
@@ -41,7 +41,11 @@ impl LogIn {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn living(database: &Database, user: &UserId, now: i64) -> Result<Vec<Self>, Error> {
+    pub async fn living(
+        connection: &mut Connection,
+        user: &UserId,
+        now: i64,
+    ) -> Result<Vec<Self>, Error> {
         Ok(sqlx::query_as(
             "SELECT id, address, user_agent, created_at, last_active_at FROM sessions \
              WHERE user_id = $1 AND expires_at > $2 AND idle_expires_at > $2 \
@@ -49,7 +53,7 @@ impl LogIn {
         )
         .bind(user.as_str())
         .bind(now)
-        .fetch_all(database)
+        .fetch_all(connection)
         .await?)
     }
 }
