@@ -127,15 +127,21 @@ impl Server {
 
     /// Memory in use, and the most that was, in MiB.
     pub fn memory(&self) -> (f64, f64) {
+        (self.mib("VmRSS:"), self.mib("VmHWM:"))
+    }
+
+    /// Memory in use without the files that are mapped, of which the database grows, in MiB.
+    pub fn own_memory(&self) -> f64 {
+        self.mib("RssAnon:")
+    }
+
+    fn mib(&self, name: &str) -> f64 {
         let path = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(path).expect("no /proc: this needs Linux");
-        let mib = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-            let kib: f64 = kib.and_then(|it| it.trim().parse().ok()).expect("no size");
-            kib / 1024.0
-        };
-        (mib("VmRSS:"), mib("VmHWM:"))
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: f64 = kib.and_then(|it| it.trim().parse().ok()).expect("no size");
+        kib / 1024.0
     }
 }
 
