@@ -36,9 +36,9 @@ impl TestDatabase {
     }
 
     /// The pool of a test beside the app that has this database, or the one at `url`, and
-    /// whose own pool is `of_app`. On SQLite that is one connection, which nobody may keep while the app wants it. A
-    /// server grants only so many, and an app lives as long as its test, which may start
-    /// many: there it is the same pool.
+    /// whose own pool is `of_app`. On SQLite that is one connection, which nobody may keep
+    /// while the app wants it. A server grants only so many, and an app lives as long as
+    /// its test, which may start many: there it is the same pool.
     pub async fn beside(&mut self, of_app: &AnyPool, url: &str) -> AnyPool {
         let pool = match self.kept {
             Kept::File(_) => AnyPool::connect(url).await.unwrap(),
