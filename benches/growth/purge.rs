@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::AssertSqlSafe;
 use tokio::runtime::Runtime;
 use twostep::services::clock::Clock;
 use twostep::tasks::purge::START;
@@ -89,10 +89,7 @@ async fn expire(site: &Site, people: u64, count: u64, now: i64) {
         .await
         .expect("not expired");
     // Sessions come one by one, and not as a log of their own size.
-    site.database
-        .execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        .await
-        .expect("no checkpoint");
+    seed::checkpoint(&site.database).await;
 }
 
 /// Whether some of them are left.

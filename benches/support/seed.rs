@@ -55,6 +55,11 @@ pub async fn fill(database: &Database, first: u64, count: u64, now: i64) {
         .await
         .expect("no sessions");
     transaction.commit().await.expect("not committed");
+    checkpoint(database).await;
+}
+
+/// Writes SQLite's log into the file, and leaves it empty.
+pub async fn checkpoint(database: &Database) {
     database
         .execute("PRAGMA wal_checkpoint(TRUNCATE)")
         .await
