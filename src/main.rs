@@ -1,21 +1,26 @@
 //! The program: settings, app, serve; or a command of the operator's.
 
 use std::error::Error;
-use std::io::Write;
+use std::fmt;
+#[cfg(unix)]
+use std::fs::File;
+use std::io::{self, Write};
+#[cfg(unix)]
+use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::time::UNIX_EPOCH;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::time::UtcTime;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::prelude::*;
 use twostep::cli::{self, Cli, Command};
 use twostep::config::{Config, ConfigError, LogFormat};
 use twostep::server::Limits;
-use twostep::services::clock::Clock;
+use twostep::services::clock::{Clock, wall_clock};
 use twostep::services::signals::Signals;
 use twostep::services::twilio_verify;
 use twostep::{App, StartError};
@@ -57,23 +62,42 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Serve => {
             let config = Config::from_environment()?;
-            start_log(&config);
+            start_log(&config)?;
             runtime.block_on(serve(config))
         }
         Command::Operator(command) => {
             let said = runtime.block_on(cli::run(command, &Clock::system()))?;
-            Ok(std::io::stdout().write_all(said.as_bytes())?)
+            Ok(io::stdout().write_all(said.as_bytes())?)
         }
     }
 }
 
-/// A moment in the log (RFC 3339), in microseconds. The default timer writes the same, and
-/// takes longer for it.
-const MOMENT: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+/// A moment in the log (RFC 3339), in microseconds. The timers of tracing-subscriber write
+/// the same, and take ten times as long for it.
+struct Moment;
+
+impl FormatTime for Moment {
+    fn format_time(&self, line: &mut Writer<'_>) -> fmt::Result {
+        let now = wall_clock().max(UNIX_EPOCH); // there are no words for an earlier moment
+        write!(line, "{}", humantime::format_rfc3339_micros(now))
+    }
+}
+
+/// The standard error output, without the lock that `std` has around it: threads that write
+/// a line at once would sleep for each other. The system keeps lines apart, in a pipe those
+/// of up to 4 KiB (`PIPE_BUF`, pipe(7)).
+#[cfg(unix)]
+fn standard_error() -> io::Result<File> {
+    Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(not(unix))]
+fn standard_error() -> io::Result<fn() -> io::Stderr> {
+    Ok(io::stderr)
+}
 
 /// The log goes to the standard error output, one line an event.
-fn start_log(config: &Config) {
+fn start_log(config: &Config) -> io::Result<()> {
     // At trace the layer against cross-site requests would write addresses, and with
     // them the tokens of mailed links.
     let targets = config.rust_log.clone();
@@ -83,8 +107,8 @@ fn start_log(config: &Config) {
         // That a line cannot be written, to a full disk perhaps, it would say with a
         // macro that panics where that cannot be written either.
         .log_internal_errors(false)
-        .with_timer(UtcTime::new(MOMENT))
-        .with_writer(std::io::stderr);
+        .with_timer(Moment)
+        .with_writer(standard_error()?);
     match config.log_format {
         LogFormat::Text => log.finish().with(targets).init(),
         LogFormat::Json => {
@@ -92,6 +116,7 @@ fn start_log(config: &Config) {
             log.finish().with(targets).init();
         }
     }
+    Ok(())
 }
 
 async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
@@ -107,7 +132,7 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let signals = Signals::listen()?;
     // Other programs wait for this line. That nobody reads it is no error.
     let _ = writeln!(
-        std::io::stdout(),
+        io::stdout(),
         "Listening on http://{}",
         listener.local_addr()?
     );

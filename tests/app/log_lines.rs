@@ -1,5 +1,7 @@
 //! The log of the program itself as machines read it: `LOG_FORMAT=json`.
 
+use std::collections::HashSet;
+
 use regex::Regex;
 use reqwest::Method;
 use reqwest::header::USER_AGENT;
@@ -53,7 +55,7 @@ async fn each_step_of_a_log_in_is_a_line_that_says_when_where_who_and_how() {
     let page = browser.post("/reauth", &[("password", "wrong")]).await;
     assert_eq!(program.line(&page, "reauth_failed")["user"], user);
 
-    let time = Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$").unwrap();
+    let time = Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$").unwrap();
     for line in program.lines() {
         let at = line["timestamp"].as_str().unwrap();
         assert!(time.is_match(at), "{at}: not UTC");
@@ -79,6 +81,30 @@ async fn each_step_of_a_log_in_is_a_line_that_says_when_where_who_and_how() {
     assert_eq!(answered["status"], 303);
     assert!(answered["milliseconds"].is_u64(), "{answered}");
     assert!(answered.get("spans").is_none(), "said once: {answered}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_are_written_at_once_are_whole_and_none_is_missing() {
+    let program = Program::start(&[]);
+    let people = (0..16).map(|_| {
+        let browser = program.browser();
+        tokio::spawn(async move {
+            for _ in 0..25 {
+                assert_eq!(browser.get("/login").await.status, 200);
+            }
+        })
+    });
+    for person in people.collect::<Vec<_>>() {
+        person.await.unwrap();
+    }
+    let mut lines = program.lines(); // each of which is read as JSON
+    lines.retain(|line| line["event"] == "request");
+    assert_eq!(lines.len(), 16 * 25);
+    let ids: HashSet<_> = lines
+        .iter()
+        .map(|line| line["span"]["id"].as_str())
+        .collect();
+    assert_eq!(ids.len(), lines.len());
 }
 
 /// A database that another program made, or that was copied back from somewhere.
