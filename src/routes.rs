@@ -7,9 +7,10 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
+use tower::layer::layer_fn;
 use tower::util::{MapRequestLayer, MapResponseLayer, option_layer};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
@@ -20,9 +21,9 @@ use crate::controllers::{
 };
 use crate::dev;
 use crate::middleware::access::{Access, Guard};
+use crate::middleware::request_log::RequestLog;
 use crate::middleware::{
-    client_address, error_pages, metrics as count, request_log, security_headers, session,
-    to_the_end,
+    client_address, error_pages, metrics as count, security_headers, session, to_the_end,
 };
 use crate::state::AppState;
 
@@ -139,7 +140,7 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
             }),
             MapResponseLayer::new(move |response| security_headers::add(&headers, response)),
             MapResponseLayer::new(move |response| error_pages::render(&words, response)),
-            from_fn(request_log::log),
+            layer_fn(RequestLog),
             CatchPanicLayer::custom(error_pages::panicked),
         ));
     if app.config.metrics_addr.is_some() {
@@ -156,7 +157,7 @@ fn refused(app: &AppState, status: StatusCode) -> impl Handler<((),), AppState> 
         access: Access::Any,
         form_on: None,
     };
-    answer.layer((no_other_site(), from_fn_with_state(guard, session::open)))
+    answer.layer((no_other_site(), session::layer(guard)))
 }
 
 /// Refuses what another site sends.
@@ -272,7 +273,7 @@ impl Routes {
         route.route_layer((
             no_other_site(),
             option_layer(of_forms),
-            from_fn_with_state(guard, session::open),
+            session::layer(guard),
         ))
     }
 }

@@ -73,7 +73,7 @@ impl Guard {
             Access::Fresh => {
                 (!session.is_fresh(self.app.clock.now())).then(|| self.ask("/reauth", request))
             }
-            Access::Pending => match pending(&self.app, session).await {
+            Access::Pending => match Box::pin(pending(&self.app, session)).await {
                 Ok(Ok(challenge)) => {
                     request.extensions_mut().insert(Pending(challenge));
                     None

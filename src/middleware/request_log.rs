@@ -1,12 +1,14 @@
 //! A number and an end for each request, and a line for each in the log.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
+use tower::Service;
 use tracing::Instrument;
 
 use crate::middleware::client_address::ClientAddress;
@@ -25,39 +27,58 @@ pub const CLIENT_GONE: u16 = 499;
 /// What pages and supervisors ask for by themselves, all the time.
 const QUIET: [&str; 4] = ["/static/{*path}", "/dev/phone", "/healthz", "/readyz"];
 
-/// Runs the request, for [`TIMEOUT`] at most, in a span with its id, which error pages show as well. It is always
-/// made here: what a client sends under that name is not looked at. The log names the
-/// route and not the address: that may hold what somebody typed.
-pub async fn log(request: Request, next: Next) -> Response {
-    let id = random_id().unwrap_or_default();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("-", MatchedPath::as_str);
-    let client = request.extensions().get::<ClientAddress>();
-    let span = tracing::info_span!(
-        "request", %id, method = %request.method(), %route, client = client.map(|it| tracing::field::display(it.0)),
-    );
-    let line = Line {
-        is_quiet: QUIET.contains(&route),
-        started: Instant::now(),
-        status: None,
-    };
-    async move {
-        let mut line = line;
-        // Sets a timer only for a request that waits for something.
-        let mut response = match timeout(TIMEOUT, next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        };
-        line.status = Some(response.status().as_u16());
-        if let Ok(value) = HeaderValue::from_str(&id) {
-            response.headers_mut().insert(X_REQUEST_ID, value);
-        }
-        response
+/// Runs each request, for [`TIMEOUT`] at most, in a span with its id, which error pages show
+/// as well. It is always made here: what a client sends under that name is not looked at.
+/// The log names the route and not the address: that may hold what somebody typed.
+///
+/// A service, and not a function for `from_fn`, which would copy what is below it for each
+/// request.
+#[derive(Clone)]
+pub struct RequestLog<S>(pub S);
+
+impl<S> Service<Request> for RequestLog<S>
+where
+    S: Service<Request, Response: IntoResponse, Future: Send + 'static>,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
     }
-    .instrument(span)
-    .await
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let id = random_id().unwrap_or_default();
+        let route = request
+            .extensions()
+            .get::<MatchedPath>()
+            .map_or("-", MatchedPath::as_str);
+        let client = request.extensions().get::<ClientAddress>();
+        let span = tracing::info_span!(
+            "request", %id, method = %request.method(), %route, client = client.map(|it| tracing::field::display(it.0)),
+        );
+        let line = Line {
+            is_quiet: QUIET.contains(&route),
+            started: Instant::now(),
+            status: None,
+        };
+        let answer = span.in_scope(|| self.0.call(request));
+        let logged = async move {
+            let mut line = line;
+            // Sets a timer only for a request that waits for something.
+            let mut response = match timeout(TIMEOUT, answer).await {
+                Ok(answer) => answer?.into_response(),
+                Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            };
+            line.status = Some(response.status().as_u16());
+            if let Ok(value) = HeaderValue::from_str(&id) {
+                response.headers_mut().insert(X_REQUEST_ID, value);
+            }
+            Ok(response)
+        };
+        Box::pin(logged.instrument(span))
+    }
 }
 
 /// What a request leaves in the log: also one whose client has gone before its answer,

@@ -1,11 +1,16 @@
 //! Opens the session that a request's cookie names, has the guard say whether it may go
 //! on, and answers with a cookie where a token was issued or the session ended.
 
-use axum::extract::{Request, State};
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::extract::Request;
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::cookie::{Cookie, SameSite};
+use tower::layer::layer_fn;
+use tower::{Layer, Service};
 
 use crate::config::Environment;
 use crate::error::AppError;
@@ -20,28 +25,67 @@ use crate::state::AppState;
 #[derive(Clone)]
 pub struct SignedIn(pub String);
 
-/// One query for session and user. A cookie that opens nothing is as good as
-/// none; it is left alone, since a request that was under way while the token
-/// changed must not remove the new one.
-pub async fn open(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+/// Opens the session of each request, by one query for session and user. A cookie that
+/// opens nothing is as good as none; it is left alone, since a request that was under way
+/// while the token changed must not remove the new one.
+///
+/// A service, as [`RequestLog`](super::request_log::RequestLog) is. What not every request
+/// waits for is in a box, here and in the guard: each would else move the room for it about.
+#[derive(Clone)]
+pub struct Sessions<S> {
+    guard: Guard,
+    inner: S,
+}
+
+/// Puts [`Sessions`] around what only the guard's visitors may call.
+pub fn layer<S>(guard: Guard) -> impl Layer<S, Service = Sessions<S>> + Clone {
+    layer_fn(move |inner| Sessions {
+        guard: guard.clone(),
+        inner,
+    })
+}
+
+impl<S> Service<Request> for Sessions<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send>,
+    S: Clone + Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let next = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, next);
+        Box::pin(open(self.guard.clone(), request, ready))
+    }
+}
+
+async fn open<S>(guard: Guard, mut request: Request, mut inner: S) -> Result<Response, Infallible>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
     let app = &guard.app;
     let method = request.method().clone();
     let token = cookie::value(request.headers(), cookie_name(app)).map(Token::received);
-    match opened(app, &method, token).await {
-        Ok(session) => {
-            request.extensions_mut().insert(session.clone());
-            let mut response = match guard.refusal(&session, &mut request).await {
-                Some(refusal) => refusal,
-                None => next.run(request).await,
-            };
-            if let Some(user) = session.user() {
-                let signed_in = SignedIn(user.username.clone());
-                response.extensions_mut().insert(signed_in);
-            }
-            close(app, &session, response).await
-        }
-        Err(error) => error.into_response(),
+    let session = match opened(app, &method, token).await {
+        Ok(session) => session,
+        Err(error) => return Ok(error.into_response()),
+    };
+    request.extensions_mut().insert(session.clone());
+    let mut response = match guard.refusal(&session, &mut request).await {
+        Some(refusal) => refusal,
+        None => inner.call(request).await?,
+    };
+    if let Some(user) = session.user() {
+        let signed_in = SignedIn(user.username.clone());
+        response.extensions_mut().insert(signed_in);
     }
+    Ok(close(app, &session, response).await)
 }
 
 async fn opened(
@@ -51,7 +95,7 @@ async fn opened(
 ) -> Result<Session, AppError> {
     let now = app.clock.now();
     let row = match token {
-        Some(token) => SessionRow::find(&app.readers, &token, now).await?,
+        Some(token) => Box::pin(SessionRow::find(&app.readers, &token, now)).await?,
         None => None,
     };
     if method != Method::HEAD

@@ -8,7 +8,7 @@
 
 mod store;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::extract::FromRequestParts;
 use axum::http::Method;
@@ -33,6 +33,9 @@ pub const FRESH: i64 = 10 * 60;
 
 /// The one key of tower-sessions' data.
 const MESSAGES: &str = "messages";
+
+/// The data of a session without messages.
+const NO_DATA: &str = "{}";
 
 /// Who sent a request.
 #[derive(Debug, Clone)]
@@ -70,7 +73,10 @@ pub struct Session(Arc<Inner>);
 struct Inner {
     visitor: Visitor,
     row: Option<SessionRow>,
-    data: tower_sessions::Session,
+    /// Made for who asks for it: most requests find no message and leave none.
+    data: OnceLock<tower_sessions::Session>,
+    database: Database,
+    now: i64,
     keeps_messages: bool,
     cookie: Arc<Mutex<CookieChange>>,
 }
@@ -85,23 +91,33 @@ impl Session {
             Method::HEAD | Method::OPTIONS => false,
             _ => true,
         };
-        let visitor = row.as_ref().map_or(Visitor::Anonymous, visitor);
-        let cookie = Arc::default();
-        let store = RowStore {
-            database: database.clone(),
-            loaded: row.as_ref().map(|row| row.data.clone()),
-            cookie: Arc::clone(&cookie),
-            now,
-        };
-        let id = row.as_ref().and_then(|row| row.id.as_str().parse().ok());
-        let data = tower_sessions::Session::new(id, Arc::new(store), None);
         Self(Arc::new(Inner {
-            visitor,
+            visitor: row.as_ref().map_or(Visitor::Anonymous, visitor),
             row,
-            data,
+            data: OnceLock::new(),
+            database: database.clone(),
+            now,
             keeps_messages,
-            cookie,
+            cookie: Arc::default(),
         }))
+    }
+
+    fn data(&self) -> &tower_sessions::Session {
+        self.0.data.get_or_init(|| {
+            let store = RowStore {
+                database: self.0.database.clone(),
+                loaded: self.row().map(|row| row.data.clone()),
+                cookie: Arc::clone(&self.0.cookie),
+                now: self.0.now,
+            };
+            let id = self.row().and_then(|row| row.id.as_str().parse().ok());
+            tower_sessions::Session::new(id, Arc::new(store), None)
+        })
+    }
+
+    fn is_modified(&self) -> bool {
+        let data = self.0.data.get();
+        data.is_some_and(tower_sessions::Session::is_modified)
     }
 
     /// Who sent the request.
@@ -163,7 +179,7 @@ impl Session {
             return Ok(());
         }
         messages.push(message);
-        Ok(self.0.data.insert(MESSAGES, messages).await?)
+        Ok(self.data().insert(MESSAGES, messages).await?)
     }
 
     /// Takes the messages out, for the page that shows them.
@@ -174,7 +190,7 @@ impl Session {
         // remove() marks the data as modified even where nothing was there.
         let messages = self.messages().await?;
         if !messages.is_empty() {
-            self.0.data.remove_value(MESSAGES).await?;
+            self.data().remove_value(MESSAGES).await?;
         }
         Ok(messages)
     }
@@ -182,10 +198,11 @@ impl Session {
     /// The messages that are kept. What cannot be read is none, as in
     /// [`RowStore::load`].
     async fn messages(&self) -> Result<Vec<Message>, AppError> {
-        if self.0.row.is_none() && !self.0.data.is_modified() {
+        let has_none = self.row().is_none_or(|row| row.data == NO_DATA);
+        if has_none && !self.is_modified() {
             return Ok(Vec::new());
         }
-        match self.0.data.get(MESSAGES).await {
+        match self.data().get(MESSAGES).await {
             Ok(messages) => Ok(messages.unwrap_or_default()),
             Err(tower_sessions::session::Error::SerdeJson(_)) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
@@ -197,8 +214,8 @@ impl Session {
     /// # Errors
     /// When the database fails.
     pub async fn save(&self) -> Result<(), AppError> {
-        if self.0.data.is_modified() {
-            self.0.data.save().await?;
+        if self.is_modified() {
+            Box::pin(self.data().save()).await?;
         }
         Ok(())
     }
@@ -216,7 +233,7 @@ impl Session {
     ) -> Result<Issued, AppError> {
         let id = SessionId::from(Id::default().to_string());
         let issued =
-            SessionRow::begin_anonymous(connection, &id, Some(&challenge.id), "{}", now).await?;
+            SessionRow::begin_anonymous(connection, &id, Some(&challenge.id), NO_DATA, now).await?;
         self.end_row(connection).await?;
         Ok(issued)
     }

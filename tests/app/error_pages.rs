@@ -4,13 +4,14 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use axum::middleware::from_fn;
 use axum::routing::get;
 use reqwest::Method;
 use tower::ServiceExt;
+use tower::layer::layer_fn;
 use tower::util::MapResponseLayer;
 use tower_http::catch_panic::CatchPanicLayer;
-use twostep::middleware::{error_pages, request_log};
+use twostep::middleware::error_pages;
+use twostep::middleware::request_log::RequestLog;
 
 use crate::logs;
 use crate::support::{Browser, Page, TestApp, raw};
@@ -237,7 +238,7 @@ async fn a_panic_is_500_and_stands_in_the_log() {
             }),
         )
         .layer(CatchPanicLayer::custom(error_pages::panicked))
-        .layer(from_fn(request_log::log))
+        .layer(layer_fn(RequestLog))
         .layer(MapResponseLayer::new(move |response| {
             error_pages::render(&state, response)
         }));
