@@ -22,6 +22,7 @@ pub mod views;
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use axum::Router;
@@ -153,6 +154,7 @@ impl App {
             mail: MailQueue::default(),
             demo_mailbox,
             metrics,
+            login_page: OnceLock::new(),
             under_way: watch::Sender::new(()),
             clock,
         });

@@ -1,8 +1,9 @@
 //! What every handler can reach.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use axum::body::Bytes;
 use tokio::sync::watch;
 
 use crate::config::{Config, Environment};
@@ -46,6 +47,8 @@ pub struct Parts {
     pub demo_mailbox: Option<DemoMailbox>,
     /// What is counted, for `METRICS_ADDR`.
     pub metrics: Metrics,
+    /// The log-in page of everybody who is not known, once somebody has asked for it.
+    pub login_page: OnceLock<Bytes>,
     /// Has a receiver for each request that runs to its end, whoever has gone: it is
     /// closed while there is none.
     pub under_way: watch::Sender<()>,

@@ -3,9 +3,10 @@
 pub mod password_check;
 pub mod reauth;
 
+use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::header::HeaderName;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use crate::controllers::{count_by_address, onwards, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
@@ -86,11 +87,30 @@ async fn register_page(
 
 /// `GET /login`. Who was sent here from another page is told why, by `next`
 /// alone, so that nothing needs to be kept for somebody who is not known yet.
+/// For everybody else who is not known it is the same page, which is made once.
 pub async fn login_form(
     State(app): State<AppState>,
     session: Session,
     page: Page,
     Query(query): Query<NextQuery>,
+) -> Result<Response, AppError> {
+    let is_everybodys = session.row().is_none() && !query.was_sent();
+    if is_everybodys && let Some(text) = app.login_page.get() {
+        return Ok(Html(text.clone()).into_response());
+    }
+    let page = login_page(&app, &session, &page, &query).await?;
+    if is_everybodys && let Ok(text) = page.render() {
+        let text = app.login_page.get_or_init(|| text.into());
+        return Ok(Html(text.clone()).into_response());
+    }
+    Ok(page.into_response())
+}
+
+async fn login_page(
+    app: &AppState,
+    session: &Session,
+    page: &Page,
+    query: &NextQuery,
 ) -> Result<LoginPage, AppError> {
     let awaited = match session.challenge() {
         Some(id) => Challenge::find_open(&app.database, id, app.clock.now()).await?,
