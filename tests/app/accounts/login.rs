@@ -176,3 +176,31 @@ async fn proving_again_asks_for_ones_own_password() {
     app.advance(1);
     assert_eq!(browser.get("/enable_2fa").await.status, 303);
 }
+
+#[tokio::test]
+async fn who_is_not_known_gets_the_same_log_in_page_and_who_is_gets_their_own() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    let of_a_stranger = app.browser().get("/login").await.body;
+
+    let half_done = app.half_logged_in("alice").await.get("/login").await;
+    assert!(half_done.body.contains("a code is still awaited"));
+    let sent = app.browser().get("/login?next=%2Fsecurity").await;
+    let field = sent.attributes("input[name=next]", "value");
+    assert_eq!(field, ["/security"]);
+    let newcomer = app.browser();
+    newcomer
+        .register("bob", "bob@example.com", PASSWORD)
+        .await
+        .redirects_to("/login");
+    let registered = newcomer.get("/login").await;
+    assert!(
+        registered
+            .body
+            .contains("You have successfully registered.")
+    );
+
+    for path in ["/login", "/login?other=1"] {
+        assert_eq!(app.browser().get(path).await.body, of_a_stranger);
+    }
+}
