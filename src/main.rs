@@ -62,7 +62,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Serve => {
             let config = Config::from_environment()?;
-            start_log(&config)?;
+            start_log(&config).map_err(|error| format!("the log cannot be written: {error}"))?;
             runtime.block_on(serve(config))
         }
         Command::Operator(command) => {

@@ -1,11 +1,12 @@
 //! A number and an end for each request, and a line for each in the log.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tower::Service;
@@ -27,6 +28,9 @@ pub const CLIENT_GONE: u16 = 499;
 /// What pages and supervisors ask for by themselves, all the time.
 const QUIET: [&str; 4] = ["/static/{*path}", "/dev/phone", "/healthz", "/readyz"];
 
+/// In bytes: longer than any method that is registered (UPDATEREDIRECTREF).
+const LONGEST_METHOD: usize = 20;
+
 /// Runs each request, for [`TIMEOUT`] at most, in a span with its id, which error pages show
 /// as well. It is always made here: what a client sends under that name is not looked at.
 /// The log names the route and not the address: that may hold what somebody typed.
@@ -38,13 +42,13 @@ pub struct RequestLog<S>(pub S);
 
 impl<S> Service<Request> for RequestLog<S>
 where
-    S: Service<Request, Response: IntoResponse, Future: Send + 'static>,
+    S: Service<Request, Response: IntoResponse, Error = Infallible, Future: Send + 'static>,
 {
     type Response = Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(context)
     }
 
@@ -56,7 +60,7 @@ where
             .map_or("-", MatchedPath::as_str);
         let client = request.extensions().get::<ClientAddress>();
         let span = tracing::info_span!(
-            "request", %id, method = %request.method(), %route, client = client.map(|it| tracing::field::display(it.0)),
+            "request", %id, method = %short(request.method()), %route, client = client.map(|it| tracing::field::display(it.0)),
         );
         let line = Line {
             is_quiet: QUIET.contains(&route),
@@ -79,6 +83,13 @@ where
         };
         Box::pin(logged.instrument(span))
     }
+}
+
+/// A method as the log names it. A client may make one up that is as long as a head may be,
+/// and a line that is longer than a pipe takes at once could be torn by another.
+fn short(method: &Method) -> &str {
+    let name = method.as_str();
+    name.get(..LONGEST_METHOD).unwrap_or(name)
 }
 
 /// What a request leaves in the log: also one whose client has gone before its answer,

@@ -29,8 +29,9 @@ pub struct SignedIn(pub String);
 /// opens nothing is as good as none; it is left alone, since a request that was under way
 /// while the token changed must not remove the new one.
 ///
-/// A service, as [`RequestLog`](super::request_log::RequestLog) is. What not every request
-/// waits for is in a box, here and in the guard: each would else move the room for it about.
+/// A service, where `from_fn` would put what it calls into one more box. Reading the
+/// session is in a box of its own, as are the guard's and the session's rare ways: the
+/// future of each request, of somebody signed out too, would else have room for them.
 #[derive(Clone)]
 pub struct Sessions<S> {
     guard: Guard,

@@ -7,7 +7,7 @@ use reqwest::Method;
 use reqwest::header::USER_AGENT;
 
 use crate::support::program::Program;
-use crate::support::{Browser, PASSWORD, PHONE};
+use crate::support::{Browser, PASSWORD, PHONE, raw};
 use crate::two_factor::wrong;
 
 async fn code(browser: &Browser) -> String {
@@ -105,6 +105,18 @@ async fn lines_that_are_written_at_once_are_whole_and_none_is_missing() {
         .map(|line| line["span"]["id"].as_str())
         .collect();
     assert_eq!(ids.len(), lines.len());
+}
+
+/// A pipe may tear a line that is longer than 4 KiB. ASVS 16.4.1
+#[tokio::test]
+async fn a_method_as_long_as_a_head_may_be_makes_no_long_line() {
+    let program = Program::start(&[]);
+    let made_up = "A".repeat(12 * 1024);
+    let answer = raw::send(program.address, &format!("{made_up} /login"), &[], b"").await;
+    assert_eq!(answer.status, 405);
+    let line = program.line(&answer, "request");
+    assert_eq!(line["span"]["method"], "A".repeat(20));
+    assert_eq!(line["status"], 405);
 }
 
 /// A database that another program made, or that was copied back from somewhere.
