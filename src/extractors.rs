@@ -12,7 +12,9 @@ use crate::error::AppError;
 use crate::middleware::client_address::ClientAddress;
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
+use crate::models::rate_limit::{Attempt, Bucket, RateLimit, RateLimitExceeded, take};
 use crate::models::user::User;
+use crate::models::{Connection, Error};
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::Layout;
@@ -58,6 +60,49 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
         Ok(Self::new(address, user_agent))
     }
 }
+
+/// The limits that the request's route declares, for this client.
+pub struct RouteLimits {
+    /// As declared in `routes.rs`.
+    pub declared: &'static [RateLimit],
+    client: Option<Client>,
+}
+
+impl RouteLimits {
+    /// Counts the action against them, within its transaction. `account` is the id of the
+    /// account that it changes, if there is one.
+    pub async fn take(
+        &self,
+        connection: &mut Connection,
+        account: &str,
+        now: i64,
+    ) -> Result<Result<Attempt, RateLimitExceeded>, Error> {
+        take(connection, &self.buckets(account), now).await
+    }
+
+    fn buckets(&self, account: &str) -> Vec<Bucket> {
+        let buckets = |it: &RateLimit| it.buckets_of(account, self.client.as_ref());
+        self.declared.iter().flat_map(buckets).collect()
+    }
+}
+
+impl FromRequestParts<AppState> for RouteLimits {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, AppError> {
+        let declared = parts.extensions.get::<Declared>();
+        let declared = declared.ok_or(AppError::MissingLayer("limits"))?.0;
+        let client = Client::from_request_parts(parts, state).await?;
+        Ok(Self {
+            declared,
+            client: state.limited_client(&client).cloned(),
+        })
+    }
+}
+
+/// What the guard of a route puts into its requests for [`RouteLimits`].
+#[derive(Clone, Copy)]
+pub struct Declared(pub &'static [RateLimit]);
 
 /// A request once all of its body is here.
 ///

@@ -25,6 +25,12 @@ use crate::middleware::request_log::RequestLog;
 use crate::middleware::{
     client_address, error_pages, metrics as count, security_headers, session, to_the_end,
 };
+use crate::models::rate_limit::RateLimit;
+use crate::models::rate_limit::{
+    CALLS_OF_ACCOUNT, FACTOR_CHANGES, LOGINS, PASSWORD_CHANGES, PASSWORD_RESETS, PROFILE_CHANGES,
+    REAUTHENTICATIONS, RECOVERY_CODE_SETS, REGISTRATIONS, REJECTED_REGISTRATIONS, RESET_REQUESTS,
+    SENDS_OF_ACCOUNT, WRONG_CODES, WRONG_RECOVERY_CODES,
+};
 use crate::state::AppState;
 
 /// The longest form has a few fields; nothing longer is read.
@@ -42,59 +48,82 @@ pub struct Route {
     /// The page that holds its form, where that is another: who has to log in or
     /// to prove it again first comes back to that one.
     pub form_on: Option<&'static str>,
+    /// How often; none where it changes nothing.
+    pub limit: Option<Limited>,
 }
 
+/// How often a route may be called that changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limited {
+    /// So often: its action takes these limits in its transaction, once the form is valid.
+    ByRoute(&'static [RateLimit]),
+    /// As often as a limit lets it that depends on what is sent, which the model takes.
+    ByModel(&'static RateLimit),
+    /// Without a limit, for this reason.
+    Never(&'static str),
+}
+
+const fn limit(limits: &'static [RateLimit]) -> Limited {
+    Limited::ByRoute(limits)
+}
+
+const fn by_model(limit: &'static RateLimit) -> Limited {
+    Limited::ByModel(limit)
+}
+
+const fn unlimited(reason: &'static str) -> Limited {
+    Limited::Never(reason)
+}
+
+#[rustfmt::skip] // a line each
 fn pages(routes: Routes) -> Routes {
     routes
         .group(Access::Any)
         .get("/logout", auth::logout_form)
-        .post("/logout", auth::logout)
+        .post("/logout", auth::logout, unlimited("ends a session"))
         .get("/.well-known/change-password", password::well_known)
         .get("/reset_password/{token}", password::reset::link)
         .get("/reset_password", password::reset::form)
-        .post("/reset_password", password::reset::reset)
+        .post("/reset_password", password::reset::reset, limit(&[PASSWORD_RESETS]))
         .get("/not_me/{token}", not_me::open)
         .get("/not_me", not_me::form)
-        .post("/not_me", not_me::lock)
+        .post("/not_me", not_me::lock, unlimited("locks an account; a link does it once"))
         .group(Access::Guest)
         .get("/register", auth::register_form)
-        .post("/register", auth::register)
+        .post("/register", auth::register, limit(&[REGISTRATIONS, REJECTED_REGISTRATIONS]))
         .get("/login", auth::login_form)
-        .post("/login", auth::login)
+        .post("/login", auth::login, limit(&[LOGINS]))
         .get("/reset_password_request", password::reset::request_form)
-        .post("/reset_password_request", password::reset::request)
+        .post("/reset_password_request", password::reset::request, limit(&[RESET_REQUESTS]))
         .group(Access::User)
         .get("/", profile::home)
         .get("/home", profile::home)
         .get("/user/{username}", profile::show)
         .get("/edit_profile", profile::edit_form)
-        .post("/edit_profile", profile::edit)
+        .post("/edit_profile", profile::edit, limit(&[PROFILE_CHANGES]))
         .get("/security", security::show)
         .get("/reauth", auth::reauth::form)
-        .post("/reauth", auth::reauth::reauth)
+        .post("/reauth", auth::reauth::reauth, limit(&[REAUTHENTICATIONS]))
         .group(Access::Fresh)
         .get("/change_password", password::change_form)
-        .post("/change_password", password::change)
+        .post("/change_password", password::change, limit(&[PASSWORD_CHANGES]))
         .get("/enable_2fa", two_factor::enable_form)
-        .post("/enable_2fa", two_factor::enable)
+        .post("/enable_2fa", two_factor::enable, by_model(&FACTOR_CHANGES))
         .get("/disable_2fa", two_factor::disable_form)
-        .post("/disable_2fa", two_factor::disable)
+        .post("/disable_2fa", two_factor::disable, limit(&[FACTOR_CHANGES]))
         .get("/recovery_codes", recovery_codes::show)
-        .post("/recovery_codes", recovery_codes::renew)
-        .post_on("/security", "/sessions/{id}/revoke", security::revoke)
-        .post_on(
-            "/security",
-            "/sessions/revoke_others",
-            security::revoke_others,
-        )
+        .post("/recovery_codes", recovery_codes::renew, limit(&[RECOVERY_CODE_SETS]))
+        .form_on("/security")
+        .post("/sessions/{id}/revoke", security::revoke, unlimited("ends a session"))
+        .post("/sessions/revoke_others", security::revoke_others, unlimited("ends sessions"))
         .group(Access::Pending)
         .get("/verify_2fa", two_factor::verify::form)
-        .post("/verify_2fa", two_factor::verify::verify)
-        .post("/verify_2fa/resend", two_factor::resend::resend)
-        .post("/verify_2fa/call", two_factor::resend::call)
+        .post("/verify_2fa", two_factor::verify::verify, by_model(&WRONG_CODES))
+        .post("/verify_2fa/resend", two_factor::resend::resend, by_model(&SENDS_OF_ACCOUNT))
+        .post("/verify_2fa/call", two_factor::resend::call, by_model(&CALLS_OF_ACCOUNT))
         .get("/verify_2fa/recovery", two_factor::recovery::form)
-        .post("/verify_2fa/recovery", two_factor::recovery::recover)
-        .post("/verify_2fa/cancel", two_factor::verify::cancel)
+        .post("/verify_2fa/recovery", two_factor::recovery::recover, by_model(&WRONG_RECOVERY_CODES))
+        .post("/verify_2fa/cancel", two_factor::verify::cancel, unlimited("ends a challenge"))
 }
 
 fn development(routes: Routes) -> Routes {
@@ -156,6 +185,7 @@ fn refused(app: &AppState, status: StatusCode) -> impl Handler<((),), AppState> 
         app: app.clone(),
         access: Access::Any,
         form_on: None,
+        limits: &[],
     };
     answer.layer((no_other_site(), session::layer(guard)))
 }
@@ -177,6 +207,7 @@ struct Routes {
     app: AppState,
     has_sessions: bool,
     access: Access,
+    form_on: Option<&'static str>,
     router: Router<AppState>,
     table: Vec<Route>,
 }
@@ -194,6 +225,7 @@ impl Routes {
             app: app.clone(),
             has_sessions: false,
             access: Access::Any,
+            form_on: None,
             router: Router::new(),
             table: Vec::new(),
         }
@@ -202,6 +234,13 @@ impl Routes {
     /// Who may call the addresses that follow.
     fn group(mut self, access: Access) -> Self {
         self.access = access;
+        self.form_on = None;
+        self
+    }
+
+    /// The page that holds the forms of the addresses that follow, in this group.
+    fn form_on(mut self, page: &'static str) -> Self {
+        self.form_on = Some(page);
         self
     }
 
@@ -213,42 +252,34 @@ impl Routes {
         self.add(Method::GET, path, None, get(handler))
     }
 
-    fn post<H, T>(self, path: &'static str, handler: H) -> Self
+    fn post<H, T>(self, path: &'static str, handler: H, limit: Limited) -> Self
     where
         H: Handler<T, AppState>,
         T: 'static,
     {
-        self.add(Method::POST, path, None, post(handler))
-    }
-
-    /// An address without a page of its own: its form is on `page`.
-    fn post_on<H, T>(self, page: &'static str, path: &'static str, handler: H) -> Self
-    where
-        H: Handler<T, AppState>,
-        T: 'static,
-    {
-        self.add(Method::POST, path, Some(page), post(handler))
+        self.add(Method::POST, path, Some(limit), post(handler))
     }
 
     fn add(
         mut self,
         method: Method,
         path: &'static str,
-        form_on: Option<&'static str>,
-        route: MethodRouter<AppState>,
+        limit: Option<Limited>,
+        handler: MethodRouter<AppState>,
     ) -> Self {
-        let access = self.access;
-        let route = match self.has_sessions {
-            true => self.behind_its_layers(&method, form_on, route),
-            false => route,
-        };
-        self.router = self.router.route(path, route);
-        self.table.push(Route {
-            access,
+        let route = Route {
+            access: self.access,
             method,
             path,
-            form_on,
-        });
+            form_on: self.form_on,
+            limit,
+        };
+        let handler = match self.has_sessions {
+            true => self.behind_its_layers(&route, handler),
+            false => handler,
+        };
+        self.router = self.router.route(path, handler);
+        self.table.push(route);
         self
     }
 
@@ -256,21 +287,24 @@ impl Routes {
     /// is not is 405 for everybody.
     fn behind_its_layers(
         &self,
-        method: &Method,
-        form_on: Option<&'static str>,
-        route: MethodRouter<AppState>,
+        route: &Route,
+        handler: MethodRouter<AppState>,
     ) -> MethodRouter<AppState> {
         let guard = Guard {
             app: self.app.clone(),
-            access: self.access,
-            form_on,
+            access: route.access,
+            form_on: route.form_on,
+            limits: match route.limit {
+                Some(Limited::ByRoute(limits)) => limits,
+                _ => &[],
+            },
         };
-        let changes = !method.is_safe();
+        let changes = !route.method.is_safe();
         let of_forms = changes.then(|| {
             let to_the_end = from_fn_with_state(self.app.clone(), to_the_end::run);
             (DefaultBodyLimit::max(BODY_LIMIT), to_the_end)
         });
-        route.route_layer((
+        handler.route_layer((
             no_other_site(),
             option_layer(of_forms),
             session::layer(guard),

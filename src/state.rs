@@ -10,8 +10,8 @@ use crate::config::{Config, Environment};
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::{DemoPhone, is_demo_number};
 use crate::models::Database;
-use crate::models::challenge::Allowance;
 use crate::models::client::Client;
+use crate::models::rate_limit::SendLimits;
 use crate::models::readers::Readers;
 use crate::models::readiness::Readiness;
 use crate::services::clock::Clock;
@@ -71,32 +71,32 @@ impl Deref for AppState {
 }
 
 impl AppState {
-    /// Whom the limits count that go by the client's address alone; none where they
-    /// do not apply: in development to this very machine, so that nobody locks
-    /// themselves out while trying things.
+    /// The client for the limits that count by client; none where they do not apply: in
+    /// development to this very machine, so that nobody locks themselves out while trying
+    /// things. Wrong passwords by name, and wrong recovery codes, count there too.
     #[must_use]
-    pub fn limited_address(&self, client: &Client) -> Option<String> {
+    pub fn limited_client<'a>(&self, client: &'a Client) -> Option<&'a Client> {
         let is_own_machine = client.address.is_loopback();
         let is_exempt = is_own_machine && self.config.environment == Environment::Development;
-        (!is_exempt).then(|| client.network())
+        (!is_exempt).then_some(client)
     }
 
     /// Password hashing for this client, who cannot take all of it: not from all the
     /// networks of an IPv6 site either, four of which would do.
     #[must_use]
     pub fn passwords_for(&self, client: &Client) -> Passwords {
-        let network = self.limited_address(client);
-        let whose = network.map(|network| client.site().unwrap_or(network));
+        let client = self.limited_client(client);
+        let whose = client.map(|client| client.site().unwrap_or_else(|| client.network()));
         self.passwords.on_behalf_of(whose)
     }
 
     /// What decides whether a code may be sent to a number for this client.
     #[must_use]
-    pub fn allowance(&self, phone: &str, client: &Client) -> Allowance {
-        Allowance {
+    pub fn send_limits(&self, phone: &str, client: &Client) -> SendLimits {
+        SendLimits {
             // The numbers with which the demo phone shows what can go wrong.
             unlimited: self.demo_phone.is_some() && is_demo_number(phone),
-            address: self.limited_address(client),
+            client: self.limited_client(client).cloned(),
             daily_limit: self.config.sms_daily_limit.into(),
         }
     }

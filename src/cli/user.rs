@@ -3,13 +3,13 @@
 use super::{Error, Name, UserCommand};
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
-use crate::models::limits::WRONG_CODES;
 use crate::models::mail_token::MailToken;
 use crate::models::outbox::{Event, Mail, Notice};
+use crate::models::rate_limit::{forget_login_sends, forget_wrong_codes};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
 use crate::models::user::{Overview, User, UserId};
-use crate::models::{self, Connection, Database, throttle};
+use crate::models::{self, Connection, Database};
 use crate::views::timestamp;
 use crate::views::two_factor::masked;
 
@@ -43,7 +43,7 @@ async fn show(database: &Database, user: &User, now: i64) -> Result<String, Erro
     Ok(describe(
         user,
         &overview.ok_or_else(gone)?,
-        recent.first(),
+        recent.shown.first(),
         now,
     ))
 }
@@ -56,7 +56,7 @@ fn describe(user: &User, overview: &Overview, last: Option<&Activity>, now: i64)
     let never = || "never".to_owned();
     let last_activity = |it: &Activity| {
         let from = it.address.as_ref().map(|it| format!(", from {it}"));
-        let what = it.what.as_str().replace('_', " ");
+        let what = it.what.as_ref().replace('_', " ");
         format!("{what}, {}{}", when(it.at), from.unwrap_or_default())
     };
     let locked = overview.locked_at.map(|at| format!("since {}", when(at)));
@@ -96,8 +96,8 @@ async fn unlock(database: &Database, user: &User, now: i64) -> Result<String, Er
     let (id, name) = (&user.id, &user.username);
     let mut transaction = database.begin().await?;
     let was_locked = User::let_in(&mut transaction, id).await?;
-    throttle::clear_account(&mut transaction, id).await?;
-    throttle::clear(&mut transaction, &WRONG_CODES.bucket(id.as_str())).await?;
+    forget_login_sends(&mut transaction, id, now).await?;
+    forget_wrong_codes(&mut transaction, id, now).await?;
     if was_locked {
         let what = Happening::UnlockedByOperator;
         Activity::record(&mut transaction, id, what, None, now).await?;
@@ -152,7 +152,6 @@ async fn delete(database: &Database, user: &User) -> Result<String, Error> {
     let mut transaction = database.begin().await?;
     // The account's row first, as everywhere.
     User::outdate_logins(&mut transaction, &user.id).await?;
-    throttle::forget_account(&mut transaction, &user.id).await?;
     User::delete(&mut transaction, &user.id).await?;
     transaction.commit().await?;
     Ok(format!(

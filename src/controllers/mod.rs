@@ -20,11 +20,9 @@ use crate::forms::Errors;
 use crate::forms::local_path::LocalPath;
 use crate::middleware::access::with_next;
 use crate::models::challenge::Challenge;
-use crate::models::client::Client;
-use crate::models::limits::Limit;
-use crate::models::throttle::{self, TooMany};
+use crate::models::rate_limit::RateLimitExceeded;
 use crate::state::AppState;
-use crate::views::duration;
+use crate::views;
 
 /// The answer to a form that was not filled in right: the form again.
 fn unprocessable(page: impl IntoResponse) -> Response {
@@ -43,29 +41,14 @@ fn refusal(status: StatusCode, retry_after: Option<i64>, page: impl IntoResponse
 }
 
 /// The answer to an attempt that a limit refuses: the form again, which says why.
-fn too_many(refused: TooMany, page: impl IntoResponse) -> Response {
-    let retry_after = Some(refused.retry_after);
+fn too_many(exceeded: RateLimitExceeded, page: impl IntoResponse) -> Response {
+    let retry_after = Some(exceeded.retry_after);
     refusal(StatusCode::TOO_MANY_REQUESTS, retry_after, page)
 }
 
-/// What the form says then: too many of what.
-fn too_many_errors(what: &str, refused: TooMany) -> Errors {
-    let wait = duration(refused.retry_after);
-    Errors::one("form", format!("Too many {what}. Try again in {wait}."))
-}
-
-/// Counts a request against a limit by client address, where such limits apply.
-async fn count_by_address(
-    app: &AppState,
-    limit: &Limit,
-    client: &Client,
-) -> Result<Result<(), TooMany>, AppError> {
-    let Some(address) = app.limited_address(client) else {
-        return Ok(Ok(()));
-    };
-    let buckets = [limit.bucket(&address)];
-    let counted = throttle::count_alone(&app.database, &buckets, app.clock.now()).await?;
-    Ok(counted.map(drop))
+/// What the form says then.
+fn too_many_errors(exceeded: RateLimitExceeded) -> Errors {
+    Errors::one("form", views::exceeded(exceeded))
 }
 
 /// To where a form was to lead, or home.

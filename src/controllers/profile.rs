@@ -3,13 +3,14 @@
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::controllers::{signed_out, unprocessable};
+use crate::controllers::{signed_out, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
-use crate::extractors::{CurrentUser, Form, Page};
+use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::profile::{EditProfileForm, Profile};
 use crate::forms::{Errors, username};
 use crate::models::activity::{Activity, Happening};
 use crate::models::client::Client;
+use crate::models::outbox::{Event, Notice};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::user::{SaveError, User};
 use crate::session::Session;
@@ -85,65 +86,84 @@ pub async fn edit(
     page: Page,
     CurrentUser(user): CurrentUser,
     client: Client,
+    limits: RouteLimits,
     Form(form): Form<EditProfileForm>,
 ) -> Result<Response, AppError> {
-    let errors = match form.parse(&user.username) {
-        Ok(profile) => match save(&app, &session, &user, &profile, &client).await {
-            Ok(true) => {
-                session
-                    .add_message(Kind::Success, "Your profile has been updated")
-                    .await?;
-                let name = profile.username;
-                return Ok(Redirect::to(&format!("/user/{name}")).into_response());
-            }
-            Ok(false) => return Ok(signed_out()),
-            Err(SaveError::Other(error)) => return Err(error.into()),
-            Err(SaveError::UsernameTaken | SaveError::EmailTaken) => {
-                Errors::one("username", "Please use a different username")
-            }
-        },
-        Err(errors) => errors,
+    let saved = match form.parse(&user.username) {
+        Ok(profile) => save(&app, &session, &user, &profile, &client, &limits).await,
+        Err(errors) => {
+            let shown = edit_page(&page, form, errors).await?;
+            return Ok(unprocessable(shown));
+        }
     };
-    Ok(unprocessable(EditProfilePage {
+    match saved {
+        Ok(Some(name)) => {
+            session
+                .add_message(Kind::Success, "Your profile has been updated")
+                .await?;
+            Ok(Redirect::to(&format!("/user/{name}")).into_response())
+        }
+        Ok(None) => Ok(signed_out()),
+        Err(SaveError::Other(error)) => Err(error.into()),
+        Err(SaveError::RateLimited(exceeded)) => {
+            let shown = edit_page(&page, form, too_many_errors(exceeded)).await?;
+            Ok(too_many(exceeded, shown))
+        }
+        Err(SaveError::UsernameTaken | SaveError::EmailTaken) => {
+            let errors = Errors::one("username", "Please use a different username");
+            Ok(unprocessable(edit_page(&page, form, errors).await?))
+        }
+    }
+}
+
+async fn edit_page(
+    page: &Page,
+    form: EditProfileForm,
+    errors: Errors,
+) -> Result<EditProfilePage, AppError> {
+    Ok(EditProfilePage {
         layout: page.layout("Edit Profile").await?,
         username: form.username,
         about_me: form.about_me,
         errors,
-    }))
+    })
 }
 
-/// Returns whether the session still was there to change it: a form may be on its
-/// way for half a minute.
+/// Saves the profile, and returns the name that it has now. None where the session has
+/// ended: a form may be on its way for half a minute.
 async fn save(
     app: &AppState,
     session: &Session,
     user: &User,
     profile: &Profile,
     client: &Client,
-) -> Result<bool, SaveError> {
+    limits: &RouteLimits,
+) -> Result<Option<String>, SaveError> {
+    let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     if !session.still_holds(&mut transaction).await? {
-        return Ok(false);
+        return Ok(None);
     }
+    limits
+        .take(&mut transaction, user.id.as_str(), now)
+        .await??;
     let (name, about_me) = (&profile.username, &profile.about_me);
-    user.update_profile(&mut transaction, name, about_me)
+    user.update_profile(&mut transaction, name, about_me, now)
         .await?;
     let is_renamed = *name != user.username;
     if is_renamed {
-        let now = app.clock.now();
-        Activity::record(
-            &mut transaction,
-            &user.id,
-            Happening::Renamed,
-            Some(client),
-            now,
-        )
-        .await?;
+        Notice::new(Event::Renamed, client, now)
+            .with_former_username(&user.username)
+            .enqueue(&mut transaction, &user.id)
+            .await?;
+        let what = Happening::Renamed;
+        Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
     }
     transaction.commit().await?;
     if is_renamed {
+        app.mail.wake();
         let user = user.id.as_str();
-        tracing::info!(event = "renamed", user, "the name was changed");
+        tracing::info!(event = "renamed", user, "username changed");
     }
-    Ok(true)
+    Ok(Some(name.clone()))
 }

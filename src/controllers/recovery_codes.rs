@@ -5,14 +5,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::controllers::{signed_out, too_many, too_many_errors};
 use crate::error::AppError;
-use crate::extractors::{CurrentUser, Page};
+use crate::extractors::{CurrentUser, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::models::activity::{Activity, Happening};
 use crate::models::client::Client;
-use crate::models::limits::RECOVERY_CODE_SETS;
 use crate::models::outbox::{Event, Notice};
 use crate::models::recovery_code::RecoveryCode;
-use crate::models::throttle;
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
@@ -40,6 +38,7 @@ pub async fn renew(
     session: Session,
     page: Page,
     client: Client,
+    limits: RouteLimits,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, AppError> {
     if user.verification_phone.is_none() {
@@ -50,12 +49,10 @@ pub async fn renew(
     if !session.still_holds(&mut transaction).await? {
         return Ok(signed_out());
     }
-    let buckets = [RECOVERY_CODE_SETS.bucket(user.id.as_str())];
-    if let Err(refused) = throttle::count(&mut transaction, &buckets, None, now).await? {
+    if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {
         drop(transaction);
-        let errors = too_many_errors("new recovery codes", refused);
-        let page = codes_page(&app, &page, &user, errors).await?;
-        return Ok(too_many(refused, page));
+        let page = codes_page(&app, &page, &user, too_many_errors(exceeded)).await?;
+        return Ok(too_many(exceeded, page));
     }
     let codes = RecoveryCode::make_set(&mut transaction, &user.id, now).await?;
     Notice::new(Event::RecoveryCodesRenewed, &client, now)

@@ -26,7 +26,7 @@ pub async fn show(
     let this = &present(&session)?.id;
     let now = app.clock.now();
     let mut connection = app.database.acquire().await?;
-    let sessions = LogIn::living(&mut connection, &user.id, now).await?;
+    let sessions = LogIn::active(&mut connection, &user.id, this, now).await?;
     let activity = Activity::recent(&mut connection, &user.id).await?;
     let codes = RecoveryCode::left(&mut connection, &user.id).await?;
     drop(connection); // the layout may need one
@@ -34,8 +34,10 @@ pub async fn show(
     Ok(SecurityPage {
         layout,
         second_step: SecondStep::of(&user, codes),
-        sessions: session_items(&sessions, this, now),
-        activity: activity_items(&activity, now),
+        sessions: session_items(&sessions.listed, this, now),
+        more_sessions: sessions.more,
+        activity: activity_items(&activity.shown, now),
+        more_activity: activity.more,
     })
 }
 

@@ -5,10 +5,11 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::error::AppError;
-use crate::extractors::Pending;
+use crate::extractors::{Declared, Pending};
 use crate::forms::local_path::LocalPath;
 use crate::middleware::client_address::ClientAddress;
 use crate::models::challenge::{Challenge, Purpose};
+use crate::models::rate_limit::RateLimit;
 use crate::session::{Session, Visitor};
 use crate::state::AppState;
 use crate::views::layout::Kind;
@@ -40,6 +41,8 @@ pub struct Guard {
     pub access: Access,
     /// The page that holds the form sent there, where that is another.
     pub form_on: Option<&'static str>,
+    /// The limits that its action takes.
+    pub limits: &'static [RateLimit],
 }
 
 /// Whether the request was sent to this machine by name or address. A page whose
@@ -88,6 +91,9 @@ impl Guard {
                 (!local).then(|| AppError::NotFound.into_response())
             }
         };
+        if refusal.is_none() && !self.limits.is_empty() {
+            request.extensions_mut().insert(Declared(self.limits));
+        }
         // Who is signed in and opens the log-in page is no stranger.
         if refusal.is_some() && self.access != Access::Guest {
             let (access, user) = (self.access, session.user().map(|user| user.id.as_str()));

@@ -3,23 +3,59 @@
 
 use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row};
+use strum::{AsRefStr, EnumString};
 
 use crate::models::client::Client;
 use crate::models::token::random_id;
 use crate::models::user::UserId;
-use crate::models::{Connection, Error};
+use crate::models::{Connection, Error, parse_column};
 
 /// How long it is kept, in seconds.
 pub const KEPT: i64 = 90 * 24 * 60 * 60;
 
-/// The most that the page shows of failures, and of everything else. Each has a
-/// share of its own, so that nobody can push out of sight what they did by failing
-/// often.
-const SHOWN_FAILURES: i64 = 10;
-const SHOWN: i64 = 30;
+/// The most that the page shows.
+const SHOWN: usize = 30;
+
+/// Events that push out only each other: so nobody can hide a new phone number behind
+/// failed logins, or behind renames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Category {
+    /// What protects the account changed.
+    Protection = 0,
+    /// Somebody tried to get in and did not.
+    Failure = 1,
+    /// Logins, logouts and sessions.
+    Access = 2,
+    /// The profile changed.
+    Profile = 3,
+}
+
+impl Category {
+    const ALL: [Self; 4] = [Self::Protection, Self::Failure, Self::Access, Self::Profile];
+
+    /// The rows that an account keeps: 200 together.
+    const fn kept(self) -> i64 {
+        match self {
+            Self::Protection => 80,
+            Self::Failure | Self::Access => 50,
+            Self::Profile => 20,
+        }
+    }
+
+    /// The places on the page that are its own, together [`SHOWN`]. Those that are free go
+    /// to whatever is newest.
+    const fn shown(self) -> usize {
+        match self {
+            Self::Protection => 11,
+            Self::Failure | Self::Access => 8,
+            Self::Profile => 3,
+        }
+    }
+}
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum Happening {
     /// A log-in with the password alone.
     LoggedIn,
@@ -68,56 +104,24 @@ pub enum Happening {
 }
 
 impl Happening {
-    const ALL: [(Self, &str); 22] = [
-        (Self::LoggedIn, "logged_in"),
-        (Self::LoggedInWithCode, "logged_in_with_code"),
-        (
-            Self::LoggedInWithRecoveryCode,
-            "logged_in_with_recovery_code",
-        ),
-        (Self::WrongPassword, "wrong_password"),
-        (Self::WrongCode, "wrong_code"),
-        (Self::WrongRecoveryCode, "wrong_recovery_code"),
-        (Self::Reauthenticated, "reauthenticated"),
-        (Self::LoggedOut, "logged_out"),
-        (Self::EndedSession, "ended_session"),
-        (Self::EndedOtherSessions, "ended_other_sessions"),
-        (Self::Renamed, "renamed"),
-        (Self::PasswordChanged, "password_changed"),
-        (Self::PasswordReset, "password_reset"),
-        (Self::TwoFactorEnabled, "two_factor_enabled"),
-        (Self::PhoneChanged, "phone_changed"),
-        (Self::TwoFactorDisabled, "two_factor_disabled"),
-        (Self::RecoveryCodesRenewed, "recovery_codes_renewed"),
-        (Self::NotMe, "not_me"),
-        (Self::LockedByOperator, "locked_by_operator"),
-        (Self::UnlockedByOperator, "unlocked_by_operator"),
-        (
-            Self::TwoFactorResetByOperator,
-            "two_factor_reset_by_operator",
-        ),
-        (Self::SessionsEndedByOperator, "sessions_ended_by_operator"),
-    ];
-
-    /// Its name in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        let mut all = Self::ALL.into_iter();
-        all.find(|(it, _)| *it == self).map_or("", |(_, name)| name)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|(_, name)| *name == text).map(|(it, _)| it)
-    }
-
     /// Whether somebody failed to get in.
-    #[must_use]
-    pub const fn is_failure(self) -> bool {
-        matches!(
-            self,
-            Self::WrongPassword | Self::WrongCode | Self::WrongRecoveryCode
-        )
+    pub fn is_failure(self) -> bool {
+        self.category() == Category::Failure
+    }
+
+    const fn category(self) -> Category {
+        match self {
+            Self::WrongPassword | Self::WrongCode | Self::WrongRecoveryCode => Category::Failure,
+            Self::LoggedIn
+            | Self::LoggedInWithCode
+            | Self::LoggedInWithRecoveryCode
+            | Self::Reauthenticated
+            | Self::LoggedOut
+            | Self::EndedSession
+            | Self::EndedOtherSessions => Category::Access,
+            Self::Renamed => Category::Profile,
+            _ => Category::Protection,
+        }
     }
 }
 
@@ -136,13 +140,8 @@ pub struct Activity {
 
 impl FromRow<'_, AnyRow> for Activity {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        let what: String = row.try_get("event")?;
-        let what = Happening::parse(&what).ok_or_else(|| sqlx::Error::ColumnDecode {
-            index: "event".into(),
-            source: "a value that this program does not write".into(),
-        })?;
         Ok(Self {
-            what,
+            what: parse_column(row, "event")?,
             address: row.try_get("address")?,
             user_agent: row.try_get("user_agent")?,
             at: row.try_get("at")?,
@@ -150,11 +149,17 @@ impl FromRow<'_, AnyRow> for Activity {
     }
 }
 
+/// What happened last to an account.
+#[derive(Debug)]
+pub struct Recent {
+    /// Newest first.
+    pub shown: Vec<Activity>,
+    /// How many more there are.
+    pub more: usize,
+}
+
 impl Activity {
     /// Writes down what happens now; `client` is none where the operator does it.
-    ///
-    /// # Errors
-    /// When the database fails or there are no random numbers.
     pub async fn record(
         connection: &mut Connection,
         user: &UserId,
@@ -166,10 +171,7 @@ impl Activity {
     }
 
     /// The same for somebody who may be nobody: then nothing is written, by the
-    /// same statement, so that nobody learns which it was.
-    ///
-    /// # Errors
-    /// When the database fails or there are no random numbers.
+    /// same statements, so that nobody learns which it was.
     pub(super) async fn record_if_known(
         connection: &mut Connection,
         user: Option<&UserId>,
@@ -177,44 +179,89 @@ impl Activity {
         client: Option<&Client>,
         now: i64,
     ) -> Result<(), Error> {
-        // Ids are random and times whole seconds, so they are numbered. Both kinds
-        // are asked for, since the index has the kind before the time.
+        let user = user.map_or("", UserId::as_str);
+        let category = what.category();
+        // Ids are random and times whole seconds, so they are numbered. All categories
+        // are asked for, since the index has them before the time.
         sqlx::query(
-            "INSERT INTO activity (id, user_id, event, address, user_agent, failure, at, number) \
-             SELECT $1, u.id, $2, $3, $4, $5, $6, (SELECT COALESCE(MAX(number), 0) + 1 \
-             FROM activity WHERE user_id = u.id AND failure IN (0, 1) AND at = $6) \
-             FROM users u WHERE u.id = $7",
+            "INSERT INTO activity (id, user_id, event, address, user_agent, category, at, number)
+            SELECT $1, u.id, $2, $3, $4, $5, $6, (
+                SELECT COALESCE(MAX(number), 0) + 1 FROM activity
+                WHERE user_id = u.id AND category IN (0, 1, 2, 3) AND at = $6
+            )
+            FROM users u
+            WHERE u.id = $7",
         )
         .bind(random_id()?)
-        .bind(what.as_str())
+        .bind(what.as_ref())
         .bind(client.map(|client| client.address.to_string()))
         .bind(client.map(|client| client.user_agent.as_str()))
-        .bind(i64::from(what.is_failure()))
+        .bind(category as i64)
         .bind(now)
-        .bind(user.map_or("", UserId::as_str))
+        .bind(user)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "DELETE FROM activity
+            WHERE user_id = $1 AND category = $2 AND (at, number) < (
+                SELECT at, number FROM activity
+                WHERE user_id = $1 AND category = $2
+                ORDER BY at DESC, number DESC
+                LIMIT 1 OFFSET $3
+            )",
+        )
+        .bind(user)
+        .bind(category as i64)
+        .bind(category.kept() - 1)
         .execute(connection)
         .await?;
         Ok(())
     }
 
-    /// What happened last, newest first. Failures and the rest have a share each.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn recent(connection: &mut Connection, user: &UserId) -> Result<Vec<Self>, Error> {
-        Ok(sqlx::query_as(
-            "SELECT event, address, user_agent, at FROM (\
-             SELECT * FROM (SELECT event, address, user_agent, at, number FROM activity \
-             WHERE user_id = $1 AND failure = 1 ORDER BY at DESC, number DESC LIMIT $2) failures \
-             UNION ALL \
-             SELECT * FROM (SELECT event, address, user_agent, at, number FROM activity \
-             WHERE user_id = $1 AND failure = 0 ORDER BY at DESC, number DESC LIMIT $3) others\
-             ) recent ORDER BY at DESC, number DESC",
-        )
-        .bind(user.as_str())
-        .bind(SHOWN_FAILURES)
-        .bind(SHOWN)
-        .fetch_all(connection)
-        .await?)
+    /// What happened last.
+    pub async fn recent(connection: &mut Connection, user: &UserId) -> Result<Recent, Error> {
+        let mut all: Vec<(Self, i64)> = Vec::new();
+        for category in Category::ALL {
+            let rows = sqlx::query(
+                "SELECT event, address, user_agent, at, number FROM activity
+                WHERE user_id = $1 AND category = $2
+                ORDER BY at DESC, number DESC
+                LIMIT $3",
+            )
+            .bind(user.as_str())
+            .bind(category as i64)
+            .bind(category.kept())
+            .fetch_all(&mut *connection)
+            .await?;
+            for row in &rows {
+                all.push((Self::from_row(row)?, row.try_get("number")?));
+            }
+        }
+        all.sort_by_key(|(it, number)| std::cmp::Reverse((it.at, *number)));
+        let all = all.into_iter().map(|(it, _)| it).collect();
+        Ok(newest(all))
     }
+}
+
+/// The newest that the page has room for, of which each category has places of its own.
+fn newest(all: Vec<Activity>) -> Recent {
+    let total = all.len();
+    let mut free = SHOWN;
+    for category in Category::ALL {
+        let of_category = all.iter().filter(|it| it.what.category() == category);
+        free -= of_category.count().min(category.shown());
+    }
+    let mut places = Category::ALL.map(Category::shown);
+    let mut shown = all;
+    shown.retain(|it| {
+        let place = places.get_mut(it.what.category() as usize);
+        match place {
+            Some(own) if *own > 0 => *own -= 1,
+            _ if free > 0 => free -= 1,
+            _ => return false,
+        }
+        true
+    });
+    let more = total - shown.len();
+    Recent { shown, more }
 }

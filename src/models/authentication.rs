@@ -6,18 +6,28 @@ use sqlx::{FromRow, Row};
 
 use crate::models::activity::{Activity, Happening};
 use crate::models::client::Client;
-use crate::models::limits::{WRONG_PASSWORDS, WRONG_PASSWORDS_OF_ADDRESS, WRONG_PASSWORDS_OF_SITE};
-use crate::models::throttle::{self, Attempt, Bucket, TooMany};
+use crate::models::outbox::{Event, Notice};
+use crate::models::rate_limit::{
+    Attempt, Bucket, RateLimit, RateLimitExceeded, WRONG_PASSWORDS, WRONG_PASSWORDS_PER_ACCOUNT,
+    WRONG_PASSWORDS_PER_CLIENT, WRONG_PASSWORDS_PER_SITE, refund, take,
+};
 use crate::models::user::{User, UserId, case_key};
 use crate::models::{Connection, Database, Error};
 use crate::services::passwords::Passwords;
 
-/// A log-in after so many that failed is told to the owner.
+/// A login after so many that failed is told to the owner.
 const FAILURES_TO_TELL: i64 = 5;
 
-/// What somebody says to prove who they are, and from where.
+/// The limits that a right password does not count in.
+const WRONG: [RateLimit; 3] = [
+    WRONG_PASSWORDS,
+    WRONG_PASSWORDS_PER_SITE,
+    WRONG_PASSWORDS_PER_CLIENT,
+];
+
+/// What somebody sent to prove who they are, and from where.
 #[derive(Debug)]
-pub struct Claim<'a> {
+pub struct Credentials<'a> {
     /// The name that counts, as typed: anybody's or nobody's.
     pub typed: &'a str,
     /// The name to look for: nobody's, where nobody can be called what was typed.
@@ -28,8 +38,10 @@ pub struct Claim<'a> {
     pub password: SecretString,
     /// Where the request came from.
     pub client: &'a Client,
-    /// Whom the limit by address alone counts, if it applies.
-    pub limited_address: Option<String>,
+    /// The same, unless limits by client do not apply.
+    pub limited_client: Option<&'a Client>,
+    /// What a right password counts in.
+    pub limits: &'static [RateLimit],
 }
 
 /// Why a password was not accepted.
@@ -37,31 +49,41 @@ pub struct Claim<'a> {
 pub enum Refused {
     /// Nobody has that name and that password.
     Wrong,
-    /// Too many were wrong before: this one was not looked at.
-    TooMany(TooMany),
+    /// Too many were wrong or right before: this one was not looked at.
+    TooMany(RateLimitExceeded),
 }
 
-impl Claim<'_> {
-    /// Whom a wrong password counts against. Who is signed in is counted by
-    /// account besides: a thief of the session could else take another name after
-    /// each ten guesses.
-    fn buckets(&self) -> Vec<Bucket> {
+impl Credentials<'_> {
+    /// What a wrong password counts in, and a right one. Somebody who is signed in is
+    /// counted by account besides: a thief of the session could else take another name
+    /// after each ten guesses.
+    fn buckets(&self, found: Option<&UserId>) -> Vec<Bucket> {
         let mut whom = vec![format!("name {}", case_key(self.typed))];
         whom.extend(self.signed_in.map(|id| format!("account {}", id.as_str())));
         let places = [
             (WRONG_PASSWORDS, Some(self.client.network())),
-            (WRONG_PASSWORDS_OF_SITE, self.client.site()),
+            (WRONG_PASSWORDS_PER_SITE, self.client.site()),
         ];
-        let mut buckets = Vec::new();
+        let mut buckets = WRONG_PASSWORDS_PER_CLIENT.buckets_of("", self.limited_client);
         for (limit, place) in places {
+            let Some(place) = place else { continue };
             // The place first: it holds no blank, and what was typed may hold anything.
-            let of = |whom: &String| place.as_ref().map(|place| format!("{place} {whom}"));
-            buckets.extend(whom.iter().filter_map(of).map(|it| limit.bucket(&it)));
+            let bucket = |whom: &String| limit.buckets(&format!("{place} {whom}"));
+            buckets.extend(whom.iter().flat_map(bucket));
         }
-        if let Some(address) = &self.limited_address {
-            buckets.push(WRONG_PASSWORDS_OF_ADDRESS.bucket(address));
-        }
+        let account = self.account(found);
+        let right = self.limits.iter();
+        buckets.extend(right.flat_map(|it| it.buckets_of(&account, self.limited_client)));
         buckets
+    }
+
+    /// The account for limits that count by it. A name that nobody has is counted as well,
+    /// so that it costs the same.
+    fn account(&self, found: Option<&UserId>) -> String {
+        match found {
+            Some(id) => id.as_str().to_owned(),
+            None => format!("name {}", case_key(self.typed)),
+        }
     }
 
     /// The account's row, with what proves it. The name of who is signed in may be
@@ -91,61 +113,60 @@ impl User {
     /// hash made with other parameters than today's is made anew.
     ///
     /// # Errors
-    /// When the database fails or no password can be compared. An attempt that was
-    /// not compared does not count.
+    /// Also when no password can be compared. An attempt that was not compared does not
+    /// count.
     pub async fn authenticate(
         database: &Database,
         passwords: &Passwords,
-        claim: Claim<'_>,
+        credentials: Credentials<'_>,
         now: i64,
     ) -> Result<Result<Self, Refused>, Error> {
         let mut connection = database.acquire().await?;
-        let counted = throttle::count_alone(&mut *connection, &claim.buckets(), now).await?;
-        let attempt = match counted {
+        let row = credentials.find(&mut connection).await?;
+        let id: Option<String> = row.as_ref().map(|row| row.try_get("user_id")).transpose()?;
+        let id = id.map(UserId::from_column);
+        let buckets = credentials.buckets(id.as_ref());
+        let attempt = match take(&mut connection, &buckets, now).await? {
             Ok(attempt) => attempt,
-            Err(too_many) => return Ok(Err(Refused::TooMany(too_many))),
+            Err(exceeded) => return Ok(Err(Refused::TooMany(exceeded))),
         };
-        let found = claim.find(&mut connection).await;
         drop(connection); // nobody waits for it behind the hashing
-        let compared = match found {
-            Ok(row) => Self::compare(database, passwords, &claim, row).await,
-            Err(error) => Err(error),
-        };
-        let answer = match compared {
-            Ok(Compared::Wrong(id)) => {
-                Self::note_failure(database, id.as_ref(), &claim, &attempt, now).await?;
+        let refunded = match Self::compare(database, passwords, &credentials, row).await {
+            Ok(Compared::Wrong) => {
+                Self::record_failed_login(database, id.as_ref(), &credentials, &attempt, now)
+                    .await?;
                 return Ok(Err(Refused::Wrong));
             }
-            Ok(Compared::Right(user)) => Ok(Ok(user)),
-            Err(error) => Err(error),
+            Ok(Compared::Right(user)) => (attempt.under(&WRONG), Ok(Ok(user))),
+            // A flood that keeps the hashing busy must not use up other people's tries.
+            Err(error) => (attempt, Err(error)),
         };
-        // Neither a right password counts, nor one that nobody could look at: a
-        // flood that keeps the hashing busy must not use up other people's tries.
-        throttle::take_back(&mut *database.acquire().await?, &attempt).await?;
+        let (refunded, answer) = refunded;
+        refund(&mut *database.acquire().await?, &refunded).await?;
         answer
     }
 
     async fn compare(
         database: &Database,
         passwords: &Passwords,
-        claim: &Claim<'_>,
+        credentials: &Credentials<'_>,
         row: Option<AnyRow>,
     ) -> Result<Compared, Error> {
         let stored: Option<String> = row
             .as_ref()
             .map(|row| row.try_get("password_hash"))
             .transpose()?;
-        let password = claim.password.clone();
+        let password = credentials.password.clone();
         let found = passwords
             .compare(password.clone(), stored.as_deref())
             .await?;
         let (Some(row), Some(stored)) = (row, stored) else {
-            return Ok(Compared::Wrong(None));
+            return Ok(Compared::Wrong);
         };
         let user = Self::from_row(&row)?;
         let is_locked = row.try_get::<Option<i64>, _>("locked_at")?.is_some();
         if is_locked || !found.matches {
-            return Ok(Compared::Wrong(Some(user.id)));
+            return Ok(Compared::Wrong);
         }
         if found.outdated {
             user.rehash(database, passwords, password, &stored).await?;
@@ -155,31 +176,34 @@ impl User {
 
     /// Writes a wrong password down, where somebody has the name. Where nobody
     /// has, the same statements do the same work.
-    async fn note_failure(
+    async fn record_failed_login(
         database: &Database,
         id: Option<&UserId>,
-        claim: &Claim<'_>,
+        credentials: &Credentials<'_>,
         attempt: &Attempt,
         now: i64,
     ) -> Result<(), Error> {
+        let client = credentials.client;
         let mut transaction = database.begin().await?;
         sqlx::query("UPDATE users SET failed_logins = failed_logins + 1 WHERE id = $1")
             .bind(id.map_or("", UserId::as_str))
             .execute(&mut *transaction)
             .await?;
         let what = Happening::WrongPassword;
-        Activity::record_if_known(&mut transaction, id, what, Some(claim.client), now).await?;
-        throttle::keep(&mut transaction, attempt).await?;
+        Activity::record_if_known(&mut transaction, id, what, Some(client), now).await?;
+        refund(&mut transaction, &attempt.not_under(&WRONG)).await?;
+        let buckets = WRONG_PASSWORDS_PER_ACCOUNT.buckets(&credentials.account(id));
+        if take(&mut transaction, &buckets, now).await?.is_err() {
+            let notice = Notice::new(Event::ManyWrongPasswords, client, now);
+            notice.enqueue_if_known(&mut transaction, id).await?;
+        }
         transaction.commit().await?;
         Ok(())
     }
 
-    /// Forgets the failed log-ins, in the transaction of one that was completed and
+    /// Forgets the failed logins, in the transaction of one that was completed and
     /// holds the account's row, so that one of two log-ins tells of them. Returns
     /// whether they were so many that its owner is to be told.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn clear_failed_logins(
         connection: &mut Connection,
         id: &UserId,
@@ -223,6 +247,5 @@ impl User {
 /// What a comparison found.
 enum Compared {
     Right(User),
-    /// Whose it was not, where somebody has that name.
-    Wrong(Option<UserId>),
+    Wrong,
 }

@@ -58,10 +58,6 @@ pub enum BackupError {
 ///
 /// Once `interrupted` is ready it ends, and leaves nothing behind. Only a program that is
 /// killed leaves a file whose name begins with [`UNFINISHED`].
-///
-/// # Errors
-/// When there is no such database, the file is there already, either cannot be used, or it
-/// was interrupted.
 pub async fn backup(
     url: &str,
     file: &Path,

@@ -17,7 +17,6 @@ pub struct Client {
 impl Client {
     /// Whom a limit by address counts: the address, or of IPv6 the network of 64
     /// bits, all of whose addresses one customer has, who may have more of them.
-    #[must_use]
     pub fn network(&self) -> String {
         match self.address {
             IpAddr::V4(address) => address.to_string(),
@@ -27,7 +26,6 @@ impl Client {
 
     /// The site of an IPv6 address, its first 48 bits: more than a line has (a /56, or
     /// a /48 at the most), and hardly more than one company. None for IPv4.
-    #[must_use]
     pub fn site(&self) -> Option<String> {
         match self.address {
             IpAddr::V4(_) => None,
@@ -38,7 +36,6 @@ impl Client {
     /// `user_agent` is anybody's text, and goes into mail: only printable ASCII
     /// is kept, of which honest ones consist, so that nothing in it ends a line,
     /// turns the direction of writing or cannot be seen.
-    #[must_use]
     pub fn new(address: IpAddr, user_agent: &[u8]) -> Self {
         let printable = |byte: &&u8| byte.is_ascii_graphic() || **byte == b' ';
         let user_agent = user_agent.iter().filter(printable).take(MAX_USER_AGENT);

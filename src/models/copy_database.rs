@@ -70,7 +70,7 @@ macro_rules! tables {
 /// be added here: copying refuses a database with any other.
 const TABLES: [Table; 12] = tables![
     "users" "challenges" "sessions" "outbox" "mail_tokens" "recovery_codes" "activity"
-    "throttle_hits" "throttle_locks" "sms_days" "reset_requests" "purge_turn"
+    "rate_limits" "former_usernames" "sms_days" "reset_requests" "purge_turn"
 ];
 
 /// sqlx's own list of what was migrated.

@@ -2,8 +2,8 @@
 
 use sqlx::Row;
 
-use crate::models::limits::RESET_LIFE;
 use crate::models::outbox::{Event, Mail};
+use crate::models::rate_limit::RESET_LIFE;
 use crate::models::token::Token;
 use crate::models::user::UserId;
 use crate::models::{Connection, Database, Error, NOT_ME_LIFE};

@@ -7,26 +7,26 @@ pub mod backup;
 pub mod challenge;
 pub mod client;
 pub mod copy_database;
-pub mod limits;
 pub mod mail_token;
 pub mod outbox;
 pub mod purge;
+pub mod rate_limit;
 pub mod readers;
 pub mod readiness;
 pub mod recovery_code;
 pub mod reset_request;
 pub mod session;
 pub mod sms_days;
-pub mod throttle;
 pub mod token;
 pub mod user;
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions, AnyRow};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AnyPool, Connection as _, Executor};
+use sqlx::{AnyPool, Connection as _, Executor, Row};
 
 use crate::config::is_sqlite;
 use crate::services::passwords;
@@ -50,14 +50,12 @@ pub enum Error {
 
 impl Error {
     /// The error and what caused it, in one line: see [`with_causes`].
-    #[must_use]
     pub fn with_causes(&self) -> String {
         with_causes(self)
     }
 
     /// Whether the same may work in a moment: too much is going on, or the
     /// database is out of reach.
-    #[must_use]
     pub fn passes(&self) -> bool {
         match self {
             Self::Passwords(passwords::Error::Busy) => true,
@@ -78,7 +76,6 @@ impl Error {
 
 /// An error with everything that caused it, in one line for the log. Some errors tell of
 /// their cause themselves: it is told once.
-#[must_use]
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -138,9 +135,6 @@ const SQLITE: &str = "SQLite";
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens the database, and creates and migrates it where needed.
-///
-/// # Errors
-/// When the database cannot be opened or a migration fails.
 pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
     sqlx::any::install_default_drivers();
     make_private_file(url);
@@ -265,6 +259,15 @@ async fn prepare(connection: &mut Connection) -> Result<(), sqlx::Error> {
             .await?;
     }
     Ok(())
+}
+
+/// A column that holds one of an enum's names.
+fn parse_column<T: FromStr>(row: &AnyRow, column: &str) -> Result<T, sqlx::Error> {
+    let name: &str = row.try_get(column)?;
+    name.parse().map_err(|_| sqlx::Error::ColumnDecode {
+        index: column.into(),
+        source: "a value that this program does not write".into(),
+    })
 }
 
 /// The UNIQUE column that an error is about, as `table.column`.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
 use crate::models::client::Client;
+use crate::models::rate_limit::{EMAILS_OF_KIND, try_take};
 use crate::models::token::random_id;
 use crate::models::user::UserId;
 use crate::models::{Connection, Database, Error, GIVE_UP_AFTER};
@@ -48,6 +49,8 @@ pub struct Notice {
     pub former_phone: Option<String>,
     /// Recovery codes that are left, where one was used.
     pub recovery_codes_left: Option<i64>,
+    /// The username before it happened.
+    pub former_username: Option<String>,
 }
 
 /// What a notice tells of.
@@ -64,6 +67,10 @@ pub enum Event {
     PhoneChanged,
     /// Two-factor authentication was switched off.
     TwoFactorDisabled,
+    /// The username was changed.
+    Renamed,
+    /// More wrong passwords in a day than anybody mistypes.
+    ManyWrongPasswords,
     /// A log-in after five or more that failed.
     LoginAfterFailures,
     /// The password was right, but no right code followed.
@@ -77,6 +84,12 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether somebody can cause the notice at will, by something that no other limit
+    /// bounds: then an account gets one in a while.
+    const fn is_repeatable(self) -> bool {
+        matches!(self, Self::LoginAfterFailures | Self::ManyWrongPasswords)
+    }
+
     /// Whether to say "this was not me" brings the former number back. That two-
     /// factor authentication was switched on is never undone: who holds nothing
     /// but the mailbox would switch it off.
@@ -118,6 +131,7 @@ impl Notice {
             user_agent: None,
             former_phone: None,
             recovery_codes_left: None,
+            former_username: None,
         }
     }
 
@@ -139,14 +153,39 @@ impl Notice {
         }
     }
 
-    /// Queues the notice, in the transaction of what it tells of.
-    ///
-    /// # Errors
-    /// When the database fails.
+    /// The same, with the username before it happened.
+    #[must_use]
+    pub fn with_former_username(self, username: &str) -> Self {
+        Self {
+            former_username: Some(username.to_owned()),
+            ..self
+        }
+    }
+
+    /// Queues the notice, in the transaction of what it tells of. Of those that can be
+    /// caused at will, one in an hour.
     pub async fn enqueue(self, connection: &mut Connection, user: &UserId) -> Result<(), Error> {
-        let now = self.at;
+        let (event, now) = (self.event, self.at);
+        if event.is_repeatable() {
+            let subject = format!("{} {event:?}", user.as_str());
+            let buckets = EMAILS_OF_KIND.buckets(&subject);
+            if try_take(connection, &buckets, now).await?.is_err() {
+                return Ok(());
+            }
+        }
         Mail::Notice(self).enqueue(connection, user, now).await?;
         Ok(())
+    }
+
+    /// The same for an account that may not exist: then nothing is queued, by the same
+    /// statements.
+    pub(super) async fn enqueue_if_known(
+        self,
+        connection: &mut Connection,
+        user: Option<&UserId>,
+    ) -> Result<(), Error> {
+        let nobody = UserId::from_column(String::new());
+        self.enqueue(connection, user.unwrap_or(&nobody)).await
     }
 }
 
@@ -215,7 +254,8 @@ impl Mail {
         let mail = self.to_json()?;
         let done = sqlx::query(
             "INSERT INTO outbox (id, user_id, mail, attempts, created_at, next_attempt_at) \
-             VALUES ($1, $2, $3, 0, $4, $5) ON CONFLICT DO NOTHING",
+             SELECT $1, users.id, $3, 0, $4, $5 FROM users WHERE users.id = $2 \
+             ON CONFLICT DO NOTHING",
         )
         .bind(id)
         .bind(user.as_str())

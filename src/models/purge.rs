@@ -1,9 +1,7 @@
-//! Deleting what is over, a few rows in one go, so that no request waits long behind it.
-//! PostgreSQL deletes each row by a statement of its own: one waits for rows one after the
-//! other, and a purge that holds none while it waits for another cannot wait crosswise with
-//! a request that needs several, in whatever order. Each statement asks again: the row may
-//! have been prolonged since it was found. On SQLite nobody writes meanwhile, and one
-//! statement costs a row a quarter of that.
+//! Deleting what has expired, a few rows in one go, so that no request waits long behind it.
+//! Each row goes by a statement of its own: a purge that holds no row while it waits for
+//! another cannot deadlock with a request that locks several. Each statement asks again,
+//! since the row may have been prolonged after it was found.
 
 use crate::models::token::random_id;
 use crate::models::{Connection, Database, Error, SQLITE, activity, sms_days};
@@ -16,26 +14,23 @@ pub const BATCH: u64 = 10;
 /// batch; should one take longer, another instance may begin, which does no harm.
 const TURN: i64 = 60;
 
-const DAY: i64 = 24 * 60 * 60;
-
-/// A verification stays so many seconds after its end: what it counts against
-/// matters for a day, and its clearing goes by its row. An hour more is a margin
-/// for clocks that differ.
-const CHALLENGE_KEPT: i64 = DAY + 60 * 60;
+/// A challenge stays so many seconds after its end: what it sent counts for a day, and may
+/// be forgotten by its row. An hour more is a margin for clocks that differ.
+const CHALLENGE_KEPT: i64 = 25 * 60 * 60;
 
 /// What is purged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Sessions past either of their ends.
     Sessions,
-    /// Verifications that ended more than a day ago and that no queued mail names.
+    /// Challenges that ended more than a day ago and that no queued mail names.
     Challenges,
     /// Links that were mailed and are too old.
     MailTokens,
-    /// Attempts that no limit counts any more.
-    Hits,
-    /// The rows that are locked to count them.
-    Locks,
+    /// Windows of rate limits that have ended.
+    RateLimits,
+    /// Former usernames that are free again.
+    FormerUsernames,
     /// What happened to accounts, after [`activity::KEPT`].
     Activity,
     /// Days of the SMS report, after [`sms_days::KEPT_DAYS`].
@@ -48,40 +43,32 @@ impl Kind {
         Self::Sessions,
         Self::Challenges,
         Self::MailTokens,
-        Self::Hits,
-        Self::Locks,
+        Self::RateLimits,
+        Self::FormerUsernames,
         Self::Activity,
         Self::SmsDays,
     ];
 
     /// What the rows are, for the log and for the operator.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sessions => "sessions",
             Self::Challenges => "verifications",
             Self::MailTokens => "mailed links",
-            Self::Hits => "counted attempts",
-            Self::Locks => "counters",
+            Self::RateLimits => "rate limits",
+            Self::FormerUsernames => "former usernames",
             Self::Activity => "activity",
             Self::SmsDays => "days of the SMS report",
         }
     }
 
     /// Deletes what is over at `now`, at most [`BATCH`] rows.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn delete_some(self, database: &Database, now: i64) -> Result<Deleted, Error> {
         let Some(over) = self.over(now) else {
             let rows = sms_days::delete_old(database, now).await?;
             return Ok(Deleted { rows, more: false });
         };
-        let mut connection = database.acquire().await?;
-        match connection.backend_name() {
-            SQLITE => over.delete_at_once(&mut connection).await,
-            _ => over.delete_one_by_one(&mut connection).await,
-        }
+        over.delete_some(&mut *database.acquire().await?).await
     }
 
     /// What is over of this kind at `now`, unless there is so little that it goes at once.
@@ -89,8 +76,6 @@ impl Kind {
         Some(match self {
             Self::Sessions => Over {
                 until: now,
-                some: "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
-                    WHERE expires_at <= $1 OR idle_expires_at <= $1 LIMIT $2)",
                 find: "SELECT id FROM sessions WHERE expires_at <= $1 OR idle_expires_at <= $1 \
                     LIMIT $2",
                 one: "DELETE FROM sessions WHERE id = $2 \
@@ -99,9 +84,6 @@ impl Kind {
             // A queued mail has the id of the verification that it is about.
             Self::Challenges => Over {
                 until: now - CHALLENGE_KEPT,
-                some: "DELETE FROM challenges WHERE id IN (SELECT id FROM challenges \
-                    WHERE expires_at <= $1 AND NOT EXISTS \
-                    (SELECT 1 FROM outbox WHERE outbox.id = challenges.id) LIMIT $2)",
                 find: "SELECT id FROM challenges WHERE expires_at <= $1 AND NOT EXISTS \
                     (SELECT 1 FROM outbox WHERE outbox.id = challenges.id) LIMIT $2",
                 one: "DELETE FROM challenges WHERE id = $2 AND expires_at <= $1 AND NOT EXISTS \
@@ -109,29 +91,21 @@ impl Kind {
             },
             Self::MailTokens => Over {
                 until: now,
-                some: "DELETE FROM mail_tokens WHERE token_hash IN \
-                    (SELECT token_hash FROM mail_tokens WHERE expires_at <= $1 LIMIT $2)",
                 find: "SELECT token_hash FROM mail_tokens WHERE expires_at <= $1 LIMIT $2",
                 one: "DELETE FROM mail_tokens WHERE token_hash = $2 AND expires_at <= $1",
             },
-            Self::Hits => Over {
+            Self::RateLimits => Over {
                 until: now,
-                some: "DELETE FROM throttle_hits WHERE id IN \
-                    (SELECT id FROM throttle_hits WHERE expires_at <= $1 LIMIT $2)",
-                find: "SELECT id FROM throttle_hits WHERE expires_at <= $1 LIMIT $2",
-                one: "DELETE FROM throttle_hits WHERE id = $2 AND expires_at <= $1",
+                find: "SELECT key FROM rate_limits WHERE expires_at <= $1 LIMIT $2",
+                one: "DELETE FROM rate_limits WHERE key = $2 AND expires_at <= $1",
             },
-            Self::Locks => Over {
+            Self::FormerUsernames => Over {
                 until: now,
-                some: "DELETE FROM throttle_locks WHERE bucket IN \
-                    (SELECT bucket FROM throttle_locks WHERE expires_at <= $1 LIMIT $2)",
-                find: "SELECT bucket FROM throttle_locks WHERE expires_at <= $1 LIMIT $2",
-                one: "DELETE FROM throttle_locks WHERE bucket = $2 AND expires_at <= $1",
+                find: "SELECT username_key FROM former_usernames WHERE reserved_until <= $1 LIMIT $2",
+                one: "DELETE FROM former_usernames WHERE username_key = $2 AND reserved_until <= $1",
             },
             Self::Activity => Over {
                 until: now - activity::KEPT,
-                some: "DELETE FROM activity WHERE id IN \
-                    (SELECT id FROM activity WHERE at <= $1 LIMIT $2)",
                 find: "SELECT id FROM activity WHERE at <= $1 LIMIT $2",
                 one: "DELETE FROM activity WHERE id = $2 AND at <= $1",
             },
@@ -144,30 +118,14 @@ impl Kind {
 struct Over {
     /// The last second of those that are.
     until: i64,
-    /// Deletes so many, on SQLite.
-    some: &'static str,
-    /// Finds so many,
+    /// Finds some.
     find: &'static str,
-    /// and deletes one of them, on PostgreSQL.
+    /// Deletes one of them.
     one: &'static str,
 }
 
 impl Over {
-    async fn delete_at_once(&self, connection: &mut Connection) -> Result<Deleted, Error> {
-        let done = sqlx::query(self.some).bind(self.until).bind(limit());
-        let rows = done.execute(&mut *connection).await?.rows_affected();
-        // What was deleted is in the log, and goes from there into the file: a little
-        // after each batch, and not all that came together after the write of somebody
-        // who waits for it. Not beside their writes either: these then wait for the disk
-        // with it, and longer, since the log does not begin anew.
-        sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
-            .execute(connection)
-            .await?;
-        let more = rows == BATCH;
-        Ok(Deleted { rows, more })
-    }
-
-    async fn delete_one_by_one(&self, connection: &mut Connection) -> Result<Deleted, Error> {
+    async fn delete_some(&self, connection: &mut Connection) -> Result<Deleted, Error> {
         let found: Vec<String> = sqlx::query_scalar(self.find)
             .bind(self.until)
             .bind(limit())
@@ -177,6 +135,13 @@ impl Over {
         for id in found {
             let done = sqlx::query(self.one).bind(self.until).bind(id);
             rows += done.execute(&mut *connection).await?.rows_affected();
+        }
+        if connection.backend_name() == SQLITE {
+            // What was deleted goes from the log into the file a little after each batch,
+            // instead of all at once after the write of somebody who waits for it.
+            sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
+                .execute(connection)
+                .await?;
         }
         Ok(Deleted { rows, more })
     }
@@ -201,17 +166,11 @@ pub struct Turn(String);
 
 impl Turn {
     /// One that is still to be taken.
-    ///
-    /// # Errors
-    /// When there are no random numbers.
     pub fn new() -> Result<Self, Error> {
         Ok(Self(random_id()?))
     }
 
     /// Takes the turn, or keeps it, if nobody else has it. Returns whether.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn hold(&self, database: &Database, now: i64) -> Result<bool, Error> {
         let done = sqlx::query(
             "INSERT INTO purge_turn (name, holder, expires_at) VALUES ('purge', $1, $2) \
@@ -228,9 +187,6 @@ impl Turn {
     }
 
     /// Gives the turn back, if it was not lost meanwhile.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn give_back(self, database: &Database) -> Result<(), Error> {
         sqlx::query("DELETE FROM purge_turn WHERE name = 'purge' AND holder = $1")
             .bind(self.0)

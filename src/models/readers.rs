@@ -44,9 +44,6 @@ impl Readers {
     }
 
     /// The first row that `query` finds.
-    ///
-    /// # Errors
-    /// When the database fails, or has not answered others for too long.
     pub(super) async fn fetch_optional<'q>(
         &self,
         query: impl Fn() -> Query<'q, Any, AnyArguments>,

@@ -44,8 +44,8 @@ impl Readiness {
 /// is called so, since buckets are hashes.
 async fn write(database: &Database, now: i64) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO throttle_locks (bucket, expires_at) VALUES ('readyz', $1) \
-         ON CONFLICT (bucket) DO UPDATE SET expires_at = $1",
+        "INSERT INTO rate_limits (key, capacity, count, expires_at) VALUES ('readyz', 0, 0, $1) \
+         ON CONFLICT (key) DO UPDATE SET expires_at = $1",
     )
     .bind(now)
     .execute(database)

@@ -40,7 +40,6 @@ impl RecoveryCode {
 
     /// A code as somebody typed it: in any case, with blanks and dashes anywhere,
     /// O for 0, I or L for 1. `None` for what no code looks like.
-    #[must_use]
     pub fn parse(typed: &str) -> Option<Self> {
         let code: Option<String> = typed
             .chars()
@@ -53,7 +52,6 @@ impl RecoveryCode {
     }
 
     /// The code as it is shown: in groups of four, joined by dashes.
-    #[must_use]
     pub fn grouped(&self) -> SecretString {
         let mut grouped = String::with_capacity(SYMBOLS + SYMBOLS / GROUP);
         for (at, symbol) in self.0.expose_secret().chars().enumerate() {
@@ -77,9 +75,6 @@ impl RecoveryCode {
 
     /// Makes a set of ten, and ends the one that there was, within a transaction
     /// that has locked the account's row: of two at once, the later one's stands.
-    ///
-    /// # Errors
-    /// When the database fails or there are no random numbers.
     pub async fn make_set(
         connection: &mut Connection,
         user: &UserId,
@@ -104,9 +99,6 @@ impl RecoveryCode {
 
     /// Whether the code is one of the user's and still unused. Looking uses nothing
     /// up, and decides nothing: [`RecoveryCode::use_up`] does.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn is_good(&self, database: &Database, user: &UserId) -> Result<bool, Error> {
         let found: Option<i64> = sqlx::query_scalar(
             "SELECT created_at FROM recovery_codes \
@@ -121,9 +113,6 @@ impl RecoveryCode {
 
     /// Uses the code up, within the transaction of what it is for. Returns whether
     /// it was the user's and unused: of any number of parallel uses, one is told yes.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn use_up(
         &self,
         connection: &mut Connection,
@@ -143,9 +132,6 @@ impl RecoveryCode {
     }
 
     /// How many of a user's codes are unused.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn left(connection: &mut Connection, user: &UserId) -> Result<i64, Error> {
         Ok(sqlx::query_scalar(
             "SELECT COUNT(*) FROM recovery_codes WHERE user_id = $1 AND used_at IS NULL",
@@ -156,9 +142,6 @@ impl RecoveryCode {
     }
 
     /// Ends a user's set.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn delete_all(connection: &mut Connection, user: &UserId) -> Result<(), Error> {
         sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1")
             .bind(user.as_str())

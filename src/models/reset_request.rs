@@ -4,9 +4,8 @@
 //! mail goes out, the mail worker finds out afterwards, so that neither the answer
 //! nor its time tells it.
 
-use crate::models::limits::RESET_MAILS_OF_ACCOUNT;
 use crate::models::outbox::Mail;
-use crate::models::throttle;
+use crate::models::rate_limit::{RESET_MAILS_OF_ACCOUNT, refund, try_take};
 use crate::models::token::random_id;
 use crate::models::user::{UserId, case_key};
 use crate::models::{Connection, Database, Error};
@@ -15,12 +14,12 @@ use crate::models::{Connection, Database, Error};
 ///
 /// # Errors
 /// When the database fails or there are no random numbers.
-pub async fn add(database: &Database, email: &str, now: i64) -> Result<(), Error> {
+pub async fn add(connection: &mut Connection, email: &str, now: i64) -> Result<(), Error> {
     sqlx::query("INSERT INTO reset_requests (id, email_key, created_at) VALUES ($1, $2, $3)")
         .bind(random_id()?)
         .bind(case_key(email))
         .bind(now)
-        .execute(database)
+        .execute(connection)
         .await?;
     Ok(())
 }
@@ -55,12 +54,12 @@ pub async fn resolve_next(database: &Database, now: i64) -> Result<bool, Error> 
 /// Queues the mail, unless one waits already or too many went out: nobody is told
 /// of that. What is not queued does not count.
 async fn queue(connection: &mut Connection, user: &UserId, now: i64) -> Result<(), Error> {
-    let buckets = [RESET_MAILS_OF_ACCOUNT.bucket(user.as_str())];
-    let Ok(attempt) = throttle::count(connection, &buckets, None, now).await? else {
+    let buckets = RESET_MAILS_OF_ACCOUNT.buckets(user.as_str());
+    let Ok(attempt) = try_take(connection, &buckets, now).await? else {
         return Ok(());
     };
     if !Mail::ResetPassword.enqueue(connection, user, now).await? {
-        throttle::take_back(connection, &attempt).await?;
+        refund(connection, &attempt).await?;
     }
     Ok(())
 }

@@ -61,9 +61,6 @@ pub struct Suspicion {
 /// fiftieth code of today and yesterday, so that it is told now and then and not
 /// with each code. To be called last in a transaction: all codes to a country lock
 /// the same row.
-///
-/// # Errors
-/// When the database fails.
 pub async fn record_sent(
     connection: &mut Connection,
     country: Option<&str>,
@@ -94,9 +91,6 @@ pub async fn record_sent(
 
 /// Counts a code that was entered rightly, on the day of the code that was sent at
 /// `sent_at` (Unix seconds), so that no day has more entered than sent.
-///
-/// # Errors
-/// When the database fails.
 pub async fn record_entered(
     connection: &mut Connection,
     country: Option<&str>,
@@ -114,9 +108,6 @@ pub async fn record_entered(
 }
 
 /// The last so many days, today among them: newest first, countries by name.
-///
-/// # Errors
-/// When the database fails.
 pub async fn report(database: &Database, days: i64, now: i64) -> Result<Vec<SmsDay>, Error> {
     Ok(sqlx::query_as(
         "SELECT day, country, sent, entered FROM sms_days WHERE day >= $1 \
@@ -128,7 +119,6 @@ pub async fn report(database: &Database, days: i64, now: i64) -> Result<Vec<SmsD
 }
 
 /// The first of the last so many days, today among them.
-#[must_use]
 pub fn first_day(days: i64, now: i64) -> String {
     day(now - (days - 1) * DAY)
 }

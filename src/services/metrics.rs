@@ -55,7 +55,7 @@ struct Outcome {
 }
 
 /// What is read only when somebody asks.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Now {
     /// Hashes that wait for a core.
     pub hashes_waiting: usize,
@@ -68,6 +68,13 @@ pub struct Now {
     /// Mails that are not sent yet and those of them that are due; none where the
     /// database does not answer.
     pub mails: Option<(i64, i64)>,
+    /// Daily budgets: the name, what is used today, and how much there is.
+    pub budgets: Vec<(&'static str, i64, i64)>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Budget {
+    budget: &'static str,
 }
 
 /// The counters of one running program. Clones are the same.
@@ -95,6 +102,8 @@ struct Inner {
     database_up: Gauge,
     mails_waiting: Gauge,
     mails_due: Gauge,
+    budget_used: Family<Budget, Gauge>,
+    budget_limit: Family<Budget, Gauge>,
 }
 
 impl Default for Inner {
@@ -121,6 +130,8 @@ impl Default for Inner {
             database_up: told.of("database_up", "1 if the database answers"),
             mails_waiting: told.of("mails_waiting", "Mails in the queue"),
             mails_due: told.of("mails_due", "Those that should be sent by now"),
+            budget_used: told.of("budget_used", "Codes and calls of today, by budget"),
+            budget_limit: told.of("budget_limit", "How many there may be"),
             seconds,
             registry,
         }
@@ -209,6 +220,11 @@ impl Metrics {
         if let Some((waiting, due)) = now.mails {
             it.mails_waiting.set(waiting);
             it.mails_due.set(due);
+        }
+        for (budget, used, limit) in now.budgets {
+            let label = Budget { budget };
+            it.budget_used.get_or_create(&label).set(used);
+            it.budget_limit.get_or_create(&label).set(limit);
         }
         let mut written = String::new();
         text::encode(&mut written, &it.registry)?;

@@ -142,6 +142,8 @@ const fn subject(event: Event) -> &'static str {
         Event::TwoFactorEnabled => "Two-factor authentication is on for your Twostep account",
         Event::PhoneChanged => "The phone number of your Twostep account was changed",
         Event::TwoFactorDisabled => "Two-factor authentication is off for your Twostep account",
+        Event::Renamed => "Your Twostep username was changed",
+        Event::ManyWrongPasswords => "Many wrong passwords for your Twostep account",
         Event::LoginAfterFailures => "A log-in to your Twostep account after wrong passwords",
         Event::UnfinishedLogin => "An unfinished log-in to your Twostep account",
         Event::RecoveryCodeUsed => "A recovery code of your Twostep account was used",
@@ -168,6 +170,21 @@ fn what(notice: &Notice) -> String {
             );
         }
         (Event::TwoFactorDisabled, None) => "Two-factor authentication was switched off.",
+        (Event::Renamed, _) => {
+            let former = notice
+                .former_username
+                .as_deref()
+                .map(plain)
+                .unwrap_or_default();
+            return format!(
+                "The username was changed. It was {former} before, and that name stays \
+                 reserved for you for 30 days."
+            );
+        }
+        (Event::ManyWrongPasswords, _) => {
+            "More than 100 wrong passwords were entered for your account within a day. \
+             Nobody got in by them. If your password is one that you use elsewhere, change it."
+        }
         (Event::LoginAfterFailures, _) => {
             "Somebody logged in after several attempts with a wrong password."
         }

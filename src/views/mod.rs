@@ -6,6 +6,7 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 use crate::forms::Errors;
+use crate::models::rate_limit::RateLimitExceeded;
 
 pub mod auth;
 pub mod browser;
@@ -79,6 +80,12 @@ pub fn timestamp(at: i64, now: i64) -> Timestamp {
         datetime: moment.format(&Rfc3339).unwrap_or_default(),
         words,
     }
+}
+
+/// Which limit was exceeded, and when to try again.
+pub fn exceeded(exceeded: RateLimitExceeded) -> String {
+    let wait = duration(exceeded.retry_after);
+    format!("{} Try again in {wait}.", exceeded.limit.message)
 }
 
 /// A time to wait, in words: never shorter than it is.

@@ -82,6 +82,8 @@ pub fn what(event: Event) -> &'static str {
         Event::TwoFactorEnabled => "Two-factor authentication was switched on.",
         Event::PhoneChanged => "The phone that gets the codes was changed.",
         Event::TwoFactorDisabled => "Two-factor authentication was switched off.",
+        Event::Renamed => "The username was changed.",
+        Event::ManyWrongPasswords => "Many wrong passwords were entered for the account.",
         Event::LoginAfterFailures => "Somebody logged in after several wrong passwords.",
         Event::UnfinishedLogin => "Somebody knew the password, but did not enter the code.",
         Event::RecoveryCodeUsed => "A recovery code was entered in place of the phone's code.",

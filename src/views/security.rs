@@ -22,8 +22,12 @@ pub struct SecurityPage {
     pub second_step: Option<SecondStep>,
     /// The sessions, the last active first.
     pub sessions: Vec<SessionItem>,
+    /// How many more there are.
+    pub more_sessions: usize,
     /// What happened, newest first.
     pub activity: Vec<ActivityItem>,
+    /// How many more there are.
+    pub more_activity: usize,
 }
 
 /// Two-factor authentication that is on.

@@ -5,14 +5,10 @@ use askama_web::WebTemplate;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::layout::Layout;
-use super::{Timestamp, duration, timestamp};
+use super::{Timestamp, duration, exceeded, timestamp};
 use crate::forms::Errors;
 use crate::models::challenge::{Another, Challenge, Delivery, Purpose};
-use crate::models::limits::{
-    ALL_SENDS_OF_ACCOUNT, ALL_SENDS_TO_NUMBER, CALLS_OF_ACCOUNT, NUMBERS_OF_ACCOUNT,
-    SENDS_OF_ACCOUNT, SENDS_OF_ADDRESS, SENDS_TO_NUMBER, WRONG_CODES,
-};
-use crate::models::throttle::TooMany;
+use crate::models::rate_limit::RateLimitExceeded;
 
 /// `/enable_2fa`
 #[derive(Clone, Debug, Template, WebTemplate)]
@@ -61,7 +57,7 @@ pub struct Next {
     /// A call with it.
     pub call: Another,
     /// Why no code is taken now, not even a right one.
-    pub none_taken: Option<TooMany>,
+    pub none_taken: Option<RateLimitExceeded>,
 }
 
 impl Next {
@@ -184,55 +180,24 @@ pub fn not_delivered(delivery: Delivery, another: Another, purpose: Purpose) -> 
 /// Why none may be asked for now, and what to do next.
 #[must_use]
 pub fn why_not(another: Another, purpose: Purpose) -> String {
-    let (sentence, when) = match another {
-        Another::Now => return "You can ask for a code now.".to_owned(),
+    match another {
+        Another::Now => "You can ask for a code now.".to_owned(),
         Another::NoMoreCodes => {
-            return "No more codes can be sent this time. Cancel and begin again.".to_owned();
+            "No more codes can be sent this time. Cancel and begin again.".to_owned()
         }
         Another::NoMoreCalls => {
-            return "We have called you once already. Ask for a text instead.".to_owned();
+            "We have called you once already. Ask for a text instead.".to_owned()
         }
-        Another::Soon(seconds) => {
-            return format!(
-                "A code was asked for a moment ago. You can ask for another in {}.",
-                duration(seconds)
-            );
+        Another::Soon(seconds) => format!(
+            "A code was asked for a moment ago. You can ask for another in {}.",
+            duration(seconds)
+        ),
+        Another::Limited(too_many) => {
+            let sentence = exceeded(too_many);
+            let sentence = sentence.trim_end_matches('.');
+            format!("{sentence}{}.", or_recovery_code(purpose))
         }
-        Another::Limited(too_many) => (words(too_many.limit), duration(too_many.retry_after)),
-    };
-    let or = or_recovery_code(purpose);
-    format!("{sentence} Try again in {when}{or}.")
-}
-
-/// What a limit held back, in words.
-fn words(limit: &str) -> &'static str {
-    let of_account = "Too many codes were sent for this account.";
-    let to_number = "Too many codes were sent to this number.";
-    let all = [
-        (
-            WRONG_CODES.name,
-            "Too many wrong codes were entered for this account.",
-        ),
-        (SENDS_OF_ACCOUNT.name, of_account),
-        (ALL_SENDS_OF_ACCOUNT, of_account),
-        (SENDS_TO_NUMBER.name, to_number),
-        (ALL_SENDS_TO_NUMBER, to_number),
-        (
-            SENDS_OF_ADDRESS.name,
-            "Too many codes were asked for from your network.",
-        ),
-        (
-            NUMBERS_OF_ACCOUNT.name,
-            "You have tried too many different numbers.",
-        ),
-        (
-            CALLS_OF_ACCOUNT.name,
-            "We have called you too often. Ask for a text instead.",
-        ),
-    ];
-    let mut all = all.into_iter();
-    all.find(|(name, _)| *name == limit)
-        .map_or("Codes cannot be sent at the moment.", |(_, words)| words)
+    }
 }
 
 const fn or_recovery_code(purpose: Purpose) -> &'static str {
@@ -272,4 +237,6 @@ pub struct DisablePage {
     pub layout: Layout,
     /// The number, `•••• 267`.
     pub masked_phone: String,
+    /// What is wrong.
+    pub errors: Errors,
 }

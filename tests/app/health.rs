@@ -37,10 +37,10 @@ async fn what_was_found_stands_for_a_second() {
         assert_eq!(browser.get("/readyz").await.status, after);
     };
     assert_eq!(browser.get("/readyz").await.status, 200);
-    app.execute("ALTER TABLE throttle_locks RENAME TO elsewhere")
+    app.execute("ALTER TABLE rate_limits RENAME TO elsewhere")
         .await;
     becomes(200, 503).await;
-    app.execute("ALTER TABLE elsewhere RENAME TO throttle_locks")
+    app.execute("ALTER TABLE elsewhere RENAME TO rate_limits")
         .await;
     becomes(503, 200).await;
 }

@@ -8,9 +8,9 @@ use axum::extract::{Query, State};
 use axum::http::header::HeaderName;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
-use crate::controllers::{count_by_address, onwards, too_many, too_many_errors, unprocessable};
+use crate::controllers::{onwards, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
-use crate::extractors::{Form, Page};
+use crate::extractors::{Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::auth::{LoginForm, NextQuery, RegisterForm};
 use crate::forms::local_path::LocalPath;
@@ -20,8 +20,8 @@ use crate::models::activity::{Activity, Happening};
 use crate::models::authentication::Refused;
 use crate::models::challenge::{Challenge, NewChallenge, NewLogin, Outcome, Purpose};
 use crate::models::client::Client;
-use crate::models::limits::REGISTRATIONS_OF_ADDRESS;
-use crate::models::user::{SaveError, User};
+use crate::models::rate_limit::{REJECTED_REGISTRATIONS, refund};
+use crate::models::user::{SaveError, User, UserId};
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::auth::{LoginPage, LogoutPage, RegisterPage};
@@ -32,43 +32,58 @@ pub async fn register_form(page: Page) -> Result<Response, AppError> {
     register_page(&page, &RegisterForm::default(), Errors::default()).await
 }
 
-/// `POST /register`
+/// `POST /register`. It counts before any work is done, as a registration and as a rejected
+/// one, and afterwards as what it was.
 pub async fn register(
     State(app): State<AppState>,
     session: Session,
     page: Page,
     client: Client,
+    limits: RouteLimits,
     Form(form): Form<RegisterForm>,
 ) -> Result<Response, AppError> {
+    let now = app.clock.now();
+    let mut connection = app.database.acquire().await?;
+    let taken = limits.take(&mut connection, "", now).await?;
+    drop(connection); // nobody waits for it behind the hashing
+    let attempt = match taken {
+        Ok(attempt) => attempt,
+        Err(exceeded) => {
+            let errors = too_many_errors(exceeded);
+            let shown = register_page(&page, &form, errors).await?;
+            return Ok(too_many(exceeded, shown));
+        }
+    };
     let passwords = app.passwords_for(&client);
     let judge = move || (form.parse(), form);
     let judged = passwords.run(judge).await;
     let (parsed, form) = judged.map_err(models::Error::from)?;
-    let new = match parsed {
-        Ok(new) => new,
-        Err(errors) => return Ok(unprocessable(register_page(&page, &form, errors).await?)),
+    let rejection = attempt.under(&[REJECTED_REGISTRATIONS]);
+    let errors = match parsed {
+        Ok(new) => match User::create(&app.database, &passwords, new, &rejection, now).await {
+            Ok(id) => return registered(&session, &id).await,
+            Err(SaveError::UsernameTaken) => {
+                Errors::one("username", "Please use a different username")
+            }
+            Err(SaveError::EmailTaken) => {
+                Errors::one("email", "Please use a different email address")
+            }
+            Err(SaveError::RateLimited(exceeded)) => too_many_errors(exceeded),
+            Err(SaveError::Other(error)) => return Err(error.into()),
+        },
+        Err(errors) => errors,
     };
-    let counted = count_by_address(&app, &REGISTRATIONS_OF_ADDRESS, &client).await?;
-    if let Err(refused) = counted {
-        let errors = too_many_errors("registrations from your network", refused);
-        return Ok(too_many(
-            refused,
-            register_page(&page, &form, errors).await?,
-        ));
-    }
-    let errors = match User::create(&app.database, &passwords, new, app.clock.now()).await {
-        Ok(id) => {
-            let user = id.as_str();
-            tracing::info!(event = "registered", user, "an account was made");
-            let welcome = "You have successfully registered. Login to continue";
-            session.add_message(Kind::Success, welcome).await?;
-            return Ok(Redirect::to("/login").into_response());
-        }
-        Err(SaveError::UsernameTaken) => Errors::one("username", "Please use a different username"),
-        Err(SaveError::EmailTaken) => Errors::one("email", "Please use a different email address"),
-        Err(SaveError::Other(error)) => return Err(error.into()),
-    };
+    let registration = attempt.not_under(&[REJECTED_REGISTRATIONS]);
+    refund(&mut *app.database.acquire().await?, &registration).await?;
     Ok(unprocessable(register_page(&page, &form, errors).await?))
+}
+
+async fn registered(session: &Session, id: &UserId) -> Result<Response, AppError> {
+    let user = id.as_str();
+    tracing::info!(event = "registered", user, "an account was made");
+    let welcome = "You have successfully registered. Login to continue";
+    session.add_message(Kind::Success, welcome).await?;
+    Ok(Redirect::to("/login").into_response())
 }
 
 async fn register_page(
@@ -140,9 +155,10 @@ pub async fn login(
     session: Session,
     page: Page,
     client: Client,
+    limits: RouteLimits,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, AppError> {
-    let user = match password_check::of_login(&app, &client, &form).await? {
+    let user = match password_check::of_login(&app, &client, &limits, &form).await? {
         Ok(user) => user,
         Err(why) => return login_refused(&page, &form, why).await,
     };
@@ -214,7 +230,7 @@ async fn half_login(
         next: next.as_ref().map(LocalPath::as_str),
         remember: form.remember_me(),
         country: country_of(phone),
-        allowance: &app.allowance(phone, client),
+        limits: &app.send_limits(phone, client),
         session: None,
         login: Some(NewLogin {
             client,

@@ -6,10 +6,12 @@ use secrecy::SecretString;
 
 use crate::controllers::{too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
+use crate::extractors::RouteLimits;
 use crate::forms::Errors;
 use crate::forms::auth::LoginForm;
-use crate::models::authentication::{Claim, Refused};
+use crate::models::authentication::{Credentials, Refused};
 use crate::models::client::Client;
+use crate::models::rate_limit::RateLimit;
 use crate::models::user::User;
 use crate::state::AppState;
 
@@ -17,41 +19,48 @@ use crate::state::AppState;
 pub(super) async fn of_login(
     app: &AppState,
     client: &Client,
+    limits: &RouteLimits,
     form: &LoginForm,
 ) -> Result<Result<User, Refused>, AppError> {
-    let claim = Claim {
+    let credentials = Credentials {
         typed: form.typed_name(),
         username: form.name(),
         signed_in: None,
         password: form.password.clone(),
         client,
-        limited_address: app.limited_address(client),
+        limited_client: app.limited_client(client),
+        limits: limits.declared,
     };
-    authenticate(app, claim).await
+    authenticate(app, credentials).await
 }
 
 /// Whether the password is that of who is signed in. Returns the account as it was
-/// compared.
+/// compared. A right one counts in `limits`.
 pub(in crate::controllers) async fn of_user(
     app: &AppState,
     client: &Client,
     user: &User,
     password: SecretString,
+    limits: &'static [RateLimit],
 ) -> Result<Result<User, Refused>, AppError> {
-    let claim = Claim {
+    let credentials = Credentials {
         typed: &user.username,
         username: &user.username,
         signed_in: Some(&user.id),
         password,
         client,
-        limited_address: app.limited_address(client),
+        limited_client: app.limited_client(client),
+        limits,
     };
-    authenticate(app, claim).await
+    authenticate(app, credentials).await
 }
 
-async fn authenticate(app: &AppState, claim: Claim<'_>) -> Result<Result<User, Refused>, AppError> {
-    let (passwords, now) = (app.passwords_for(claim.client), app.clock.now());
-    Ok(User::authenticate(&app.database, &passwords, claim, now).await?)
+async fn authenticate(
+    app: &AppState,
+    credentials: Credentials<'_>,
+) -> Result<Result<User, Refused>, AppError> {
+    let (passwords, now) = (app.passwords_for(credentials.client), app.clock.now());
+    Ok(User::authenticate(&app.database, &passwords, credentials, now).await?)
 }
 
 /// What the form says: at its field that the password is wrong, or that too many
@@ -63,7 +72,7 @@ pub(in crate::controllers) fn errors(
 ) -> Errors {
     match why {
         Refused::Wrong => Errors::one(field, wrong),
-        Refused::TooMany(refused) => too_many_errors("wrong passwords", refused),
+        Refused::TooMany(exceeded) => too_many_errors(exceeded),
     }
 }
 
@@ -71,6 +80,6 @@ pub(in crate::controllers) fn errors(
 pub(in crate::controllers) fn answer(why: Refused, page: impl IntoResponse) -> Response {
     match why {
         Refused::Wrong => unprocessable(page),
-        Refused::TooMany(refused) => too_many(refused, page),
+        Refused::TooMany(exceeded) => too_many(exceeded, page),
     }
 }

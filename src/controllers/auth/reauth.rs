@@ -7,7 +7,7 @@ use crate::controllers::auth::password_check;
 use crate::controllers::two_factor::sending;
 use crate::controllers::{onwards, signed_out};
 use crate::error::AppError;
-use crate::extractors::{CurrentUser, Form, Page};
+use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::auth::{NextQuery, ReauthForm};
 use crate::forms::local_path::LocalPath;
@@ -33,11 +33,14 @@ pub async fn reauth(
     session: Session,
     page: Page,
     client: Client,
+    limits: RouteLimits,
     CurrentUser(current): CurrentUser,
     Form(form): Form<ReauthForm>,
 ) -> Result<Response, AppError> {
     let (next, password) = (form.next(), form.password.clone());
-    let user = match password_check::of_user(&app, &client, &current, password).await? {
+    let checked =
+        password_check::of_user(&app, &client, &current, password, limits.declared).await?;
+    let user = match checked {
         Ok(user) => user,
         Err(why) => {
             let user = current.id.as_str();
@@ -111,7 +114,7 @@ async fn half_reauth(
         next: next.map(LocalPath::as_str),
         remember: false,
         country: country_of(phone),
-        allowance: &app.allowance(phone, client),
+        limits: &app.send_limits(phone, client),
         session: session.row(),
         login: None,
     };

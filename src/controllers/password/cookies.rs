@@ -8,7 +8,7 @@ use axum_extra::extract::cookie::{Cookie, SameSite};
 
 use crate::config::Environment;
 use crate::middleware::cookie;
-use crate::models::limits::RESET_LIFE;
+use crate::models::rate_limit::RESET_LIFE;
 use crate::models::token::Token;
 use crate::state::AppState;
 

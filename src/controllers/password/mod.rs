@@ -8,9 +8,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use secrecy::SecretString;
 
 use crate::controllers::auth::password_check;
-use crate::controllers::{cancel_at_twilio, signed_out, unprocessable};
+use crate::controllers::{cancel_at_twilio, signed_out, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
-use crate::extractors::{CurrentUser, Form, Page};
+use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::password::ChangeForm;
 use crate::models;
@@ -43,11 +43,12 @@ pub async fn change(
     session: Session,
     page: Page,
     client: Client,
+    limits: RouteLimits,
     CurrentUser(current): CurrentUser,
     Form(form): Form<ChangeForm>,
 ) -> Result<Response, AppError> {
     let typed = form.current_password.clone();
-    let user = match password_check::of_user(&app, &client, &current, typed).await? {
+    let user = match password_check::of_user(&app, &client, &current, typed, &[]).await? {
         Ok(user) => user,
         Err(why) => {
             let user = current.id.as_str();
@@ -68,7 +69,7 @@ pub async fn change(
         .await
         .map_err(models::Error::from)?;
     match parsed {
-        Ok(password) => set(&app, &session, &client, &user, password).await,
+        Ok(password) => set(&app, &session, &page, &client, &limits, &user, password).await,
         Err(errors) => Ok(unprocessable(change_page(&page, errors).await?)),
     }
 }
@@ -78,7 +79,9 @@ pub async fn change(
 async fn set(
     app: &AppState,
     session: &Session,
+    page: &Page,
     client: &Client,
+    limits: &RouteLimits,
     user: &User,
     password: SecretString,
 ) -> Result<Response, AppError> {
@@ -90,6 +93,11 @@ async fn set(
     let (true, Some(issued), Some(row)) = (changed, issued, session.row()) else {
         return Ok(signed_out());
     };
+    if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {
+        drop(transaction);
+        let shown = change_page(page, too_many_errors(exceeded)).await?;
+        return Ok(too_many(exceeded, shown));
+    }
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
     MailToken::delete_resets(&mut transaction, &user.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;

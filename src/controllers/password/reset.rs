@@ -8,23 +8,20 @@ use axum_extra::extract::CookieJar;
 use secrecy::SecretString;
 
 use super::{cookies, hashed};
-use crate::controllers::{
-    cancel_at_twilio, count_by_address, too_many, too_many_errors, unprocessable,
-};
+use crate::controllers::{cancel_at_twilio, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
-use crate::extractors::{Form, Page};
+use crate::extractors::{Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::password::{ResetForm, ResetRequestForm};
 use crate::models;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
-use crate::models::limits::RESET_MAILS_OF_ADDRESS;
 use crate::models::mail_token::MailToken;
 use crate::models::outbox::{Event, Notice};
+use crate::models::rate_limit::{RateLimitExceeded, forget_login_sends};
 use crate::models::reset_request;
 use crate::models::session::SessionRow;
-use crate::models::throttle;
 use crate::models::token::Token;
 use crate::models::user::User;
 use crate::session::Session;
@@ -61,7 +58,7 @@ pub async fn request(
     State(app): State<AppState>,
     session: Session,
     page: Page,
-    client: Client,
+    limits: RouteLimits,
     Form(form): Form<ResetRequestForm>,
 ) -> Result<Response, AppError> {
     let email = match form.parse() {
@@ -71,12 +68,16 @@ pub async fn request(
             return Ok(unprocessable(shown));
         }
     };
-    if let Err(refused) = count_by_address(&app, &RESET_MAILS_OF_ADDRESS, &client).await? {
-        let errors = too_many_errors("requests from your network", refused);
+    let now = app.clock.now();
+    let mut transaction = app.database.begin().await?;
+    if let Err(exceeded) = limits.take(&mut transaction, "", now).await? {
+        drop(transaction);
+        let errors = too_many_errors(exceeded);
         let shown = request_page(&page, form.email.clone(), errors).await?;
-        return Ok(too_many(refused, shown));
+        return Ok(too_many(exceeded, shown));
     }
-    reset_request::add(&app.database, email, app.clock.now()).await?;
+    reset_request::add(&mut transaction, email, now).await?;
+    transaction.commit().await?;
     tracing::info!(
         event = "password_reset_requested",
         "a link to a new password was asked for"
@@ -174,6 +175,7 @@ pub async fn reset(
     jar: CookieJar,
     page: Page,
     client: Client,
+    limits: RouteLimits,
     Form(form): Form<ResetForm>,
 ) -> Result<Response, AppError> {
     let Some((link, user)) = current(&app, &headers).await? else {
@@ -197,8 +199,14 @@ pub async fn reset(
             return Ok(unprocessable(shown));
         }
     };
-    if !set(&app, &session, &client, &link, &user, password).await? {
-        return expired(&app, &session, jar).await;
+    match set(&app, &session, &client, &limits, &link, &user, password).await? {
+        Set::Done => {}
+        Set::Expired => return expired(&app, &session, jar).await,
+        Set::Limited(exceeded) => {
+            let errors = too_many_errors(exceeded);
+            let shown = reset_page(&page, &link, user.username, errors).await?;
+            return Ok(too_many(exceeded, shown));
+        }
     }
     tracing::info!(
         event = "password_reset",
@@ -209,17 +217,25 @@ pub async fn reset(
     Ok((jar, Redirect::to("/login")).into_response())
 }
 
+/// What came of a new password.
+enum Set {
+    Done,
+    /// The link was used or has expired.
+    Expired,
+    Limited(RateLimitExceeded),
+}
+
 /// Sets the password and uses the link up. Whatever was open to the old one
-/// ends, in this browser too; the second step stays as it is. Returns whether
-/// the link still stood.
+/// ends, in this browser too; the second step stays as it is.
 async fn set(
     app: &AppState,
     session: &Session,
     client: &Client,
+    limits: &RouteLimits,
     link: &MailToken,
     user: &User,
     password: SecretString,
-) -> Result<bool, AppError> {
+) -> Result<Set, AppError> {
     let hash = hashed(app, client, password).await?;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
@@ -227,7 +243,10 @@ async fn set(
     // different orders would wait for each other.
     let changed = User::set_password(&mut transaction, &user.id, user.auth_version, &hash).await?;
     if !(changed && link.consume(&mut transaction, now).await?) {
-        return Ok(false);
+        return Ok(Set::Expired);
+    }
+    if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {
+        return Ok(Set::Limited(exceeded));
     }
     let sentence = "Your password has been reset.";
     let is_own = session.user().is_some_and(|it| it.id == user.id);
@@ -238,7 +257,7 @@ async fn set(
     }
     SessionRow::end_all(&mut transaction, &user.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
-    throttle::clear_sends(&mut transaction, &user.id).await?;
+    forget_login_sends(&mut transaction, &user.id, now).await?;
     Notice::new(Event::PasswordReset, client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;
@@ -251,7 +270,7 @@ async fn set(
         None => session.add_message(Kind::Success, sentence).await?,
     }
     cancel_at_twilio(app, closed, now).await?;
-    Ok(true)
+    Ok(Set::Done)
 }
 
 async fn reset_page(

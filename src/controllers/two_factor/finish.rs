@@ -13,9 +13,9 @@ use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::{Challenge, Delivery, Purpose};
 use crate::models::client::Client;
 use crate::models::outbox::{Event, Notice};
+use crate::models::rate_limit::{Attempt, refund};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
-use crate::models::throttle::{self, Attempt};
 use crate::models::user::User;
 use crate::models::{Connection, Error};
 use crate::session::Session;
@@ -77,7 +77,7 @@ impl Proof<'_> {
         if !(open && code.use_up(connection, user, now).await?) {
             return Ok(None);
         }
-        throttle::take_back(connection, attempt).await?;
+        refund(connection, attempt).await?;
         let left = RecoveryCode::left(connection, user).await?;
         Notice::new(Event::RecoveryCodeUsed, client, now)
             .with_recovery_codes_left(left)

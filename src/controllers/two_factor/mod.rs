@@ -10,14 +10,16 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use self::sending::status_of;
-use crate::controllers::{cancel_at_twilio, refusal, signed_out, unprocessable};
+use crate::controllers::{
+    cancel_at_twilio, refusal, signed_out, too_many, too_many_errors, unprocessable,
+};
 use crate::error::AppError;
-use crate::extractors::{CurrentUser, Form, Page};
+use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::phone_number::PhoneNumber;
 use crate::forms::two_factor::EnableForm;
 use crate::models::activity::{Activity, Happening};
-use crate::models::challenge::{Another, Challenge, Delivery, NewChallenge, Outcome, Purpose, Way};
+use crate::models::challenge::{Another, Challenge, Delivery, NewChallenge, Outcome, Purpose};
 use crate::models::client::Client;
 use crate::models::outbox::{Event, Notice};
 use crate::models::recovery_code::RecoveryCode;
@@ -57,7 +59,7 @@ pub async fn enable(
             return Ok(unprocessable(page));
         }
     };
-    let (now, allowance) = (app.clock.now(), app.allowance(phone.as_str(), &client));
+    let (now, limits) = (app.clock.now(), app.send_limits(phone.as_str(), &client));
     let new = NewChallenge {
         user: &user,
         purpose: Purpose::Enable,
@@ -65,7 +67,7 @@ pub async fn enable(
         next: None,
         remember: false,
         country: phone.country(),
-        allowance: &allowance,
+        limits: &limits,
         session: session.row(),
         login: None,
     };
@@ -79,9 +81,7 @@ pub async fn enable(
     challenge
         .close(&app.database, &app.verify, Outcome::NotSent, now)
         .await?;
-    let another = challenge
-        .another(&app.database, &allowance, Way::Any, now)
-        .await?;
+    let another = challenge.held_back.unwrap_or(Another::Now);
     let (status, retry_after) = status_of(challenge.delivery, another);
     let errors = not_sent(challenge.delivery, another);
     let page = enable_page(&page, &user, form.verification_phone, errors).await?;
@@ -132,24 +132,33 @@ pub async fn disable_form(
 ) -> Result<Response, AppError> {
     match user.verification_phone.as_deref() {
         None => already_off(&session, &user).await,
-        Some(phone) => Ok(DisablePage {
-            layout: page.layout("Disable two-factor authentication").await?,
-            masked_phone: masked(phone),
+        Some(phone) => {
+            let page = disable_page(&page, phone, Errors::default()).await?;
+            Ok(page.into_response())
         }
-        .into_response()),
     }
+}
+
+async fn disable_page(page: &Page, phone: &str, errors: Errors) -> Result<DisablePage, AppError> {
+    Ok(DisablePage {
+        layout: page.layout("Disable two-factor authentication").await?,
+        masked_phone: masked(phone),
+        errors,
+    })
 }
 
 /// `POST /disable_2fa`: all other sessions end, and every open verification.
 pub async fn disable(
     State(app): State<AppState>,
     session: Session,
+    page: Page,
     client: Client,
+    limits: RouteLimits,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, AppError> {
-    if user.verification_phone.is_none() {
+    let Some(phone) = user.verification_phone.as_deref() else {
         return already_off(&session, &user).await;
-    }
+    };
     let (now, version) = (app.clock.now(), user.auth_version);
     let mut transaction = app.database.begin().await?;
     let changed =
@@ -158,11 +167,16 @@ pub async fn disable(
     let (true, Some(issued), Some(row)) = (changed, issued, session.row()) else {
         return Ok(signed_out());
     };
+    if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {
+        drop(transaction);
+        let shown = disable_page(&page, phone, too_many_errors(exceeded)).await?;
+        return Ok(too_many(exceeded, shown));
+    }
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
     RecoveryCode::delete_all(&mut transaction, &user.id).await?;
     Notice::new(Event::TwoFactorDisabled, &client, now)
-        .with_former_phone(user.verification_phone.as_deref())
+        .with_former_phone(Some(phone))
         .enqueue(&mut transaction, &user.id)
         .await?;
     let what = Happening::TwoFactorDisabled;

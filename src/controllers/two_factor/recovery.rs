@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::finish::{Proof, finish_login, finish_reauth};
 use super::verify::record;
-use crate::controllers::{too_many, unprocessable};
+use crate::controllers::{too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, Pending};
 use crate::forms::Errors;
@@ -14,12 +14,10 @@ use crate::forms::recovery_codes::RecoveryForm;
 use crate::models::activity::Happening;
 use crate::models::challenge::{Challenge, Purpose};
 use crate::models::client::Client;
-use crate::models::limits::WRONG_RECOVERY_CODES;
+use crate::models::rate_limit::{RateLimitExceeded, WRONG_RECOVERY_CODES, take};
 use crate::models::recovery_code::RecoveryCode;
-use crate::models::throttle::{self, TooMany};
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::duration;
 use crate::views::recovery_codes::EnterPage;
 
 /// `GET /verify_2fa/recovery`
@@ -49,11 +47,11 @@ pub async fn recover(
         return invalid(&page, &challenge).await;
     }
     let now = app.clock.now();
-    let whom = format!("{} {}", challenge.user_id.as_str(), client.network());
-    let bucket = WRONG_RECOVERY_CODES.bucket(&whom);
-    let attempt = match throttle::count_alone(&app.database, &[bucket], now).await? {
+    let buckets = WRONG_RECOVERY_CODES.buckets_of(challenge.user_id.as_str(), Some(&client));
+    let taken = take(&mut *app.database.acquire().await?, &buckets, now).await?;
+    let attempt = match taken {
         Ok(attempt) => attempt,
-        Err(refused) => return limited(&page, &challenge, refused).await,
+        Err(exceeded) => return limited(&page, &challenge, exceeded).await,
     };
     let Some(code) = good(&app, &form, &challenge).await? else {
         return wrong(&app, &page, &client, &challenge).await;
@@ -103,12 +101,10 @@ async fn invalid(page: &Page, challenge: &Challenge) -> Result<Response, AppErro
 async fn limited(
     page: &Page,
     challenge: &Challenge,
-    refused: TooMany,
+    exceeded: RateLimitExceeded,
 ) -> Result<Response, AppError> {
-    let wait = duration(refused.retry_after);
-    let sentence = format!("Too many wrong recovery codes. Try again in {wait}.");
-    let page = enter_page(page, challenge, Errors::one("form", sentence)).await?;
-    Ok(too_many(refused, page))
+    let page = enter_page(page, challenge, too_many_errors(exceeded)).await?;
+    Ok(too_many(exceeded, page))
 }
 
 async fn enter_page(

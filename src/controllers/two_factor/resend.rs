@@ -13,7 +13,7 @@ use crate::forms::Errors;
 use crate::middleware::access::expired;
 use crate::models::challenge::{Another, Challenge, ResendRefused, Way};
 use crate::models::client::Client;
-use crate::models::limits::SEND_INTERVAL;
+use crate::models::rate_limit::SEND_INTERVAL;
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::two_factor::why_not;
@@ -49,9 +49,9 @@ async fn send_again(
     way: Way,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
-    let allowance = app.allowance(&challenge.phone, client);
+    let limits = app.send_limits(&challenge.phone, client);
     let sent = challenge
-        .resend(&app.database, &app.verify, way, &allowance, now)
+        .resend(&app.database, &app.verify, way, &limits, now)
         .await;
     match sent {
         Ok(delivery) if delivery.may_have_arrived() => {

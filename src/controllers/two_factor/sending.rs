@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use crate::controllers::signed_out;
 use crate::error::AppError;
 use crate::models::challenge::{Another, Challenge, Delivery};
-use crate::models::limits::SEND_INTERVAL;
+use crate::models::rate_limit::SEND_INTERVAL;
 use crate::session::Session;
 use crate::state::AppState;
 

@@ -132,12 +132,12 @@ pub(super) async fn verify_page(
     errors: Errors,
 ) -> Result<VerifyPage, AppError> {
     let (now, database) = (app.clock.now(), &app.database);
-    let allowance = app.allowance(&challenge.phone, client);
-    let another = |way| challenge.another(database, &allowance, way, now);
+    let limits = app.send_limits(&challenge.phone, client);
+    let another = |way| challenge.another(database, &limits, way, now);
     let next = Next {
         code: another(Way::Any).await?,
         call: another(Way::Call).await?,
-        none_taken: challenge.no_code_taken(database, now).await?,
+        none_taken: challenge.locked_until(database, now).await?,
     };
     let layout = page.layout("Enter the code").await?;
     Ok(VerifyPage::new(layout, challenge, next, now, errors))

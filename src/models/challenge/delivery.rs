@@ -1,14 +1,16 @@
 //! Sending the code of a verification, and taking it back.
 
+use strum::{AsRefStr, EnumString, IntoStaticStr};
+
 use crate::models::challenge::Challenge;
-use crate::models::limits::SENDS_OF_SERVICE;
-use crate::models::throttle::{self, Attempt};
+use crate::models::rate_limit::{Attempt, BUDGETS, SendLimits, refund, take};
 use crate::models::user::User;
 use crate::models::{Database, Error, sms_days};
 use crate::services::twilio_verify::{Channel, SendError, Sent, TwilioVerify};
 
 /// How the last sending of a verification ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Delivery {
     /// It is under way.
     Sending,
@@ -33,42 +35,7 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    const ALL: [Self; 10] = [
-        Self::Sending,
-        Self::Sms,
-        Self::Call,
-        Self::Unknown,
-        Self::HeldBack,
-        Self::InvalidNumber,
-        Self::TooMany,
-        Self::Blocked,
-        Self::Misconfigured,
-        Self::Failed,
-    ];
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sending => "sending",
-            Self::Sms => "sms",
-            Self::Call => "call",
-            Self::Unknown => "unknown",
-            Self::HeldBack => "held_back",
-            Self::InvalidNumber => "invalid_number",
-            Self::TooMany => "too_many",
-            Self::Blocked => "blocked",
-            Self::Misconfigured => "misconfigured",
-            Self::Failed => "failed",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|delivery| delivery.as_str() == text)
-    }
-
     /// Whether the person may have a code in hand.
-    #[must_use]
     pub const fn may_have_arrived(self) -> bool {
         matches!(self, Self::Sending | Self::Sms | Self::Call | Self::Unknown)
     }
@@ -97,7 +64,6 @@ pub enum Way {
 
 impl Challenge {
     /// Seconds that the verification still lives.
-    #[must_use]
     pub fn ends_in(&self, now: i64) -> i64 {
         (self.expires_at - now).max(1)
     }
@@ -110,17 +76,26 @@ impl Challenge {
         database: &Database,
         verify: &TwilioVerify,
         way: Way,
-        attempt: &Attempt,
+        limits: &SendLimits,
+        mut attempt: Attempt,
         now: i64,
     ) -> Result<Delivery, Error> {
         let service = self.purpose.service();
         let answer = match way {
-            Way::Any => verify.send(service, &self.phone).await,
+            Way::Any => {
+                let may_call = async {
+                    let call = self.take_call(database, limits, now).await;
+                    let is_allowed = call.is_some();
+                    attempt.add(call.unwrap_or_default());
+                    is_allowed
+                };
+                verify.send(service, &self.phone, may_call).await
+            }
             Way::Call => verify.call(service, &self.phone).await,
         };
         match &answer {
             Ok(_) => self.count_sent(database, now).await?,
-            Err(error) => uncount(database, attempt, error).await?,
+            Err(error) => uncount(database, &attempt, error).await?,
         }
         let (delivery, sid) = match &answer {
             Ok(Sent { sid: None, .. }) => (Delivery::Unknown, None),
@@ -136,7 +111,7 @@ impl Challenge {
         };
         let fell_back = way == Way::Any && delivery == Delivery::Call;
         let metrics = verify.metrics();
-        metrics.code_sent(self.country.as_deref(), delivery.as_str(), fell_back);
+        metrics.code_sent(self.country.as_deref(), delivery.into(), fell_back);
         // A code that was sent before is still good when another one fails.
         let (kept, sid) = match (&answer, self.provider_sid.as_deref()) {
             (Err(_), Some(before)) => (self.delivery, Some(before)),
@@ -150,13 +125,13 @@ impl Challenge {
             "UPDATE challenges SET delivery = $1, provider_sid = $2 WHERE closed_at IS NULL \
              AND user_id = $3 AND purpose = $4 AND phone = $5 AND (id = $6 OR delivery = $7)",
         )
-        .bind(kept.as_str())
+        .bind(kept.as_ref())
         .bind(sid)
         .bind(self.user_id.as_str())
-        .bind(self.purpose.as_str())
+        .bind(self.purpose.as_ref())
         .bind(&self.phone)
         .bind(self.id.as_str())
-        .bind(Delivery::Sending.as_str())
+        .bind(Delivery::Sending.as_ref())
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -166,11 +141,34 @@ impl Challenge {
         tracing::info!(
             event = "code_asked_for",
             user = self.user_id.as_str(),
-            purpose = self.purpose.as_str(),
-            delivery = delivery.as_str(),
+            purpose = self.purpose.as_ref(),
+            delivery = delivery.as_ref(),
             "Twilio was asked for a code"
         );
         Ok(delivery)
+    }
+
+    /// Counts a call in place of an SMS that failed, which costs more than that. Where a
+    /// limit refuses it, or the database cannot count it, the sending has failed.
+    async fn take_call(
+        &self,
+        database: &Database,
+        limits: &SendLimits,
+        now: i64,
+    ) -> Option<Attempt> {
+        let taken = async {
+            let mut connection = database.acquire().await?;
+            let request = self.code_request(&mut connection, now).await?;
+            take(&mut connection, &limits.call_buckets(&request), now).await
+        };
+        match taken.await {
+            Ok(taken) => taken.ok(),
+            Err(error) => {
+                let error = error.with_causes();
+                tracing::error!(event = "error", error, "a call could not be counted");
+                None
+            }
+        }
     }
 
     /// Counts the code for its country, and warns where too few of those are entered:
@@ -194,9 +192,6 @@ impl Challenge {
     /// same: Twilio keeps one verification a number and service, and another
     /// user may have asked for it too. That Twilio could not be asked is logged
     /// only, since the code is dead here either way.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn cancel_at_twilio(
         &self,
         database: &Database,
@@ -239,11 +234,9 @@ impl Challenge {
 async fn uncount(database: &Database, attempt: &Attempt, error: &SendError) -> Result<(), Error> {
     let mut connection = database.acquire().await?;
     match error {
-        SendError::Failed | SendError::Misconfigured => {
-            throttle::take_back(&mut connection, attempt).await
-        }
+        SendError::Failed | SendError::Misconfigured => refund(&mut connection, attempt).await,
         SendError::InvalidNumber | SendError::TooMany | SendError::Blocked => {
-            throttle::take_back_from(&mut connection, attempt, SENDS_OF_SERVICE).await
+            refund(&mut connection, &attempt.under(&BUDGETS)).await
         }
     }
 }

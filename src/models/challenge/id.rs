@@ -6,7 +6,6 @@ pub struct ChallengeId(String);
 
 impl ChallengeId {
     /// The id as the database holds it.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,12 +1,13 @@
 //! Opening a verification: what it supersedes, and what it takes over.
 
 use crate::models::challenge::{
-    Allowance, Challenge, ChallengeId, Delivery, Outcome, Purpose, Way, unfinished,
+    Another, Challenge, ChallengeId, Delivery, Outcome, Purpose, Way, unfinished,
 };
 use crate::models::client::Client;
-use crate::models::limits::{CHALLENGE_LIFE, CHECKS_OF_CHALLENGE, SEND_INTERVAL};
+use crate::models::rate_limit::{
+    Attempt, CHALLENGE_LIFE, CHECKS_OF_CHALLENGE, CodeRequest, SEND_INTERVAL, SendLimits,
+};
 use crate::models::session::SessionRow;
-use crate::models::throttle::{self, Attempt};
 use crate::models::token::random_id;
 use crate::models::user::User;
 use crate::models::{Connection, Database, Error};
@@ -28,7 +29,7 @@ pub struct NewChallenge<'a> {
     /// The country of the number, for what its codes cost.
     pub country: Option<&'a str>,
     /// What decides whether a code may be sent.
-    pub allowance: &'a Allowance,
+    pub limits: &'a SendLimits,
     /// The session that asks: none for a log-in, which has none yet.
     pub session: Option<&'a SessionRow>,
     /// What is known of a log-in besides: none for any other purpose.
@@ -60,6 +61,8 @@ impl NewLogin<'_> {
 struct Sending {
     /// What was counted, where one is to be sent.
     attempt: Option<Attempt>,
+    /// Why none is.
+    held_back: Option<Another>,
     provider_sid: Option<String>,
     delivery: Delivery,
     sends: i64,
@@ -78,9 +81,6 @@ impl Challenge {
     /// How the sending ended stands in the row's `delivery`. `None` when the
     /// account changed since it was checked, or the session that asks has ended:
     /// then nothing is sent.
-    ///
-    /// # Errors
-    /// When the database fails or there are no random numbers.
     pub async fn open(
         database: &Database,
         verify: &TwilioVerify,
@@ -101,11 +101,12 @@ impl Challenge {
         let id = ChallengeId::from(random_id()?);
         let sending = match predecessor {
             Some(old) => Sending::carried_over(old),
-            None => Sending::of(&mut transaction, &id, &new, now).await?,
+            None => Sending::of(&mut transaction, &new, now).await?,
         };
         let mut challenge = insert(&mut transaction, &id, &new, &sending, now).await?;
+        challenge.held_back = sending.held_back;
         if let Some(old) = predecessor {
-            old.hand_over_sending(&mut transaction, &id).await?;
+            old.hand_over_sending(&mut transaction).await?;
         }
         if let Some(login) = new.login.as_ref().map(|login| login.within(&closed)) {
             let (id, user, due) = (&challenge.id, &new.user.id, sending.expires_at);
@@ -119,26 +120,21 @@ impl Challenge {
         {
             old.cancel_at_twilio(database, verify, now).await?;
         }
-        if let Some(attempt) = &sending.attempt {
+        if let Some(attempt) = sending.attempt {
             challenge.delivery = challenge
-                .deliver(database, verify, Way::Any, attempt, now)
+                .deliver(database, verify, Way::Any, new.limits, attempt, now)
                 .await?;
         }
         Ok(Some(challenge))
     }
 
-    /// The sending counts once, with the verification that carries it: where its
-    /// code is entered rightly, nothing is left to hold back the next.
-    async fn hand_over_sending(
-        &self,
-        connection: &mut Connection,
-        to: &ChallengeId,
-    ) -> Result<(), Error> {
+    /// The sending counts once, with the challenge that carries it on.
+    async fn hand_over_sending(&self, connection: &mut Connection) -> Result<(), Error> {
         sqlx::query("UPDATE challenges SET sends = 0, last_sent_at = NULL WHERE id = $1")
             .bind(self.id.as_str())
-            .execute(&mut *connection)
+            .execute(connection)
             .await?;
-        throttle::hand_over(connection, &self.id, to).await
+        Ok(())
     }
 
     fn can_be_carried_over(&self, new: &NewChallenge<'_>, now: i64) -> bool {
@@ -148,7 +144,7 @@ impl Challenge {
             && self.expires_at > now
             && self.checks < CHECKS_OF_CHALLENGE
             && self.delivery.may_have_arrived()
-            && self.last_sent_at.is_some_and(|at| at > now - SEND_INTERVAL)
+            && self.seconds_until_send(now) > 0
     }
 }
 
@@ -157,6 +153,7 @@ impl Sending {
     fn carried_over(old: &Challenge) -> Self {
         Self {
             attempt: None,
+            held_back: None,
             provider_sid: old.provider_sid.clone(),
             delivery: old.delivery,
             sends: old.sends,
@@ -172,22 +169,30 @@ impl Sending {
     /// was then entered rightly does not hold back the next.
     async fn of(
         connection: &mut Connection,
-        id: &ChallengeId,
         new: &NewChallenge<'_>,
         now: i64,
     ) -> Result<Self, Error> {
-        let recent = match new.allowance.unlimited {
+        let recent = match new.limits.unlimited {
             true => None,
             false => last_sending(connection, new, now).await?,
         };
-        let attempt = match recent {
-            Some(_) => None,
+        let is_adding = new.purpose == Purpose::Enable;
+        let request = CodeRequest {
+            user: &new.user.id,
+            phone: new.phone,
+            is_adding,
+            is_new_number: is_adding || User::has_new_phone(connection, &new.user.id, now).await?,
+        };
+        let taken = match recent {
+            Some(at) => Err(Another::Soon(at + SEND_INTERVAL - now)),
             None => {
-                let (user, way) = (&new.user.id, Way::Any);
-                let buckets = new.allowance.buckets(user, new.purpose, new.phone, way);
-                let counted = throttle::count(connection, &buckets, Some(id), now).await?;
-                counted.ok()
+                let taken = new.limits.take_first(connection, &request, now).await?;
+                taken.map_err(Another::Limited)
             }
+        };
+        let (attempt, held_back) = match taken {
+            Ok(attempt) => (Some(attempt), None),
+            Err(another) => (None, Some(another)),
         };
         let delivery = match attempt {
             Some(_) => Delivery::Sending,
@@ -202,6 +207,7 @@ impl Sending {
             last_sent_at: recent.or(attempt.as_ref().map(|_| now)),
             expires_at: now + CHALLENGE_LIFE,
             attempt,
+            held_back,
         })
     }
 }
@@ -215,18 +221,19 @@ async fn last_sending(
 ) -> Result<Option<i64>, Error> {
     Ok(sqlx::query_scalar(
         "SELECT MAX(last_sent_at) FROM challenges \
-         WHERE user_id = $1 AND purpose = $2 AND last_sent_at > $3 \
+         WHERE user_id = $1 AND purpose = $2 AND last_sent_at > $3 AND last_sent_at <= $9 \
          AND (outcome IS NULL OR outcome NOT IN ($4, $5)) \
          AND delivery NOT IN ($6, $7, $8)",
     )
     .bind(new.user.id.as_str())
-    .bind(new.purpose.as_str())
+    .bind(new.purpose.as_ref())
     .bind(now - SEND_INTERVAL)
-    .bind(Outcome::Approved.as_str())
-    .bind(Outcome::Recovered.as_str())
-    .bind(Delivery::InvalidNumber.as_str())
-    .bind(Delivery::TooMany.as_str())
-    .bind(Delivery::Blocked.as_str())
+    .bind(Outcome::Approved.as_ref())
+    .bind(Outcome::Recovered.as_ref())
+    .bind(Delivery::InvalidNumber.as_ref())
+    .bind(Delivery::TooMany.as_ref())
+    .bind(Delivery::Blocked.as_ref())
+    .bind(now)
     .fetch_one(connection)
     .await?)
 }
@@ -248,10 +255,10 @@ async fn insert(
     .bind(id.as_str())
     .bind(new.user.id.as_str())
     .bind(new.user.auth_version)
-    .bind(new.purpose.as_str())
+    .bind(new.purpose.as_ref())
     .bind(new.phone)
     .bind(sending.provider_sid.as_deref())
-    .bind(sending.delivery.as_str())
+    .bind(sending.delivery.as_ref())
     .bind(new.next)
     .bind(i64::from(new.remember))
     .bind(sending.sends)

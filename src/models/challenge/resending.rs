@@ -1,13 +1,39 @@
 //! Sending the code of an open verification again.
 
-use crate::models::challenge::allowance::{Allowance, Another};
-use crate::models::challenge::{Challenge, Delivery, Outcome, Way};
-use crate::models::limits::{
-    CALLS_OF_CHALLENGE, CHECKS_OF_CHALLENGE, SEND_INTERVAL, SENDS_OF_CHALLENGE,
+use crate::models::challenge::{Challenge, Delivery, Outcome, Purpose, Way};
+use crate::models::rate_limit::{
+    CALLS_OF_CHALLENGE, CHECKS_OF_CHALLENGE, CodeRequest, RateLimitExceeded, SEND_INTERVAL,
+    SENDS_OF_CHALLENGE, SendLimits, WRONG_CODES, exceeded, take,
 };
-use crate::models::throttle;
+use crate::models::user::User;
 use crate::models::{Connection, Database, Error};
 use crate::services::twilio_verify::TwilioVerify;
+
+/// When another code may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Another {
+    /// Now.
+    Now,
+    /// In so many seconds: the last one was sent a moment ago.
+    Soon(i64),
+    /// When a limit lets it through.
+    Limited(RateLimitExceeded),
+    /// Not with this verification: it has sent all that it may.
+    NoMoreCodes,
+    /// Not with this verification: it has called once already.
+    NoMoreCalls,
+}
+
+impl Another {
+    /// Seconds until then.
+    pub const fn wait(self) -> i64 {
+        match self {
+            Self::Now | Self::NoMoreCodes | Self::NoMoreCalls => 0,
+            Self::Soon(seconds) => seconds,
+            Self::Limited(exceeded) => exceeded.retry_after,
+        }
+    }
+}
 
 /// Why another code was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -41,20 +67,37 @@ impl Challenge {
         database: &Database,
         verify: &TwilioVerify,
         way: Way,
-        allowance: &Allowance,
+        limits: &SendLimits,
         now: i64,
     ) -> Result<Delivery, ResendRefused> {
         let mut transaction = database.begin().await?;
-        if !self.reserve(&mut transaction, way, allowance, now).await? {
+        if !self.reserve(&mut transaction, way, limits, now).await? {
             drop(transaction);
-            return Err(self.why_not(database, way, allowance, now).await?);
+            return Err(self.why_not(database, way, limits, now).await?);
         }
-        let buckets = allowance.buckets(&self.user_id, self.purpose, &self.phone, way);
-        let counted = throttle::count(&mut transaction, &buckets, Some(&self.id), now).await?;
-        let attempt =
-            counted.map_err(|too_many| ResendRefused::NotNow(Another::Limited(too_many)))?;
+        let request = self.code_request(&mut transaction, now).await?;
+        let buckets = limits.buckets(&request, way == Way::Call, false);
+        let taken = take(&mut transaction, &buckets, now).await?;
+        let attempt = taken.map_err(|it| ResendRefused::NotNow(Another::Limited(it)))?;
         transaction.commit().await?;
-        Ok(self.deliver(database, verify, way, &attempt, now).await?)
+        Ok(self
+            .deliver(database, verify, way, limits, attempt, now)
+            .await?)
+    }
+
+    /// What decides which limits a code of this challenge counts in.
+    pub(super) async fn code_request(
+        &self,
+        connection: &mut Connection,
+        now: i64,
+    ) -> Result<CodeRequest<'_>, Error> {
+        let is_adding = self.purpose == Purpose::Enable;
+        Ok(CodeRequest {
+            user: &self.user_id,
+            phone: &self.phone,
+            is_adding,
+            is_new_number: is_adding || User::has_new_phone(connection, &self.user_id, now).await?,
+        })
     }
 
     /// Counts the sending in the verification, if that may send another.
@@ -62,7 +105,7 @@ impl Challenge {
         &self,
         connection: &mut Connection,
         way: Way,
-        allowance: &Allowance,
+        limits: &SendLimits,
         now: i64,
     ) -> Result<bool, Error> {
         // The row's own last_sent_at is asked for by itself: PostgreSQL looks at it
@@ -71,22 +114,23 @@ impl Challenge {
             "UPDATE challenges SET sends = sends + 1, calls = calls + $1, last_sent_at = $2, \
              delivery = $3 WHERE id = $4 AND closed_at IS NULL AND expires_at > $2 \
              AND checks < $10 AND ($5 = 1 OR (sends < $6 AND calls + $1 <= $7 \
-             AND (last_sent_at IS NULL OR last_sent_at <= $8) AND NOT EXISTS ( \
+             AND (last_sent_at IS NULL OR last_sent_at <= $8 OR last_sent_at > $2) AND NOT EXISTS ( \
              SELECT 1 FROM challenges recent WHERE recent.user_id = challenges.user_id \
-             AND recent.purpose = challenges.purpose AND recent.last_sent_at > $8 \
+             AND recent.purpose = challenges.purpose \
+             AND recent.last_sent_at > $8 AND recent.last_sent_at <= $2 \
              AND (recent.outcome IS NULL OR recent.outcome NOT IN ($9, $11)))))",
         )
         .bind(i64::from(way == Way::Call))
         .bind(now)
-        .bind(Delivery::Sending.as_str())
+        .bind(Delivery::Sending.as_ref())
         .bind(self.id.as_str())
-        .bind(i64::from(allowance.unlimited))
+        .bind(i64::from(limits.unlimited))
         .bind(SENDS_OF_CHALLENGE)
         .bind(CALLS_OF_CHALLENGE)
         .bind(now - SEND_INTERVAL)
-        .bind(Outcome::Approved.as_str())
+        .bind(Outcome::Approved.as_ref())
         .bind(CHECKS_OF_CHALLENGE)
-        .bind(Outcome::Recovered.as_str())
+        .bind(Outcome::Recovered.as_ref())
         .execute(connection)
         .await?;
         Ok(reserved.rows_affected() == 1)
@@ -96,16 +140,70 @@ impl Challenge {
         &self,
         database: &Database,
         way: Way,
-        allowance: &Allowance,
+        limits: &SendLimits,
         now: i64,
     ) -> Result<ResendRefused, Error> {
         let Some(current) = Self::find_open(database, &self.id, now).await? else {
             return Ok(ResendRefused::Gone);
         };
-        let another = current.another(database, allowance, way, now).await?;
+        let another = current.another(database, limits, way, now).await?;
         Ok(ResendRefused::NotNow(match another {
             Another::Now => Another::Soon(1), // another verification sent one meanwhile
             other => other,
         }))
+    }
+
+    /// When another code may be asked for, or another call. Only to be told: what
+    /// may be sent is decided when it is asked for.
+    pub async fn another(
+        &self,
+        database: &Database,
+        limits: &SendLimits,
+        way: Way,
+        now: i64,
+    ) -> Result<Another, Error> {
+        if limits.unlimited {
+            return Ok(Another::Now);
+        }
+        if self.sends >= SENDS_OF_CHALLENGE {
+            return Ok(Another::NoMoreCodes);
+        }
+        if way == Way::Call && self.calls >= CALLS_OF_CHALLENGE {
+            return Ok(Another::NoMoreCalls);
+        }
+        let mut connection = database.acquire().await?;
+        let request = self.code_request(&mut connection, now).await?;
+        let buckets = limits.buckets(&request, way == Way::Call, false);
+        let limited = exceeded(&mut connection, &buckets, now).await?;
+        let soon = self.seconds_until_send(now);
+        Ok(match limited {
+            Some(exceeded) if exceeded.retry_after >= soon => Another::Limited(exceeded),
+            _ if soon > 0 => Another::Soon(soon),
+            _ => Another::Now,
+        })
+    }
+
+    /// Seconds until another code may be sent, as far as the last one decides. One that was
+    /// sent in the future, by a clock that was ahead, does not.
+    pub(super) fn seconds_until_send(&self, now: i64) -> i64 {
+        self.last_sent_at
+            .filter(|at| *at <= now)
+            .map_or(0, |at| (at + SEND_INTERVAL - now).max(0))
+    }
+
+    /// Why no code is accepted now, not even a right one: too many wrong ones were
+    /// entered for the account.
+    pub async fn locked_until(
+        &self,
+        database: &Database,
+        now: i64,
+    ) -> Result<Option<RateLimitExceeded>, Error> {
+        let mut connection = database.acquire().await?;
+        exceeded(
+            &mut connection,
+            &WRONG_CODES.buckets(self.user_id.as_str()),
+            now,
+        )
+        .await
     }
 }

@@ -8,11 +8,9 @@
 
 use crate::models::challenge::{ChallengeId, NewLogin};
 use crate::models::outbox::{Event, Mail, Notice};
+use crate::models::rate_limit::{UNFINISHED_LOGIN_NOTICES, refund_since, try_take};
 use crate::models::user::UserId;
 use crate::models::{Connection, Error};
-
-/// One such notice a user in so many seconds.
-const INTERVAL: i64 = 24 * 60 * 60;
 
 /// Queues the notice for a verification that was just opened. Where the browser
 /// begins again what it had open until now, the notice goes over to the new one,
@@ -35,16 +33,8 @@ pub(super) async fn queue(
             return Ok(());
         }
     }
-    let claimed = sqlx::query(
-        "UPDATE users SET unfinished_login_notice_at = $1 WHERE id = $2 \
-         AND (unfinished_login_notice_at IS NULL OR unfinished_login_notice_at <= $3)",
-    )
-    .bind(now)
-    .bind(user.as_str())
-    .bind(now - INTERVAL)
-    .execute(&mut *connection)
-    .await?;
-    if claimed.rows_affected() == 0 {
+    let buckets = UNFINISHED_LOGIN_NOTICES.buckets(user.as_str());
+    if try_take(connection, &buckets, now).await?.is_err() {
         return Ok(());
     }
     let mail = Mail::Notice(Notice::new(Event::UnfinishedLogin, login.client, now));
@@ -58,16 +48,15 @@ pub(super) async fn withdraw(
     connection: &mut Connection,
     challenge: &ChallengeId,
     user: &UserId,
+    now: i64,
 ) -> Result<(), Error> {
     let withdrawn = sqlx::query("DELETE FROM outbox WHERE id = $1 AND attempts = 0")
         .bind(challenge.as_str())
         .execute(&mut *connection)
         .await?;
     if withdrawn.rows_affected() == 1 {
-        sqlx::query("UPDATE users SET unfinished_login_notice_at = NULL WHERE id = $1")
-            .bind(user.as_str())
-            .execute(connection)
-            .await?;
+        let buckets = UNFINISHED_LOGIN_NOTICES.buckets(user.as_str());
+        refund_since(connection, &buckets, 1, now).await?;
     }
     Ok(())
 }

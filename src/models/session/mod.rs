@@ -4,7 +4,7 @@
 
 mod of_user;
 
-pub use of_user::{Ended, LogIn};
+pub use of_user::{Ended, LogIn, LogIns};
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -59,14 +59,12 @@ pub struct SessionId(String);
 impl SessionId {
     /// What somebody sent as an id, if it can be one: PostgreSQL fails where it is
     /// asked for some of what cannot.
-    #[must_use]
     pub fn received(text: &str) -> Option<Self> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         text.bytes().all(fits).then(|| Self(text.to_owned()))
     }
 
     /// The id as the database holds it.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -109,9 +107,6 @@ pub struct Issued {
 
 impl SessionRow {
     /// The living session that a cookie opens, with its user: one query.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn find(readers: &Readers, token: &Token, now: i64) -> Result<Option<Self>, Error> {
         let statement = "SELECT s.id, s.token_hash, s.user_id, s.challenge_id, s.authenticated_at, s.remember, s.data, \
              s.last_active_at, s.expires_at, u.username, u.email, u.auth_version, \
@@ -145,9 +140,6 @@ impl SessionRow {
     }
 
     /// Begins a session that is no log-in: for a message, or a half log-in.
-    ///
-    /// # Errors
-    /// When the database fails or there are no random numbers.
     pub async fn begin_anonymous(
         connection: &mut Connection,
         id: &SessionId,
@@ -182,9 +174,6 @@ impl SessionRow {
     /// not outlive it. `None` when it is not. The account's row is locked first:
     /// on PostgreSQL a change under way would else neither be seen here nor see
     /// the session that it has to end.
-    ///
-    /// # Errors
-    /// When the database fails or there are no random numbers.
     pub async fn begin_login(
         connection: &mut Connection,
         id: &SessionId,
@@ -225,9 +214,6 @@ impl SessionRow {
     /// sets which verification is open in it and when it was last proved.
     /// `None` when the session ended or got another token meanwhile: a request
     /// whose own cookie is dead must not be given a living one.
-    ///
-    /// # Errors
-    /// When the database fails or there are no random numbers.
     pub async fn renew(
         &self,
         connection: &mut Connection,
@@ -253,14 +239,11 @@ impl SessionRow {
     }
 
     /// Notes activity, which moves the idle end. Nothing else does.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn touch(&self, database: &Database, now: i64) -> Result<(), Error> {
         let life = Life::of(self.login.is_some(), self.remember);
         sqlx::query(
             "UPDATE sessions SET last_active_at = $1, idle_expires_at = $2 \
-             WHERE id = $3 AND last_active_at <= $4",
+             WHERE id = $3 AND (last_active_at <= $4 OR last_active_at > $1)",
         )
         .bind(now)
         .bind(now + life.idle)
@@ -272,9 +255,6 @@ impl SessionRow {
     }
 
     /// Replaces the data of a living session; an ended one stays ended.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn save_data(database: &Database, id: &SessionId, data: &str) -> Result<(), Error> {
         sqlx::query("UPDATE sessions SET data = $1 WHERE id = $2")
             .bind(data)
@@ -285,9 +265,6 @@ impl SessionRow {
     }
 
     /// Sets the data of the session whose token was just issued.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn set_data(
         connection: &mut Connection,
         issued: &Issued,
@@ -302,9 +279,6 @@ impl SessionRow {
     }
 
     /// Forgets the verification that was open in the session.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn forget_challenge(
         connection: &mut Connection,
         id: &SessionId,
@@ -319,9 +293,6 @@ impl SessionRow {
     /// Whether the session lives still, and by the token that opened it. A request
     /// asks before it ends others or changes the account, in a transaction that holds
     /// the account's row: of two sessions that end each other at once, one does.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn is_living(&self, connection: &mut Connection) -> Result<bool, Error> {
         let found: Option<i64> =
             sqlx::query_scalar("SELECT created_at FROM sessions WHERE id = $1 AND token_hash = $2")
@@ -333,9 +304,6 @@ impl SessionRow {
     }
 
     /// Ends a session. Returns whether it had not ended yet.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn end(connection: &mut Connection, id: &SessionId) -> Result<bool, Error> {
         let done = sqlx::query("DELETE FROM sessions WHERE id = $1")
             .bind(id.as_str())

@@ -36,25 +36,67 @@ impl FromRow<'_, AnyRow> for LogIn {
     }
 }
 
+/// The most logins that are listed, and that are counted at all.
+const LISTED: usize = 50;
+const COUNTED: i64 = 1050;
+
+/// An account's active logins.
+#[derive(Debug)]
+pub struct LogIns {
+    /// The last active first, with the one that asks in any case.
+    pub listed: Vec<LogIn>,
+    /// How many more there are, up to a thousand.
+    pub more: usize,
+}
+
 impl LogIn {
-    /// An account's living log-ins, the last active first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn living(
+    /// An account's active logins, seen from `this` one.
+    pub async fn active(
         connection: &mut Connection,
         user: &UserId,
+        this: &SessionId,
         now: i64,
-    ) -> Result<Vec<Self>, Error> {
-        Ok(sqlx::query_as(
-            "SELECT id, address, user_agent, created_at, last_active_at FROM sessions \
-             WHERE user_id = $1 AND expires_at > $2 AND idle_expires_at > $2 \
-             ORDER BY last_active_at DESC, created_at DESC, id",
+    ) -> Result<LogIns, Error> {
+        let mut listed: Vec<Self> = sqlx::query_as(
+            "SELECT id, address, user_agent, created_at, last_active_at FROM sessions
+            WHERE user_id = $1 AND expires_at > $2 AND idle_expires_at > $2
+            ORDER BY last_active_at DESC, created_at DESC, id
+            LIMIT 50",
         )
         .bind(user.as_str())
         .bind(now)
-        .fetch_all(connection)
-        .await?)
+        .fetch_all(&mut *connection)
+        .await?;
+        if listed.len() < LISTED {
+            return Ok(LogIns { listed, more: 0 });
+        }
+        if !listed.iter().any(|it| it.id == *this) {
+            listed.pop();
+            let this: Option<Self> = sqlx::query_as(
+                "SELECT id, address, user_agent, created_at, last_active_at FROM sessions
+                WHERE id = $1",
+            )
+            .bind(this.as_str())
+            .fetch_optional(&mut *connection)
+            .await?;
+            listed.splice(0..0, this);
+        }
+        let counted: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM (
+                SELECT 1 FROM sessions
+                WHERE user_id = $1 AND expires_at > $2 AND idle_expires_at > $2
+                LIMIT $3
+            ) active",
+        )
+        .bind(user.as_str())
+        .bind(now)
+        .bind(COUNTED)
+        .fetch_one(connection)
+        .await?;
+        let more = usize::try_from(counted)
+            .unwrap_or(0)
+            .saturating_sub(listed.len());
+        Ok(LogIns { listed, more })
     }
 }
 
@@ -76,9 +118,6 @@ impl FromRow<'_, AnyRow> for Ended {
 
 impl SessionRow {
     /// Ends one of a user's sessions. `None` where it is not theirs, or not there.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn end_one(
         connection: &mut Connection,
         user: &UserId,
@@ -94,9 +133,6 @@ impl SessionRow {
     }
 
     /// Ends all of a user's sessions but one.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn end_others(
         connection: &mut Connection,
         user: &UserId,
@@ -112,9 +148,6 @@ impl SessionRow {
     }
 
     /// Ends all of a user's sessions.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn end_all(connection: &mut Connection, user: &UserId) -> Result<(), Error> {
         sqlx::query("DELETE FROM sessions WHERE user_id = $1")
             .bind(user.as_str())

@@ -1,14 +1,17 @@
 //! Accounts.
 
+pub mod id;
 mod operator;
 mod phone;
 
+pub use id::UserId;
 pub use operator::Overview;
 
 use secrecy::SecretString;
 use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row};
 
+use crate::models::rate_limit::{Attempt, RENAMES, RateLimitExceeded, refund, take};
 use crate::models::token::random_id;
 use crate::models::{Connection, Database, Error, is_violation_of};
 use crate::services::passwords::{Passwords, UNUSABLE};
@@ -16,21 +19,12 @@ use crate::services::passwords::{Passwords, UNUSABLE};
 /// `last_seen_at` is written at most once in so many seconds.
 const LAST_SEEN_INTERVAL: i64 = 60;
 
-/// What identifies an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserId(String);
+/// A former username stays reserved for its account for so many seconds, so that nobody can
+/// pass for it right after a rename.
+const RESERVED_FOR: i64 = 30 * 24 * 60 * 60;
 
-impl UserId {
-    /// The id as the database holds it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(super) fn from_column(id: String) -> Self {
-        Self(id)
-    }
-}
+/// How many former usernames of an account are reserved.
+const RESERVED_NAMES: i64 = 2;
 
 /// An account, without what proves it.
 #[derive(Debug, Clone)]
@@ -55,7 +49,7 @@ pub struct User {
 impl FromRow<'_, AnyRow> for User {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            id: UserId(row.try_get("user_id")?),
+            id: UserId::from_column(row.try_get("user_id")?),
             username: row.try_get("username")?,
             email: row.try_get("email")?,
             auth_version: row.try_get("auth_version")?,
@@ -86,6 +80,9 @@ pub enum SaveError {
     /// Somebody has that address, in whatever case.
     #[error("the address is taken")]
     EmailTaken,
+    /// The account was renamed too often.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimitExceeded),
     /// Anything else.
     #[error(transparent)]
     Other(#[from] Error),
@@ -105,17 +102,17 @@ impl From<sqlx::Error> for SaveError {
 
 impl User {
     /// Makes an account with two-factor authentication off, and returns its id.
-    ///
-    /// # Errors
-    /// When the name or the address is taken, or the work cannot be done.
+    /// `rejection` is what counts unless this succeeds.
     pub async fn create(
         database: &Database,
         passwords: &Passwords,
         new: NewUser,
+        rejection: &Attempt,
         now: i64,
     ) -> Result<UserId, SaveError> {
-        let id = UserId(random_id()?);
+        let id = UserId::from_column(random_id()?);
         let password_hash = passwords.hash(new.password).await.map_err(Error::from)?;
+        let mut transaction = database.begin().await?;
         sqlx::query(
             "INSERT INTO users (id, username, username_key, email, email_key, \
              password_hash, auth_version, about_me, created_at) \
@@ -128,15 +125,15 @@ impl User {
         .bind(case_key(&new.email))
         .bind(password_hash)
         .bind(now)
-        .execute(database)
+        .execute(&mut *transaction)
         .await?;
+        refuse_reserved(&mut transaction, &id, &new.username, now).await?;
+        refund(&mut transaction, rejection).await?;
+        transaction.commit().await?;
         Ok(id)
     }
 
     /// The account of that id.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn find(database: &Database, id: &UserId) -> Result<Option<Self>, Error> {
         Ok(sqlx::query_as(
             "SELECT id AS user_id, username, email, auth_version, verification_phone, about_me, \
@@ -148,9 +145,6 @@ impl User {
     }
 
     /// The account of that name, in whatever case.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn find_by_username(
         database: &Database,
         username: &str,
@@ -165,15 +159,13 @@ impl User {
     }
 
     /// Changes what the profile shows, within a transaction that is given up where
-    /// the name is taken.
-    ///
-    /// # Errors
-    /// When the name is taken or the database fails.
+    /// the name is taken. The former name stays reserved.
     pub async fn update_profile(
         &self,
         connection: &mut Connection,
         username: &str,
         about_me: &str,
+        now: i64,
     ) -> Result<(), SaveError> {
         sqlx::query(
             "UPDATE users SET username = $1, username_key = $2, about_me = $3 WHERE id = $4",
@@ -182,26 +174,70 @@ impl User {
         .bind(case_key(username))
         .bind(about_me)
         .bind(self.id.as_str())
+        .execute(&mut *connection)
+        .await?;
+        if username != self.username {
+            take(connection, &RENAMES.buckets(self.id.as_str()), now).await??;
+        }
+        if case_key(username) != case_key(&self.username) {
+            refuse_reserved(connection, &self.id, username, now).await?;
+            self.reserve_former_name(connection, username, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Reserves the name that the account had until now, and no more than
+    /// [`RESERVED_NAMES`] of those before.
+    async fn reserve_former_name(
+        &self,
+        connection: &mut Connection,
+        username: &str,
+        now: i64,
+    ) -> Result<(), Error> {
+        sqlx::query("DELETE FROM former_usernames WHERE username_key = $1")
+            .bind(case_key(username))
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query(
+            "INSERT INTO former_usernames (username_key, user_id, reserved_until)
+            VALUES ($1, $2, $3)
+            ON CONFLICT (username_key) DO UPDATE SET
+                user_id = excluded.user_id,
+                reserved_until = excluded.reserved_until",
+        )
+        .bind(case_key(&self.username))
+        .bind(self.id.as_str())
+        .bind(now + RESERVED_FOR)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "DELETE FROM former_usernames
+            WHERE user_id = $1 AND username_key NOT IN (
+                SELECT username_key FROM former_usernames
+                WHERE user_id = $1
+                ORDER BY reserved_until DESC, username_key = $2 DESC
+                LIMIT $3
+            )",
+        )
+        .bind(self.id.as_str())
+        .bind(case_key(&self.username))
+        .bind(RESERVED_NAMES)
         .execute(connection)
         .await?;
         Ok(())
     }
 
     /// Whether a visit now is to be noted.
-    #[must_use]
     pub fn is_touch_due(&self, now: i64) -> bool {
         self.last_seen_at
-            .is_none_or(|at| now - at >= LAST_SEEN_INTERVAL)
+            .is_none_or(|at| at > now || now - at >= LAST_SEEN_INTERVAL)
     }
 
     /// Notes a visit, at most once in [`LAST_SEEN_INTERVAL`].
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn touch(&self, database: &Database, now: i64) -> Result<(), Error> {
         sqlx::query(
             "UPDATE users SET last_seen_at = $1 \
-             WHERE id = $2 AND (last_seen_at IS NULL OR last_seen_at <= $3)",
+             WHERE id = $2 AND (last_seen_at IS NULL OR last_seen_at <= $3 OR last_seen_at > $1)",
         )
         .bind(now)
         .bind(self.id.as_str())
@@ -212,9 +248,6 @@ impl User {
     }
 
     /// Makes the password match nothing until a new one is set.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn make_password_unusable(
         connection: &mut Connection,
         id: &UserId,
@@ -231,9 +264,6 @@ impl User {
 
     /// Sets the password, if the account still is what `auth_version` says.
     /// Returns whether it was.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn set_password(
         connection: &mut Connection,
         id: &UserId,
@@ -256,9 +286,6 @@ impl User {
     /// what `auth_version` says, and the operator has not locked the account
     /// itself. Returns whether it is so. A transaction that begins with it waits
     /// for its turn on either engine.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn lock(
         connection: &mut Connection,
         id: &UserId,
@@ -273,6 +300,31 @@ impl User {
         .execute(connection)
         .await?;
         Ok(done.rows_affected() == 1)
+    }
+}
+
+/// Refuses a name that another account had a short while ago. Asked after the name was
+/// written: whoever gave it up has then committed, with the reservation.
+async fn refuse_reserved(
+    connection: &mut Connection,
+    id: &UserId,
+    username: &str,
+    now: i64,
+) -> Result<(), SaveError> {
+    let reserved: Option<i64> = sqlx::query_scalar(
+        "SELECT reserved_until FROM former_usernames
+        WHERE username_key = $1 AND user_id <> $2
+            AND reserved_until > $3 AND reserved_until <= $4",
+    )
+    .bind(case_key(username))
+    .bind(id.as_str())
+    .bind(now)
+    .bind(now + RESERVED_FOR)
+    .fetch_optional(connection)
+    .await?;
+    match reserved {
+        Some(_) => Err(SaveError::UsernameTaken),
+        None => Ok(()),
     }
 }
 

@@ -32,9 +32,6 @@ impl FromRow<'_, AnyRow> for Overview {
 
 impl User {
     /// What the operator is shown of the account.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn overview(
         database: &Database,
         id: &UserId,
@@ -56,9 +53,6 @@ impl User {
 
     /// Keeps everybody out of the account until [`User::let_in`]. A log-in that was
     /// checked just before ends here. Returns whether the account was open.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn lock_out(
         connection: &mut Connection,
         id: &UserId,
@@ -76,9 +70,6 @@ impl User {
     }
 
     /// Opens a locked account again. Returns whether it was locked.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn let_in(connection: &mut Connection, id: &UserId) -> Result<bool, Error> {
         let done = sqlx::query(
             "UPDATE users SET locked_at = NULL WHERE id = $1 AND locked_at IS NOT NULL",
@@ -90,9 +81,6 @@ impl User {
     }
 
     /// Makes the account another one than any log-in under way was checked against.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn outdate_logins(connection: &mut Connection, id: &UserId) -> Result<(), Error> {
         sqlx::query("UPDATE users SET auth_version = auth_version + 1 WHERE id = $1")
             .bind(id.as_str())
@@ -106,9 +94,6 @@ impl User {
     /// that are still to be sent see `Mail::forget_former_phones`). Returns whether it
     /// was on; where it was off, nothing changes, so that a mailed link may still
     /// bring the number back that somebody else removed.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn reset_two_factor(connection: &mut Connection, id: &UserId) -> Result<bool, Error> {
         let done = sqlx::query(
             "UPDATE users SET verification_phone = NULL, former_phone = NULL, \
@@ -128,11 +113,8 @@ impl User {
         Ok(true)
     }
 
-    /// Deletes the account and everything of it but what was counted against it, for
-    /// which see `throttle::forget_account`.
-    ///
-    /// # Errors
-    /// When the database fails.
+    /// Deletes the account and everything of it. Rate limits name nobody, and expire within
+    /// a day.
     pub async fn delete(connection: &mut Connection, id: &UserId) -> Result<(), Error> {
         sqlx::query(
             "DELETE FROM reset_requests \

@@ -8,14 +8,33 @@ use crate::models::{Connection, Database, Error, GIVE_UP_AFTER, NOT_ME_LIFE};
 /// link then lives, so that no link is older.
 const PHONE_ESTABLISHED: i64 = GIVE_UP_AFTER + NOT_ME_LIFE;
 
+/// A number is new for so many seconds after it was added.
+const NEW_PHONE: i64 = 24 * 60 * 60;
+
 impl User {
+    /// Whether the account's number was added less than a day ago. A time in the future, of a
+    /// clock that was ahead, does not count.
+    pub async fn has_new_phone(
+        connection: &mut Connection,
+        id: &UserId,
+        now: i64,
+    ) -> Result<bool, Error> {
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT phone_changed_at FROM users
+            WHERE id = $1 AND phone_changed_at > $2 AND phone_changed_at <= $3",
+        )
+        .bind(id.as_str())
+        .bind(now - NEW_PHONE)
+        .bind(now)
+        .fetch_optional(connection)
+        .await?;
+        Ok(found.is_some())
+    }
+
     /// Sets the number that codes go to, or none, if the account still is what
     /// `auth_version` says. Returns whether it was. What stood there before
     /// becomes the former number, unless a change within [`PHONE_ESTABLISHED`]
     /// has set that already.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn set_verification_phone(
         connection: &mut Connection,
         id: &UserId,
@@ -61,9 +80,6 @@ impl User {
     ///
     /// Whoever resets the second step by other means than the mailbox, an operator
     /// say, must forget `former_phone` with it.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn restore_phone(
         connection: &mut Connection,
         id: &UserId,
@@ -89,9 +105,6 @@ impl User {
     }
 
     /// The number that [`User::restore_phone`] would bring back now.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn restorable_phone(
         database: &Database,
         id: &UserId,

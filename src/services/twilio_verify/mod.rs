@@ -198,7 +198,8 @@ impl TwilioVerify {
     }
 
     /// Sends a code to `to` (E.164): by SMS, or, where the SMS is refused for a
-    /// reason that says nothing against a call, by one voice call.
+    /// reason that says nothing against a call, by one voice call, if `may_call`
+    /// says so then.
     ///
     /// There is no call after a request that went out and got no usable
     /// answer (time-out, broken connection, a 2xx that makes no sense): the
@@ -206,9 +207,14 @@ impl TwilioVerify {
     ///
     /// # Errors
     /// See [`SendError`]; `Failed` means that the call failed too.
-    pub async fn send(&self, service: Service, to: &str) -> Result<Sent, SendError> {
+    pub async fn send(
+        &self,
+        service: Service,
+        to: &str,
+        may_call: impl Future<Output = bool>,
+    ) -> Result<Sent, SendError> {
         match self.create(service, to, Channel::Sms).await {
-            Err(SendError::Failed) => self.call(service, to).await,
+            Err(SendError::Failed) if may_call.await => self.call(service, to).await,
             result => result,
         }
     }

@@ -1,5 +1,7 @@
 //! An account that the operator has locked.
 
+use twostep::models::rate_limit::WRONG_PASSWORDS;
+
 use super::enumeration::told;
 use crate::support::{PASSWORD, PHONE, TestApp};
 
@@ -23,11 +25,11 @@ async fn its_right_password_is_answered_like_a_wrong_one() {
     }
     let failures = "SELECT failed_logins FROM users WHERE username_key = 'alice'";
     assert_eq!(app.count(failures).await, 2);
-    for sql in [
-        "SELECT COUNT(*) FROM activity WHERE event = 'wrong_password'",
-        "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'wrong_passwords'",
-    ] {
-        assert_eq!(app.count(sql).await, 3);
+    let written_down = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_password'";
+    assert_eq!(app.count(written_down).await, 3);
+    for (name, failures) in [("alice", 2), ("guarded", 1)] {
+        let subject = format!("127.0.0.1 name {name}");
+        assert_eq!(app.used(&WRONG_PASSWORDS, &subject).await, failures);
     }
     app.execute(UNLOCK).await;
     let page = app.browser().log_in("alice", PASSWORD).await;

@@ -1,6 +1,6 @@
 //! How many accounts one address may make.
 
-use twostep::models::limits::REGISTRATIONS_OF_ADDRESS;
+use twostep::models::rate_limit::REGISTRATIONS;
 
 use super::USERS;
 use crate::support::{PASSWORD, Page, TestApp};
@@ -18,7 +18,7 @@ fn assert_too_many(page: &Page) {
 #[tokio::test]
 async fn a_hundred_an_hour_and_the_next_is_refused() {
     let app = TestApp::production("http://127.0.0.1:9").await;
-    app.fill(&REGISTRATIONS_OF_ADDRESS, "127.0.0.1", 98).await;
+    app.fill(&REGISTRATIONS, "127.0.0.1", 98).await;
     let browser = app.browser();
     app.register("alice").await;
     // What the form refuses is none; what the database refuses is one.
@@ -42,7 +42,7 @@ async fn a_hundred_an_hour_and_the_next_is_refused() {
 async fn another_address_is_not_held_back_and_in_development_this_machine_neither() {
     let app = TestApp::behind_proxy().await;
     for network in ["203.0.113.9", "2001:db8:1:2::/64", "127.0.0.1"] {
-        app.fill(&REGISTRATIONS_OF_ADDRESS, network, 100).await;
+        app.fill(&REGISTRATIONS, network, 100).await;
     }
     for (name, address, refused) in [
         ("alice", "203.0.113.9", true),

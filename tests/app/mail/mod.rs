@@ -7,6 +7,7 @@ use sqlx::AnyPool;
 use twostep::App;
 use twostep::config::Config;
 use twostep::models::outbox::{Event, Mail, Notice};
+use twostep::models::rate_limit::Attempt;
 use twostep::models::user::{NewUser, User};
 use twostep::services::clock::Clock;
 use twostep::services::mailer::{Email, Mailer, SendError, Settings};
@@ -50,9 +51,15 @@ impl Office {
             email: "alice@example.com".to_owned(),
             password: PASSWORD.into(),
         };
-        User::create(&state.database, &state.passwords, new, NOW)
-            .await
-            .unwrap();
+        User::create(
+            &state.database,
+            &state.passwords,
+            new,
+            &Attempt::default(),
+            NOW,
+        )
+        .await
+        .unwrap();
         let user = User::find_by_username(&state.database, "alice").await;
         let user = user.unwrap().unwrap();
         let mut worker = app.mail_worker(3000);
@@ -135,6 +142,7 @@ fn notice(event: Event) -> Notice {
         ),
         former_phone: None,
         recovery_codes_left: None,
+        former_username: None,
     }
 }
 

@@ -1,9 +1,8 @@
 //! Looking at an account, locking it, ending its sessions.
 
-use twostep::models::limits::WRONG_CODES;
 use twostep::models::outbox::{Event, Mail};
+use twostep::models::rate_limit::{SENDS_OF_ACCOUNT, WRONG_CODES};
 use twostep::models::session::{SessionId, SessionRow};
-use twostep::models::throttle;
 
 use super::{catch_up, run};
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, TestApp, a_client};
@@ -122,32 +121,20 @@ async fn to_unlock_forgets_what_was_counted_against_the_account() {
     app.with_two_factor("bob", OTHER_PHONE).await;
     app.advance(60);
     app.half_logged_in("alice").await;
-    let (database, now) = (&app.pool, app.state.clock.now());
-    let bucket = async |name: &str| WRONG_CODES.bucket(app.user(name).await.id.as_str());
     for name in ["alice", "bob"] {
-        for _ in 0..10 {
-            let counted = throttle::count_alone(database, &[bucket(name).await], now).await;
-            let _attempt = counted.unwrap().unwrap();
-        }
+        let id = app.user(name).await.id;
+        app.fill(&WRONG_CODES, id.as_str(), 10).await;
     }
-    app.execute(
-        "INSERT INTO throttle_hits (id, attempt, limit_name, bucket, challenge_id, at, \
-         expires_at) SELECT 'send-' || id, 'x', 'sends_of_account', 'x', id, 0, 9999999999 \
-         FROM challenges WHERE purpose = 'login'",
-    )
-    .await;
+    assert_eq!(app.used_by(&SENDS_OF_ACCOUNT, "alice").await, 1);
     let said = run(&app, &["user", "unlock", "alice"]).await.said();
     assert_eq!(
         said,
         "alice was not locked. Codes that were entered wrongly no longer count.\n"
     );
     assert_eq!(happenings(&app).await, Vec::<String>::new());
-    let sends = "SELECT COUNT(*) FROM throttle_hits WHERE attempt = 'x'";
-    assert_eq!(app.count(sends).await, 0);
-    for (name, is_let_through) in [("alice", true), ("bob", false)] {
-        let counted = throttle::count_alone(database, &[bucket(name).await], now).await;
-        assert_eq!(counted.unwrap().is_ok(), is_let_through, "{name}");
-    }
+    assert_eq!(app.used_by(&SENDS_OF_ACCOUNT, "alice").await, 0);
+    assert_eq!(app.used_by(&WRONG_CODES, "alice").await, 0);
+    assert_eq!(app.used_by(&WRONG_CODES, "bob").await, 10);
 }
 
 /// Nobody knows any more where they were typed: that was kept as a hash.

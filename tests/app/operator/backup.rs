@@ -45,7 +45,7 @@ async fn a_backup_under_load_is_whole_and_holds_all_that_was_confirmed_before() 
     let writing = tokio::spawn(async move {
         while !stop.load(Ordering::SeqCst) {
             let number = count.load(Ordering::SeqCst);
-            sqlx::query("INSERT INTO throttle_locks VALUES ($1, 9999999999)")
+            sqlx::query("INSERT INTO rate_limits VALUES ($1, 1, 1, 9999999999)")
                 .bind(format!("{number:02000}"))
                 .execute(&writer.pool)
                 .await
@@ -83,7 +83,7 @@ async fn a_backup_under_load_is_whole_and_holds_all_that_was_confirmed_before() 
             .unwrap();
         assert_eq!(users, 2 + round);
         let written: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM throttle_locks WHERE LENGTH(bucket) = 2000")
+            sqlx::query_scalar("SELECT COUNT(*) FROM rate_limits WHERE LENGTH(key) = 2000")
                 .fetch_one(&copy)
                 .await
                 .unwrap();
@@ -121,7 +121,7 @@ async fn a_backup_that_is_interrupted_leaves_nothing() {
     let url = app.database.url();
     app.execute(
         "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) \
-         INSERT INTO throttle_locks (bucket, expires_at) SELECT HEX(RANDOMBLOB(800)), i FROM n",
+         INSERT INTO rate_limits SELECT HEX(RANDOMBLOB(800)), 1, 1, i FROM n",
     )
     .await;
     let folder = tempfile::tempdir().unwrap();

@@ -155,7 +155,7 @@ async fn the_purge_says_what_it_deleted() {
     let app = TestApp::start().await;
     app.register("alice").await;
     app.execute(
-        "INSERT INTO activity (id, user_id, event, failure, number, at) \
+        "INSERT INTO activity (id, user_id, event, category, number, at) \
          SELECT 'a', id, 'logged_in', 0, 1, 1 FROM users UNION ALL \
          SELECT 'b', id, 'logged_in', 0, 1, 1 FROM users UNION ALL \
          SELECT 'c', id, 'logged_in', 0, 1, 9999999999 FROM users",

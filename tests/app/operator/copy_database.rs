@@ -160,7 +160,7 @@ async fn everything_arrives_and_goes_on_working() {
     // A whole number of pages, and one row more.
     let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ";
     for (last, table, columns) in [
-        ("4000", "throttle_locks", "'b' || i, 1900000000"),
+        ("4000", "rate_limits", "'b' || i, 1, 1, 1900000000"),
         ("2001", "sms_days", "'day ' || i, 'KE', i, 0"),
     ] {
         let sql = format!(
@@ -171,7 +171,7 @@ async fn everything_arrives_and_goes_on_working() {
 
     let to = scratch.url();
     let said = copy(&from, to.as_str()).await.said();
-    assert!(said.contains("      4000  throttle_locks\n"), "{said}");
+    assert!(said.contains("      4000  rate_limits\n"), "{said}");
     assert!(said.contains("         2  users\n"), "{said}");
     assert!(
         said.contains("Both databases have the same number of each"),

@@ -97,7 +97,7 @@ async fn each_field_has_its_rule_and_its_error() {
         app.execute("UPDATE users SET failed_logins = 0").await;
         app.execute("DELETE FROM activity WHERE event = 'wrong_password'")
             .await;
-        app.execute("DELETE FROM throttle_hits").await;
+        app.execute("DELETE FROM rate_limits").await;
         assert_eq!(app.dump().await, before, "{fields:?}");
     }
     let page = browser.post("/change_password", &[]).await;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use twostep::models::limits::RESET_MAILS_OF_ADDRESS;
 use twostep::models::outbox::{Event, Notice};
+use twostep::models::rate_limit::{RESET_MAILS_OF_ACCOUNT, RESET_REQUESTS};
 use twostep::models::reset_request;
 
 use super::assert_errors;
@@ -52,7 +52,7 @@ async fn ten_requests_an_hour_of_one_address_and_the_next_is_refused() {
 async fn another_address_is_not_held_back_and_in_development_this_machine_neither() {
     let app = TestApp::behind_proxy().await;
     for network in ["203.0.113.9", "2001:db8:1:2::/64", "127.0.0.1"] {
-        app.fill(&RESET_MAILS_OF_ADDRESS, network, 10).await;
+        app.fill(&RESET_REQUESTS, network, 10).await;
     }
     for (address, refused) in [
         ("203.0.113.9", true),
@@ -69,13 +69,20 @@ async fn another_address_is_not_held_back_and_in_development_this_machine_neithe
     }
 }
 
+/// Asks for a link behind the app's back.
+async fn request(app: &TestApp, email: &str, now: i64) {
+    let mut connection = app.pool.acquire().await.unwrap();
+    let added = reset_request::add(&mut connection, email, now).await;
+    added.unwrap();
+}
+
 /// Moves the clock, and has the worker look once, since it may have read the time
 /// already for its next look.
 async fn advance(app: &TestApp, seconds: u64) {
     app.advance(seconds);
     let now = app.state.clock.now();
     let nobody = "nobody@example.com";
-    reset_request::add(&app.pool, nobody, now).await.unwrap();
+    request(app, nobody, now).await;
     app.state.mail.wake();
     app.requests_settle().await;
 }
@@ -132,8 +139,7 @@ async fn rows(app: &TestApp) -> Vec<i64> {
         "SELECT COUNT(*) FROM outbox",
         "SELECT COUNT(*) FROM mail_tokens",
         "SELECT COUNT(*) FROM activity",
-        "SELECT COUNT(*) FROM throttle_hits",
-        "SELECT COUNT(*) FROM throttle_locks",
+        "SELECT COUNT(*) FROM rate_limits",
     ] {
         rows.push(app.count(sql).await);
     }
@@ -170,7 +176,7 @@ async fn attack_13_a_known_and_an_unknown_address_write_the_same_until_the_worke
             .map(|(after, before)| after - before);
         written.push(added.collect::<Vec<_>>());
     }
-    assert_eq!(written[0], [1, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(written[0], [1, 1, 0, 0, 0, 0]);
     assert!(written.iter().all(|it| *it == written[0]), "{written:?}");
     let known = "SELECT COUNT(*) FROM reset_requests WHERE email_key = 'alice@example.com'";
     assert_eq!(app.count(known).await, 1);
@@ -180,10 +186,9 @@ async fn attack_13_a_known_and_an_unknown_address_write_the_same_until_the_worke
 async fn of_several_workers_one_resolves_a_request() {
     let app = Arc::new(TestApp::keeping_mail().await);
     app.register("alice").await;
-    let database = &app.pool;
     for _ in 0..5 {
         // The app's own worker sleeps meanwhile: nobody wakes it.
-        reset_request::add(database, ALICE, NOW).await.unwrap();
+        request(&app, ALICE, NOW).await;
         let workers: Vec<_> = (0..6)
             .map(|_| {
                 let app = Arc::clone(&app);
@@ -197,15 +202,14 @@ async fn of_several_workers_one_resolves_a_request() {
         assert_eq!(resolved, 1);
     }
     assert_eq!((app.count(REQUESTS).await, app.count(QUEUED).await), (0, 1));
-    let hits = "SELECT COUNT(*) FROM throttle_hits";
-    assert_eq!(app.count(hits).await, 1);
+    assert_eq!(app.used_by(&RESET_MAILS_OF_ACCOUNT, "alice").await, 1);
 }
 
 #[tokio::test]
 async fn a_request_that_nobody_resolved_is_resolved_at_the_next_start() {
     let app = TestApp::start().await;
     app.register("alice").await;
-    reset_request::add(&app.pool, ALICE, NOW).await.unwrap();
+    request(&app, ALICE, NOW).await;
     app.advance(3 * 24 * 60 * 60);
     let app = app.restarted(&[]).await;
     assert_eq!(app.next_mail().await.to, ALICE);
@@ -216,13 +220,11 @@ async fn a_request_outlives_a_database_that_fails() {
     let app = TestApp::keeping_mail().await;
     app.register("alice").await;
     let database = &app.pool;
-    app.execute("ALTER TABLE throttle_hits RENAME TO lost")
-        .await;
-    reset_request::add(database, ALICE, NOW).await.unwrap();
+    app.execute("ALTER TABLE rate_limits RENAME TO lost").await;
+    request(&app, ALICE, NOW).await;
     assert!(reset_request::resolve_next(database, NOW).await.is_err());
     assert_eq!((app.count(REQUESTS).await, app.count(QUEUED).await), (1, 0));
-    app.execute("ALTER TABLE lost RENAME TO throttle_hits")
-        .await;
+    app.execute("ALTER TABLE lost RENAME TO rate_limits").await;
     assert!(reset_request::resolve_next(database, NOW).await.unwrap());
     assert_eq!((app.count(REQUESTS).await, app.count(QUEUED).await), (0, 1));
 }

@@ -5,10 +5,9 @@ mod turns;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use twostep::models::limits::WRONG_CODES;
 use twostep::models::outbox::Event;
 use twostep::models::purge::{BATCH, Deleted, Kind};
-use twostep::models::throttle;
+use twostep::models::rate_limit::{WRONG_CODES, take};
 use twostep::tasks::purge::{Purge, purge};
 
 use crate::logs;
@@ -73,20 +72,20 @@ const ROWS: [(Kind, &str, i64); 7] = [
         0,
     ),
     (
-        Kind::Hits,
-        "INSERT INTO throttle_hits (id, attempt, limit_name, bucket, at, expires_at) \
-         VALUES ($1, $1, 'x', $2, 0 * $4, $3)",
+        Kind::RateLimits,
+        "INSERT INTO rate_limits (key, capacity, count, expires_at) SELECT $1, 1, 1, $3 \
+         FROM users WHERE id = $2 AND 0 < $4",
         0,
     ),
     (
-        Kind::Locks,
-        "INSERT INTO throttle_locks (bucket, expires_at) SELECT $1, $3 FROM users \
-         WHERE id = $2 AND 0 < $4",
+        Kind::FormerUsernames,
+        "INSERT INTO former_usernames (username_key, user_id, reserved_until) \
+         VALUES ($1, $2, 0 * $4 + $3)",
         0,
     ),
     (
         Kind::Activity,
-        "INSERT INTO activity (id, user_id, event, failure, number, at) \
+        "INSERT INTO activity (id, user_id, event, category, number, at) \
          VALUES ($1, $2, 'logged_in', 0, 1, 0 * $4 + $3)",
         90 * DAY,
     ),
@@ -156,11 +155,11 @@ async fn many_rows_go_in_batches() {
     let app = TestApp::start().await;
     let database = &app.pool;
     fill(&app).await;
-    let deleted = Kind::Hits.delete_some(database, NOW).await.unwrap();
+    let deleted = Kind::RateLimits.delete_some(database, NOW).await.unwrap();
     let (rows, more) = (BATCH, true);
     assert_eq!(deleted, Deleted { rows, more });
     assert_eq!(hits(&app).await, 2001 - BATCH);
-    let rest = purge(database, Kind::Hits, NOW).await.unwrap();
+    let rest = purge(database, Kind::RateLimits, NOW).await.unwrap();
     assert_eq!(rest, 2001 - BATCH);
     assert_eq!(hits(&app).await, 0);
 }
@@ -172,11 +171,11 @@ async fn many_rows_go_in_batches() {
 async fn a_purge_beside_another_goes_on_until_nothing_is_left() {
     let app = TestApp::start().await;
     fill(&app).await;
-    let anothers = "DELETE FROM throttle_hits WHERE id = 'hit1'";
-    let when = "AFTER DELETE ON throttle_hits";
-    app.trigger("another", when, "OLD.id = 'hit0'", anothers)
+    let anothers = "DELETE FROM rate_limits WHERE key = 'hit1'";
+    let when = "AFTER DELETE ON rate_limits";
+    app.trigger("another", when, "OLD.key = 'hit0'", anothers)
         .await;
-    let purged = purge(&app.pool, Kind::Hits, NOW).await;
+    let purged = purge(&app.pool, Kind::RateLimits, NOW).await;
     assert_eq!(purged.unwrap(), 2000);
     assert_eq!(hits(&app).await, 0);
 }
@@ -188,7 +187,7 @@ async fn what_was_deleted_does_not_gather_in_the_log() {
     let app = TestApp::on_sqlite().await;
     fill(&app).await;
     let before = app.database.log_length();
-    purge(&app.pool, Kind::Hits, NOW).await.unwrap();
+    purge(&app.pool, Kind::RateLimits, NOW).await.unwrap();
     // The first batch may stand behind what was there.
     let after = app.database.log_length();
     assert!(after < before + before / 2, "{before} {after}");
@@ -200,7 +199,7 @@ async fn requests_are_answered_while_it_runs() {
     let browser = app.signed_in("alice").await;
     fill(&app).await;
     let database = app.pool.clone();
-    let purging = tokio::spawn(async move { purge(&database, Kind::Hits, NOW).await });
+    let purging = tokio::spawn(async move { purge(&database, Kind::RateLimits, NOW).await });
     while hits(&app).await == 2001 {
         tokio::task::yield_now().await;
     }
@@ -218,14 +217,16 @@ async fn requests_are_answered_while_it_runs() {
 async fn fill(app: &TestApp) {
     app.execute(
         "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
-         INSERT INTO throttle_hits (id, attempt, limit_name, bucket, at, expires_at) \
-         SELECT 'hit' || i, 'x', 'x', 'x', 0, 1 FROM n",
+         INSERT INTO rate_limits (key, capacity, count, expires_at) \
+         SELECT 'hit' || i, 1, 1, 1 FROM n",
     )
     .await;
 }
 
 async fn hits(app: &TestApp) -> u64 {
-    let hits = app.count("SELECT COUNT(*) FROM throttle_hits").await;
+    let hits = app
+        .count("SELECT COUNT(*) FROM rate_limits WHERE key LIKE 'hit%'")
+        .await;
     u64::try_from(hits).unwrap()
 }
 
@@ -238,19 +239,17 @@ async fn nothing_that_lives_is_touched() {
     let half = app.half_logged_in("alice").await;
     let reset = app.reset_link("alice").await;
     let not_me = app.not_me("alice", Event::PasswordChanged, None).await;
-    let bucket = WRONG_CODES.bucket("alice");
     let now = app.state.clock.now();
-    for _ in 0..10 {
-        let counted = throttle::count_alone(&app.pool, std::slice::from_ref(&bucket), now).await;
-        let _attempt = counted.unwrap().unwrap();
-    }
+    app.fill(&WRONG_CODES, "alice", 10).await;
     app.advance(599);
     let before = app.dump().await;
     task(&app).round().await;
     assert_eq!(app.dump().await, before);
 
     assert!(browser.is_logged_in().await);
-    let refused = throttle::count_alone(&app.pool, &[bucket], now + 599).await;
+    let mut connection = app.pool.acquire().await.unwrap();
+    let refused = take(&mut connection, &WRONG_CODES.buckets("alice"), now + 599).await;
+    drop(connection);
     assert_eq!(refused.unwrap().unwrap_err().retry_after, HOUR - 599);
     half.verify(&app.last_code()).await.redirects_to("/home");
     half.get(&not_me).await.redirects_to("/not_me");
@@ -318,7 +317,7 @@ async fn what_fails_is_logged_and_the_rest_goes_on() {
     app.register("alice").await;
     let (_, sql, kept) = ROWS[6];
     insert(&app, sql, "over", NOW - kept).await;
-    app.execute("ALTER TABLE throttle_hits RENAME TO elsewhere")
+    app.execute("ALTER TABLE rate_limits RENAME TO elsewhere")
         .await;
     logs::take();
     task(&app).round().await;
@@ -327,7 +326,7 @@ async fn what_fails_is_logged_and_the_rest_goes_on() {
         let all = |line: &&String| parts.iter().all(|part| line.contains(part));
         lines.iter().find(all).is_some()
     };
-    assert!(told(["purge_failed", "counted attempts"]), "{lines:?}");
+    assert!(told(["purge_failed", "rate limits"]), "{lines:?}");
     assert!(told(["purged", "activity"]), "{lines:?}");
     assert_eq!(app.count("SELECT COUNT(*) FROM activity").await, 0);
 }

@@ -115,13 +115,13 @@ async fn a_kind_of_many_batches_keeps_its_turn() {
 async fn a_request_that_takes_rows_in_another_order_is_not_killed_for_it() {
     let app = TestApp::start().await;
     app.execute(
-        "INSERT INTO throttle_locks (bucket, expires_at) \
-         VALUES ('first', 1), ('second', 2), ('third', 3)",
+        "INSERT INTO rate_limits (key, capacity, count, expires_at) \
+         VALUES ('first', 1, 1, 1), ('second', 1, 1, 2), ('third', 1, 1, 3)",
     )
     .await;
     let mut request = app.pool.begin().await.unwrap();
     let take = async |connection: &mut Connection, bucket: &str| {
-        sqlx::query("UPDATE throttle_locks SET expires_at = $1 WHERE bucket = $2")
+        sqlx::query("UPDATE rate_limits SET expires_at = $1 WHERE key = $2")
             .bind(LATER)
             .bind(bucket)
             .execute(connection)
@@ -130,12 +130,12 @@ async fn a_request_that_takes_rows_in_another_order_is_not_killed_for_it() {
     };
     take(&mut request, "third").await;
     let pool = app.state.database.clone();
-    let purging = tokio::spawn(async move { purge(&pool, Kind::Locks, NOW).await });
+    let purging = tokio::spawn(async move { purge(&pool, Kind::RateLimits, NOW).await });
     until_somebody_waits(&app).await;
     take(&mut request, "second").await;
     take(&mut request, "first").await;
     request.commit().await.unwrap();
     purging.await.unwrap().unwrap();
-    let taken = "SELECT COUNT(*) FROM throttle_locks WHERE bucket = 'third'";
+    let taken = "SELECT COUNT(*) FROM rate_limits WHERE key = 'third'";
     assert_eq!(app.count(taken).await, 1, "it was prolonged meanwhile");
 }

@@ -153,7 +153,7 @@ async fn attack_07_of_new_sets_made_at_once_exactly_one_stands() {
         let half = app.half_logged_in("alice").await;
         let stands = half.recover(&codes[0]).await.status == 303;
         standing += usize::from(stands);
-        app.execute("DELETE FROM throttle_hits").await;
+        app.execute("DELETE FROM rate_limits").await;
         app.advance(31);
     }
     assert_eq!(standing, 1);
@@ -167,7 +167,7 @@ async fn attack_07_a_code_that_is_used_while_a_new_set_is_made_logs_in_or_is_wro
         if app.count("SELECT COUNT(*) FROM users").await == 0 {
             alice_of(&app).await;
         }
-        app.execute("DELETE FROM throttle_hits").await;
+        app.execute("DELETE FROM rate_limits").await;
         let codes = app.recovery_codes(name).await;
         let first = app.half_logged_in(name).await;
         first.recover(&codes[1]).await.redirects_to("/home");

@@ -215,7 +215,7 @@ async fn what_is_no_code_is_wrong_and_never_an_error() {
         "A".repeat(10_000),
     ] {
         assert_invalid(&half.recover(&typed).await);
-        app.execute("DELETE FROM throttle_hits").await;
+        app.execute("DELETE FROM rate_limits").await;
     }
     assert_eq!(app.recovery_codes_left("alice").await, 10);
     half.recover(code).await.redirects_to("/home");
@@ -231,8 +231,7 @@ async fn an_empty_field_counts_for_nothing() {
         let page = half.post(PAGE, &[("other", "x")]).await;
         assert_eq!(page.error_at("recovery_code").as_deref(), Some(INVALID));
     }
-    let hits = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'wrong_recovery_codes'";
-    assert_eq!(app.count(hits).await, 0);
+    assert_eq!(super::limits::counted(&app, "alice").await, 0);
     let recorded = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_recovery_code'";
     assert_eq!(app.count(recorded).await, 0);
     half.recover(&codes[0]).await.redirects_to("/home");

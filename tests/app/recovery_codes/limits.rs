@@ -3,14 +3,19 @@
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 
-use twostep::models::challenge::ChallengeId;
-use twostep::models::limits::{SENDS_OF_ACCOUNT, WRONG_CODES};
-use twostep::models::throttle;
+use twostep::models::rate_limit::{SENDS_OF_ACCOUNT, WRONG_CODES, WRONG_RECOVERY_CODES, exceeded};
 
 use super::{WRONG, alice_of, assert_invalid, codes_on};
 use crate::support::{Browser, OTHER_PHONE, Page, TestApp};
 
 const SENTENCE: &str = "Too many wrong recovery codes. Try again in 15 minutes.";
+
+/// How many wrong recovery codes of an account count, from this machine.
+pub async fn counted(app: &TestApp, username: &str) -> i64 {
+    let id = app.user(username).await.id;
+    let subject = format!("{} 127.0.0.1", id.as_str());
+    app.used(&WRONG_RECOVERY_CODES, &subject).await
+}
 
 #[track_caller]
 fn assert_refused(page: &Page, retry_after: &str) {
@@ -78,8 +83,7 @@ async fn attack_19_the_fifth_attempt_may_be_the_right_one_and_does_not_count() {
         assert_invalid(&half.recover(WRONG).await);
     }
     half.recover(&codes[0]).await.redirects_to("/home");
-    let hits = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'wrong_recovery_codes'";
-    assert_eq!(app.count(hits).await, 4);
+    assert_eq!(counted(&app, "alice").await, 4);
     let half = app.half_logged_in("alice").await;
     assert_invalid(&half.recover(WRONG).await);
     assert_refused(&half.recover(WRONG).await, "900");
@@ -127,27 +131,14 @@ async fn a_right_recovery_code_clears_the_accounts_counts_and_a_wrong_one_does_n
 }
 
 impl TestApp {
-    /// Uses up what an account may be sent at log-ins and may enter wrongly.
+    /// Uses up what an account may be sent and may enter wrongly.
     async fn exhaust(&self, username: &str) {
-        let (user, now) = (self.user(username).await.id, self.state.clock.now());
-        let mut connection = self.pool.acquire().await.unwrap();
-        let log_in: String = sqlx::query_scalar(
-            "SELECT id FROM challenges WHERE user_id = $1 AND purpose = 'login'",
-        )
-        .bind(user.as_str())
-        .fetch_one(&mut *connection)
-        .await
-        .unwrap();
-        let log_in = ChallengeId::from(log_in);
-        for (limit, of) in [(SENDS_OF_ACCOUNT, Some(&log_in)), (WRONG_CODES, None)] {
-            let bucket = [limit.bucket(user.as_str())];
-            while throttle::count(&mut connection, &bucket, of, now)
-                .await
-                .unwrap()
-                .is_ok()
-            {}
+        let user = self.user(username).await.id;
+        for (limit, most) in [(SENDS_OF_ACCOUNT, 6), (WRONG_CODES, 10)] {
+            let used = self.used(&limit, user.as_str()).await;
+            let left = usize::try_from(most - used).unwrap();
+            self.fill(&limit, user.as_str(), left).await;
         }
-        drop(connection);
         assert_eq!(self.exhausted(username).await, (true, true));
     }
 
@@ -157,9 +148,9 @@ impl TestApp {
         let mut connection = self.pool.acquire().await.unwrap();
         let mut refused = [false; 2];
         for (limit, refused) in [SENDS_OF_ACCOUNT, WRONG_CODES].iter().zip(&mut refused) {
-            let bucket = [limit.bucket(user.as_str())];
-            let refusal = throttle::refusal(&mut connection, &bucket, now).await;
-            *refused = refusal.unwrap().is_some();
+            let buckets = limit.buckets(user.as_str());
+            let found = exceeded(&mut connection, &buckets, now).await;
+            *refused = found.unwrap().is_some();
         }
         (refused[0], refused[1])
     }

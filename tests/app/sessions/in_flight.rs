@@ -72,7 +72,8 @@ pub async fn until_somebody_waits(app: &TestApp) {
 /// Has `sql` done each time that a password was compared and is right, before
 /// anything comes of it: that is when its attempt no longer counts.
 pub async fn once_right(app: &TestApp, sql: &str) {
-    app.trigger("once_right", "AFTER DELETE ON throttle_hits", "1 = 1", sql)
+    let refunded = "NEW.count < OLD.count";
+    app.trigger("once_right", "AFTER UPDATE ON rate_limits", refunded, sql)
         .await;
 }
 

@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 use sqlx::Row;
-use twostep::models::authentication::Claim;
+use twostep::models::authentication::Credentials;
 use twostep::models::mail_token::{MailToken, Purpose};
 use twostep::models::outbox::Event;
 use twostep::models::recovery_code::RecoveryCode;
@@ -46,16 +46,17 @@ impl TestApp {
     /// The account as a log-in finds it whose password is right.
     pub async fn authenticated(&self, username: &str) -> User {
         let (state, client) = (&self.state, a_client());
-        let claim = Claim {
+        let credentials = Credentials {
             typed: username,
             username,
             signed_in: None,
             password: PASSWORD.into(),
             client: &client,
-            limited_address: None,
+            limited_client: None,
+            limits: &[],
         };
         let now = state.clock.now();
-        let user = User::authenticate(&state.database, &state.passwords, claim, now).await;
+        let user = User::authenticate(&state.database, &state.passwords, credentials, now).await;
         user.unwrap().expect("refused")
     }
 

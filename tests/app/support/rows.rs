@@ -1,20 +1,34 @@
 //! What stands in an app's database.
 
 use sqlx::Row;
-use twostep::models::limits::Limit;
-use twostep::models::throttle;
+use twostep::models::rate_limit::{RateLimit, take, usage};
 
 use super::TestApp;
 use super::database::on_postgresql;
 
 impl TestApp {
     /// Counts so many attempts against a limit.
-    pub async fn fill(&self, limit: &Limit, of: &str, times: usize) {
-        let (bucket, now) = ([limit.bucket(of)], self.state.clock.now());
+    pub async fn fill(&self, limit: &RateLimit, subject: &str, times: usize) {
+        let (buckets, now) = (limit.buckets(subject), self.state.clock.now());
+        let mut connection = self.pool.acquire().await.unwrap();
         for _ in 0..times {
-            let counted = throttle::count_alone(&self.pool, &bucket, now).await;
-            let _ = counted.unwrap().unwrap();
+            let taken = take(&mut connection, &buckets, now).await;
+            let _ = taken.unwrap().unwrap();
         }
+    }
+
+    /// How many attempts count against a limit, in its shortest window.
+    pub async fn used(&self, limit: &RateLimit, subject: &str) -> i64 {
+        let (buckets, now) = (limit.buckets(subject), self.state.clock.now());
+        let mut connection = self.pool.acquire().await.unwrap();
+        let used = usage(&mut connection, &buckets[..1], now).await;
+        used.unwrap()[0].count
+    }
+
+    /// The same for a limit by account, of the account with that name.
+    pub async fn used_by(&self, limit: &RateLimit, username: &str) -> i64 {
+        let id = self.user(username).await.id;
+        self.used(limit, id.as_str()).await
     }
 
     /// How many rows a query counts.
@@ -40,7 +54,7 @@ impl TestApp {
             "SELECT id || '|' || username || '|' || email || '|' || password_hash || '|' || \
              auth_version || '|' || COALESCE(verification_phone, '-') || '|' || about_me \
              || '|' || failed_logins || '|' || COALESCE(former_phone, '-') \
-             || '|' || COALESCE(unfinished_login_notice_at, 0) FROM users ORDER BY id",
+             FROM users ORDER BY id",
             "SELECT id || '|' || user_id || '|' || mail || '|' || attempts || '|' || \
              next_attempt_at FROM outbox ORDER BY id",
             "SELECT token_hash || '|' || user_id || '|' || purpose || '|' || \
@@ -53,7 +67,8 @@ impl TestApp {
              || '|' || COALESCE(outcome, '-') || '|' || COALESCE(next, '-') \
              FROM challenges ORDER BY id",
             "SELECT id || '|' || user_id || '|' || event FROM activity ORDER BY id",
-            "SELECT id || '|' || limit_name || '|' || bucket FROM throttle_hits ORDER BY id",
+            "SELECT key || '|' || count FROM rate_limits WHERE count > 0 ORDER BY key",
+            "SELECT username_key || '|' || user_id FROM former_usernames ORDER BY username_key",
             "SELECT code_hash || '|' || user_id || '|' || COALESCE(used_at, 0) \
              FROM recovery_codes ORDER BY code_hash",
         ] {

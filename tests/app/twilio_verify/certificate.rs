@@ -1,5 +1,7 @@
 //! A peer that cannot show that it is Twilio.
 
+use std::future::ready;
+
 use twostep::services::twilio_verify::{CheckError, SendError, Service, TwilioVerify};
 use url::Url;
 
@@ -14,7 +16,7 @@ async fn a_certificate_that_nobody_vouches_for_ends_the_connection_before_a_word
     let impostor = SmtpServer::start(Tls::Implicit).await;
     let base_url = format!("https://127.0.0.1:{}", impostor.port);
     let client = TwilioVerify::new(settings(Url::parse(&base_url).unwrap())).unwrap();
-    let sent = client.send(Service::Main, TO).await;
+    let sent = client.send(Service::Main, TO, ready(true)).await;
     assert_eq!(sent, Err(SendError::Failed));
     let checked = client.check(Service::Main, TO, Some(SID), &code()).await;
     assert_eq!(checked, Err(CheckError::Unavailable));

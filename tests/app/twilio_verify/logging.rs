@@ -1,5 +1,7 @@
 //! What the client writes to the log.
 
+use std::future::ready;
+
 use secrecy::SecretString;
 use twostep::services::twilio_verify::Service;
 
@@ -27,7 +29,7 @@ async fn each_failure_is_one_line_with_status_and_code_and_no_secret() {
     let code = SecretString::from("123456");
     let mut all = Vec::new();
 
-    let _ = client.send(Service::Main, TO).await;
+    let _ = client.send(Service::Main, TO, ready(true)).await;
     let lines = logs::take();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains(" WARN ") && lines[0].contains("status=403 code=60205"));
@@ -35,13 +37,13 @@ async fn each_failure_is_one_line_with_status_and_code_and_no_secret() {
     assert!(lines[0].contains("…123"));
     all.extend(lines);
 
-    let _ = client.send(Service::Main, TO).await;
+    let _ = client.send(Service::Main, TO, ready(true)).await;
     let lines = logs::take();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("ERROR") && lines[0].contains("status=401 code=20003"));
     all.extend(lines);
 
-    let _ = client.send(Service::Main, TO).await;
+    let _ = client.send(Service::Main, TO, ready(true)).await;
     let lines = logs::take();
     assert_eq!(lines.len(), 1, "{lines:?}");
     all.extend(lines);

@@ -7,6 +7,7 @@ mod peer;
 mod simulator;
 mod spec;
 
+use std::future::ready;
 use std::time::Duration;
 
 use regex::Regex;
@@ -55,7 +56,10 @@ fn sent(sid: Option<&str>, channel: Channel) -> Result<Sent, SendError> {
 /// Twilio answers an SMS so: there must be this result, and no call.
 async fn assert_no_call(reply: Reply, expected: Result<Sent, SendError>) {
     let peer = Peer::start(vec![reply]).await;
-    assert_eq!(peer.client().send(Service::Main, TO).await, expected);
+    assert_eq!(
+        peer.client().send(Service::Main, TO, ready(true)).await,
+        expected
+    );
     assert_eq!(peer.channels(), ["sms"]);
 }
 
@@ -63,7 +67,7 @@ async fn assert_no_call(reply: Reply, expected: Result<Sent, SendError>) {
 async fn assert_call(reply: Reply) {
     let peer = Peer::start(vec![reply, created(SID, TO)]).await;
     assert_eq!(
-        peer.client().send(Service::Main, TO).await,
+        peer.client().send(Service::Main, TO, ready(true)).await,
         sent(Some(SID), Channel::Call)
     );
     assert_eq!(peer.channels(), ["sms", "call"]);
@@ -113,7 +117,7 @@ async fn each_service_is_asked_by_its_own_sid() {
     ])
     .await;
     let client = peer.client();
-    client.send(Service::Main, TO).await.unwrap();
+    client.send(Service::Main, TO, ready(true)).await.unwrap();
     client.call(Service::Enroll, TO).await.unwrap();
     let verdict = client
         .check(Service::Enroll, TO, Some(SID), &code())
@@ -138,7 +142,7 @@ async fn a_base_url_may_end_in_a_slash_and_have_a_path() {
     let peer = Peer::start(vec![created(SID, TO)]).await;
     let base = peer.base_url.join("/proxy/").unwrap();
     let client = TwilioVerify::new(settings(base)).unwrap();
-    let result = client.send(Service::Main, TO).await;
+    let result = client.send(Service::Main, TO, ready(true)).await;
     assert_eq!(result, sent(Some(SID), Channel::Sms));
 }
 
@@ -184,7 +188,10 @@ async fn a_connection_that_is_refused_is_a_failure() {
     let base = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let client = TwilioVerify::new(settings(Url::parse(&base).unwrap())).unwrap();
-    assert_eq!(client.send(Service::Main, TO).await, Err(SendError::Failed));
+    assert_eq!(
+        client.send(Service::Main, TO, ready(true)).await,
+        Err(SendError::Failed)
+    );
     let verdict = client.check(Service::Main, TO, Some(SID), &code()).await;
     assert_eq!(verdict, Err(CheckError::Unavailable));
     assert_eq!(client.cancel(Service::Main, SID).await, Err(CancelError));
@@ -210,7 +217,10 @@ async fn connections_without_tls(hang_up: bool) -> usize {
         settings.connect_timeout = Duration::from_millis(300);
     }
     let client = TwilioVerify::new(settings).unwrap();
-    assert_eq!(client.send(Service::Main, TO).await, Err(SendError::Failed));
+    assert_eq!(
+        client.send(Service::Main, TO, ready(true)).await,
+        Err(SendError::Failed)
+    );
     let mut connections = 0;
     while counted.try_recv().is_ok() {
         connections += 1;
@@ -268,7 +278,10 @@ async fn wrong_credentials_or_a_wrong_service_are_not_followed_by_a_call() {
 #[tokio::test]
 async fn an_answer_that_does_not_come_leaves_it_unknown_and_is_not_followed_by_a_call() {
     let peer = Peer::start(vec![Reply::Silence]).await;
-    let result = peer.impatient_client().send(Service::Main, TO).await;
+    let result = peer
+        .impatient_client()
+        .send(Service::Main, TO, ready(true))
+        .await;
     assert_eq!(result, sent(None, Channel::Sms));
     assert_eq!(peer.channels(), ["sms"]);
 }
@@ -317,7 +330,7 @@ async fn no_more_of_an_answer_is_read_than_64_kib() {
 #[tokio::test]
 async fn a_call_that_fails_too_is_the_end() {
     let peer = Peer::start(vec![refused(403, 60205), refused(500, 20500)]).await;
-    let result = peer.client().send(Service::Main, TO).await;
+    let result = peer.client().send(Service::Main, TO, ready(true)).await;
     assert_eq!(result, Err(SendError::Failed));
     assert_eq!(peer.channels(), ["sms", "call"]);
 }
@@ -325,11 +338,14 @@ async fn a_call_that_fails_too_is_the_end() {
 #[tokio::test]
 async fn a_call_after_an_sms_is_judged_by_the_same_table() {
     let peer = Peer::start(vec![refused(403, 60205), refused(429, 60203)]).await;
-    let result = peer.client().send(Service::Main, TO).await;
+    let result = peer.client().send(Service::Main, TO, ready(true)).await;
     assert_eq!(result, Err(SendError::TooMany));
 
     let peer = Peer::start(vec![refused(403, 60205), Reply::Silence]).await;
-    let result = peer.impatient_client().send(Service::Main, TO).await;
+    let result = peer
+        .impatient_client()
+        .send(Service::Main, TO, ready(true))
+        .await;
     assert_eq!(result, sent(None, Channel::Call));
     assert_eq!(peer.channels(), ["sms", "call"]);
 }

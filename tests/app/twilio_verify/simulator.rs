@@ -1,5 +1,6 @@
 //! The demo phone's simulator, as a table of what the real service does.
 
+use std::future::ready;
 use std::time::Duration;
 
 use reqwest::Client;
@@ -44,7 +45,11 @@ impl Demo {
 
     /// A code by SMS: its verification's SID, and the code.
     async fn text(&self) -> (String, String) {
-        let sent = self.client.send(Service::Main, TO).await.unwrap();
+        let sent = self
+            .client
+            .send(Service::Main, TO, ready(true))
+            .await
+            .unwrap();
         (sent.sid.unwrap(), self.latest_code())
     }
 
@@ -210,7 +215,7 @@ async fn a_verification_is_sent_five_times_by_whatever_channel() {
         assert_eq!(demo.create(TO, channel).await, (429, 60203));
     }
     assert_eq!(
-        demo.client.send(Service::Main, TO).await,
+        demo.client.send(Service::Main, TO, ready(true)).await,
         Err(SendError::TooMany)
     );
     assert_eq!(demo.phone.messages().len(), 5);
@@ -253,7 +258,11 @@ async fn a_cancelled_verification_is_over_and_the_next_is_a_new_one() {
 async fn the_two_services_know_nothing_of_each_other() {
     let demo = Demo::start().await;
     let (sid, code) = demo.text().await;
-    let enroll = demo.client.send(Service::Enroll, TO).await.unwrap();
+    let enroll = demo
+        .client
+        .send(Service::Enroll, TO, ready(true))
+        .await
+        .unwrap();
     let enroll_sid = enroll.sid.unwrap();
     assert_ne!(enroll_sid, sid);
     let secret = SecretString::from(code.clone());
@@ -283,7 +292,9 @@ async fn what_is_no_number_or_channel_is_an_invalid_parameter() {
     }
     assert_eq!(demo.create(TO, "pigeon").await, (400, 60200));
     assert_eq!(
-        demo.client.send(Service::Main, "no number").await,
+        demo.client
+            .send(Service::Main, "no number", ready(true))
+            .await,
         Err(SendError::InvalidNumber)
     );
     let (status, error, _) = demo.post("VerificationCheck", &[("To", TO)]).await;
@@ -333,7 +344,7 @@ async fn the_demo_numbers_do_what_is_said_of_them() {
     let Ok(Sent {
         sid: Some(_),
         channel,
-    }) = client.send(Service::Main, LANDLINE).await
+    }) = client.send(Service::Main, LANDLINE, ready(true)).await
     else {
         panic!("no call");
     };
@@ -351,7 +362,10 @@ async fn the_demo_numbers_do_what_is_said_of_them() {
         (UNAVAILABLE, 2, SendError::Failed),
     ] {
         let before = demo.phone.counters().creates;
-        assert_eq!(client.send(Service::Main, number).await, Err(expected));
+        assert_eq!(
+            client.send(Service::Main, number, ready(true)).await,
+            Err(expected)
+        );
         assert_eq!(demo.phone.counters().creates - before, creates);
     }
     assert_eq!(demo.phone.messages().len(), 1);
@@ -360,7 +374,10 @@ async fn the_demo_numbers_do_what_is_said_of_them() {
 #[tokio::test]
 async fn the_silent_number_is_sent_a_code_that_can_be_checked_by_number() {
     let demo = Demo::start().await;
-    let result = demo.impatient_client().send(Service::Main, SILENT).await;
+    let result = demo
+        .impatient_client()
+        .send(Service::Main, SILENT, ready(true))
+        .await;
     assert_eq!(result, sent(None, Channel::Sms));
     assert_eq!(demo.phone.counters().creates, 1);
     let message = &demo.phone.messages()[0];
@@ -457,7 +474,7 @@ async fn a_silent_peer_is_waited_for_no_longer_than_the_time_out() {
     let result = client.check(Service::Main, TO, Some(&sid), &code).await;
     assert_eq!(result, Err(CheckError::Unavailable));
     assert_eq!(client.cancel(Service::Main, &sid).await, Err(CancelError));
-    let result = client.send(Service::Main, TO).await;
+    let result = client.send(Service::Main, TO, ready(true)).await;
     assert_eq!(result, sent(None, Channel::Sms));
 }
 
@@ -477,7 +494,7 @@ async fn a_hostile_peers_sends_are_unknown_or_failed_by_the_same_table() {
     ] {
         let demo = Demo::start().await;
         demo.phone.fail_with(Some(failure));
-        let result = demo.client.send(Service::Main, TO).await;
+        let result = demo.client.send(Service::Main, TO, ready(true)).await;
         assert_eq!(result, expected, "{failure:?}");
         assert_eq!(demo.phone.counters().creates, creates, "{failure:?}");
         assert_eq!(demo.phone.counters().followed, 0);

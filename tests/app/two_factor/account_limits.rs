@@ -2,6 +2,8 @@
 
 use tokio::task::JoinSet;
 use twostep::dev::simulator::Failure;
+use twostep::models::rate_limit::budgets;
+use twostep::models::rate_limit::{SENDS_OF_ACCOUNT, WRONG_CODES};
 
 use super::{assert_invalid_token, wrong};
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
@@ -139,8 +141,7 @@ async fn attack_06_guesses_from_fifty_browsers_in_many_log_ins_reach_twilio_ten_
         app.advance(30);
     }
     assert_eq!(app.phone().counters().checks - before, 10);
-    let counted = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'wrong_codes'";
-    assert_eq!(app.count(counted).await, 10);
+    assert_eq!(app.used_by(&WRONG_CODES, "alice").await, 10);
 }
 
 #[tokio::test]
@@ -257,21 +258,18 @@ async fn a_code_that_was_entered_rightly_counts_no_more_and_with_it_what_it_was_
         }
         browser.verify(&app.last_code()).await.redirects_to("/home");
     }
-    let held = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name <> 'sends_of_service' \
-                AND limit_name NOT LIKE 'all_sends_%'";
-    assert_eq!(app.count(held).await, 0);
+    assert_eq!(app.used_by(&SENDS_OF_ACCOUNT, "alice").await, 0);
 }
 
 #[tokio::test]
 async fn a_code_carried_over_to_another_log_in_counts_once_and_then_no_more() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
-    let sends = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'sends_of_account'";
     app.half_logged_in("alice").await;
     let again = app.half_logged_in("alice").await;
-    assert_eq!(app.count(sends).await, 1);
+    assert_eq!(app.used_by(&SENDS_OF_ACCOUNT, "alice").await, 1);
     again.verify(&app.last_code()).await.redirects_to("/home");
-    assert_eq!(app.count(sends).await, 0);
+    assert_eq!(app.used_by(&SENDS_OF_ACCOUNT, "alice").await, 0);
 }
 
 /// ASVS 2.3.2, 2.4.1
@@ -319,6 +317,12 @@ async fn what_twilio_or_we_did_wrong_counts_against_nobody() {
     app.phone().fail_with(None);
     let browser = app.half_logged_in("alice").await;
     browser.verify(&app.last_code()).await.redirects_to("/home");
-    let spent = "SELECT COUNT(*) FROM throttle_hits WHERE limit_name = 'sends_of_service'";
-    assert_eq!(app.count(spent).await, 2, "enabling, and this one");
+    let (now, mut connection) = (app.state.clock.now(), app.pool.acquire().await.unwrap());
+    let spent = budgets(&mut connection, 1000, now).await.unwrap();
+    let expected = [
+        ("sends_of_service", 2, 1000), // enabling, and this one
+        ("sends_to_new_numbers", 2, 500),
+        ("calls_of_service", 0, 200),
+    ];
+    assert_eq!(spent, expected);
 }

@@ -207,7 +207,7 @@ async fn a_password_checked_before_the_factor_changed_opens_nothing_after_it() {
         next: None,
         remember: false,
         country: None,
-        allowance: &state.allowance(PHONE, &a_client()),
+        limits: &state.send_limits(PHONE, &a_client()),
         session: None,
         login: None,
     };

@@ -1,0 +1,218 @@
+//! Which limits a code counts in before it is sent.
+
+use crate::models::client::Client;
+use crate::models::rate_limit::{
+    Attempt, Bucket, CALLS_OF_ACCOUNT, CALLS_OF_SERVICE, CALLS_TO_NUMBER, DAILY_SENDS_OF_ACCOUNT,
+    DAILY_SENDS_TO_NUMBER, FACTOR_CHANGES, NUMBER_TRIED, NUMBERS_OF_ACCOUNT, RateLimit,
+    RateLimitExceeded, SENDS_OF_ACCOUNT, SENDS_OF_SERVICE, SENDS_PER_CLIENT, SENDS_TO_NEW_NUMBERS,
+    SENDS_TO_NUMBER, WRONG_CODES, refund, refund_since, reset, take, try_take, usage,
+};
+use crate::models::user::id::UserId;
+use crate::models::{Connection, Error};
+
+/// The service-wide budgets.
+pub const BUDGETS: [RateLimit; 3] = [SENDS_OF_SERVICE, SENDS_TO_NEW_NUMBERS, CALLS_OF_SERVICE];
+
+/// The least and the most that an account or a number is sent a day, whatever the service
+/// may send.
+const SHARE: (i64, i64) = (5, 30);
+
+/// What decides whether a code may be sent, besides whose it is.
+#[derive(Debug, Clone)]
+pub struct SendLimits {
+    /// Whether the number is one of the demo phone's, to which no limit applies.
+    pub unlimited: bool,
+    /// Who asks; none where limits by client do not apply.
+    pub client: Option<Client>,
+    /// `SMS_DAILY_LIMIT`.
+    pub daily_limit: i64,
+}
+
+/// A code that is to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct CodeRequest<'a> {
+    /// For whom.
+    pub user: &'a UserId,
+    /// To which number, in E.164.
+    pub phone: &'a str,
+    /// Whether the number is being added. What strangers do with it then never holds back
+    /// its owner's login.
+    pub is_adding: bool,
+    /// Whether the number is being added, or was less than a day ago.
+    pub is_new_number: bool,
+}
+
+/// The budget of a service-wide limit.
+pub fn budget(limit: &RateLimit, daily_limit: i64) -> Bucket {
+    let capacity = match limit.name {
+        name if name == SENDS_TO_NEW_NUMBERS.name => daily_limit - daily_limit / 2,
+        name if name == CALLS_OF_SERVICE.name => (daily_limit + 4) / 5,
+        _ => daily_limit,
+    };
+    limit.daily(capacity, "")
+}
+
+/// How much of each budget is used today, and how much there is.
+pub async fn budgets(
+    connection: &mut Connection,
+    daily_limit: i64,
+    now: i64,
+) -> Result<Vec<(&'static str, i64, i64)>, Error> {
+    let buckets = BUDGETS.map(|limit| budget(&limit, daily_limit));
+    let usage = usage(connection, &buckets, now).await?;
+    let row = |(bucket, usage): (&Bucket, super::Usage)| {
+        (bucket.limit.name, usage.count, bucket.capacity)
+    };
+    Ok(buckets.iter().zip(usage).map(row).collect())
+}
+
+impl CodeRequest<'_> {
+    /// What a number counts as: while it is being added it has buckets of its own.
+    fn number(&self) -> String {
+        match self.is_adding {
+            true => format!("enable {}", self.phone),
+            false => self.phone.to_owned(),
+        }
+    }
+
+    /// The sends that a right code takes back.
+    fn refundable(&self) -> Vec<Bucket> {
+        let mut buckets = SENDS_OF_ACCOUNT.buckets(self.user.as_str());
+        if self.is_adding {
+            buckets.extend(SENDS_TO_NUMBER.buckets(self.phone));
+        }
+        buckets
+    }
+
+    fn number_tried(&self) -> Vec<Bucket> {
+        NUMBER_TRIED.buckets(&format!("{} {}", self.user.as_str(), self.phone))
+    }
+
+    /// A code was entered: what was sent for it since `since`, and its number, no longer
+    /// count.
+    pub async fn refund_entered(
+        &self,
+        connection: &mut Connection,
+        sends: i64,
+        since: i64,
+    ) -> Result<(), Error> {
+        refund_since(connection, &self.refundable(), sends, since).await?;
+        if self.is_adding {
+            let mut numbers = self.number_tried();
+            numbers.extend(NUMBERS_OF_ACCOUNT.buckets(self.user.as_str()));
+            refund_since(connection, &numbers, 1, since).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Forgets the codes that were sent for an account's logins and not entered: somebody asked
+/// for them with a password that no longer works, or the owner has now come in another way.
+/// Those for adding a phone stay counted, since they may go to anybody.
+pub async fn forget_login_sends(
+    connection: &mut Connection,
+    user: &UserId,
+    now: i64,
+) -> Result<(), Error> {
+    for bucket in SENDS_OF_ACCOUNT.buckets(user.as_str()) {
+        let window = usage(connection, std::slice::from_ref(&bucket), now).await?;
+        let sends: i64 = sqlx::query_scalar(
+            "SELECT CAST(COALESCE(SUM(sends), 0) AS BIGINT) FROM challenges
+            WHERE user_id = $1 AND purpose IN ('login', 'reauth') AND created_at >= $2
+                AND (outcome IS NULL OR outcome NOT IN ('approved', 'recovered'))",
+        )
+        .bind(user.as_str())
+        .bind(window.first().map_or(now, |window| window.started_at))
+        .fetch_one(&mut *connection)
+        .await?;
+        refund_since(connection, &[bucket], sends, now).await?;
+    }
+    // They are not to be forgotten a second time.
+    sqlx::query(
+        "UPDATE challenges SET sends = 0
+        WHERE user_id = $1 AND purpose IN ('login', 'reauth') AND closed_at IS NOT NULL",
+    )
+    .bind(user.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Forgets the wrong codes of an account.
+pub async fn forget_wrong_codes(
+    connection: &mut Connection,
+    user: &UserId,
+    now: i64,
+) -> Result<(), Error> {
+    reset(connection, &WRONG_CODES.buckets(user.as_str()), now).await
+}
+
+impl SendLimits {
+    /// What a code counts in, sent by SMS or as a call that was asked for. The first code
+    /// for a number that is being added counts as a change of factors too.
+    pub fn buckets(&self, request: &CodeRequest<'_>, is_call: bool, is_first: bool) -> Vec<Bucket> {
+        if self.unlimited {
+            return Vec::new();
+        }
+        let (user, number) = (request.user.as_str(), request.number());
+        let share = (self.daily_limit / 10).clamp(SHARE.0, SHARE.1);
+        let mut buckets = request.refundable();
+        buckets.push(DAILY_SENDS_OF_ACCOUNT.daily(share, user));
+        buckets.push(DAILY_SENDS_TO_NUMBER.daily(share, &number));
+        buckets.push(budget(&SENDS_OF_SERVICE, self.daily_limit));
+        if request.is_adding {
+            buckets.extend(SENDS_PER_CLIENT.buckets_of(user, self.client.as_ref()));
+        }
+        if request.is_adding && is_first {
+            buckets.extend(FACTOR_CHANGES.buckets(user));
+        }
+        if request.is_new_number {
+            buckets.push(budget(&SENDS_TO_NEW_NUMBERS, self.daily_limit));
+        }
+        if is_call {
+            buckets.extend(self.call_buckets(request));
+        }
+        buckets
+    }
+
+    /// What a call counts in, asked for or in place of an SMS that failed.
+    pub fn call_buckets(&self, request: &CodeRequest<'_>) -> Vec<Bucket> {
+        if self.unlimited {
+            return Vec::new();
+        }
+        let mut buckets = CALLS_OF_ACCOUNT.buckets(request.user.as_str());
+        buckets.extend(CALLS_TO_NUMBER.buckets(&request.number()));
+        buckets.push(budget(&CALLS_OF_SERVICE, self.daily_limit));
+        buckets
+    }
+
+    /// Counts the first code of a challenge. A number that the account has not tried yet
+    /// counts as one more.
+    pub async fn take_first(
+        &self,
+        connection: &mut Connection,
+        request: &CodeRequest<'_>,
+        now: i64,
+    ) -> Result<Result<Attempt, RateLimitExceeded>, Error> {
+        let mut buckets = self.buckets(request, false, true);
+        let mut tried = Attempt::default();
+        if request.is_adding
+            && !self.unlimited
+            && let Ok(first_try) = try_take(connection, &request.number_tried(), now).await?
+        {
+            buckets.extend(NUMBERS_OF_ACCOUNT.buckets(request.user.as_str()));
+            tried = first_try;
+        }
+        let taken = take(connection, &buckets, now).await?;
+        match taken {
+            Ok(mut attempt) => {
+                attempt.add(tried);
+                Ok(Ok(attempt))
+            }
+            Err(exceeded) => {
+                refund(connection, &tried).await?;
+                Ok(Err(exceeded))
+            }
+        }
+    }
+}

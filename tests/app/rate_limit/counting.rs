@@ -1,0 +1,252 @@
+//! Counting itself: each limit with many attempts at once, windows, refunds, clocks.
+
+use tokio::task::JoinSet;
+use twostep::models::rate_limit::{
+    self as limits, Bucket, NUMBER_TRIED, RateLimit, SENDS_OF_SERVICE, WRONG_CODES,
+    WRONG_PASSWORDS, exceeded, refund, refund_since, reset, take, usage,
+};
+
+use crate::logs;
+use crate::support::{NOW, TestApp};
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+/// Every limit whose capacity no setting says.
+const LIMITS: [RateLimit; 27] = [
+    limits::WRONG_PASSWORDS,
+    limits::WRONG_PASSWORDS_PER_SITE,
+    limits::WRONG_PASSWORDS_PER_CLIENT,
+    limits::WRONG_PASSWORDS_PER_ACCOUNT,
+    limits::LOGINS,
+    limits::REAUTHENTICATIONS,
+    limits::WRONG_CODES,
+    limits::WRONG_RECOVERY_CODES,
+    limits::RECOVERY_CODE_SETS,
+    limits::PASSWORD_CHANGES,
+    limits::PASSWORD_RESETS,
+    limits::FACTOR_CHANGES,
+    limits::PROFILE_CHANGES,
+    limits::RENAMES,
+    limits::SENDS_OF_ACCOUNT,
+    limits::SENDS_TO_NUMBER,
+    limits::SENDS_PER_CLIENT,
+    limits::NUMBERS_OF_ACCOUNT,
+    limits::NUMBER_TRIED,
+    limits::CALLS_OF_ACCOUNT,
+    limits::CALLS_TO_NUMBER,
+    limits::RESET_MAILS_OF_ACCOUNT,
+    limits::RESET_REQUESTS,
+    limits::EMAILS_OF_KIND,
+    limits::UNFINISHED_LOGIN_NOTICES,
+    limits::REGISTRATIONS,
+    limits::REJECTED_REGISTRATIONS,
+];
+
+/// How many of so many attempts at once pass.
+async fn passing(app: &TestApp, buckets: &[Bucket], attempts: usize) -> usize {
+    let mut tasks = JoinSet::new();
+    for _ in 0..attempts {
+        let (database, buckets) = (app.state.database.clone(), buckets.to_vec());
+        tasks.spawn(async move {
+            let mut connection = database.acquire().await.unwrap();
+            take(&mut connection, &buckets, NOW).await.unwrap().is_ok()
+        });
+    }
+    let passed = tasks.join_all().await.into_iter();
+    passed.filter(|passed| *passed).count()
+}
+
+/// How many attempts a bucket has counted at a moment.
+async fn count_at(app: &TestApp, bucket: &Bucket, now: i64) -> i64 {
+    let mut connection = app.pool.acquire().await.unwrap();
+    usage(&mut connection, std::slice::from_ref(bucket), now)
+        .await
+        .unwrap()[0]
+        .count
+}
+
+/// Whether an attempt at a moment passes, and if not, when another may.
+async fn attempt(app: &TestApp, buckets: &[Bucket], now: i64) -> Result<(), i64> {
+    let mut connection = app.pool.acquire().await.unwrap();
+    let taken = take(&mut connection, buckets, now).await.unwrap();
+    taken.map(drop).map_err(|exceeded| exceeded.retry_after)
+}
+
+/// ASVS 2.3.2, 15.4.2
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attack_07_of_many_attempts_at_once_each_limit_lets_its_number_pass() {
+    let app = TestApp::start().await;
+    for limit in LIMITS {
+        let capacity = usize::try_from(limit.windows[0].capacity).unwrap();
+        let found = passing(&app, &limit.buckets("alice"), capacity + 50).await;
+        assert_eq!(found, capacity, "{}", limit.name);
+        let other = passing(&app, &limit.buckets("bella"), 1).await;
+        assert_eq!(other, 1, "{}", limit.name);
+    }
+    let service = SENDS_OF_SERVICE.daily(20, "");
+    assert_eq!(passing(&app, &[service], 70).await, 20);
+}
+
+#[tokio::test]
+async fn every_limit_has_a_name_of_its_own_and_a_sentence() {
+    let mut names: Vec<&str> = LIMITS.iter().map(|limit| limit.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), LIMITS.len());
+    assert!(LIMITS.iter().all(|limit| limit.message.ends_with('.')));
+}
+
+#[tokio::test]
+async fn a_window_takes_its_capacity_and_a_new_one_starts_when_it_has_ended() {
+    let app = TestApp::start().await;
+    let buckets = WRONG_PASSWORDS.buckets("alice");
+    for _ in 0..10 {
+        assert_eq!(attempt(&app, &buckets, NOW).await, Ok(()));
+    }
+    assert_eq!(attempt(&app, &buckets, NOW + 60).await, Err(840));
+    assert_eq!(attempt(&app, &buckets, NOW + 899).await, Err(1));
+    for _ in 0..10 {
+        assert_eq!(attempt(&app, &buckets, NOW + 900).await, Ok(()));
+    }
+    assert_eq!(attempt(&app, &buckets, NOW + 901).await, Err(899));
+}
+
+#[tokio::test]
+async fn of_several_windows_the_one_that_ends_last_says_when_to_try_again() {
+    let app = TestApp::start().await;
+    let buckets = WRONG_CODES.buckets("alice"); // 10 an hour, 20 a day
+    for now in [NOW, NOW + HOUR] {
+        for _ in 0..10 {
+            assert_eq!(attempt(&app, &buckets, now).await, Ok(()));
+        }
+    }
+    assert_eq!(attempt(&app, &buckets, NOW + HOUR).await, Err(23 * HOUR));
+    assert_eq!(attempt(&app, &buckets, NOW + DAY - 1).await, Err(1));
+    assert_eq!(attempt(&app, &buckets, NOW + DAY).await, Ok(()));
+}
+
+#[tokio::test]
+async fn an_attempt_counts_in_all_of_its_buckets_or_in_none() {
+    let app = TestApp::start().await;
+    let (full, free) = (
+        WRONG_PASSWORDS.buckets("full").remove(0),
+        WRONG_PASSWORDS.buckets("free").remove(0),
+    );
+    for _ in 0..10 {
+        let taken = attempt(&app, std::slice::from_ref(&full), NOW).await;
+        assert_eq!(taken, Ok(()));
+    }
+    let both = [free.clone(), full.clone()];
+    assert_eq!(attempt(&app, &both, NOW + 60).await, Err(14 * MINUTE));
+    assert_eq!(count_at(&app, &free, NOW + 60).await, 0);
+    assert_eq!(count_at(&app, &full, NOW + 60).await, 10);
+}
+
+#[tokio::test]
+async fn a_bucket_without_room_takes_nothing() {
+    let app = TestApp::start().await;
+    let none = SENDS_OF_SERVICE.daily(0, "");
+    let other = WRONG_CODES.buckets("alice").remove(0);
+    let taken = attempt(&app, &[none, other.clone()], NOW).await;
+    assert!(taken.is_err());
+    assert_eq!(count_at(&app, &other, NOW).await, 0);
+}
+
+#[tokio::test]
+async fn a_daily_limit_goes_by_utc_days() {
+    let app = TestApp::start().await;
+    let bucket = [SENDS_OF_SERVICE.daily(1, "")];
+    let midnight = NOW - NOW % DAY + DAY;
+    assert_eq!(attempt(&app, &bucket, midnight - 1).await, Ok(()));
+    assert_eq!(attempt(&app, &bucket, midnight - 1).await, Err(1));
+    assert_eq!(attempt(&app, &bucket, midnight).await, Ok(()));
+    assert_eq!(attempt(&app, &bucket, midnight).await, Err(DAY));
+}
+
+#[tokio::test]
+async fn a_refund_makes_room_in_the_window_that_counted_the_attempt_and_in_no_other() {
+    let app = TestApp::start().await;
+    let buckets = NUMBER_TRIED.buckets("alice"); // one a day
+    let mut connection = app.pool.acquire().await.unwrap();
+    let first = take(&mut connection, &buckets, NOW).await.unwrap().unwrap();
+    assert!(take(&mut connection, &buckets, NOW).await.unwrap().is_err());
+    refund(&mut connection, &first).await.unwrap();
+    let second = take(&mut connection, &buckets, NOW).await.unwrap();
+    assert!(second.is_ok());
+    // The first again, which is not there any more, in the next window.
+    let third = take(&mut connection, &buckets, NOW + DAY).await.unwrap();
+    assert!(third.is_ok());
+    refund(&mut connection, &first).await.unwrap();
+    let full = exceeded(&mut connection, &buckets, NOW + DAY)
+        .await
+        .unwrap();
+    assert!(full.is_some());
+    // No count falls below none.
+    let third = third.unwrap();
+    for _ in 0..3 {
+        refund(&mut connection, &third).await.unwrap();
+    }
+    drop(connection);
+    assert_eq!(attempt(&app, &buckets, NOW + DAY).await, Ok(()));
+    assert!(attempt(&app, &buckets, NOW + DAY).await.is_err());
+}
+
+#[tokio::test]
+async fn what_began_before_a_window_is_not_refunded_in_it() {
+    let app = TestApp::start().await;
+    let buckets = WRONG_CODES.buckets("alice");
+    let hour = &buckets[0];
+    for _ in 0..3 {
+        attempt(&app, &buckets, NOW).await.unwrap();
+    }
+    let mut connection = app.pool.acquire().await.unwrap();
+    refund_since(&mut connection, &buckets, 2, NOW - 1)
+        .await
+        .unwrap();
+    drop(connection);
+    assert_eq!(count_at(&app, hour, NOW).await, 3);
+    let mut connection = app.pool.acquire().await.unwrap();
+    refund_since(&mut connection, &buckets, 2, NOW)
+        .await
+        .unwrap();
+    drop(connection);
+    assert_eq!(count_at(&app, hour, NOW).await, 1);
+    let mut connection = app.pool.acquire().await.unwrap();
+    reset(&mut connection, &buckets, NOW).await.unwrap();
+    drop(connection);
+    assert_eq!(count_at(&app, hour, NOW).await, 0);
+}
+
+/// A clock that was two hours ahead, and is corrected.
+#[tokio::test]
+async fn a_window_of_the_future_makes_nobody_wait() {
+    let app = TestApp::start().await;
+    let ahead = NOW + 2 * HOUR;
+    for limit in LIMITS {
+        let buckets = limit.buckets("alice");
+        while attempt(&app, &buckets, ahead).await.is_ok() {}
+        assert_eq!(attempt(&app, &buckets, NOW).await, Ok(()), "{}", limit.name);
+    }
+}
+
+#[tokio::test]
+async fn half_four_fifths_and_all_of_a_budget_are_told_once_each() {
+    let app = TestApp::start().await;
+    let bucket = [SENDS_OF_SERVICE.daily(10, "")];
+    logs::keep();
+    for count in 1..=12 {
+        let _ = attempt(&app, &bucket, NOW).await;
+        let lines = logs::take().concat();
+        let expected = match count {
+            5 | 8 => "budget_running_out",
+            10 => "budget_used_up",
+            _ => "",
+        };
+        let told = lines.contains("event=\"budget_");
+        assert_eq!(told, !expected.is_empty(), "{count}: {lines}");
+        assert!(lines.contains(expected), "{count}: {lines}");
+        assert_eq!(lines.contains("ERROR"), count == 10, "{count}: {lines}");
+    }
+}

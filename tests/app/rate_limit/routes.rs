@@ -1,0 +1,1 @@
+//! Every route that changes something names its limit where it is declared.
