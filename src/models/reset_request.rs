@@ -1,20 +1,19 @@
-//! Requests for a link to a new password, for addresses that may be nobody's.
+//! Requests for a link to a new password, for addresses that may have no account.
 //!
-//! To ask writes one row, whoever's the address is. Whose it is, and whether a
-//! mail goes out, the mail worker finds out afterwards, so that neither the answer
-//! nor its time tells it.
+//! A request writes one row, whether the address is known or not. The email worker looks
+//! for the account afterwards, so neither the answer nor its time reveals whether there is
+//! one.
+
+use sqlx::Row;
 
 use crate::models::limits::RESET_MAILS_OF_ACCOUNT;
 use crate::models::outbox::Mail;
 use crate::models::throttle;
 use crate::models::token::random_id;
 use crate::models::user::{UserId, case_key};
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Database, Error, GIVE_UP_AFTER};
 
 /// Keeps a request until [`resolve_next`].
-///
-/// # Errors
-/// When the database fails or there are no random numbers.
 pub async fn add(database: &Database, email: &str, now: i64) -> Result<(), Error> {
     sqlx::query("INSERT INTO reset_requests (id, email_key, created_at) VALUES ($1, $2, $3)")
         .bind(random_id()?)
@@ -25,42 +24,95 @@ pub async fn add(database: &Database, email: &str, now: i64) -> Result<(), Error
     Ok(())
 }
 
-/// Takes the oldest request and queues the mail, if anybody has the address: of
-/// several workers that ask at once, one gets it. Returns whether there was one.
+/// Takes the oldest request and queues the email if the address has an account. One of
+/// several workers that ask at once gets the request. Returns whether there was one. If the
+/// database fails, the request stays.
 ///
-/// # Errors
-/// When the database fails; then the request stays.
+/// An email that is queued is then taken, its link is stored, and the email is deleted. On
+/// SQLite, which has one writer, the requester's next request waits for those writes, so
+/// [`imitate_delivery`] makes as many where no email was queued.
 pub async fn resolve_next(database: &Database, now: i64) -> Result<bool, Error> {
     let mut transaction = database.begin().await?;
-    let email_key: Option<String> = sqlx::query_scalar(
+    let request = sqlx::query(
         "DELETE FROM reset_requests WHERE id = \
-         (SELECT id FROM reset_requests ORDER BY created_at LIMIT 1) RETURNING email_key",
+         (SELECT id FROM reset_requests WHERE email_key <> '' ORDER BY created_at LIMIT 1) \
+         RETURNING id, email_key, created_at",
     )
     .fetch_optional(&mut *transaction)
     .await?;
-    let Some(email_key) = email_key else {
+    let Some(request) = request else {
         return Ok(false);
     };
-    let id: Option<String> = sqlx::query_scalar("SELECT id FROM users WHERE email_key = $1")
-        .bind(email_key)
-        .fetch_optional(&mut *transaction)
-        .await?;
-    if let Some(id) = id {
-        queue(&mut transaction, &UserId::from_column(id), now).await?;
+    let id: String = request.try_get("id")?;
+    let email_key: String = request.try_get("email_key")?;
+    let created_at = request.try_get::<i64, _>("created_at")?.min(now);
+    // The program was down for so long that nobody waits for the link any more.
+    if now - created_at >= GIVE_UP_AFTER {
+        transaction.commit().await?;
+        return Ok(true);
+    }
+    let queued = queue(&mut transaction, &email_key, created_at, now).await?;
+    if !queued {
+        insert_decoy(&mut transaction, &id, now).await?;
     }
     transaction.commit().await?;
+    if !queued {
+        imitate_delivery(database, &id).await?;
+    }
     Ok(true)
 }
 
-/// Queues the mail, unless one waits already or too many went out: nobody is told
-/// of that. What is not queued does not count.
-async fn queue(connection: &mut Connection, user: &UserId, now: i64) -> Result<(), Error> {
-    let buckets = [RESET_MAILS_OF_ACCOUNT.bucket(user.as_str())];
+/// Queues the email, unless one waits already or the limit is reached: nobody is told. A
+/// request that finds one waiting doesn't count. One for an address without an account does,
+/// so that it writes the same as the first for an account.
+async fn queue(
+    connection: &mut Connection,
+    email_key: &str,
+    created_at: i64,
+    now: i64,
+) -> Result<bool, Error> {
+    let user: Option<String> = sqlx::query_scalar("SELECT id FROM users WHERE email_key = $1")
+        .bind(email_key)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let buckets = [RESET_MAILS_OF_ACCOUNT.bucket(user.as_deref().unwrap_or(email_key))];
     let Ok(attempt) = throttle::count(connection, &buckets, None, now).await? else {
-        return Ok(());
+        return Ok(false);
     };
-    if !Mail::ResetPassword.enqueue(connection, user, now).await? {
+    let Some(user) = user.map(UserId::from_column) else {
+        return Ok(false);
+    };
+    // As old as the request, so that both together wait no longer than an email may.
+    let mail = Mail::ResetPassword;
+    let queued = mail.enqueue(connection, &user, created_at).await?;
+    if !queued {
         throttle::take_back(connection, &attempt).await?;
     }
+    Ok(queued)
+}
+
+/// Stands in for the queued email: a request without an address, which is never resolved.
+async fn insert_decoy(connection: &mut Connection, id: &str, now: i64) -> Result<(), Error> {
+    sqlx::query("INSERT INTO reset_requests (id, email_key, created_at) VALUES ($1, '', $2)")
+        .bind(id)
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Writes to the decoy as often as a delivery writes: once for taking the email, once for
+/// storing its link, once for deleting the email. The last also deletes the decoys of
+/// instances that died.
+async fn imitate_delivery(database: &Database, id: &str) -> Result<(), Error> {
+    for _ in 0..2 {
+        sqlx::query("UPDATE reset_requests SET created_at = created_at + 1 WHERE id = $1")
+            .bind(id)
+            .execute(database)
+            .await?;
+    }
+    sqlx::query("DELETE FROM reset_requests WHERE email_key = ''")
+        .execute(database)
+        .await?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use twostep::models::limits::RESET_MAILS_OF_ADDRESS;
 use twostep::models::outbox::{Event, Notice};
 use twostep::models::reset_request;
+use twostep::tasks::mail::CONNECTIONS;
 
 use super::assert_errors;
 use super::request::{QUEUED, SAID, ask, queued};
@@ -14,6 +15,8 @@ use crate::support::{NOW, Page, TestApp, a_client, until};
 const REQUESTS: &str = "SELECT COUNT(*) FROM reset_requests";
 
 const ALICE: &str = "alice@example.com";
+
+const DAY: u64 = 24 * 60 * 60;
 
 #[track_caller]
 fn assert_too_many(page: &Page, seconds: &str, words: &str) {
@@ -147,17 +150,17 @@ async fn attack_13_a_known_and_an_unknown_address_write_the_same_until_the_worke
     let url = format!("smtp://127.0.0.1:{}", server.port);
     let app = TestApp::with(&[("SMTP_URL", &url)]).await;
     app.register("alice").await;
-    // The worker is held up by a mail.
+    // The worker has as many emails in hand as it can.
     server.misbehave("MAIL", Fault::Silence);
     let id = app.user("alice").await.id;
     let mut connection = app.pool.acquire().await.unwrap();
-    Notice::new(Event::PasswordChanged, &a_client(), NOW)
-        .enqueue(&mut connection, &id)
-        .await
-        .unwrap();
+    for _ in 0..CONNECTIONS {
+        let notice = Notice::new(Event::PasswordChanged, &a_client(), NOW);
+        notice.enqueue(&mut connection, &id).await.unwrap();
+    }
     drop(connection);
     app.state.mail.wake();
-    until(|| server.commands().contains(&"MAIL".to_owned())).await;
+    until(|| server.times_heard("MAIL") == CONNECTIONS).await;
 
     let mut written = Vec::new();
     for email in [ALICE, "nobody@example.com", "no..body@example..com"] {
@@ -174,6 +177,50 @@ async fn attack_13_a_known_and_an_unknown_address_write_the_same_until_the_worke
     assert!(written.iter().all(|it| *it == written[0]), "{written:?}");
     let known = "SELECT COUNT(*) FROM reset_requests WHERE email_key = 'alice@example.com'";
     assert_eq!(app.count(known).await, 1);
+}
+
+/// SQLite has one writer, so the requester's next request waits for what the worker writes.
+///
+/// ASVS 6.3.8
+#[tokio::test]
+async fn attack_13_the_worker_changes_as_many_rows_for_an_unknown_address_as_for_a_known_one() {
+    let app = TestApp::on_sqlite().await;
+    app.register("alice").await;
+    let changes = async || -> i64 {
+        app.mail_settles().await;
+        let database = &app.state.database; // one connection, which counts what it changed
+        let changes = sqlx::query_scalar("SELECT total_changes()").fetch_one(database);
+        changes.await.unwrap()
+    };
+    let mut changed = Vec::new();
+    for email in [ALICE, "nobody@example.com"] {
+        // The fourth reaches the limit.
+        for _ in 0..4 {
+            let before = changes().await;
+            ask(&app.browser(), email).await.redirects_to("/login");
+            changed.push(changes().await - before);
+        }
+    }
+    let (known, unknown) = changed.split_at(4);
+    assert_eq!(known[..3], unknown[..3]);
+    assert_eq!(known[3], unknown[3]);
+    assert_eq!(app.mail_to(ALICE).await.len(), 3);
+    assert_eq!(app.count(REQUESTS).await, 0, "a decoy is left");
+}
+
+/// An instance that died left a decoy: nobody gets an email for it, and the next goes with it.
+#[tokio::test]
+async fn a_decoy_is_never_resolved_and_does_not_stay() {
+    let app = TestApp::keeping_mail().await;
+    let decoy = "INSERT INTO reset_requests (id, email_key, created_at) VALUES ('x', '', 1)";
+    app.execute(decoy).await;
+    let database = &app.pool;
+    assert!(!reset_request::resolve_next(database, NOW).await.unwrap());
+    reset_request::add(database, "nobody@example.com", NOW)
+        .await
+        .unwrap();
+    assert!(reset_request::resolve_next(database, NOW).await.unwrap());
+    assert_eq!(app.count(REQUESTS).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -206,9 +253,21 @@ async fn a_request_that_nobody_resolved_is_resolved_at_the_next_start() {
     let app = TestApp::start().await;
     app.register("alice").await;
     reset_request::add(&app.pool, ALICE, NOW).await.unwrap();
-    app.advance(3 * 24 * 60 * 60);
+    app.advance(DAY - 1);
     let app = app.restarted(&[]).await;
     assert_eq!(app.next_mail().await.to, ALICE);
+}
+
+#[tokio::test]
+async fn a_request_is_dropped_after_a_day_and_a_fresh_one_is_not() {
+    let app = TestApp::keeping_mail().await;
+    app.register("alice").await;
+    let (database, now) = (&app.pool, NOW + i64::try_from(DAY).unwrap());
+    for (at, mails) in [(NOW, 0), (NOW + 1, 1)] {
+        reset_request::add(database, ALICE, at).await.unwrap();
+        assert!(reset_request::resolve_next(database, now).await.unwrap());
+        assert_eq!((app.count(REQUESTS).await, queued(&app).await), (0, mails));
+    }
 }
 
 #[tokio::test]
