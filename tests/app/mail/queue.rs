@@ -43,6 +43,29 @@ async fn a_mail_is_sent_once_with_a_link_that_the_database_does_not_hold() {
 }
 
 #[tokio::test]
+async fn a_notice_says_in_whole_hours_how_long_its_link_lives() {
+    let hour = 60 * 60;
+    for (age, words) in [
+        (DAY, "within 24 hours:"),
+        (DAY + 1, "within 23 hours:"),
+        (2 * DAY - 2 * hour, "within 2 hours:"),
+        (2 * DAY - 2 * hour + 1, "within 1 hour:"),
+        (2 * DAY - 1, "within 1 hour:"),
+    ] {
+        let server = SmtpServer::start(Tls::Never).await;
+        let office = Office::new(&server).await;
+        office.advance(age);
+        office
+            .enqueue(&Mail::Notice(notice(Event::PasswordChanged)))
+            .await;
+        office.worker.deliver_due().await;
+        let body = server.received()[0].body();
+        let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(body.matches(words).count(), 2, "{age}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn links_begin_with_the_base_url_alone() {
     let server = SmtpServer::start(Tls::Never).await;
     let mut office = Office::new(&server).await;
