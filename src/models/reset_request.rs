@@ -24,14 +24,29 @@ pub async fn add(database: &Database, email: &str, now: i64) -> Result<(), Error
     Ok(())
 }
 
-/// Takes the oldest request and queues the email if the address has an account. One of
-/// several workers that ask at once gets the request. Returns whether there was one. If the
-/// database fails, the request stays.
+/// What became of the oldest request.
+#[derive(Debug)]
+pub enum Resolved {
+    /// There was none.
+    Nothing,
+    /// An email is queued, or the request was too old.
+    Done,
+    /// No email is queued.
+    Decoy(Decoy),
+}
+
+/// Stands in for an email that was not queued.
 ///
-/// An email that is queued is then taken, its link is stored, and the email is deleted. On
-/// SQLite, which has one writer, the requester's next request waits for those writes, so
-/// [`imitate_delivery`] makes as many where no email was queued.
-pub async fn resolve_next(database: &Database, now: i64) -> Result<bool, Error> {
+/// A queued email is taken, its link is stored, and the email is deleted. On SQLite, which
+/// has one writer, the requester's next request waits for those writes. So as many follow
+/// where no email was queued.
+#[derive(Debug)]
+pub struct Decoy(String);
+
+/// Takes the oldest request and queues the email if the address has an account. One of
+/// several workers that ask at once gets the request. If the database fails, the request
+/// stays.
+pub async fn resolve_next(database: &Database, now: i64) -> Result<Resolved, Error> {
     let mut transaction = database.begin().await?;
     let request = sqlx::query(
         "DELETE FROM reset_requests WHERE id = \
@@ -41,25 +56,25 @@ pub async fn resolve_next(database: &Database, now: i64) -> Result<bool, Error> 
     .fetch_optional(&mut *transaction)
     .await?;
     let Some(request) = request else {
-        return Ok(false);
+        return Ok(Resolved::Nothing);
     };
-    let id: String = request.try_get("id")?;
+    let decoy = Decoy(request.try_get("id")?);
     let email_key: String = request.try_get("email_key")?;
     let created_at = request.try_get::<i64, _>("created_at")?.min(now);
     // The program was down for so long that nobody waits for the link any more.
     if now - created_at >= GIVE_UP_AFTER {
         transaction.commit().await?;
-        return Ok(true);
+        return Ok(Resolved::Done);
     }
     let queued = queue(&mut transaction, &email_key, created_at, now).await?;
     if !queued {
-        insert_decoy(&mut transaction, &id, now).await?;
+        decoy.insert(&mut transaction, now).await?;
     }
     transaction.commit().await?;
-    if !queued {
-        imitate_delivery(database, &id).await?;
-    }
-    Ok(true)
+    Ok(match queued {
+        true => Resolved::Done,
+        false => Resolved::Decoy(decoy),
+    })
 }
 
 /// Queues the email, unless one waits already or the limit is reached: nobody is told. A
@@ -91,28 +106,29 @@ async fn queue(
     Ok(queued)
 }
 
-/// Stands in for the queued email: a request without an address, which is never resolved.
-async fn insert_decoy(connection: &mut Connection, id: &str, now: i64) -> Result<(), Error> {
-    sqlx::query("INSERT INTO reset_requests (id, email_key, created_at) VALUES ($1, '', $2)")
-        .bind(id)
-        .bind(now)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
+impl Decoy {
+    /// Its row is a request without an address, which is never resolved.
+    async fn insert(&self, connection: &mut Connection, now: i64) -> Result<(), Error> {
+        sqlx::query("INSERT INTO reset_requests (id, email_key, created_at) VALUES ($1, '', $2)")
+            .bind(&self.0)
+            .bind(now)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
 
-/// Writes to the decoy as often as a delivery writes: once for taking the email, once for
-/// storing its link, once for deleting the email. The last also deletes the decoys of
-/// instances that died.
-async fn imitate_delivery(database: &Database, id: &str) -> Result<(), Error> {
-    for _ in 0..2 {
-        sqlx::query("UPDATE reset_requests SET created_at = created_at + 1 WHERE id = $1")
-            .bind(id)
+    /// Writes as often as a delivery: for taking the email, for storing its link, and for
+    /// deleting the email. The last also deletes the decoys of instances that died.
+    pub async fn imitate_delivery(self, database: &Database) -> Result<(), Error> {
+        for _ in 0..2 {
+            sqlx::query("UPDATE reset_requests SET created_at = created_at + 1 WHERE id = $1")
+                .bind(&self.0)
+                .execute(database)
+                .await?;
+        }
+        sqlx::query("DELETE FROM reset_requests WHERE email_key = ''")
             .execute(database)
             .await?;
+        Ok(())
     }
-    sqlx::query("DELETE FROM reset_requests WHERE email_key = ''")
-        .execute(database)
-        .await?;
-    Ok(())
 }

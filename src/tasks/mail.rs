@@ -10,8 +10,9 @@ use url::Url;
 
 use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::outbox::{Mail, Queued};
+use crate::models::reset_request::{self, Resolved};
 use crate::models::token::Token;
-use crate::models::{self, Database, reset_request};
+use crate::models::{self, Database};
 use crate::services::clock::Clock;
 use crate::services::mailer::{Email, Mailer, SendError};
 use crate::services::metrics::Metrics;
@@ -81,7 +82,8 @@ impl MailWorker {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
                 () = self.queue.0.notified() => {}
-                Some(_) = deliveries.join_next() => {} // a connection is free
+                // Only then may more be due than was started.
+                Some(_) = deliveries.join_next(), if deliveries.len() >= CONNECTIONS => {}
                 () = tokio::time::sleep(self.interval) => {}
             }
         }
@@ -102,6 +104,7 @@ impl MailWorker {
 
     /// Starts to send what is due, until all connections are in use.
     async fn start_due(&self, deliveries: &mut JoinSet<()>, stop: &watch::Receiver<bool>) {
+        while deliveries.try_join_next().is_some() {}
         while deliveries.len() < CONNECTIONS && !is_stopped(stop) {
             match self.start_next(deliveries, stop).await {
                 Ok(true) => {}
@@ -119,8 +122,18 @@ impl MailWorker {
         stop: &watch::Receiver<bool>,
     ) -> Result<bool, models::Error> {
         let resolved = reset_request::resolve_next(&self.database, self.clock.now()).await?;
+        let found = !matches!(resolved, Resolved::Nothing);
+        // Beside the worker, as a delivery is.
+        if let Resolved::Decoy(decoy) = resolved {
+            let database = self.database.clone();
+            deliveries.spawn(async move {
+                if let Err(error) = decoy.imitate_delivery(&database).await {
+                    log_queue_failure(&error);
+                }
+            });
+        }
         let Some(queued) = Queued::take(&self.database, self.clock.now()).await? else {
-            return Ok(resolved);
+            return Ok(found);
         };
         let (worker, stop) = (self.clone(), stop.clone());
         deliveries.spawn(async move {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use twostep::models::limits::RESET_MAILS_OF_ADDRESS;
 use twostep::models::outbox::{Event, Notice};
-use twostep::models::reset_request;
+use twostep::models::reset_request::{self, Resolved};
 use twostep::tasks::mail::CONNECTIONS;
 
 use super::assert_errors;
@@ -215,11 +215,17 @@ async fn a_decoy_is_never_resolved_and_does_not_stay() {
     let decoy = "INSERT INTO reset_requests (id, email_key, created_at) VALUES ('x', '', 1)";
     app.execute(decoy).await;
     let database = &app.pool;
-    assert!(!reset_request::resolve_next(database, NOW).await.unwrap());
+    let resolved = reset_request::resolve_next(database, NOW).await.unwrap();
+    assert!(matches!(resolved, Resolved::Nothing), "{resolved:?}");
     reset_request::add(database, "nobody@example.com", NOW)
         .await
         .unwrap();
-    assert!(reset_request::resolve_next(database, NOW).await.unwrap());
+    let resolved = reset_request::resolve_next(database, NOW).await.unwrap();
+    let Resolved::Decoy(decoy) = resolved else {
+        panic!("{resolved:?}")
+    };
+    assert_eq!(app.count(REQUESTS).await, 2);
+    decoy.imitate_delivery(database).await.unwrap();
     assert_eq!(app.count(REQUESTS).await, 0);
 }
 
@@ -239,7 +245,14 @@ async fn of_several_workers_one_resolves_a_request() {
             .collect();
         let mut resolved = 0;
         for worker in workers {
-            resolved += usize::from(worker.await.unwrap().unwrap());
+            match worker.await.unwrap().unwrap() {
+                Resolved::Nothing => {}
+                Resolved::Done => resolved += 1,
+                Resolved::Decoy(decoy) => {
+                    decoy.imitate_delivery(database).await.unwrap();
+                    resolved += 1;
+                }
+            }
         }
         assert_eq!(resolved, 1);
     }
@@ -265,7 +278,8 @@ async fn a_request_is_dropped_after_a_day_and_a_fresh_one_is_not() {
     let (database, now) = (&app.pool, NOW + i64::try_from(DAY).unwrap());
     for (at, mails) in [(NOW, 0), (NOW + 1, 1)] {
         reset_request::add(database, ALICE, at).await.unwrap();
-        assert!(reset_request::resolve_next(database, now).await.unwrap());
+        let resolved = reset_request::resolve_next(database, now).await.unwrap();
+        assert!(matches!(resolved, Resolved::Done), "{resolved:?}");
         assert_eq!((app.count(REQUESTS).await, queued(&app).await), (0, mails));
     }
 }
@@ -282,6 +296,7 @@ async fn a_request_outlives_a_database_that_fails() {
     assert_eq!((app.count(REQUESTS).await, app.count(QUEUED).await), (1, 0));
     app.execute("ALTER TABLE lost RENAME TO throttle_hits")
         .await;
-    assert!(reset_request::resolve_next(database, NOW).await.unwrap());
+    let resolved = reset_request::resolve_next(database, NOW).await.unwrap();
+    assert!(matches!(resolved, Resolved::Done), "{resolved:?}");
     assert_eq!((app.count(REQUESTS).await, app.count(QUEUED).await), (0, 1));
 }
