@@ -1,4 +1,4 @@
-//! Links that were mailed. Only their hash is kept; they are used once.
+//! Links in emails. The database holds only their hash, and each works once.
 
 use sqlx::Row;
 
@@ -6,7 +6,11 @@ use crate::models::outbox::{Event, Mail};
 use crate::models::rate_limit::RESET_LIFE;
 use crate::models::token::Token;
 use crate::models::user::UserId;
-use crate::models::{Connection, Database, Error, NOT_ME_LIFE};
+use crate::models::{Connection, Database, Error, GIVE_UP_AFTER, NOT_ME_LIFE};
+
+/// How long an event can be undone, in seconds. A phone number that stood for so long is
+/// the one to restore (`User::restore_phone`), so an older link could restore an intruder's.
+const UNDO_WINDOW: i64 = GIVE_UP_AFTER + NOT_ME_LIFE;
 
 /// What a link is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +34,13 @@ impl Purpose {
         }
     }
 
-    /// How long such a link lives, in seconds.
+    /// How long such a link lives that is sent `now`, in seconds. A link that undoes an
+    /// event never lives beyond [`UNDO_WINDOW`] from the time of the event, `at`.
     #[must_use]
-    pub const fn life(&self) -> i64 {
+    pub fn life(&self, at: i64, now: i64) -> i64 {
         match self {
             Self::ResetPassword => RESET_LIFE,
-            Self::NotMe { .. } => NOT_ME_LIFE,
+            Self::NotMe { .. } => NOT_ME_LIFE.min(at + UNDO_WINDOW - now),
         }
     }
 }
@@ -60,14 +65,13 @@ impl MailToken {
         self.token_hash.get(..16).unwrap_or_default()
     }
 
-    /// Makes a link's token, and keeps its hash.
-    ///
-    /// # Errors
-    /// When the database fails or there are no random numbers.
+    /// Makes the token of a link about something that happened `at` that time, and stores
+    /// its hash.
     pub async fn issue(
         database: &Database,
         user: &UserId,
         purpose: &Purpose,
+        at: i64,
         now: i64,
     ) -> Result<Token, Error> {
         let token = Token::generate()?;
@@ -89,17 +93,14 @@ impl MailToken {
         .bind(event)
         .bind(former_phone)
         .bind(now)
-        .bind(now + purpose.life())
+        .bind(now + purpose.life(at, now))
         .execute(database)
         .await?;
         Ok(token)
     }
 
-    /// Takes back a token whose mail did not go out.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn take_back(database: &Database, token: &Token) -> Result<(), Error> {
+    /// Revokes a token whose email did not go out.
+    pub async fn revoke(database: &Database, token: &Token) -> Result<(), Error> {
         sqlx::query("DELETE FROM mail_tokens WHERE token_hash = $1")
             .bind(token.hash())
             .execute(database)
@@ -108,9 +109,6 @@ impl MailToken {
     }
 
     /// The link that still stands, for a password reset. Looking uses nothing up.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn find_reset(
         database: &Database,
         token: &Token,
@@ -120,9 +118,6 @@ impl MailToken {
     }
 
     /// The link that still stands, to undo what happened. Looking uses nothing up.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn find_not_me(
         database: &Database,
         token: &Token,
@@ -172,9 +167,6 @@ impl MailToken {
     /// asked for one; but links that bring a number back only go with one of
     /// their kind. Else an intruder who reads the mail could use up a harmless
     /// link, and the owner could not get the number back any more.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn consume(&self, connection: &mut Connection, now: i64) -> Result<bool, Error> {
         let done = sqlx::query("DELETE FROM mail_tokens WHERE token_hash = $1 AND expires_at > $2")
             .bind(&self.token_hash)
@@ -204,9 +196,6 @@ impl MailToken {
     /// Whether one of a user's links tells of the recovery codes what its owner may
     /// deny, [`Event::doubts_recovery_codes`]. Asked whichever of the links is used,
     /// since it takes the others with it.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn doubts_recovery_codes(
         connection: &mut Connection,
         user: &UserId,
@@ -227,9 +216,6 @@ impl MailToken {
     }
 
     /// Uses up all of a user's links to a new password, sent or not.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn delete_resets(connection: &mut Connection, user: &UserId) -> Result<(), Error> {
         sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND purpose = 'reset_password'")
             .bind(user.as_str())

@@ -1,5 +1,5 @@
-//! Mail that is still to be sent. It is queued in the transaction of what it is
-//! about, so that it is sent if and only if that happened.
+//! The queue of emails. An email is queued in the transaction of its event, so it is sent
+//! if and only if the event happened.
 
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
@@ -10,18 +10,19 @@ use crate::models::token::random_id;
 use crate::models::user::UserId;
 use crate::models::{Connection, Database, Error, GIVE_UP_AFTER};
 
-/// How long one attempt may take, in seconds: after that, another instance or
-/// the next start takes the mail up again.
-const ATTEMPT: i64 = 300;
+/// How long an instance holds an email that it sends, in seconds. If the instance dies,
+/// another one takes the email when the lease expires.
+const LEASE: i64 = 300;
 
 /// The first pause after a failed attempt, in seconds; each is twice the one before.
 const FIRST_PAUSE: i64 = 30;
 
-/// The longest pause, in seconds.
+/// The longest pause, in seconds. No lease and no notice that is due later exceeds it, so
+/// an email whose next attempt lies further ahead was written by a wrong clock: it is due.
 const LONGEST_PAUSE: i64 = 60 * 60;
 
-/// After so many attempts in which the server had all of a mail and did not answer,
-/// it is taken as sent: it may have arrived with each.
+/// An email counts as sent after so many attempts in which the server had all of it and
+/// did not answer: each may have arrived.
 const MOST_UNANSWERED: i64 = 3;
 
 /// Which mail, with the facts that it tells.
@@ -189,7 +190,7 @@ impl Notice {
     }
 }
 
-/// A mail that this instance is to send now.
+/// An email that this instance holds and sends now.
 #[derive(Debug, Clone)]
 pub struct Queued {
     /// What names it.
@@ -203,23 +204,31 @@ pub struct Queued {
     mail: String,
     /// Attempts so far, this one included.
     pub attempts: i64,
-    /// Those before this one that the server did not answer.
+    /// Earlier attempts that the server did not answer.
     unanswered: i64,
+    /// How the attempt before this one failed.
+    pub last_error: Option<String>,
     /// When it was queued, in Unix seconds.
     pub created_at: i64,
 }
 
 impl Mail {
+    /// Whether someone waits for it at this moment, so that it goes before all notices.
+    #[must_use]
+    pub const fn is_awaited(&self) -> bool {
+        match self {
+            Self::ResetPassword => true,
+            Self::Notice(_) => false,
+        }
+    }
+
     /// The mail as its column holds it.
     pub(super) fn to_json(&self) -> Result<String, Error> {
         serde_json::to_string(self).map_err(|error| Error::Json(error.to_string()))
     }
 
-    /// Queues the mail for a user. Returns whether it was: where a link to a new
-    /// password waits already, that is enough.
-    ///
-    /// # Errors
-    /// When the database fails.
+    /// Queues the email for a user. Returns whether it was queued: one link to a new
+    /// password at a time waits.
     pub async fn enqueue(
         &self,
         connection: &mut Connection,
@@ -229,8 +238,8 @@ impl Mail {
         self.insert(connection, &random_id()?, user, now, now).await
     }
 
-    /// Queues the mail under an id by which it can be withdrawn, to be sent when
-    /// it is `due`.
+    /// Queues the email under an id by which it can be withdrawn, to be sent when it is
+    /// `due`, at most [`LONGEST_PAUSE`] from now.
     pub(super) async fn enqueue_for_later(
         &self,
         connection: &mut Connection,
@@ -253,8 +262,11 @@ impl Mail {
     ) -> Result<bool, Error> {
         let mail = self.to_json()?;
         let done = sqlx::query(
-            "INSERT INTO outbox (id, user_id, mail, attempts, created_at, next_attempt_at) \
-             SELECT $1, users.id, $3, 0, $4, $5 FROM users WHERE users.id = $2 \
+            "INSERT INTO outbox \
+             (id, user_id, mail, attempts, created_at, next_attempt_at, position) \
+             SELECT $1, users.id, $3, 0, $4, $5, \
+             $6 * (1 + (SELECT COUNT(*) FROM outbox WHERE user_id = $2)) \
+             FROM users WHERE users.id = $2 \
              ON CONFLICT DO NOTHING",
         )
         .bind(id)
@@ -262,6 +274,7 @@ impl Mail {
         .bind(mail)
         .bind(now)
         .bind(due)
+        .bind(i64::from(!self.is_awaited()))
         .execute(connection)
         .await?;
         Ok(done.rows_affected() == 1)
@@ -269,9 +282,6 @@ impl Mail {
 
     /// Forgets the former number in what waits to be sent to a user, so that no link
     /// in it brings that number back.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn forget_former_phones(
         connection: &mut Connection,
         user: &UserId,
@@ -296,36 +306,48 @@ impl Mail {
 }
 
 impl Queued {
-    /// How many mails wait, and how many of those are due.
-    ///
-    /// # Errors
-    /// When the database fails.
+    /// How many emails wait, and how many of those are due.
     pub async fn count(database: &Database, now: i64) -> Result<(i64, i64), Error> {
         let counts = sqlx::query_as(
-            "SELECT COUNT(*), COUNT(CASE WHEN next_attempt_at <= $1 THEN 1 END) FROM outbox",
+            "SELECT COUNT(*), COUNT(CASE WHEN next_attempt_at <= $1 OR next_attempt_at > $2 \
+             THEN 1 END) FROM outbox",
         )
         .bind(now)
+        .bind(now + LONGEST_PAUSE)
         .fetch_one(database)
         .await?;
         Ok(counts)
     }
 
-    /// Takes a mail that is due for this instance alone: of several that ask at
-    /// once, one gets it. `None` when none is due.
+    /// Takes the email that goes next, for this instance alone: one of several that ask at
+    /// once gets it. `None` when none is due.
     ///
-    /// # Errors
-    /// When the database fails.
+    /// The statement walks from each position in use to the next by the index, and looks up
+    /// the first email that is due there. So it never reads the emails that are not due,
+    /// however many wait. It also moves a `created_at` in the future to now, so that a wrong
+    /// clock does not put off the day after which an email is dropped.
     pub async fn take(database: &Database, now: i64) -> Result<Option<Self>, Error> {
         let row = sqlx::query(
-            "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $1 \
-             WHERE id = (SELECT id FROM outbox WHERE next_attempt_at <= $2 \
-             ORDER BY next_attempt_at LIMIT 1) AND next_attempt_at <= $2 \
-             RETURNING id, user_id, mail, attempts, unanswered, created_at, \
+            "WITH RECURSIVE positions (position) AS (SELECT MIN(position) FROM outbox UNION ALL \
+             SELECT (SELECT MIN(outbox.position) FROM outbox \
+             WHERE outbox.position > positions.position) \
+             FROM positions WHERE positions.position IS NOT NULL), \
+             due (position, id) AS (SELECT position, COALESCE(\
+             (SELECT id FROM outbox WHERE outbox.position = positions.position \
+             AND next_attempt_at <= $1 ORDER BY next_attempt_at LIMIT 1), \
+             (SELECT id FROM outbox WHERE outbox.position = positions.position \
+             AND next_attempt_at > $2 ORDER BY next_attempt_at LIMIT 1)) FROM positions) \
+             UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $3, \
+             created_at = CASE WHEN created_at > $1 THEN $1 ELSE created_at END \
+             WHERE id = (SELECT id FROM due WHERE id IS NOT NULL ORDER BY position LIMIT 1) \
+             AND (next_attempt_at <= $1 OR next_attempt_at > $2) \
+             RETURNING id, user_id, mail, attempts, unanswered, last_error, created_at, \
              (SELECT username FROM users WHERE users.id = outbox.user_id) AS username, \
              (SELECT email FROM users WHERE users.id = outbox.user_id) AS email",
         )
-        .bind(now + ATTEMPT)
         .bind(now)
+        .bind(now + LONGEST_PAUSE)
+        .bind(now + LEASE)
         .fetch_optional(database)
         .await?;
         let Some(row) = row else { return Ok(None) };
@@ -337,6 +359,7 @@ impl Queued {
             mail: row.try_get("mail")?,
             attempts: row.try_get("attempts")?,
             unanswered: row.try_get("unanswered")?,
+            last_error: row.try_get("last_error")?,
             created_at: row.try_get("created_at")?,
         }))
     }
@@ -350,10 +373,7 @@ impl Queued {
         serde_json::from_str(&self.mail).map_err(|error| Error::Json(error.to_string()))
     }
 
-    /// Forgets a mail that was sent or given up.
-    ///
-    /// # Errors
-    /// When the database fails.
+    /// Deletes an email that was sent or given up.
     pub async fn remove(&self, database: &Database) -> Result<(), Error> {
         sqlx::query("DELETE FROM outbox WHERE id = $1")
             .bind(&self.id)
@@ -362,11 +382,8 @@ impl Queued {
         Ok(())
     }
 
-    /// Puts a mail back that could not be sent, for a later attempt, or that the
-    /// server took and left `unanswered`.
-    ///
-    /// # Errors
-    /// When the database fails.
+    /// Puts an email back for a later attempt: it could not be sent, or the server took it
+    /// and left it `unanswered`.
     pub async fn put_back(
         &self,
         database: &Database,
@@ -399,7 +416,7 @@ impl Queued {
         (FIRST_PAUSE << doublings).min(LONGEST_PAUSE)
     }
 
-    /// Whether the mail has waited long enough to be given up.
+    /// Whether the email is too old to be sent or tried again.
     #[must_use]
     pub const fn is_stale(&self, now: i64) -> bool {
         now - self.created_at >= GIVE_UP_AFTER

@@ -10,9 +10,9 @@ use crate::models::{Connection, Database, Error, SQLITE, activity, sms_days};
 /// else write, and as many for the disk to write them.
 pub const BATCH: u64 = 10;
 
-/// A turn that was not given back ends after so many seconds. It is held anew before each
-/// batch; should one take longer, another instance may begin, which does no harm.
-const TURN: i64 = 60;
+/// A lease that was not released expires after so many seconds. It is renewed before each
+/// batch. If a batch takes longer, another instance may begin, which does no harm.
+const LEASE: i64 = 60;
 
 /// A challenge stays so many seconds after its end: what it sent counts for a day, and may
 /// be forgotten by its row. An hour more is a margin for clocks that differ.
@@ -160,34 +160,36 @@ pub struct Deleted {
     pub more: bool,
 }
 
-/// The right to purge, which of all instances on a database one has at a time.
+/// The right to purge. Of all instances on a database, one holds it at a time.
 #[derive(Debug)]
-pub struct Turn(String);
+pub struct Lease(String);
 
-impl Turn {
-    /// One that is still to be taken.
+impl Lease {
+    /// A lease that is still to be acquired.
     pub fn new() -> Result<Self, Error> {
         Ok(Self(random_id()?))
     }
 
-    /// Takes the turn, or keeps it, if nobody else has it. Returns whether.
-    pub async fn hold(&self, database: &Database, now: i64) -> Result<bool, Error> {
+    /// Acquires or renews the lease, unless another instance holds it. Returns whether it
+    /// did. An expiry further ahead than [`LEASE`] was written by a wrong clock: that lease
+    /// is free.
+    pub async fn acquire(&self, database: &Database, now: i64) -> Result<bool, Error> {
         let done = sqlx::query(
             "INSERT INTO purge_turn (name, holder, expires_at) VALUES ('purge', $1, $2) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, \
-             expires_at = excluded.expires_at \
-             WHERE purge_turn.holder = excluded.holder OR purge_turn.expires_at <= $3",
+             expires_at = excluded.expires_at WHERE purge_turn.holder = excluded.holder \
+             OR purge_turn.expires_at <= $3 OR purge_turn.expires_at > $2",
         )
         .bind(&self.0)
-        .bind(now + TURN)
+        .bind(now + LEASE)
         .bind(now)
         .execute(database)
         .await?;
         Ok(done.rows_affected() == 1)
     }
 
-    /// Gives the turn back, if it was not lost meanwhile.
-    pub async fn give_back(self, database: &Database) -> Result<(), Error> {
+    /// Releases the lease, unless it was lost.
+    pub async fn release(self, database: &Database) -> Result<(), Error> {
         sqlx::query("DELETE FROM purge_turn WHERE name = 'purge' AND holder = $1")
             .bind(self.0)
             .execute(database)

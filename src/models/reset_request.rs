@@ -1,19 +1,18 @@
-//! Requests for a link to a new password, for addresses that may be nobody's.
+//! Requests for a link to a new password, for addresses that may have no account.
 //!
-//! To ask writes one row, whoever's the address is. Whose it is, and whether a
-//! mail goes out, the mail worker finds out afterwards, so that neither the answer
-//! nor its time tells it.
+//! A request writes one row, whether the address is known or not. The email worker looks
+//! for the account afterwards, so neither the answer nor its time reveals whether there is
+//! one.
+
+use sqlx::Row;
 
 use crate::models::outbox::Mail;
 use crate::models::rate_limit::{RESET_MAILS_OF_ACCOUNT, refund, try_take};
 use crate::models::token::random_id;
 use crate::models::user::{UserId, case_key};
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Database, Error, GIVE_UP_AFTER};
 
 /// Keeps a request until [`resolve_next`].
-///
-/// # Errors
-/// When the database fails or there are no random numbers.
 pub async fn add(connection: &mut Connection, email: &str, now: i64) -> Result<(), Error> {
     sqlx::query("INSERT INTO reset_requests (id, email_key, created_at) VALUES ($1, $2, $3)")
         .bind(random_id()?)
@@ -24,42 +23,111 @@ pub async fn add(connection: &mut Connection, email: &str, now: i64) -> Result<(
     Ok(())
 }
 
-/// Takes the oldest request and queues the mail, if anybody has the address: of
-/// several workers that ask at once, one gets it. Returns whether there was one.
+/// What became of the oldest request.
+#[derive(Debug)]
+pub enum Resolved {
+    /// There was none.
+    Nothing,
+    /// An email is queued, or the request was too old.
+    Done,
+    /// No email is queued.
+    Decoy(Decoy),
+}
+
+/// Stands in for an email that was not queued.
 ///
-/// # Errors
-/// When the database fails; then the request stays.
-pub async fn resolve_next(database: &Database, now: i64) -> Result<bool, Error> {
+/// A queued email is taken, its link is stored, and the email is deleted. On SQLite, which
+/// has one writer, the requester's next request waits for those writes. So as many follow
+/// where no email was queued.
+#[derive(Debug)]
+pub struct Decoy(String);
+
+/// Takes the oldest request and queues the email if the address has an account. One of
+/// several workers that ask at once gets the request. If the database fails, the request
+/// stays.
+pub async fn resolve_next(database: &Database, now: i64) -> Result<Resolved, Error> {
     let mut transaction = database.begin().await?;
-    let email_key: Option<String> = sqlx::query_scalar(
+    let request = sqlx::query(
         "DELETE FROM reset_requests WHERE id = \
-         (SELECT id FROM reset_requests ORDER BY created_at LIMIT 1) RETURNING email_key",
+         (SELECT id FROM reset_requests WHERE email_key <> '' ORDER BY created_at LIMIT 1) \
+         RETURNING id, email_key, created_at",
     )
     .fetch_optional(&mut *transaction)
     .await?;
-    let Some(email_key) = email_key else {
-        return Ok(false);
+    let Some(request) = request else {
+        return Ok(Resolved::Nothing);
     };
-    let id: Option<String> = sqlx::query_scalar("SELECT id FROM users WHERE email_key = $1")
-        .bind(email_key)
-        .fetch_optional(&mut *transaction)
-        .await?;
-    if let Some(id) = id {
-        queue(&mut transaction, &UserId::from_column(id), now).await?;
+    let decoy = Decoy(request.try_get("id")?);
+    let email_key: String = request.try_get("email_key")?;
+    let created_at = request.try_get::<i64, _>("created_at")?.min(now);
+    // The program was down for so long that nobody waits for the link any more.
+    if now - created_at >= GIVE_UP_AFTER {
+        transaction.commit().await?;
+        return Ok(Resolved::Done);
+    }
+    let queued = queue(&mut transaction, &email_key, created_at, now).await?;
+    if !queued {
+        decoy.insert(&mut transaction, now).await?;
     }
     transaction.commit().await?;
-    Ok(true)
+    Ok(match queued {
+        true => Resolved::Done,
+        false => Resolved::Decoy(decoy),
+    })
 }
 
-/// Queues the mail, unless one waits already or too many went out: nobody is told
-/// of that. What is not queued does not count.
-async fn queue(connection: &mut Connection, user: &UserId, now: i64) -> Result<(), Error> {
-    let buckets = RESET_MAILS_OF_ACCOUNT.buckets(user.as_str());
+/// Queues the email, unless one waits already or the limit is reached: nobody is told. A
+/// request that finds one waiting doesn't count. One for an address without an account does,
+/// so that it writes the same as the first for an account.
+async fn queue(
+    connection: &mut Connection,
+    email_key: &str,
+    created_at: i64,
+    now: i64,
+) -> Result<bool, Error> {
+    let user: Option<String> = sqlx::query_scalar("SELECT id FROM users WHERE email_key = $1")
+        .bind(email_key)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let buckets = RESET_MAILS_OF_ACCOUNT.buckets(user.as_deref().unwrap_or(email_key));
     let Ok(attempt) = try_take(connection, &buckets, now).await? else {
-        return Ok(());
+        return Ok(false);
     };
-    if !Mail::ResetPassword.enqueue(connection, user, now).await? {
+    let Some(user) = user.map(UserId::from_column) else {
+        return Ok(false);
+    };
+    // As old as the request, so that both together wait no longer than an email may.
+    let mail = Mail::ResetPassword;
+    let queued = mail.enqueue(connection, &user, created_at).await?;
+    if !queued {
         refund(connection, &attempt).await?;
     }
-    Ok(())
+    Ok(queued)
+}
+
+impl Decoy {
+    /// Its row is a request without an address, which is never resolved.
+    async fn insert(&self, connection: &mut Connection, now: i64) -> Result<(), Error> {
+        sqlx::query("INSERT INTO reset_requests (id, email_key, created_at) VALUES ($1, '', $2)")
+            .bind(&self.0)
+            .bind(now)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
+    /// Writes as often as a delivery: for taking the email, for storing its link, and for
+    /// deleting the email. The last also deletes the decoys of instances that died.
+    pub async fn imitate_delivery(self, database: &Database) -> Result<(), Error> {
+        for _ in 0..2 {
+            sqlx::query("UPDATE reset_requests SET created_at = created_at + 1 WHERE id = $1")
+                .bind(&self.0)
+                .execute(database)
+                .await?;
+        }
+        sqlx::query("DELETE FROM reset_requests WHERE email_key = ''")
+            .execute(database)
+            .await?;
+        Ok(())
+    }
 }

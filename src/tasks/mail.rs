@@ -1,124 +1,166 @@
-//! Sends the queued mail, one after the other, and queues the links to a new
-//! password that were asked for.
+//! Sends the queued emails, several at once, and queues the links to a new password that
+//! were requested.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use url::Url;
 
 use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::outbox::{Mail, Queued};
+use crate::models::reset_request::{self, Resolved};
 use crate::models::token::Token;
-use crate::models::{self, Database, reset_request};
+use crate::models::{self, Database};
 use crate::services::clock::Clock;
 use crate::services::mailer::{Email, Mailer, SendError};
 use crate::services::metrics::Metrics;
 use crate::views::email::{self, NoticeEmail, ResetPasswordEmail};
 
-/// How often the queue is looked at unasked: for what is to be tried again, and
-/// for what another instance has queued or left behind.
+/// Emails that an instance sends at once, each on a connection of its own, so that a slow
+/// server or recipient does not hold up all others.
+pub const CONNECTIONS: usize = 4;
+
+/// How often the worker looks at the queue without being woken: for retries, and for emails
+/// that another instance queued or left behind.
 pub const INTERVAL: Duration = Duration::from_secs(15);
 
-/// How long the mail in hand may still take at the end of the program. A mail server may
-/// take two minutes, and whoever supervises the program does not wait for so long.
+/// How long the emails in hand may still take at shutdown, together. A mail server may take
+/// two minutes, and the supervisor of the program does not wait for so long.
 pub const AT_THE_END: Duration = Duration::from_secs(20);
 
-/// How requests tell the worker that they have queued mail. Clones are the same.
+/// How requests wake the worker. All clones wake the same one.
 #[derive(Clone, Default)]
 pub struct MailQueue(Arc<Notify>);
 
 impl MailQueue {
-    /// Has the queue looked at soon. To be called once what was queued is
-    /// committed.
+    /// Wakes the worker. Call it after the commit, or the worker finds nothing.
     pub fn wake(&self) {
         self.0.notify_one();
     }
 }
 
-/// Takes mail off the queue and sends it. Any number of them may share a queue.
+/// Takes emails from the queue and sends them. Any number of workers may share a queue.
 #[derive(Clone)]
 pub struct MailWorker {
-    /// Where the queue is.
+    /// Holds the queue.
     pub database: Database,
-    /// Who takes the mail.
+    /// Sends an email.
     pub mailer: Mailer,
-    /// What every link begins with.
+    /// The beginning of every link.
     pub base_url: Url,
     /// The time.
     pub clock: Clock,
-    /// Where it counts what it sends.
+    /// Counts the outcomes.
     pub metrics: Metrics,
-    /// Who wakes the worker.
+    /// Wakes the worker.
     pub queue: MailQueue,
-    /// How often it looks at the queue unasked.
+    /// How often it looks at the queue without being woken.
     pub interval: Duration,
-    /// How long the mail in hand may take once it is to stop.
+    /// How long the emails in hand may still take at shutdown.
     pub at_the_end: Duration,
 }
 
-/// Why a mail that was taken did not go out.
+/// Why an email was not sent.
 enum Failure {
-    /// Another time it may go.
+    /// A retry may succeed.
     Later(String),
-    /// It may have gone.
+    /// The server may have it.
     Unanswered(String),
-    /// It never will.
+    /// A retry cannot succeed.
     Never(String),
 }
 
 impl MailWorker {
-    /// Works until `stop` is true or its sender is gone; the mail in hand is
-    /// finished, or put back where that takes too long. Nothing else ends it.
+    /// Works until `stop` is true or its sender is gone. Then the emails in hand are
+    /// finished, or put back if that takes too long.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        while !stopped(&stop) {
-            self.deliver_due_until(&stop).await;
+        let mut deliveries = JoinSet::new();
+        while !is_stopped(&stop) {
+            self.start_due(&mut deliveries, &stop).await;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
                 () = self.queue.0.notified() => {}
+                // Only then may more be due than was started.
+                Some(_) = deliveries.join_next(), if deliveries.len() >= CONNECTIONS => {}
                 () = tokio::time::sleep(self.interval) => {}
             }
         }
+        while deliveries.join_next().await.is_some() {}
     }
 
-    /// Finds out whose mail was asked for, and sends what is due now.
+    /// Resolves the requests for links and sends what is due now.
     pub async fn deliver_due(&self) {
         let (_never, stop) = watch::channel(false);
-        self.deliver_due_until(&stop).await;
-    }
-
-    async fn deliver_due_until(&self, stop: &watch::Receiver<bool>) {
-        while !stopped(stop) {
-            match self.next(stop).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    tracing::error!(event = "mail_queue_failed", error = %error.with_causes(), "the mail queue cannot be used");
-                    return;
-                }
+        let mut deliveries = JoinSet::new();
+        loop {
+            self.start_due(&mut deliveries, &stop).await;
+            if deliveries.join_next().await.is_none() {
+                return;
             }
         }
     }
 
-    /// One request for a link and one mail, in turn, so that a flood of the ones
-    /// holds up the others little. Returns whether there was anything to do.
-    async fn next(&self, stop: &watch::Receiver<bool>) -> Result<bool, models::Error> {
-        let resolved = reset_request::resolve_next(&self.database, self.clock.now()).await?;
-        Ok(self.deliver_next(stop).await? || resolved)
+    /// Starts to send what is due, until all connections are in use.
+    async fn start_due(&self, deliveries: &mut JoinSet<()>, stop: &watch::Receiver<bool>) {
+        while deliveries.try_join_next().is_some() {}
+        while deliveries.len() < CONNECTIONS && !is_stopped(stop) {
+            match self.start_next(deliveries, stop).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => return log_queue_failure(&error),
+            }
+        }
     }
 
-    /// Sends the mail that is due first. Returns whether there was one.
-    async fn deliver_next(&self, stop: &watch::Receiver<bool>) -> Result<bool, models::Error> {
-        let taken = Queued::take(&self.database, self.clock.now()).await?;
-        let Some(queued) = taken else {
-            return Ok(false);
+    /// Resolves one request for a link and starts to send one email, so that neither a flood
+    /// of requests nor one of emails holds up the other. Returns whether there was any.
+    async fn start_next(
+        &self,
+        deliveries: &mut JoinSet<()>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<bool, models::Error> {
+        let resolved = reset_request::resolve_next(&self.database, self.clock.now()).await?;
+        let found = !matches!(resolved, Resolved::Nothing);
+        // Beside the worker, as a delivery is.
+        if let Resolved::Decoy(decoy) = resolved {
+            let database = self.database.clone();
+            deliveries.spawn(async move {
+                if let Err(error) = decoy.imitate_delivery(&database).await {
+                    log_queue_failure(&error);
+                }
+            });
+        }
+        let Some(queued) = Queued::take(&self.database, self.clock.now()).await? else {
+            return Ok(found);
         };
-        // A task of its own: a panic in it is one more way to fail.
+        let (worker, stop) = (self.clone(), stop.clone());
+        deliveries.spawn(async move {
+            if let Err(error) = worker.deliver(queued, stop).await {
+                log_queue_failure(&error);
+            }
+        });
+        Ok(true)
+    }
+
+    /// Sends an email, and removes it from the queue or puts it back.
+    async fn deliver(
+        &self,
+        queued: Queued,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), models::Error> {
+        if queued.is_stale(self.clock.now()) {
+            let error = queued.last_error.as_deref().unwrap_or("no attempt");
+            let failure = Failure::Never(format!("not sent in time: {error}"));
+            return self.failed(&queued, failure).await;
+        }
+        // A task of its own, so that a panic is one more failure.
         let (worker, mail) = (self.clone(), queued.clone());
         let mut attempt = tokio::spawn(async move { worker.attempt(&mail).await });
         let ended = tokio::select! {
             ended = &mut attempt => ended,
-            () = self.too_late(stop.clone()) => {
+            () = self.shutdown_deadline(stop) => {
                 attempt.abort();
                 attempt.await
             }
@@ -127,28 +169,27 @@ impl MailWorker {
             Ok(Ok(())) => {
                 self.metrics.mail("sent");
                 queued.remove(&self.database).await?;
-                tracing::info!(event = "mail_sent", id = %queued.id, attempts = queued.attempts, "mail was sent");
-                return Ok(true);
+                tracing::info!(event = "mail_sent", id = %queued.id, attempts = queued.attempts, "email sent");
+                return Ok(());
             }
             Ok(Err(failure)) => failure,
-            // Its link stays good, since the server may have the mail.
+            // Its link stays valid, since the server may have the email.
             Err(error) if error.is_cancelled() => {
-                Failure::Later("the program ended before the mail server answered".to_owned())
+                Failure::Later("shut down before the mail server answered".to_owned())
             }
             Err(_) => Failure::Later("the attempt panicked".to_owned()),
         };
-        self.failed(&queued, failure).await?;
-        Ok(true)
+        self.failed(&queued, failure).await
     }
 
-    /// Waits until the mail in hand has to be let go.
-    async fn too_late(&self, mut stop: watch::Receiver<bool>) {
-        // Without a sender it is over, too.
+    /// Waits until the emails in hand have to be put back.
+    async fn shutdown_deadline(&self, mut stop: watch::Receiver<bool>) {
+        // An error means that the sender is gone, which is a shutdown too.
         let _ = stop.wait_for(|stop| *stop).await;
         tokio::time::sleep(self.at_the_end).await;
     }
 
-    /// Puts the mail back for another attempt, or forgets it.
+    /// Puts the email back for a retry, or gives it up.
     async fn failed(&self, queued: &Queued, failure: Failure) -> Result<(), models::Error> {
         let now = self.clock.now();
         let unanswered = matches!(failure, Failure::Unanswered(_));
@@ -156,19 +197,19 @@ impl MailWorker {
             Failure::Unanswered(error) if queued.was_unanswered_often() => {
                 self.metrics.mail("unanswered");
                 queued.remove(&self.database).await?;
-                tracing::warn!(event = "mail_unanswered", id = %queued.id, attempts = queued.attempts, %error, "mail is taken as sent, though the server does not say so");
+                tracing::warn!(event = "mail_unanswered", id = %queued.id, attempts = queued.attempts, %error, "email counts as sent, though the server did not answer");
             }
             Failure::Later(error) | Failure::Unanswered(error) if !queued.is_stale(now) => {
                 self.metrics.mail("delayed");
                 queued
                     .put_back(&self.database, &error, unanswered, now)
                     .await?;
-                tracing::warn!(event = "mail_delayed", id = %queued.id, attempts = queued.attempts, %error, "mail was not sent, and is tried again");
+                tracing::warn!(event = "mail_delayed", id = %queued.id, attempts = queued.attempts, %error, "email not sent, will retry");
             }
             Failure::Later(error) | Failure::Unanswered(error) | Failure::Never(error) => {
                 self.metrics.mail("given_up");
                 queued.remove(&self.database).await?;
-                tracing::error!(event = "mail_given_up", id = %queued.id, to = %masked(&queued.email), attempts = queued.attempts, %error, "mail was given up");
+                tracing::error!(event = "mail_given_up", id = %queued.id, to = %masked(&queued.email), attempts = queued.attempts, %error, "email given up");
             }
         }
         Ok(())
@@ -179,12 +220,16 @@ impl MailWorker {
         let mail = queued.mail().map_err(later)?;
         let now = self.clock.now();
         let purpose = purpose(&mail);
-        // The link works before anybody can have it.
-        let token = MailToken::issue(&self.database, &queued.user_id, &purpose, now)
+        let at = match &mail {
+            Mail::ResetPassword => queued.created_at,
+            Mail::Notice(notice) => notice.at,
+        };
+        // Stored before it is sent, so that the link works when the email arrives.
+        let token = MailToken::issue(&self.database, &queued.user_id, &purpose, at, now)
             .await
             .map_err(later)?;
         let content = self
-            .content(queued, mail, &purpose, &token)
+            .content(queued, mail, purpose.life(at, now), &token)
             .map_err(|error| Failure::Later(error.to_string()))?;
         let sent = self
             .mailer
@@ -199,12 +244,12 @@ impl MailWorker {
             .await;
         let failure = match sent {
             Ok(()) => return Ok(()),
-            // It may have arrived: the link in it stays good.
+            // It may have arrived, so the link in it stays valid.
             Err(SendError::Unknown(error)) => return Err(Failure::Unanswered(error)),
             Err(SendError::Temporary(error)) => Failure::Later(error),
             Err(SendError::Permanent(error)) => Failure::Never(error),
         };
-        MailToken::take_back(&self.database, &token)
+        MailToken::revoke(&self.database, &token)
             .await
             .map_err(later)?;
         Err(failure)
@@ -214,12 +259,11 @@ impl MailWorker {
         &self,
         queued: &Queued,
         mail: Mail,
-        purpose: &Purpose,
+        life: i64,
         token: &Token,
     ) -> Result<email::Content, askama::Error> {
         let username = queued.username.clone();
         let link = |page: &str| format!("{}{page}/{}", self.base_url, token.expose());
-        let life = purpose.life();
         match mail {
             Mail::ResetPassword => ResetPasswordEmail {
                 username,
@@ -228,13 +272,14 @@ impl MailWorker {
             }
             .render(),
             Mail::Notice(notice) => {
-                NoticeEmail::new(username, &notice, link("not_me"), life / 3600).render()
+                let hours = (life / 3600).max(1);
+                NoticeEmail::new(username, &notice, link("not_me"), hours).render()
             }
         }
     }
 }
 
-/// What the link in a mail is for.
+/// The purpose of the link in an email.
 fn purpose(mail: &Mail) -> Purpose {
     match mail {
         Mail::ResetPassword => Purpose::ResetPassword,
@@ -245,7 +290,16 @@ fn purpose(mail: &Mail) -> Purpose {
     }
 }
 
-fn stopped(stop: &watch::Receiver<bool>) -> bool {
+fn log_queue_failure(error: &models::Error) {
+    let error = error.with_causes();
+    tracing::error!(
+        event = "mail_queue_failed",
+        error,
+        "could not use the email queue"
+    );
+}
+
+fn is_stopped(stop: &watch::Receiver<bool>) -> bool {
     *stop.borrow() || stop.has_changed().is_err()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::models::purge::{Kind, Turn};
+use crate::models::purge::{Kind, Lease};
 use crate::models::{Database, Error};
 use crate::services::clock::Clock;
 
@@ -33,9 +33,8 @@ pub struct Purge {
 }
 
 impl Purge {
-    /// Works until `stop` is true or its sender is gone. A statement under way then
-    /// is done or not done, and whoever has the next turn, which may be at once, goes
-    /// on from there.
+    /// Works until `stop` is true or its sender is gone. A statement under way then is
+    /// done or not done, and the next holder of the lease goes on from there.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut pause = self.start;
         loop {
@@ -56,42 +55,50 @@ impl Purge {
     }
 
     async fn round_until(&self, stop: &mut watch::Receiver<bool>) {
-        if let Err(error) = self.in_turn(stop).await {
+        if let Err(error) = self.purge_under_lease(stop).await {
             let error = error.with_causes();
-            tracing::error!(event = "purge_failed", error, "whose turn it is is unknown");
+            tracing::error!(
+                event = "purge_failed",
+                error,
+                "could not acquire the purge lease"
+            );
         }
     }
 
-    /// However a round ends, its turn is given back: else nobody could purge until it
-    /// ends by itself.
-    async fn in_turn(&self, stop: &mut watch::Receiver<bool>) -> Result<(), Error> {
-        let turn = Turn::new()?;
-        let done = self.purge_all(&turn, stop).await;
-        let given_back = turn.give_back(&self.database).await;
-        done.and(given_back)
+    /// However a round ends, its lease is released: otherwise no instance could purge until
+    /// it expires.
+    async fn purge_under_lease(&self, stop: &mut watch::Receiver<bool>) -> Result<(), Error> {
+        let lease = Lease::new()?;
+        let done = self.purge_all(&lease, stop).await;
+        let released = lease.release(&self.database).await;
+        done.and(released)
     }
 
-    async fn purge_all(&self, turn: &Turn, stop: &mut watch::Receiver<bool>) -> Result<(), Error> {
+    async fn purge_all(
+        &self,
+        lease: &Lease,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), Error> {
         for kind in Kind::ALL {
-            if !self.purge_and_tell(kind, turn, stop).await? {
+            if !self.purge_and_log(kind, lease, stop).await? {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Purges one kind, and returns whether the next is to follow: not where the turn
-    /// was lost, or the end has come.
-    async fn purge_and_tell(
+    /// Purges one kind. Returns whether the next may follow: not after a lost lease or at
+    /// shutdown.
+    async fn purge_and_log(
         &self,
         kind: Kind,
-        turn: &Turn,
+        lease: &Lease,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<bool, Error> {
         let (name, mut rows) = (kind.name(), 0);
         let goes_on = loop {
-            // Never left half way: it must not take effect after the turn was given back.
-            if !turn.hold(&self.database, self.clock.now()).await? {
+            // Not cancelled at shutdown: it must not take effect after the release.
+            if !lease.acquire(&self.database, self.clock.now()).await? {
                 break false;
             }
             let deleted = tokio::select! {
@@ -132,9 +139,6 @@ impl Purge {
 
 /// Deletes all of a kind that is over at `now`, in batches, and returns how many rows
 /// that were.
-///
-/// # Errors
-/// When the database fails.
 pub async fn purge(database: &Database, kind: Kind, now: i64) -> Result<u64, Error> {
     let mut rows = 0;
     loop {

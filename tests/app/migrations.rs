@@ -25,6 +25,10 @@ const LANDED: &[(i64, &str)] = &[
         20261123000001,
         "79a90c6bfe2ba87e1c73ca35e1fda8ab5060a879a5a9a2c1b44d3121470c7c244cac2b2236579fce0887e8418a9eeed9",
     ),
+    (
+        20261128000002,
+        "91e5c3af53d4df1b11687b2dcf490b60ff6ce6be341caace1bc4aa407ff8f6146451efdb106777de5ec8251eb4b59225",
+    ),
 ];
 
 #[test]

@@ -11,10 +11,10 @@ use crate::support::TestApp;
 
 /// What a plan may read from end to end: it is no table, but a result of the same
 /// statement.
-const RESULTS: [&str; 4] = ["CONSTANT ROW", "failures", "others", "recent"];
+const RESULTS: [&str; 5] = ["CONSTANT ROW", "failures", "others", "recent", "positions"];
 
 /// Counting the mails that wait, for Prometheus: of a queue, by an index alone.
-const QUEUE: &str = "outbox USING COVERING INDEX outbox_next_attempt_at";
+const QUEUE: &str = "outbox USING COVERING INDEX outbox_position";
 
 /// What is there to read whole databases, and nothing of it at a request.
 const WHOLE: [&str; 2] = ["backup.rs", "copy_database.rs"];

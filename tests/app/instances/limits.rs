@@ -7,6 +7,7 @@ use std::future::Future;
 use tokio::task::JoinSet;
 use twostep::models::outbox::{Event, Notice};
 use twostep::models::user::User;
+use twostep::services::clock::Clock;
 
 use super::Instances;
 use crate::support::{PASSWORD, PHONE, Page, a_client, until};
@@ -91,8 +92,9 @@ async fn each_mail_is_sent_once() {
         alice.unwrap().unwrap().id,
         instances.rows.begin().await.unwrap(),
     );
+    let now = Clock::system().now();
     for _ in 0..MAILS {
-        let notice = Notice::new(Event::PasswordChanged, &a_client(), 1);
+        let notice = Notice::new(Event::PasswordChanged, &a_client(), now);
         notice.enqueue(&mut transaction, &alice).await.unwrap();
     }
     transaction.commit().await.unwrap();

@@ -11,13 +11,16 @@ use twostep::models::rate_limit::Attempt;
 use twostep::models::user::{NewUser, User};
 use twostep::services::clock::Clock;
 use twostep::services::mailer::{Email, Mailer, SendError, Settings};
+use twostep::state::AppState;
 use twostep::tasks::mail::MailWorker;
 
 use crate::support::smtp::{Received, SmtpServer};
 use crate::support::{NOW, PASSWORD, PATIENCE, TWILIO_TIMEOUT, TestDatabase};
 
+mod connections;
 mod content;
 mod mailbox;
+mod order;
 mod queue;
 mod shutdown;
 mod smtp;
@@ -46,22 +49,7 @@ impl Office {
         let url = database.url();
         let pool = database.beside(&app.state.database, &url).await;
         let state = &app.state;
-        let new = NewUser {
-            username: "alice".to_owned(),
-            email: "alice@example.com".to_owned(),
-            password: PASSWORD.into(),
-        };
-        User::create(
-            &state.database,
-            &state.passwords,
-            new,
-            &Attempt::default(),
-            NOW,
-        )
-        .await
-        .unwrap();
-        let user = User::find_by_username(&state.database, "alice").await;
-        let user = user.unwrap().unwrap();
+        let user = create(state, "alice").await;
         let mut worker = app.mail_worker(3000);
         worker.mailer = mailer(&format!("smtp://127.0.0.1:{}", server.port), server).unwrap();
         Self {
@@ -74,9 +62,13 @@ impl Office {
     }
 
     async fn enqueue(&self, mail: &Mail) {
+        self.enqueue_for(&self.user, mail).await;
+    }
+
+    async fn enqueue_for(&self, user: &User, mail: &Mail) {
         let state = &self.app.state;
         let mut transaction = state.database.begin().await.unwrap();
-        mail.enqueue(&mut transaction, &self.user.id, state.clock.now())
+        mail.enqueue(&mut transaction, &user.id, state.clock.now())
             .await
             .unwrap();
         transaction.commit().await.unwrap();
@@ -98,6 +90,25 @@ impl Office {
     async fn tokens(&self) -> i64 {
         self.count("SELECT COUNT(*) FROM mail_tokens").await
     }
+}
+
+async fn create(state: &AppState, username: &str) -> User {
+    let new = NewUser {
+        username: username.to_owned(),
+        email: format!("{username}@example.com"),
+        password: PASSWORD.into(),
+    };
+    User::create(
+        &state.database,
+        &state.passwords,
+        new,
+        &Attempt::default(),
+        NOW,
+    )
+    .await
+    .unwrap();
+    let user = User::find_by_username(&state.database, username).await;
+    user.unwrap().unwrap()
 }
 
 /// A mailer that waits for longer than a test.

@@ -2,6 +2,7 @@
 
 use twostep::models::outbox::{Event, Mail, Queued};
 use twostep::services::mailer::Mailer;
+use twostep::services::metrics::Now;
 
 use super::{Office, link_in, notice};
 use crate::logs;
@@ -42,6 +43,29 @@ async fn a_mail_is_sent_once_with_a_link_that_the_database_does_not_hold() {
 }
 
 #[tokio::test]
+async fn a_notice_says_in_whole_hours_how_long_its_link_lives() {
+    let hour = 60 * 60;
+    for (age, words) in [
+        (DAY, "within 24 hours:"),
+        (DAY + 1, "within 23 hours:"),
+        (2 * DAY - 2 * hour, "within 2 hours:"),
+        (2 * DAY - 2 * hour + 1, "within 1 hour:"),
+        (2 * DAY - 1, "within 1 hour:"),
+    ] {
+        let server = SmtpServer::start(Tls::Never).await;
+        let office = Office::new(&server).await;
+        office.advance(age);
+        office
+            .enqueue(&Mail::Notice(notice(Event::PasswordChanged)))
+            .await;
+        office.worker.deliver_due().await;
+        let body = server.received()[0].body();
+        let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(body.matches(words).count(), 2, "{age}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn links_begin_with_the_base_url_alone() {
     let server = SmtpServer::start(Tls::Never).await;
     let mut office = Office::new(&server).await;
@@ -59,7 +83,7 @@ async fn a_mail_that_is_refused_for_now_is_tried_again_later_and_later() {
     office.enqueue(&Mail::ResetPassword).await;
     server.refuse("RCPT", "450 greylisted");
     office.worker.deliver_due().await;
-    let attempts = || server.commands().iter().filter(|it| *it == "RCPT").count();
+    let attempts = || server.times_heard("RCPT");
     assert_eq!(attempts(), 1);
     let pauses = [30, 60, 120, 240, 480, 960, 1920, 3600, 3600];
     for (number, pause) in pauses.into_iter().enumerate() {
@@ -142,17 +166,56 @@ async fn a_mail_is_given_up_after_a_day() {
 }
 
 #[tokio::test]
-async fn a_mail_that_waited_for_the_program_is_tried_though_it_is_old() {
+async fn an_email_that_waited_for_the_program_for_a_day_is_given_up_unsent() {
+    logs::keep();
+    for (waited, sent) in [(DAY - 1, true), (DAY, false), (3 * DAY, false)] {
+        for mail in [
+            Mail::ResetPassword,
+            Mail::Notice(notice(Event::PasswordChanged)),
+        ] {
+            let server = SmtpServer::start(Tls::Never).await;
+            let office = Office::new(&server).await;
+            office.enqueue(&mail).await;
+            office.advance(waited);
+            logs::take();
+            office.worker.deliver_due().await;
+            assert_eq!(server.received().len(), usize::from(sent), "{waited}");
+            assert_eq!(office.queued().await, 0);
+            assert_eq!(office.tokens().await, i64::from(sent), "{waited}");
+            let lines = logs::take().join("\n");
+            let given_up = lines.contains("mail_given_up") && lines.contains("not sent in time");
+            assert_eq!(given_up, !sent, "{lines}");
+            let numbers = office.app.state.metrics.write(Now::default()).unwrap();
+            let count = format!("outcome=\"given_up\"}} {}", i64::from(!sent));
+            assert_eq!(numbers.contains(&count), !sent, "{numbers}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_days_without_a_server_a_fresh_email_is_sent_and_no_old_one() {
     let server = SmtpServer::start(Tls::Never).await;
     let office = Office::new(&server).await;
+    server.refuse("CONNECT", "421 closed");
     office.enqueue(&Mail::ResetPassword).await;
-    office.advance(3 * DAY);
+    office
+        .enqueue(&Mail::Notice(notice(Event::PhoneChanged)))
+        .await;
     office.worker.deliver_due().await;
+    assert_eq!(office.queued().await, 2);
+    office.advance(3 * DAY);
+    server.behave();
+    office
+        .enqueue(&Mail::Notice(notice(Event::PasswordChanged)))
+        .await;
+    office.worker.deliver_due().await;
+    let subjects = server.received()[0].headers("Subject");
+    assert_eq!(subjects, ["Your Twostep password was changed"]);
     assert_eq!((server.received().len(), office.queued().await), (1, 0));
 }
 
 #[tokio::test]
-async fn after_a_crash_a_mail_is_sent_again_once_the_claim_ends() {
+async fn after_a_crash_an_email_is_sent_again_once_the_lease_expires() {
     let server = SmtpServer::start(Tls::Never).await;
     let office = Office::new(&server).await;
     office.enqueue(&Mail::ResetPassword).await;

@@ -12,7 +12,7 @@ use twostep::models::outbox::{Event, Mail};
 use twostep::models::token::Token;
 
 use crate::logs;
-use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
+use crate::support::{Browser, NOW, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
 const DAY: u64 = 24 * 60 * 60;
 const EXPIRED: &str = "This link has expired.";
@@ -226,6 +226,35 @@ async fn a_link_lives_for_a_day() {
     assert!(late.get("/not_me").await.says(EXPIRED));
     app.advance(DAY - 2);
     is_done(&press(&app.browser(), &in_time).await);
+}
+
+/// A number that stood for two days is the one to restore: an older link could restore an
+/// intruder's.
+#[tokio::test]
+async fn a_link_lives_for_at_most_two_days_after_the_event() {
+    let purpose = Purpose::NotMe {
+        event: Event::PasswordChanged,
+        former_phone: None,
+    };
+    let day = i64::try_from(DAY).unwrap();
+    for (age, life) in [
+        (0, day),
+        (day, day),
+        (day + 1, day - 1),
+        (2 * day - 1, 1),
+        (2 * day, 0),
+    ] {
+        let app = TestApp::keeping_mail().await;
+        app.register("harry").await;
+        let token = app.mailed_about("harry", &purpose, NOW - age).await;
+        let link = format!("/not_me/{token}");
+        if life > 0 {
+            app.advance(u64::try_from(life).unwrap() - 1);
+            app.browser().get(&link).await.redirects_to("/not_me");
+            app.advance(1);
+        }
+        is_expired(&app, &link).await;
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use twostep::models::outbox::{Event, Notice};
 use twostep::models::rate_limit::{RESET_MAILS_OF_ACCOUNT, RESET_REQUESTS};
-use twostep::models::reset_request;
+use twostep::models::reset_request::{self, Resolved};
+use twostep::tasks::mail::CONNECTIONS;
 
 use super::assert_errors;
 use super::request::{QUEUED, SAID, ask, queued};
@@ -14,6 +15,8 @@ use crate::support::{NOW, Page, TestApp, a_client, until};
 const REQUESTS: &str = "SELECT COUNT(*) FROM reset_requests";
 
 const ALICE: &str = "alice@example.com";
+
+const DAY: u64 = 24 * 60 * 60;
 
 #[track_caller]
 fn assert_too_many(page: &Page, seconds: &str, words: &str) {
@@ -153,17 +156,17 @@ async fn attack_13_a_known_and_an_unknown_address_write_the_same_until_the_worke
     let url = format!("smtp://127.0.0.1:{}", server.port);
     let app = TestApp::with(&[("SMTP_URL", &url)]).await;
     app.register("alice").await;
-    // The worker is held up by a mail.
+    // The worker has as many emails in hand as it can.
     server.misbehave("MAIL", Fault::Silence);
     let id = app.user("alice").await.id;
     let mut connection = app.pool.acquire().await.unwrap();
-    Notice::new(Event::PasswordChanged, &a_client(), NOW)
-        .enqueue(&mut connection, &id)
-        .await
-        .unwrap();
+    for _ in 0..CONNECTIONS {
+        let notice = Notice::new(Event::PasswordChanged, &a_client(), NOW);
+        notice.enqueue(&mut connection, &id).await.unwrap();
+    }
     drop(connection);
     app.state.mail.wake();
-    until(|| server.commands().contains(&"MAIL".to_owned())).await;
+    until(|| server.times_heard("MAIL") == CONNECTIONS).await;
 
     let mut written = Vec::new();
     for email in [ALICE, "nobody@example.com", "no..body@example..com"] {
@@ -182,6 +185,54 @@ async fn attack_13_a_known_and_an_unknown_address_write_the_same_until_the_worke
     assert_eq!(app.count(known).await, 1);
 }
 
+/// SQLite has one writer, so the requester's next request waits for what the worker writes.
+///
+/// ASVS 6.3.8
+#[tokio::test]
+async fn attack_13_the_worker_changes_as_many_rows_for_an_unknown_address_as_for_a_known_one() {
+    let app = TestApp::on_sqlite().await;
+    app.register("alice").await;
+    let changes = async || -> i64 {
+        app.mail_settles().await;
+        let database = &app.state.database; // one connection, which counts what it changed
+        let changes = sqlx::query_scalar("SELECT total_changes()").fetch_one(database);
+        changes.await.unwrap()
+    };
+    let mut changed = Vec::new();
+    for email in [ALICE, "nobody@example.com"] {
+        // The fourth reaches the limit.
+        for _ in 0..4 {
+            let before = changes().await;
+            ask(&app.browser(), email).await.redirects_to("/login");
+            changed.push(changes().await - before);
+        }
+    }
+    let (known, unknown) = changed.split_at(4);
+    assert_eq!(known[..3], unknown[..3]);
+    assert_eq!(known[3], unknown[3]);
+    assert_eq!(app.mail_to(ALICE).await.len(), 3);
+    assert_eq!(app.count(REQUESTS).await, 0, "a decoy is left");
+}
+
+/// An instance that died left a decoy: nobody gets an email for it, and the next goes with it.
+#[tokio::test]
+async fn a_decoy_is_never_resolved_and_does_not_stay() {
+    let app = TestApp::keeping_mail().await;
+    let decoy = "INSERT INTO reset_requests (id, email_key, created_at) VALUES ('x', '', 1)";
+    app.execute(decoy).await;
+    let database = &app.pool;
+    let resolved = reset_request::resolve_next(database, NOW).await.unwrap();
+    assert!(matches!(resolved, Resolved::Nothing), "{resolved:?}");
+    request(&app, "nobody@example.com", NOW).await;
+    let resolved = reset_request::resolve_next(database, NOW).await.unwrap();
+    let Resolved::Decoy(decoy) = resolved else {
+        panic!("{resolved:?}")
+    };
+    assert_eq!(app.count(REQUESTS).await, 2);
+    decoy.imitate_delivery(&app.pool).await.unwrap();
+    assert_eq!(app.count(REQUESTS).await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_several_workers_one_resolves_a_request() {
     let app = Arc::new(TestApp::keeping_mail().await);
@@ -197,7 +248,14 @@ async fn of_several_workers_one_resolves_a_request() {
             .collect();
         let mut resolved = 0;
         for worker in workers {
-            resolved += usize::from(worker.await.unwrap().unwrap());
+            match worker.await.unwrap().unwrap() {
+                Resolved::Nothing => {}
+                Resolved::Done => resolved += 1,
+                Resolved::Decoy(decoy) => {
+                    decoy.imitate_delivery(&app.pool).await.unwrap();
+                    resolved += 1;
+                }
+            }
         }
         assert_eq!(resolved, 1);
     }
@@ -210,9 +268,22 @@ async fn a_request_that_nobody_resolved_is_resolved_at_the_next_start() {
     let app = TestApp::start().await;
     app.register("alice").await;
     request(&app, ALICE, NOW).await;
-    app.advance(3 * 24 * 60 * 60);
+    app.advance(DAY - 1);
     let app = app.restarted(&[]).await;
     assert_eq!(app.next_mail().await.to, ALICE);
+}
+
+#[tokio::test]
+async fn a_request_is_dropped_after_a_day_and_a_fresh_one_is_not() {
+    let app = TestApp::keeping_mail().await;
+    app.register("alice").await;
+    let (database, now) = (&app.pool, NOW + i64::try_from(DAY).unwrap());
+    for (at, mails) in [(NOW, 0), (NOW + 1, 1)] {
+        request(&app, ALICE, at).await;
+        let resolved = reset_request::resolve_next(database, now).await.unwrap();
+        assert!(matches!(resolved, Resolved::Done), "{resolved:?}");
+        assert_eq!((app.count(REQUESTS).await, queued(&app).await), (0, mails));
+    }
 }
 
 #[tokio::test]
@@ -225,6 +296,7 @@ async fn a_request_outlives_a_database_that_fails() {
     assert!(reset_request::resolve_next(database, NOW).await.is_err());
     assert_eq!((app.count(REQUESTS).await, app.count(QUEUED).await), (1, 0));
     app.execute("ALTER TABLE lost RENAME TO rate_limits").await;
-    assert!(reset_request::resolve_next(database, NOW).await.unwrap());
+    let resolved = reset_request::resolve_next(database, NOW).await.unwrap();
+    assert!(matches!(resolved, Resolved::Done), "{resolved:?}");
     assert_eq!((app.count(REQUESTS).await, app.count(QUEUED).await), (0, 1));
 }

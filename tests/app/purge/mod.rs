@@ -1,6 +1,6 @@
 //! What is over is deleted, and nothing else (ASVS 14.2.7).
 
-mod turns;
+mod lease;
 
 use std::time::Duration;
 

@@ -121,8 +121,14 @@ impl TestApp {
 
     /// The token of a link that an account was mailed.
     pub async fn mailed(&self, username: &str, purpose: &Purpose) -> String {
+        self.mailed_about(username, purpose, self.state.clock.now())
+            .await
+    }
+
+    /// The token of a link about an event `at` that time.
+    pub async fn mailed_about(&self, username: &str, purpose: &Purpose, at: i64) -> String {
         let (user, now) = (self.user(username).await.id, self.state.clock.now());
-        let token = MailToken::issue(&self.pool, &user, purpose, now).await;
+        let token = MailToken::issue(&self.pool, &user, purpose, at, now).await;
         token.unwrap().expose().to_owned()
     }
 }

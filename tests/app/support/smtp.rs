@@ -147,6 +147,11 @@ impl SmtpServer {
         self.state.lock().unwrap().commands.clone()
     }
 
+    /// How often a verb was heard.
+    pub fn times_heard(&self, verb: &str) -> usize {
+        self.commands().iter().filter(|it| *it == verb).count()
+    }
+
     async fn serve(&self, stream: TcpStream, tls: Tls, acceptor: TlsAcceptor) {
         if tls == Tls::Implicit {
             if let Ok(stream) = acceptor.accept(stream).await {

@@ -87,9 +87,15 @@ impl TestApp {
 
     /// Ends the app, and starts another with these settings on its database.
     pub async fn restarted(self, settings: &[(&str, &str)]) -> Self {
+        let now = self.state.clock.now();
+        self.restarted_at(now, settings).await
+    }
+
+    /// The same at another time: earlier, where the clock was ahead.
+    pub async fn restarted_at(self, now: i64, settings: &[(&str, &str)]) -> Self {
         self.stop.send(()).unwrap();
         self.served.await.unwrap();
-        let clock = self.state.clock.clone();
+        let clock = Clock::manual(now);
         let limits = Limits::default();
         Self::on(self.database, settings, clock, TWILIO_TIMEOUT, limits).await
     }

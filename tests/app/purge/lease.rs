@@ -1,9 +1,9 @@
-//! Purging beside other instances and beside requests: one at a time, and in nobody's
-//! way.
+//! The purge beside other instances and beside requests: one instance at a time, and no
+//! request waits for it.
 
 use tokio::sync::watch;
 use twostep::models::Connection;
-use twostep::models::purge::{Kind, Turn};
+use twostep::models::purge::{Kind, Lease};
 use twostep::tasks::purge::purge;
 
 use super::{LATER, fill, hits, task};
@@ -28,13 +28,13 @@ async fn two_instances_do_not_purge_at_once() {
 }
 
 #[tokio::test]
-async fn the_turn_of_one_that_died_ends_by_itself() {
+async fn the_lease_of_an_instance_that_died_expires() {
     let app = TestApp::start().await;
     let (database, now) = (&app.pool, app.state.clock.now());
-    let (died, other) = (Turn::new().unwrap(), Turn::new().unwrap());
-    assert!(died.hold(database, now).await.unwrap());
-    assert!(died.hold(database, now).await.unwrap(), "it goes on");
-    assert!(!other.hold(database, now).await.unwrap());
+    let (died, other) = (Lease::new().unwrap(), Lease::new().unwrap());
+    assert!(died.acquire(database, now).await.unwrap());
+    assert!(died.acquire(database, now).await.unwrap(), "it goes on");
+    assert!(!other.acquire(database, now).await.unwrap());
     fill(&app).await;
     app.advance(60 - 1);
     task(&app).round().await;
@@ -42,24 +42,37 @@ async fn the_turn_of_one_that_died_ends_by_itself() {
     app.advance(1);
     task(&app).round().await;
     assert_eq!(hits(&app).await, 0);
-    // Given back it is anybody's at once; what was lost cannot be given back.
+    // A released lease is free at once, and a lost one cannot be released.
     let now = app.state.clock.now();
-    assert!(other.hold(database, now).await.unwrap());
-    died.give_back(database).await.unwrap();
-    let third = Turn::new().unwrap();
-    assert!(!third.hold(database, now).await.unwrap());
-    other.give_back(database).await.unwrap();
-    assert!(third.hold(database, now).await.unwrap());
+    assert!(other.acquire(database, now).await.unwrap());
+    died.release(database).await.unwrap();
+    let third = Lease::new().unwrap();
+    assert!(!third.acquire(database, now).await.unwrap());
+    other.release(database).await.unwrap();
+    assert!(third.acquire(database, now).await.unwrap());
+}
+
+/// The clock was ahead when the lease was acquired, and was then corrected.
+#[tokio::test]
+async fn a_lease_from_the_future_is_free() {
+    let app = TestApp::start().await;
+    let database = &app.pool;
+    for (ahead, free) in [(0, false), (1, true), (2 * 60 * 60, true)] {
+        let (died, other) = (Lease::new().unwrap(), Lease::new().unwrap());
+        assert!(died.acquire(database, NOW + ahead).await.unwrap());
+        assert_eq!(other.acquire(database, NOW).await.unwrap(), free, "{ahead}");
+        app.execute("DELETE FROM purge_turn").await;
+    }
 }
 
 /// Whether another instance could begin to purge at once.
-async fn is_anybodys_turn(app: &TestApp) -> bool {
-    let (other, now) = (Turn::new().unwrap(), app.state.clock.now());
-    other.hold(&app.pool, now).await.unwrap()
+async fn is_lease_free(app: &TestApp) -> bool {
+    let (other, now) = (Lease::new().unwrap(), app.state.clock.now());
+    other.acquire(&app.pool, now).await.unwrap()
 }
 
 #[tokio::test]
-async fn the_turn_of_one_that_is_stopped_in_the_middle_is_anybodys_at_once() {
+async fn an_instance_that_is_stopped_half_way_releases_its_lease() {
     let app = TestApp::start().await;
     fill(&app).await;
     let (stop, stopped) = watch::channel(false);
@@ -67,15 +80,15 @@ async fn the_turn_of_one_that_is_stopped_in_the_middle_is_anybodys_at_once() {
     while hits(&app).await == 2001 {
         tokio::task::yield_now().await;
     }
-    assert!(!is_anybodys_turn(&app).await, "it does nothing");
+    assert!(!is_lease_free(&app).await, "it does nothing");
     stop.send_replace(true);
     working.await.unwrap();
     assert!(hits(&app).await > 0, "it was over before");
-    assert!(is_anybodys_turn(&app).await);
+    assert!(is_lease_free(&app).await);
 }
 
 #[tokio::test]
-async fn the_turn_of_one_that_fails_half_way_is_anybodys_at_once() {
+async fn an_instance_that_fails_half_way_releases_its_lease() {
     logs::keep();
     let app = TestApp::start().await;
     let (event, always) = ("AFTER UPDATE ON purge_turn", "1 = 1");
@@ -87,12 +100,12 @@ async fn the_turn_of_one_that_fails_half_way_is_anybodys_at_once() {
         lines.iter().any(|it| it.contains("purge_failed")),
         "{lines:?}"
     );
-    assert!(is_anybodys_turn(&app).await);
+    assert!(is_lease_free(&app).await);
 }
 
-/// A turn lasts for a minute, however long a kind takes.
+/// A lease lasts for a minute, and is renewed before each batch.
 #[tokio::test]
-async fn a_kind_of_many_batches_keeps_its_turn() {
+async fn a_kind_of_many_batches_keeps_the_lease() {
     let app = TestApp::start().await;
     fill(&app).await;
     let one = task(&app);
@@ -101,12 +114,12 @@ async fn a_kind_of_many_batches_keeps_its_turn() {
         while hits(&app).await > left {
             tokio::task::yield_now().await;
         }
-        assert!(!is_anybodys_turn(&app).await, "{left}");
+        assert!(!is_lease_free(&app).await, "{left}");
         app.advance(59);
     }
     working.await.unwrap();
     assert_eq!(hits(&app).await, 0);
-    assert!(is_anybodys_turn(&app).await);
+    assert!(is_lease_free(&app).await);
 }
 
 /// On PostgreSQL two statements that take the same rows in another order would wait
