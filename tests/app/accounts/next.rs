@@ -1,5 +1,7 @@
 //! Where a log-in leads.
 
+use twostep::dev::simulator::LANDLINE;
+
 use crate::support::{PASSWORD, PHONE, TestApp};
 
 /// Nothing of this is a path of this site, or nobody wants to go there.
@@ -139,7 +141,7 @@ async fn attack_10_proving_again() {
 #[tokio::test]
 async fn attack_10_through_a_verification() {
     let app = TestApp::start().await;
-    let signed_in = app.with_two_factor("alice", PHONE).await;
+    let signed_in = app.with_two_factor("alice", LANDLINE).await;
     for (index, (next, kept)) in EVIL
         .map(|next| (next, None))
         .into_iter()

@@ -235,7 +235,6 @@ async fn attack_05_a_thief_on_one_line_gets_fifty_guesses_under_whatever_name() 
             assert_eq!(page.status, 422);
         }
     }
-    rename("alicia").await;
     let there = thief.copy().at("2001:db8:1:ffff::1");
     let page = there.post("/reauth", &[("password", PASSWORD)]).await;
     assert_too_many(&page, "900", "15 minutes");
@@ -305,12 +304,14 @@ async fn attack_05_a_thief_gets_no_more_guesses_under_another_name() {
     let app = TestApp::start().await;
     let thief = app.signed_in("alice").await.copy();
     let guess = async || thief.post("/reauth", &[("password", WRONG)]).await;
-    for number in 0..10 {
+    for number in 0..4 {
         let name = format!("alice{number}");
         let fields = [("username", name.as_str()), ("about_me", "")];
         let page = thief.post("/edit_profile", &fields).await;
         page.redirects_to(&format!("/user/{name}"));
-        assert_eq!(guess().await.status, 422);
+        for _ in 0..if number == 0 { 4 } else { 2 } {
+            assert_eq!(guess().await.status, 422);
+        }
     }
     let fields = [("username", "alice"), ("about_me", "")];
     let page = thief.post("/edit_profile", &fields).await;

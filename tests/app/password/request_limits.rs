@@ -114,10 +114,11 @@ async fn three_mails_while_a_link_lives_reach_an_account_and_the_next_is_none_in
     assert_eq!(ask_for("bob@example.com").await, 1);
     advance(&app, 899).await;
     assert_eq!(ask_for(ALICE).await, 3);
-    // As the first of them ends; what was not sent did not count.
+    // As the first of them ends, three more; what was not sent did not count.
     advance(&app, 1).await;
-    assert_eq!(ask_for(ALICE).await, 4);
-    assert_eq!(ask_for(ALICE).await, 4);
+    for sent in [4, 5, 6, 6] {
+        assert_eq!(ask_for(ALICE).await, sent);
+    }
 }
 
 #[tokio::test]

@@ -126,41 +126,70 @@ async fn what_the_operator_did_says_so() {
 }
 
 #[tokio::test]
-async fn failures_neither_crowd_out_the_rest_nor_are_crowded_out() {
+async fn what_somebody_repeats_pushes_nothing_else_off_the_page() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     app.execute("DELETE FROM activity").await;
     record(&app, "alice", Happening::PasswordChanged, Some(&laptop())).await;
+    record(&app, "alice", Happening::Renamed, Some(&laptop())).await;
+    record(&app, "alice", Happening::LoggedIn, Some(&laptop())).await;
     record(&app, "alice", Happening::WrongCode, Some(&laptop())).await;
-    for _ in 0..200 {
-        app.advance(1);
-        record(&app, "alice", Happening::WrongPassword, Some(&laptop())).await;
+    let quiet = [
+        "A wrong code was entered",
+        "Logged in with the password",
+        "The name was changed",
+        "The password was changed",
+    ];
+    assert_eq!(happenings(&alice.get("/security").await), quiet);
+    for what in [Happening::Renamed, Happening::LoggedIn, Happening::WrongPassword] {
+        for _ in 0..60 {
+            app.advance(1);
+            record(&app, "alice", what, Some(&laptop())).await;
+        }
     }
     let page = alice.get("/security").await;
     let told = happenings(&page);
-    assert_eq!(told.len(), 11);
-    assert_eq!(told[10], "The password was changed");
-    let failures = page.all(".failure .entry-title");
-    assert_eq!(failures, told[..10]);
-    assert!(
-        failures
-            .iter()
-            .all(|it| it == "A wrong password was entered")
-    );
+    assert_eq!(told.len(), 30);
+    let count = |text: &str| told.iter().filter(|it| *it == text).count();
+    assert_eq!(told[29], "The password was changed");
+    assert_eq!(count("The name was changed"), 3);
+    assert_eq!(count("Logged in with the password"), 8);
+    assert_eq!(count("A wrong password was entered"), 18, "all that is free");
+    assert_eq!(page.all(".failure .entry-title").len(), 18);
+    assert_eq!(page.all("[aria-labelledby=activity] .small-print"), ["and 91 more"]);
+}
 
-    for _ in 0..40 {
-        app.advance(1);
-        record(&app, "alice", Happening::LoggedIn, Some(&laptop())).await;
+/// ASVS 14.2.4
+#[tokio::test]
+async fn an_account_keeps_its_latest_two_hundred_events() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    app.execute("DELETE FROM activity").await;
+    let kept = [
+        (Happening::PhoneChanged, 80),
+        (Happening::WrongCode, 50),
+        (Happening::LoggedIn, 50),
+        (Happening::Renamed, 20),
+    ];
+    let rows = "SELECT COUNT(*) FROM activity";
+    let mut before = 0;
+    for (what, most) in kept {
+        for _ in 0..most {
+            app.advance(1);
+            record(&app, "alice", what, Some(&laptop())).await;
+        }
+        assert_eq!(app.count(rows).await, before + most);
+        let oldest = app.count("SELECT MIN(at) FROM activity").await;
+        record(&app, "alice", what, Some(&laptop())).await;
+        assert_eq!(app.count(rows).await, before + most, "{what:?}");
+        if before == 0 {
+            assert_eq!(app.count("SELECT MIN(at) FROM activity").await, oldest + 1);
+        }
+        before += most;
     }
+    assert_eq!(before, 200);
     let page = alice.get("/security").await;
-    let told = happenings(&page);
-    assert_eq!(told.len(), 40, "30 and 10");
-    assert_eq!(told[30..], page.all(".failure .entry-title"));
-    assert!(
-        told[..30]
-            .iter()
-            .all(|it| it == "Logged in with the password")
-    );
+    assert_eq!(page.all("[aria-labelledby=activity] .small-print"), ["and 170 more"]);
 }
 
 #[tokio::test]

@@ -100,7 +100,8 @@ async fn attack_03_with_the_user_renamed_meanwhile() {
     let code = app.last_code();
     let page = alice.post("/edit_profile", &[("username", "alicia")]).await;
     page.redirects_to("/user/alicia");
-    // The name is free now, and mallory takes it.
+    // Once the name is free, mallory takes it.
+    app.execute("DELETE FROM former_usernames").await;
     let page = mallory
         .post("/edit_profile", &[("username", "alice")])
         .await;
@@ -118,6 +119,7 @@ async fn attack_03_with_the_user_renamed_meanwhile() {
         .post("/edit_profile", &[("username", "mallory")])
         .await;
     page.redirects_to("/user/mallory");
+    app.execute("DELETE FROM former_usernames").await;
     let page = alice.post("/edit_profile", &[("username", "alice")]).await;
     page.redirects_to("/user/alice");
     assert_eq!(mallory.verify(&code).await.status, 200);

@@ -139,80 +139,106 @@ async fn an_address_is_not_limited_on_ones_own_machine_in_development() {
 
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn attack_12_the_service_sends_no_more_than_its_daily_limit_whose_last_fifth_is_for_log_ins()
-{
+async fn attack_12_strangers_use_up_half_of_the_days_codes_and_no_more() {
     let app = TestApp::with(&[("SMS_DAILY_LIMIT", "10")]).await;
-    for n in 0..8 {
-        app.with_two_factor(&format!("harry{n}"), &number(n)).await; // entered rightly
+    for n in 0..3 {
+        app.with_two_factor(&format!("harry{n}"), &number(n)).await;
     }
+    app.advance(24 * HOUR); // those numbers are not new any more
+    let none = "Codes cannot be sent at the moment. Try again in 10 hours";
+    for n in 0..4 {
+        // Each code is entered.
+        app.with_two_factor(&format!("mallory{n}"), &number(10 + n)).await;
+    }
+    let mallory = app.half_logged_in("mallory0").await; // 5
+    mallory.verify(&app.last_code()).await.redirects_to("/home");
     let browser = app.signed_in("mallory").await;
-    let page = browser.enable(&number(20)).await;
-    assert_limited(
-        &page,
-        "Codes cannot be sent at the moment. Try again in 24 hours.",
-    );
-    let stale = app.browser();
-    stale.log_in("harry0", PASSWORD).await;
-    stale.verify(&app.last_code()).await.redirects_to("/home"); // 9
-    let page = stale.reauth(PASSWORD).await;
-    page.redirects_to("/verify_2fa");
-    let page = stale.get("/verify_2fa").await;
-    assert!(page.says("Codes cannot be sent at the moment. Try again in 24 hours, or use"));
-    app.half_logged_in("harry1").await; // 10
-    assert_eq!(app.messages_sent(), 10);
-    let browser = app.half_logged_in("harry2").await;
-    assert_eq!(app.messages_sent(), 10);
-    let page = browser.get("/verify_2fa").await;
-    assert!(page.says(
-        "Codes cannot be sent at the moment. Try again in 24 hours, or use a recovery code."
-    ));
+    assert_limited(&browser.enable(&number(20)).await, &format!("{none}."));
+    let sent = app.messages_sent();
+    let mallory = app.half_logged_in("mallory1").await;
+    assert_eq!(app.messages_sent(), sent, "its number is new");
+    let page = mallory.get("/verify_2fa").await;
+    assert!(page.says(&format!("{none}, or use a recovery code.")));
+    // The other half is for users who are at least a day old, to log in and to confirm it.
+    for n in 0..3 {
+        let harry = app.half_logged_in(&format!("harry{n}")).await;
+        harry.verify(&app.last_code()).await.redirects_to("/home");
+        if n < 2 {
+            harry.reauth(PASSWORD).await.redirects_to("/verify_2fa");
+            harry.verify(&app.last_code()).await.redirects_to("/home");
+        }
+    }
+    assert_eq!(app.messages_sent(), sent + 5);
+    let harry = app.half_logged_in("harry2").await;
+    assert_eq!(app.messages_sent(), sent + 5);
+    let page = harry.get("/verify_2fa").await;
+    assert!(page.says(&format!("{none}, or use a recovery code.")));
     app.advance(24 * HOUR);
-    app.half_logged_in("harry3").await;
-    assert_eq!(app.messages_sent(), 11);
+    app.half_logged_in("harry2").await;
+    assert_eq!(app.messages_sent(), sent + 6);
+}
+
+#[tokio::test]
+async fn a_number_is_new_for_a_day_and_not_a_second_longer() {
+    let app = TestApp::with(&[("SMS_DAILY_LIMIT", "2")]).await;
+    app.with_two_factor("harry", PHONE).await; // all of the new numbers' half
+    for (seconds, sent) in [(24 * HOUR - 1, 2), (1, 3)] {
+        app.advance(seconds);
+        let browser = app.half_logged_in("harry").await;
+        browser.verify(&app.last_code()).await.redirects_to("/home");
+        assert_eq!(app.messages_sent(), sent);
+        if sent == 2 {
+            let other = app.signed_in("ginny").await;
+            assert_limited(&other.enable(OTHER_PHONE).await, "Codes cannot be sent");
+        }
+    }
 }
 
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn attack_12_who_enters_every_code_gets_a_share_of_the_day_and_leaves_the_rest_to_others() {
-    // A tenth would be four: fewer than anybody may be sent.
-    let app = TestApp::with(&[("SMS_DAILY_LIMIT", "40")]).await;
-    app.with_two_factor("alice", PHONE).await;
-    app.with_two_factor("mallory", OTHER_PHONE).await;
-    for _ in 0..19 {
+    // A tenth, at least five and at most thirty.
+    for (daily_limit, share) in [("40", 5), ("150", 15), ("1000", 30)] {
+        let app = TestApp::with(&[("SMS_DAILY_LIMIT", daily_limit)]).await;
+        app.with_two_factor("alice", PHONE).await;
+        app.with_two_factor("mallory", OTHER_PHONE).await;
+        for _ in 1..share {
+            let mallory = app.half_logged_in("mallory").await;
+            mallory.verify(&app.last_code()).await.redirects_to("/home");
+        }
+        let sent = app.messages_sent();
+        let mallory = app.half_logged_in("mallory").await;
+        assert_eq!(app.messages_sent(), sent, "{daily_limit}");
+        let page = mallory.get("/verify_2fa").await;
+        let refused = "Too many codes were sent for this account. Try again in 10 hours, or use";
+        assert!(page.says(refused), "{}", page.text());
+        let alice = app.half_logged_in("alice").await;
+        alice.verify(&app.last_code()).await.redirects_to("/home");
+        app.advance(24 * HOUR);
         let mallory = app.half_logged_in("mallory").await;
         mallory.verify(&app.last_code()).await.redirects_to("/home");
     }
-    let sent = app.messages_sent();
-    let mallory = app.half_logged_in("mallory").await;
-    assert_eq!(app.messages_sent(), sent);
-    let page = mallory.get("/verify_2fa").await;
-    assert!(page.says("Too many codes were sent for this account. Try again in 24 hours, or use"));
-    let alice = app.half_logged_in("alice").await;
-    alice.verify(&app.last_code()).await.redirects_to("/home");
-    app.advance(24 * HOUR);
-    let mallory = app.half_logged_in("mallory").await;
-    mallory.verify(&app.last_code()).await.redirects_to("/home");
 }
 
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn attack_12_many_accounts_with_one_phone_get_the_share_of_one() {
     let app = TestApp::with(&[("SMS_DAILY_LIMIT", "100")]).await;
-    for n in 0..20 {
+    for n in 0..10 {
         let name = format!("mallory{n}");
         app.with_two_factor(&name, OTHER_PHONE).await;
     }
     let browser = app.signed_in("mallory").await;
     let page = browser.enable(OTHER_PHONE).await;
-    let refused = "Too many codes were sent to this number. Try again in 24 hours";
+    let refused = "Too many codes were sent to this number. Try again in 10 hours";
     assert_limited(&page, &format!("{refused}."));
-    // What was sent while enabling holds back no log-in.
-    for n in 0..20 {
+    // What was sent while enabling holds back no login.
+    for n in 0..10 {
         let mallory = app.half_logged_in(&format!("mallory{n}")).await;
         mallory.verify(&app.last_code()).await.redirects_to("/home");
     }
     let sent = app.messages_sent();
-    assert_eq!(sent, 40);
+    assert_eq!(sent, 20);
     let mallory = app.half_logged_in("mallory0").await;
     assert_eq!(app.messages_sent(), sent);
     let page = mallory.get("/verify_2fa").await;

@@ -1,0 +1,118 @@
+//! Calls: asked for, or in place of an SMS that failed. They cost more than an SMS, so they
+//! have budgets of their own.
+
+use twostep::dev::simulator::Failure;
+use twostep::models::rate_limit::{CALLS_OF_ACCOUNT, CALLS_TO_NUMBER, budgets};
+use twostep::services::twilio_verify::Channel;
+
+use crate::support::{OTHER_PHONE, PHONE, TestApp};
+
+const HOUR: u64 = 60 * 60;
+
+/// A landline that the demo phone does not know as one.
+const FAILED: &str = "Codes cannot be sent at the moment. Try again, or use a recovery code.";
+
+impl TestApp {
+    /// Has every SMS refused as to a landline, so that a call takes its place.
+    fn refuse_texts(&self) {
+        let refusal = Failure::Sms(Box::new(Failure::Status(403, Some(60205))));
+        self.phone().fail_with(Some(refusal));
+    }
+
+    async fn calls_of_service(&self) -> (i64, i64) {
+        let (now, mut connection) = (self.state.clock.now(), self.pool.acquire().await.unwrap());
+        let limit = self.state.config.sms_daily_limit.into();
+        let budgets = budgets(&mut connection, limit, now).await.unwrap();
+        let calls = budgets.iter().find(|(name, ..)| *name == "calls_of_service");
+        calls.map(|(_, used, limit)| (*used, *limit)).unwrap()
+    }
+}
+
+/// ASVS 2.3.2, 2.4.1
+#[tokio::test]
+async fn six_fallback_calls_a_day_are_made_though_each_code_is_entered() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.refuse_texts();
+    for _ in 0..6 {
+        let browser = app.half_logged_in("alice").await;
+        assert_eq!(app.last_message().channel, Channel::Call);
+        browser.verify(&app.last_code()).await.redirects_to("/home");
+    }
+    assert_eq!(app.used_by(&CALLS_OF_ACCOUNT, "alice").await, 6);
+    assert_eq!(app.calls_of_service().await, (6, 200));
+    let sent = app.messages_sent();
+    let browser = app.half_logged_in("alice").await;
+    assert_eq!(app.messages_sent(), sent);
+    assert!(browser.get("/verify_2fa").await.says(FAILED));
+    // The SMS that failed counts against nobody, and another day brings other calls.
+    app.phone().fail_with(None);
+    app.advance(31);
+    browser.post("/verify_2fa/resend", &[]).await.redirects_to("/verify_2fa");
+    browser.verify(&app.last_code()).await.redirects_to("/home");
+    app.refuse_texts();
+    app.advance(24 * HOUR);
+    app.half_logged_in("alice").await;
+    assert_eq!(app.last_message().channel, Channel::Call);
+}
+
+/// ASVS 2.3.2, 2.4.1
+#[tokio::test]
+async fn many_accounts_get_six_calls_a_day_to_one_number_and_adding_it_counts_apart() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.refuse_texts();
+    for n in 0..6 {
+        app.with_two_factor(&format!("mallory{n}"), PHONE).await;
+    }
+    let browser = app.signed_in("mallory").await;
+    let sent = app.messages_sent();
+    assert_eq!(browser.enable(PHONE).await.status, 503);
+    assert_eq!(app.messages_sent(), sent);
+    // The owner's login has calls of its own.
+    let alice = app.half_logged_in("alice").await;
+    assert_eq!(app.last_message().channel, Channel::Call);
+    alice.verify(&app.last_code()).await.redirects_to("/home");
+    for n in 0..5 {
+        let mallory = app.half_logged_in(&format!("mallory{n}")).await;
+        mallory.verify(&app.last_code()).await.redirects_to("/home");
+    }
+    assert_eq!(app.used(&CALLS_TO_NUMBER, PHONE).await, 6);
+    let sent = app.messages_sent();
+    app.half_logged_in("mallory5").await;
+    assert_eq!(app.messages_sent(), sent);
+}
+
+/// ASVS 2.3.2, 2.4.1
+#[tokio::test]
+async fn a_fifth_of_the_days_codes_may_be_calls() {
+    let app = TestApp::with(&[("SMS_DAILY_LIMIT", "10")]).await;
+    app.with_two_factor("alice", PHONE).await;
+    app.with_two_factor("bella", OTHER_PHONE).await;
+    app.refuse_texts();
+    for name in ["alice", "bella"] {
+        let browser = app.half_logged_in(name).await;
+        browser.verify(&app.last_code()).await.redirects_to("/home");
+    }
+    assert_eq!(app.calls_of_service().await, (2, 2));
+    let sent = app.messages_sent();
+    let browser = app.half_logged_in("alice").await;
+    assert_eq!(app.messages_sent(), sent);
+    assert!(browser.get("/verify_2fa").await.says(FAILED));
+    let page = browser.post("/verify_2fa/call", &[]).await;
+    assert_eq!(page.status, 429);
+    assert!(page.says("We cannot call at the moment. Ask for a text instead."));
+}
+
+#[tokio::test]
+async fn a_call_that_fails_counts_against_nobody() {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.phone().fail_with(Some(Failure::Status(500, None)));
+    for _ in 0..8 {
+        app.half_logged_in("alice").await;
+        app.advance(31);
+    }
+    assert_eq!(app.used_by(&CALLS_OF_ACCOUNT, "alice").await, 0);
+    assert_eq!(app.calls_of_service().await, (0, 200));
+}
