@@ -8,6 +8,7 @@ use axum::extract::{Query, State};
 use axum::http::header::HeaderName;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
+use crate::controllers::password::check_strength;
 use crate::controllers::{count_by_address, onwards, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{Form, Page};
@@ -15,7 +16,6 @@ use crate::forms::Errors;
 use crate::forms::auth::{LoginForm, NextQuery, RegisterForm};
 use crate::forms::local_path::LocalPath;
 use crate::forms::phone_number::country_of;
-use crate::models;
 use crate::models::activity::{Activity, Happening};
 use crate::models::authentication::Refused;
 use crate::models::challenge::{Challenge, NewChallenge, NewLogin, Outcome, Purpose};
@@ -40,14 +40,14 @@ pub async fn register(
     client: Client,
     Form(form): Form<RegisterForm>,
 ) -> Result<Response, AppError> {
-    let passwords = app.passwords_for(&client);
-    let judge = move || (form.parse(), form);
-    let judged = passwords.run(judge).await;
-    let (parsed, form) = judged.map_err(models::Error::from)?;
-    let new = match parsed {
+    let new = match form.validate() {
         Ok(new) => new,
         Err(errors) => return Ok(unprocessable(register_page(&page, &form, errors).await?)),
     };
+    let (name, email) = (&new.username, &new.email);
+    if let Err(errors) = check_strength(&app, &client, &new.password, name, email).await? {
+        return Ok(unprocessable(register_page(&page, &form, errors).await?));
+    }
     let counted = count_by_address(&app, &REGISTRATIONS_OF_ADDRESS, &client).await?;
     if let Err(refused) = counted {
         let errors = too_many_errors("registrations from your network", refused);
@@ -56,6 +56,7 @@ pub async fn register(
             register_page(&page, &form, errors).await?,
         ));
     }
+    let passwords = app.passwords_for(&client);
     let errors = match User::create(&app.database, &passwords, new, app.clock.now()).await {
         Ok(id) => {
             let user = id.as_str();

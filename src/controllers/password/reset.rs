@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use secrecy::SecretString;
 
-use super::{cookies, hashed};
+use super::{check_strength, cookies, hashed};
 use crate::controllers::{
     cancel_at_twilio, count_by_address, too_many, too_many_errors, unprocessable,
 };
@@ -15,7 +15,6 @@ use crate::error::AppError;
 use crate::extractors::{Form, Page};
 use crate::forms::Errors;
 use crate::forms::password::{ResetForm, ResetRequestForm};
-use crate::models;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
@@ -184,19 +183,18 @@ pub async fn reset(
     if !form.may_be_about(link.name()) {
         return Ok(Redirect::to("/reset_password").into_response());
     }
-    let (name, email) = (user.username.clone(), user.email.clone());
-    let parsed = app
-        .passwords_for(&client)
-        .run(move || form.parse(&name, &email))
-        .await
-        .map_err(models::Error::from)?;
-    let password = match parsed {
+    let password = match form.validate() {
         Ok(password) => password,
         Err(errors) => {
             let shown = reset_page(&page, &link, user.username, errors).await?;
             return Ok(unprocessable(shown));
         }
     };
+    let (name, email) = (&user.username, &user.email);
+    if let Err(errors) = check_strength(&app, &client, &password, name, email).await? {
+        let shown = reset_page(&page, &link, user.username, errors).await?;
+        return Ok(unprocessable(shown));
+    }
     if !set(&app, &session, &client, &link, &user, password).await? {
         return expired(&app, &session, jar).await;
     }
