@@ -64,7 +64,7 @@ pub async fn enable(
         phone: phone.as_str(),
         next: None,
         remember: false,
-        country: phone.country(),
+        country: Some(phone.country()),
         allowance: &allowance,
         session: session.row(),
         login: None,
