@@ -41,6 +41,7 @@ mod sessions;
 mod settings;
 mod shutdown;
 mod sms_days;
+mod startup_warnings;
 mod support;
 mod throttle;
 mod tutorial_defects;

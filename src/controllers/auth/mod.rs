@@ -276,6 +276,11 @@ pub async fn logout(
         None => None,
     };
     let mut transaction = app.database.begin().await?;
+    if let Some(user) = session.user() {
+        // The account's row first, as everywhere: two transactions that lock in different
+        // orders would wait for each other.
+        User::lock_in_any_state(&mut transaction, &user.id).await?;
+    }
     session.end(&mut transaction).await?;
     if let Some(user) = session.user() {
         let what = Happening::LoggedOut;

@@ -1,6 +1,5 @@
 //! Changing the password, and setting a new one by a mailed link.
 
-mod cookies;
 pub mod reset;
 
 use axum::extract::State;

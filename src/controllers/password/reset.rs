@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use secrecy::SecretString;
 
-use super::{check_strength, cookies, hashed};
+use super::{check_strength, hashed};
+use crate::controllers::page_cookie::PageCookie;
 use crate::controllers::{
     cancel_at_twilio, count_by_address, too_many, too_many_errors, unprocessable,
 };
@@ -18,7 +19,7 @@ use crate::forms::password::{ResetForm, ResetRequestForm};
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
-use crate::models::limits::RESET_MAILS_OF_ADDRESS;
+use crate::models::limits::{RESET_LIFE, RESET_MAILS_OF_ADDRESS};
 use crate::models::mail_token::MailToken;
 use crate::models::outbox::{Event, Notice};
 use crate::models::reset_request;
@@ -33,6 +34,13 @@ use crate::views::password::{ResetPage, ResetRequestPage};
 
 const EXPIRED: &str = "This link has expired.";
 
+/// The token of the link, for as long as the link itself can live.
+const TOKEN_COOKIE: PageCookie = PageCookie::new("reset_token", RESET_LIFE);
+
+/// Says that a link has expired to a visitor without a session, since a GET makes none. A
+/// minute is enough to follow a redirect.
+const EXPIRED_COOKIE: PageCookie = PageCookie::new("reset_expired", 60);
+
 /// `GET /reset_password_request`
 pub async fn request_form(
     State(app): State<AppState>,
@@ -45,13 +53,13 @@ pub async fn request_form(
     if method == Method::HEAD {
         return Ok(shown.into_response()); // nobody sees what it says
     }
-    if cookies::has_expired(&app, &headers) {
+    if EXPIRED_COOKIE.value(&app, &headers).is_some() {
         shown.layout.messages.push(Message {
             kind: Kind::Info,
             text: EXPIRED.to_owned(),
         });
     }
-    Ok((cookies::forget_expired(&app, jar), shown).into_response())
+    Ok((EXPIRED_COOKIE.remove(&app, jar), shown).into_response())
 }
 
 /// `POST /reset_password_request`: the same work and the same answer, whether
@@ -116,7 +124,7 @@ pub async fn link(
     let token = Token::received(&token);
     match MailToken::find_reset(&app.database, &token, app.clock.now()).await? {
         Some(_) => {
-            let jar = cookies::keep_token(&app, jar, &token);
+            let jar = TOKEN_COOKIE.set(&app, jar, token.expose());
             Ok((jar, Redirect::to("/reset_password")).into_response())
         }
         None => expired(&app, &session, jar).await,
@@ -131,7 +139,7 @@ async fn expired(app: &AppState, session: &Session, jar: CookieJar) -> Result<Re
         session.add_message(Kind::Info, EXPIRED).await?;
         return Ok(elsewhere.into_response());
     }
-    Ok((cookies::keep_expired(app, jar), elsewhere).into_response())
+    Ok((EXPIRED_COOKIE.set(app, jar, "1"), elsewhere).into_response())
 }
 
 /// The link that the browser keeps, if it still stands, and whose it is.
@@ -139,9 +147,10 @@ async fn current(
     app: &AppState,
     headers: &HeaderMap,
 ) -> Result<Option<(MailToken, User)>, AppError> {
-    let Some(token) = cookies::token(app, headers) else {
+    let Some(token) = TOKEN_COOKIE.value(app, headers) else {
         return Ok(None);
     };
+    let token = Token::received(token);
     let found = MailToken::find_reset(&app.database, &token, app.clock.now()).await?;
     let Some(link) = found else { return Ok(None) };
     let user = User::find(&app.database, &link.user_id).await?;
@@ -203,7 +212,7 @@ pub async fn reset(
         user = user.id.as_str(),
         "password set by a mailed link"
     );
-    let jar = cookies::forget_token(&app, jar);
+    let jar = TOKEN_COOKIE.remove(&app, jar);
     Ok((jar, Redirect::to("/login")).into_response())
 }
 

@@ -258,3 +258,23 @@ async fn a_request_that_began_before_a_renewal_does_not_disturb_the_new_cookie()
     let home = browser.get("/home").await;
     assert!(home.alerts().is_empty(), "its data was written");
 }
+
+/// On PostgreSQL, transactions that lock the account and the session in different orders
+/// would wait for each other.
+#[tokio::test]
+async fn a_logout_waits_for_the_account_and_succeeds_though_it_changed_meanwhile() {
+    for sql in [
+        "UPDATE users SET auth_version = auth_version + 1",
+        "UPDATE users SET locked_at = 1",
+    ] {
+        let app = TestApp::start().await;
+        let browser = app.signed_in("alice").await;
+        let cookie = browser.session_cookie().unwrap();
+        let page = while_writing(&app, browser.post("/logout", &[]), sql).await;
+        page.redirects_to("/login");
+        assert_dead(&app, &cookie).await;
+        assert_eq!(app.count(LOG_INS).await, 0);
+        let noted = "SELECT COUNT(*) FROM activity WHERE event = 'logged_out'";
+        assert_eq!(app.count(noted).await, 1, "{sql}");
+    }
+}
