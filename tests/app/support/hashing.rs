@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Sender, channel};
 
 use tokio::task::JoinHandle;
-use twostep::services::passwords::{Error, Passwords};
+use twostep::services::passwords::{Error, Load, Passwords};
 
 use super::{TestApp, until};
 
@@ -52,6 +52,8 @@ impl TestApp {
             release: Vec::new(),
             jobs: Vec::new(),
         };
+        // A job that has answered still counts for a moment.
+        until(|| self.state.passwords.load() == Load::default()).await;
         for _ in 0..cores {
             blocked.add(&passwords);
         }
