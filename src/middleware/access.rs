@@ -27,7 +27,7 @@ pub enum Access {
     Fresh,
     /// Only who has a verification open in this session.
     Pending,
-    /// Only the machine that the program runs on, in development.
+    /// Only the machine that the program runs on, in development and never through a proxy.
     Dev,
 }
 

@@ -154,25 +154,13 @@ fn the_demo_numbers_are_accepted() {
 
 #[test]
 fn satellite_and_international_networks_are_refused() {
-    for text in [
-        "+870 301234567",
-        "+878 101234567890",
-        "+881 612345678",
-        "+882 3421234",
-        "+883 510012345",
-        "+800 12345678",
-        "+808 12345678",
-        "+888 12345678901",
-        "+979 123456789",
-    ] {
-        let digits: String = text.chars().filter(|c| *c != ' ').collect();
-        assert!(Valid::read(&digits).is_some(), "{text}");
-        assert_eq!(parse(text), None, "{text}");
-        assert_eq!(country_of(&digits), None, "{text}");
+    let networks = "+870301234567 +878101234567890 +881612345678 +8823421234 +883510012345 \
+                    +80012345678 +80812345678 +88812345678901 +979123456789";
+    for number in networks.split_ascii_whitespace() {
+        assert!(Valid::read(number).is_some(), "{number}");
+        assert_eq!(parse(number), None, "{number}");
+        assert_eq!(country_of(number), None, "{number}");
     }
-    let networks = every_region().filter(|(_, region)| region.id() == NO_COUNTRY);
-    let codes: Vec<u16> = networks.map(|(code, _)| code).collect();
-    assert_eq!(codes, [800, 808, 870, 878, 881, 882, 883, 888, 979]);
 }
 
 #[test]
@@ -187,7 +175,6 @@ fn personal_numbers_are_refused_and_a_stored_one_keeps_its_country() {
         assert_eq!(parse(text), None, "{text}");
         assert_eq!(country_of(e164), Some(country), "{text}");
     }
-    assert!(parse("+44 7400 123456").is_some());
     assert!(parse("+41 78 123 45 67").is_some());
 }
 
