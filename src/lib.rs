@@ -51,6 +51,9 @@ use crate::tasks::purge::Purge;
 /// little longer than the longest that a page may take.
 const GRACE: Duration = middleware::request_log::TIMEOUT.saturating_add(Duration::from_secs(5));
 
+/// How long the rest of the shutdown may take: the mail in hand, and closing the database.
+const CLEANUP: Duration = tasks::mail::AT_THE_END.saturating_add(Duration::from_secs(5));
+
 /// Connections at `METRICS_ADDR`: one or two ask there, and the files that a program may
 /// have open are for people.
 const METRICS_CONNECTIONS: usize = 8;
@@ -103,6 +106,8 @@ pub struct App {
     pub routes: Vec<Route>,
     /// What deletes the rows that are over, once the app serves.
     pub purge: Purge,
+    /// How long background tasks and database connections may take to end.
+    pub cleanup_deadline: Duration,
     router: Router,
     mailer: Mailer,
     metrics: Option<TcpListener>,
@@ -169,6 +174,7 @@ impl App {
             state,
             routes,
             purge,
+            cleanup_deadline: CLEANUP,
             router,
             mailer,
             metrics: listener,
@@ -181,10 +187,10 @@ impl App {
         self.metrics.as_ref()?.local_addr().ok()
     }
 
-    /// Serves until `shutdown` is ready, the requests under way are done, those whose
-    /// client has gone too, or [`GRACE`] is over (a client that never ends its request
-    /// must not keep the program), and the mail in hand is sent or put back. `limits` is
-    /// what one client, and all of them, may take of the wire.
+    /// Serves until `shutdown` is ready, and then shuts down gracefully. Requests under way,
+    /// also those whose client has gone, may take [`GRACE`]. Then the mail in hand is sent
+    /// or put back and the database closed, within [`App::cleanup_deadline`]. `limits` is
+    /// how much of the wire one client, and all of them, may take.
     ///
     /// # Errors
     /// When the listener has no address.
@@ -229,16 +235,26 @@ impl App {
             }
         }
         stop.send_replace(true);
-        for (task, ended) in [("mail", worker.await), ("purge", purge.await)] {
-            if let Err(error) = ended {
-                tracing::error!(event = "task_failed", task, %error, "a background task has ended badly");
+        let cleanup = async {
+            for (task, ended) in [("mail", worker.await), ("purge", purge.await)] {
+                if let Err(error) = ended {
+                    tracing::error!(event = "task_failed", task, %error, "background task panicked");
+                }
             }
+            if let Some(metrics) = metrics {
+                metrics.abort();
+            }
+            self.state.readers.close().await;
+            self.state.database.close().await;
+        };
+        // A database that no longer answers must not keep the program.
+        let cleaned_up = tokio::time::timeout(self.cleanup_deadline, cleanup).await;
+        if cleaned_up.is_err() {
+            tracing::error!(
+                event = "cleanup_timed_out",
+                "shutdown deadline passed: background tasks or database connections were cut off"
+            );
         }
-        if let Some(metrics) = metrics {
-            metrics.abort();
-        }
-        self.state.readers.close().await;
-        self.state.database.close().await;
         Ok(())
     }
 
@@ -263,7 +279,7 @@ async fn metrics_listener(address: SocketAddr) -> Result<TcpListener, StartError
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| StartError::Metrics { address, error })?;
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(event = "metrics_served", %address, "metrics are told at /metrics there");
+        tracing::info!(event = "metrics_served", %address, "serving metrics at /metrics");
     }
     Ok(listener)
 }

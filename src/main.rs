@@ -63,7 +63,11 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Serve => {
             let config = Config::from_environment()?;
             start_log(&config).map_err(|error| format!("the log cannot be written: {error}"))?;
-            runtime.block_on(serve(config))
+            config.log_warnings();
+            let served = runtime.block_on(serve(config));
+            // Not by dropping it, which waits for name lookups without bound.
+            runtime.shutdown_background();
+            served
         }
         Command::Operator(command) => {
             let said = runtime.block_on(cli::run(command, &Clock::system()))?;

@@ -81,13 +81,13 @@ impl AppState {
         (!is_exempt).then_some(client)
     }
 
-    /// Password hashing for this client, who cannot take all of it: not from all the
-    /// networks of an IPv6 site either, four of which would do.
+    /// Password hashing that takes turns with other clients. All networks of an IPv6 site
+    /// are one client, since their owner would otherwise get a turn for each.
     #[must_use]
     pub fn passwords_for(&self, client: &Client) -> Passwords {
         let client = self.limited_client(client);
-        let whose = client.map(|client| client.site().unwrap_or_else(|| client.network()));
-        self.passwords.on_behalf_of(whose)
+        let key = client.map(|client| client.site().unwrap_or_else(|| client.network()));
+        self.passwords.for_client(key)
     }
 
     /// What decides whether a code may be sent to a number for this client.

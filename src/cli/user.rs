@@ -5,7 +5,7 @@ use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
 use crate::models::mail_token::MailToken;
 use crate::models::outbox::{Event, Mail, Notice};
-use crate::models::rate_limit::{forget_login_sends, forget_wrong_codes};
+use crate::models::rate_limit::{SENDS_OF_ACCOUNT, WRONG_CODES, reset};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
 use crate::models::user::{Overview, User, UserId};
@@ -96,8 +96,9 @@ async fn unlock(database: &Database, user: &User, now: i64) -> Result<String, Er
     let (id, name) = (&user.id, &user.username);
     let mut transaction = database.begin().await?;
     let was_locked = User::let_in(&mut transaction, id).await?;
-    forget_login_sends(&mut transaction, id, now).await?;
-    forget_wrong_codes(&mut transaction, id, now).await?;
+    for limit in [SENDS_OF_ACCOUNT, WRONG_CODES] {
+        reset(&mut transaction, &limit.buckets(id.as_str()), now).await?;
+    }
     if was_locked {
         let what = Happening::UnlockedByOperator;
         Activity::record(&mut transaction, id, what, None, now).await?;

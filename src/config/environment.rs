@@ -31,6 +31,19 @@ pub(super) fn variables(names: &[&'static str]) -> Result<HashMap<String, String
     Ok(variables)
 }
 
+/// Whether others on the machine may read `.env`. A file that is not there, or is none of
+/// Unix's, counts as safe.
+pub(super) fn is_file_exposed() -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        const READ_BY_OTHERS: u32 = 0o004;
+        std::fs::metadata(FILE).is_ok_and(|it| it.permissions().mode() & READ_BY_OTHERS != 0)
+    }
+    #[cfg(not(unix))]
+    false
+}
+
 /// Reads the text of a `.env`. The first of two lines with one name stands, as
 /// everywhere with dotenvy.
 fn parse(text: &str) -> Result<HashMap<String, String>, ConfigError> {

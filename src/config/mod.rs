@@ -12,6 +12,7 @@ use url::Url;
 mod database_url;
 mod environment;
 mod error;
+mod production;
 mod twilio;
 mod values;
 
@@ -83,7 +84,7 @@ pub struct Config {
     pub smtp_url: Option<SecretString>,
     /// `MAIL_FROM`.
     pub mail_from: Sender,
-    /// `SMS_COUNTRIES`: the only regions to which codes are sent; none is all.
+    /// `SMS_COUNTRIES`: the only regions to which codes are sent; `None` means all.
     pub sms_countries: Option<BTreeSet<String>>,
     /// `SMS_DAILY_LIMIT`: codes sent a day by the whole service.
     pub sms_daily_limit: u32,
@@ -96,6 +97,8 @@ pub struct Config {
     /// `RUST_LOG`: what is logged of which part of the program, from which level on.
     pub rust_log: Targets,
     localhost: Url,
+    /// Other users of the machine may read `.env`.
+    is_env_file_exposed: bool,
 }
 
 impl Config {
@@ -105,7 +108,10 @@ impl Config {
     /// # Errors
     /// What [`Config::from_variables`] refuses, and a `.env` that cannot be read.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::from_variables(&environment::variables(&SETTINGS)?)
+        Ok(Self {
+            is_env_file_exposed: environment::is_file_exposed(),
+            ..Self::from_variables(&environment::variables(&SETTINGS)?)?
+        })
     }
 
     /// [`Config::connection_url`] without the other settings, for the operator's
@@ -180,9 +186,7 @@ impl Config {
             twilio: Twilio::read(&variables)?,
             smtp_url: smtp_url.map(smtp).transpose()?,
             mail_from: mail_from(&variables)?,
-            sms_countries: countries
-                .map(|value| values::regions("SMS_COUNTRIES", value))
-                .transpose()?,
+            sms_countries: values::regions("SMS_COUNTRIES", countries.unwrap_or("all"))?,
             sms_daily_limit: variables.parse(
                 "SMS_DAILY_LIMIT",
                 1000,
@@ -213,34 +217,12 @@ impl Config {
                 values::log_targets,
             )?,
             localhost: values::origin("BASE_URL", "http://localhost")?,
+            is_env_file_exposed: false,
         };
         if config.environment == Environment::Production {
-            config.demand_production(proxies.is_some())?;
+            config.check_production(&variables)?;
         }
         Ok(config)
-    }
-
-    /// What the demo of development stands in for must be said in production.
-    fn demand_production(&self, proxies_said: bool) -> Result<(), ConfigError> {
-        let demand = |met: bool, name, problem: &str| {
-            let problem = format!("{problem} when APP_ENV is production");
-            met.then_some(())
-                .ok_or_else(|| ConfigError::new(name, problem))
-        };
-        demand(self.base_url.is_some(), "BASE_URL", "must be set")?;
-        let is_https = |url: &Url| url.scheme() == "https";
-        demand(
-            self.base_url.as_ref().is_some_and(is_https),
-            "BASE_URL",
-            "must begin with https://",
-        )?;
-        demand(self.twilio.is_some(), "TWILIO_ACCOUNT_SID", "must be set")?;
-        demand(self.smtp_url.is_some(), "SMTP_URL", "must be set")?;
-        demand(
-            proxies_said,
-            "TRUSTED_PROXIES",
-            "must be set (to none where nothing stands in front)",
-        )
     }
 
     /// The URL on which links are built, of a server that listens on `port`:

@@ -97,21 +97,32 @@ pub(super) fn networks(name: &'static str, value: &str) -> Result<Vec<IpNet>, Co
     value.split(',').map(read).collect()
 }
 
-/// Region codes between commas, each one known to libphonenumber.
-pub(super) fn regions(name: &'static str, value: &str) -> Result<BTreeSet<String>, ConfigError> {
+/// Region codes between commas, each one known to libphonenumber; or `all`, which is `None`.
+pub(super) fn regions(
+    name: &'static str,
+    value: &str,
+) -> Result<Option<BTreeSet<String>>, ConfigError> {
+    if value == "all" {
+        return Ok(None);
+    }
     let read = |code: &str| {
         let code = code.trim();
         // Its "001" stands for the codes of no country.
         if code.len() == 2 && DATABASE.by_id(code).is_some() {
             return Ok(code.to_owned());
         }
-        let problem = "must be region codes in capitals between commas, such as KE,US,DE; not";
+        let problem =
+            "must be all, or region codes in capitals between commas, such as KE,US,DE; not";
         Err(ConfigError::new(
             name,
             format!("{problem} {}", quoted(code)),
         ))
     };
-    value.split(',').map(read).collect()
+    value
+        .split(',')
+        .map(read)
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 /// The address of a server: scheme, host and port, nothing more. The value is

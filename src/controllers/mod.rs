@@ -6,6 +6,7 @@ pub mod auth;
 pub mod health;
 pub mod metrics;
 pub mod not_me;
+mod page_cookie;
 pub mod password;
 pub mod profile;
 pub mod recovery_codes;

@@ -6,14 +6,12 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
-use axum_extra::extract::cookie::{Cookie, SameSite};
 
-use crate::config::Environment;
 use crate::controllers::cancel_at_twilio;
+use crate::controllers::page_cookie::PageCookie;
 use crate::error::AppError;
 use crate::extractors::{Form, Page};
 use crate::forms::not_me::NotMeForm;
-use crate::middleware::cookie;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
@@ -29,8 +27,8 @@ use crate::state::AppState;
 use crate::views::layout::Layout;
 use crate::views::not_me::{DonePage, ExpiredPage, Factor, NotMePage, what};
 
-/// Long enough to read the page, in seconds.
-const COOKIE_LIFE: i64 = 15 * 60;
+/// The token of the link, for long enough to read the page.
+const TOKEN_COOKIE: PageCookie = PageCookie::new("not_me_token", 15 * 60);
 
 /// `GET /not_me/{token}`: takes the token out of the address, and uses nothing
 /// up: scanners of mail follow links too.
@@ -42,8 +40,8 @@ pub async fn open(
     let token = Token::received(path.as_ref().map_or("", |Path(token)| token));
     let now = app.clock.now();
     let jar = match MailToken::find_not_me(&app.database, &token, now).await? {
-        Some(_) => jar.add(set_cookie(&app, token.expose())),
-        None => jar.remove(set_cookie(&app, "")),
+        Some(_) => TOKEN_COOKIE.set(&app, jar, token.expose()),
+        None => TOKEN_COOKIE.remove(&app, jar),
     };
     Ok((jar, Redirect::to("/not_me")).into_response())
 }
@@ -127,7 +125,7 @@ pub async fn lock(
         factor: Factor::new(event, restored.as_deref()),
         recovery_codes_ended,
     };
-    let jar = jar.remove(set_cookie(&app, ""));
+    let jar = TOKEN_COOKIE.remove(&app, jar);
     Ok((jar, done).into_response())
 }
 
@@ -179,7 +177,7 @@ async fn close_doors(
 
 /// The link whose token the browser keeps, if it stands.
 async fn find(app: &AppState, headers: &HeaderMap) -> Result<Option<MailToken>, Error> {
-    let Some(value) = cookie::value(headers, cookie_name(app)) else {
+    let Some(value) = TOKEN_COOKIE.value(app, headers) else {
         return Ok(None);
     };
     let token = Token::received(value);
@@ -194,23 +192,4 @@ fn parts(link: &MailToken) -> Option<(&MailToken, Event, Option<&str>)> {
         } => Some((link, *event, former_phone.as_deref())),
         Purpose::ResetPassword => None,
     }
-}
-
-/// `__Secure-`, since `__Host-` allows no path but `/`.
-fn cookie_name(app: &AppState) -> &'static str {
-    match app.config.environment {
-        Environment::Production => "__Secure-not_me_token",
-        Environment::Development => "not_me_token",
-    }
-}
-
-/// `Lax`, since the way here begins in a mail.
-fn set_cookie(app: &AppState, value: &str) -> Cookie<'static> {
-    Cookie::build((cookie_name(app), value.to_owned()))
-        .path("/not_me")
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .secure(app.config.environment == Environment::Production)
-        .max_age(time::Duration::seconds(COOKIE_LIFE))
-        .build()
 }

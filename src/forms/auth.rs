@@ -20,17 +20,12 @@ pub struct RegisterForm {
 }
 
 impl RegisterForm {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// What is wrong, by field.
-    pub fn parse(&self) -> Result<NewUser, Errors> {
+    /// Checks every field, but not the strength of the password.
+    pub fn validate(&self) -> Result<NewUser, Errors> {
         let mut errors = Errors::default();
         let username = errors.take("username", username::parse(&self.username));
         let email = errors.take("email", email::parse(&self.email));
-        let own_words = username.as_deref().zip(email.as_deref());
-        let (new, confirmed) = (&self.password, &self.confirm_password);
-        password::check_new(&mut errors, new, confirmed, own_words);
+        password::check_fields(&mut errors, &self.password, &self.confirm_password);
         match (username, email) {
             (Some(username), Some(email)) if errors.is_empty() => Ok(NewUser {
                 username,

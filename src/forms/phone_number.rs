@@ -21,12 +21,16 @@ const MAX_INPUT: usize = 40;
 /// Longest number that E.164 knows, country code included.
 const MAX_DIGITS: usize = 15;
 
+/// libphonenumber's region of the country codes that belong to no country: satellite
+/// phones and international networks.
+const NO_COUNTRY: &str = "001";
+
 /// A valid phone number in E.164, of a type that may receive codes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber {
     e164: String,
-    /// Such as `US`; none for numbers of no country (`+883…`).
-    region: Option<&'static str>,
+    /// Such as `US`.
+    region: &'static str,
 }
 
 /// The text is no number to which codes are sent. It does not say why: the
@@ -41,13 +45,55 @@ impl PhoneNumber {
     /// prefix after the country code, as in `+44 (0)20 7946 0958`, is dropped.
     ///
     /// # Errors
-    /// Anything else; a number that libphonenumber's data calls invalid; and
-    /// the types premium rate, shared cost, toll free, pager, UAN and voicemail
-    /// (`verification_phone` in the product's rules for fields).
+    /// Anything else; a number that libphonenumber's data calls invalid; a number of no
+    /// country, such as satellite phones have; and the types personal number, premium rate,
+    /// shared cost, toll free, pager, UAN and voicemail. All of these are costly, or hide
+    /// where a call ends.
     pub fn parse(text: &str) -> Result<Self, PhoneNumberError> {
-        Self::read(text).ok_or(PhoneNumberError)
+        let valid = Valid::read(text).ok_or(PhoneNumberError)?;
+        match valid.country() {
+            Some(region) if !valid.is_refused() => Ok(Self {
+                e164: valid.e164(),
+                region,
+            }),
+            _ => Err(PhoneNumberError),
+        }
     }
 
+    /// The number in E.164: `+12025550110`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.e164
+    }
+
+    /// The region code of its country (`US`).
+    #[must_use]
+    pub fn country(&self) -> &'static str {
+        self.region
+    }
+
+    /// Whether the number belongs to one of these regions (`SMS_COUNTRIES`).
+    #[must_use]
+    pub fn in_countries(&self, allowed: &BTreeSet<String>) -> bool {
+        allowed.contains(self.region)
+    }
+}
+
+/// The region code of the country of a stored number; `None` for a number of no country.
+/// A type that is refused today may have been accepted when the number was stored.
+#[must_use]
+pub fn country_of(e164: &str) -> Option<&'static str> {
+    Valid::read(e164)?.country()
+}
+
+/// A number that is valid for libphonenumber's data, of any type.
+struct Valid {
+    code: u16,
+    national: String,
+    metadata: &'static Metadata,
+}
+
+impl Valid {
     fn read(text: &str) -> Option<Self> {
         if text.len() > MAX_INPUT {
             return None;
@@ -58,49 +104,35 @@ impl PhoneNumber {
         }
         let digits: String = typed.chars().filter(char::is_ascii_digit).collect();
         let (code, national) = split_country_code(&digits)?;
-
-        let (national, region) = match region_of(code, national) {
-            Some(region) => (national, region),
+        let (national, metadata) = match region_of(code, national) {
+            Some(metadata) => (national, metadata),
             None => {
                 let shorter = without_national_prefix(code, national)?;
                 (shorter, region_of(code, shorter)?)
             }
         };
-        let e164 = format!("+{code}{national}");
-        if e164.len() > MAX_DIGITS + 1 || is_refused(region, national) {
-            return None;
-        }
-        Some(Self {
-            e164,
-            // libphonenumber's "001" stands for the codes of no country.
-            region: Some(region.id()).filter(|id| *id != "001"),
-        })
+        let valid = Self {
+            code,
+            national: national.to_owned(),
+            metadata,
+        };
+        (valid.e164().len() <= MAX_DIGITS + 1).then_some(valid)
     }
 
-    /// The number in E.164: `+12025550110`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.e164
+    fn e164(&self) -> String {
+        format!("+{}{}", self.code, self.national)
     }
 
-    /// The region code of its country (`US`); none for a number of no country.
-    #[must_use]
-    pub fn country(&self) -> Option<&'static str> {
-        self.region
+    fn country(&self) -> Option<&'static str> {
+        Some(self.metadata.id()).filter(|id| *id != NO_COUNTRY)
     }
 
-    /// Whether the number belongs to one of these regions (`SMS_COUNTRIES`).
-    /// A number of no country never does.
-    #[must_use]
-    pub fn in_countries(&self, allowed: &BTreeSet<String>) -> bool {
-        self.region.is_some_and(|region| allowed.contains(region))
+    fn is_refused(&self) -> bool {
+        refused(self.metadata.descriptors())
+            .into_iter()
+            .flatten()
+            .any(|descriptor| matches(descriptor, &self.national))
     }
-}
-
-/// The region code of the country of a number that was accepted before.
-#[must_use]
-pub fn country_of(e164: &str) -> Option<&'static str> {
-    PhoneNumber::parse(e164).ok()?.country()
 }
 
 /// Shows nothing, so that no number reaches a log.
@@ -162,24 +194,17 @@ fn is_valid(region: &Metadata, national: &str) -> bool {
             .any(|descriptor| matches(descriptor, national)))
 }
 
-fn is_refused(region: &Metadata, national: &str) -> bool {
-    refused(region.descriptors())
-        .into_iter()
-        .flatten()
-        .any(|descriptor| matches(descriptor, national))
-}
-
-fn accepted(descriptors: &Descriptors) -> [Option<&Descriptor>; 4] {
+fn accepted(descriptors: &Descriptors) -> [Option<&Descriptor>; 3] {
     [
         descriptors.fixed_line(),
         descriptors.mobile(),
         descriptors.voip(),
-        descriptors.personal_number(),
     ]
 }
 
-fn refused(descriptors: &Descriptors) -> [Option<&Descriptor>; 6] {
+fn refused(descriptors: &Descriptors) -> [Option<&Descriptor>; 7] {
     [
+        descriptors.personal_number(),
         descriptors.premium_rate(),
         descriptors.shared_cost(),
         descriptors.toll_free(),

@@ -62,16 +62,32 @@ pub fn parse(typed: &str) -> Result<String, Cow<'static, str>> {
                 .into(),
         );
     }
-    let without_marks: String = name
-        .to_ascii_lowercase()
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect();
-    let reserved = |word: &&str| word.replace('-', "") == without_marks;
-    if RESERVED.iter().any(reserved) {
+    if RESERVED.iter().any(|word| resembles(name, word)) {
         return Err("Please use a different username".into());
     }
     Ok(name.to_owned())
+}
+
+/// Whether a reader may take a name for a reserved word: in any case, with marks anywhere,
+/// with digits for letters (`r00t`) and with digits behind it (`support24`).
+fn resembles(name: &str, word: &str) -> bool {
+    let mut rest = name.bytes().filter(u8::is_ascii_alphanumeric);
+    let letters = word.bytes().filter(u8::is_ascii_alphanumeric);
+    letters
+        .into_iter()
+        .all(|letter| rest.next().is_some_and(|byte| looks_like(byte, letter)))
+        && rest.all(|byte| byte.is_ascii_digit())
+}
+
+fn looks_like(byte: u8, letter: u8) -> bool {
+    match byte {
+        b'0' => letter == b'o',
+        b'1' => matches!(letter, b'i' | b'l'),
+        b'3' => letter == b'e',
+        b'4' => letter == b'a',
+        b'5' => letter == b's',
+        _ => byte.eq_ignore_ascii_case(&letter),
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +135,48 @@ mod tests {
         ] {
             assert_eq!(parse(name).unwrap_err(), "Please use a different username");
         }
-        assert!(parse("admiral").is_ok());
+    }
+
+    #[test]
+    fn reserved_names_are_refused_with_digits_for_letters_and_behind_them() {
+        for name in [
+            "adm1n",
+            "4dmin",
+            "4DM1N",
+            "r00t",
+            "R0-0t",
+            "5upport",
+            "h3lp",
+            "he1p",
+            "0ff1c1a1",
+            "5y5t3m",
+            "t34m",
+            "support1",
+            "support2026",
+            "tw0step99",
+            "Admin.007",
+            "root_0",
+        ] {
+            let refused = parse(name).unwrap_err();
+            assert_eq!(refused, "Please use a different username", "{name}");
+        }
+        for name in [
+            "admiral",
+            "admira1",
+            "rooty",
+            "r00ty",
+            "1admin",
+            "supporter1",
+            "2root",
+            "teams",
+            "steam",
+            "harry1",
+            "ann5",
+            "infos",
+            "helper",
+            "mailer2",
+        ] {
+            assert!(parse(name).is_ok(), "{name}");
+        }
     }
 }

@@ -28,7 +28,7 @@ pub enum Access {
     Fresh,
     /// Only who has a verification open in this session.
     Pending,
-    /// Only the machine that the program runs on, in development.
+    /// Only the machine that the program runs on, in development and never through a proxy.
     Dev,
 }
 
@@ -60,6 +60,13 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     }
 }
 
+/// Whether a proxy passed the request on. A tunnel on this machine connects from a loopback
+/// address and may keep `Host: localhost`, but opens the page to the whole world.
+fn was_forwarded(headers: &HeaderMap) -> bool {
+    let is_of_proxy = |name: &str| name == "forwarded" || name.starts_with("x-forwarded-");
+    headers.keys().any(|name| is_of_proxy(name.as_str()))
+}
+
 impl Guard {
     /// Lets a request through, with `None`, or sends it where it can get in.
     pub async fn refusal(&self, session: &Session, request: &mut Request) -> Option<Response> {
@@ -87,7 +94,8 @@ impl Guard {
             Access::Dev => {
                 let client = request.extensions().get::<ClientAddress>();
                 let local = client.is_some_and(|client| client.0.is_loopback())
-                    && names_this_machine(request.headers());
+                    && names_this_machine(request.headers())
+                    && !was_forwarded(request.headers());
                 (!local).then(|| AppError::NotFound.into_response())
             }
         };

@@ -47,11 +47,16 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
     address
 }
 
-/// An address, with or without the port that some proxies add.
+/// An address, with or without the port or the brackets that some proxies add.
 fn hop_address(hop: &[u8]) -> Option<IpAddr> {
     let hop = std::str::from_utf8(hop).ok()?.trim();
     let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
-    hop.parse().ok().or_else(with_port)
+    let in_brackets = || {
+        let address = hop.strip_prefix('[')?.strip_suffix(']')?;
+        address.parse().ok().map(IpAddr::V6)
+    };
+    let address = hop.parse().ok();
+    address.or_else(with_port).or_else(in_brackets)
 }
 
 #[cfg(test)]
@@ -131,6 +136,17 @@ mod tests {
             found("10.0.0.1", &["[2001:db8::1]:4711"], &trusted),
             "2001:db8::1"
         );
+    }
+
+    #[test]
+    fn an_ipv6_hop_may_have_brackets_without_a_port() {
+        let trusted = ["10.0.0.0/8"];
+        let found = |hop| found("10.0.0.1", &[hop], &trusted);
+        assert_eq!(found("[2001:db8::1]"), "2001:db8::1");
+        assert_eq!(found("198.51.100.1, [2001:db8::1] "), "2001:db8::1");
+        for broken in ["[203.0.113.9]", "[2001:db8::1", "2001:db8::1]", "[]"] {
+            assert_eq!(found(broken), "10.0.0.1", "{broken}");
+        }
     }
 
     #[test]

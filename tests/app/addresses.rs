@@ -105,29 +105,42 @@ const DEMO_PAGES: [&str; 4] = [
 async fn the_demo_pages_are_shown_to_this_machine_alone() {
     let app = TestApp::start().await;
     let behind_proxy = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
-    for (app, forwarded, status) in [
-        (&app, "127.0.0.1", 200),
-        (&app, "203.0.113.9", 200), // nobody's word is believed
-        (&behind_proxy, "127.0.0.1", 200),
-        (&behind_proxy, "::1", 200),
-        (&behind_proxy, "203.0.113.9", 404),
-        (&behind_proxy, "127.0.0.1, 203.0.113.9", 404),
-        (&behind_proxy, "2001:db8::1", 404),
-    ] {
-        let browser = app.browser();
+    for app in [&app, &behind_proxy] {
         app.receive_mail("1", "harry@example.com");
+        let browser = app.browser();
         for path in DEMO_PAGES {
             for method in [Method::GET, Method::HEAD] {
-                let request = browser.request(method, path);
-                let page = browser
-                    .send(request.header("x-forwarded-for", forwarded))
-                    .await;
-                assert_eq!(page.status, status, "{path} {forwarded}");
+                let page = browser.send(browser.request(method, path)).await;
+                assert_eq!(page.status, 200, "{path}");
             }
         }
     }
     let production = TestApp::production("http://127.0.0.1:9").await;
     for path in DEMO_PAGES {
         assert_eq!(production.browser().get(path).await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn the_demo_pages_are_not_found_behind_any_proxy() {
+    let app = TestApp::start().await;
+    let behind_proxy = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    for (name, value) in [
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x-forwarded-for", ""),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "localhost"),
+        ("X-Forwarded-Anything", "x"),
+        ("forwarded", "for=127.0.0.1"),
+    ] {
+        for app in [&app, &behind_proxy] {
+            let browser = app.browser();
+            for path in DEMO_PAGES {
+                let request = browser.request(Method::GET, path);
+                let page = browser.send(request.header(name, value)).await;
+                assert_eq!(page.status, 404, "{path} {name}");
+            }
+        }
     }
 }

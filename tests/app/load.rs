@@ -1,10 +1,6 @@
 //! Many requests at once, and requests that nobody waits for: what they use is
 //! bounded, and comes back.
 
-use std::future::{Future, poll_fn};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
@@ -14,7 +10,8 @@ use twostep::dev::simulator::Failure;
 use twostep::models::READERS;
 
 use crate::support::database::on_postgresql;
-use crate::support::{PASSWORD, TestApp, until};
+use crate::support::hashing::QUEUE;
+use crate::support::{PASSWORD, Page, TestApp, until};
 
 /// ASVS 1.4.3
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -47,98 +44,88 @@ async fn requests_that_were_given_up_leave_nothing_in_use() {
 
 /// ASVS 15.2.2
 #[tokio::test]
-async fn while_every_core_hashes_pages_come_and_further_log_ins_are_put_off() {
-    const QUEUE: usize = 64;
+async fn while_every_core_hashes_pages_come_and_further_logins_are_refused() {
     let app = TestApp::start().await;
     app.register("harry").await;
-    let cores = std::thread::available_parallelism().unwrap().get();
-    let begun = Arc::new(AtomicUsize::new(0));
-    // Work for every thread that ends when the test says so, and then as much as
-    // may wait for one.
-    let (mut work, mut release) = (Vec::new(), Vec::new());
-    for number in 0..cores + QUEUE {
-        let (sender, released) = mpsc::channel::<()>();
-        release.push(sender);
-        let (passwords, begins) = (app.state.passwords.clone(), Arc::clone(&begun));
-        let wait = move || {
-            begins.fetch_add(1, Ordering::SeqCst);
-            let _ = released.recv();
-        };
-        let mut job = Box::pin(async move { passwords.run(wait).await });
-        poll_fn(|context| {
-            assert!(job.as_mut().poll(context).is_pending(), "{number}");
-            Poll::Ready(())
-        })
-        .await;
-        work.push(job);
-        until(|| begun.load(Ordering::SeqCst) >= work.len().min(cores)).await;
-    }
+    let blocked = app.block_hashing(None, QUEUE).await;
     let (browser, asked) = (app.browser(), Instant::now());
     let page = browser.log_in("harry", PASSWORD).await;
     assert!(asked.elapsed() < Duration::from_secs(10), "it has waited");
-    assert_eq!(page.status, 503);
-    assert_eq!(page.header("retry-after"), Some("5"));
+    assert_busy(&page);
     assert_eq!(page.first("h1").as_deref(), Some("Too busy"));
     for path in ["/login", "/register", "/healthz"] {
         assert_eq!(app.browser().get(path).await.status, 200, "{path}");
     }
-    drop(release);
-    for job in work {
-        job.await.unwrap();
-    }
-    browser
-        .log_in("harry", PASSWORD)
-        .await
-        .redirects_to("/home");
+    assert_eq!(blocked.release().await, 0);
+    let page = browser.log_in("harry", PASSWORD).await;
+    page.redirects_to("/home");
+}
+
+#[track_caller]
+fn assert_busy(page: &Page) {
+    assert_eq!(page.status, 503, "{}", page.text());
+    assert_eq!(page.header("retry-after"), Some("5"));
 }
 
 /// ASVS 15.2.2
 #[tokio::test]
-async fn one_client_gets_a_quarter_of_the_hashing_and_its_next_log_in_is_put_off() {
-    const SHARE: usize = 16;
+async fn a_client_that_fills_the_queue_is_refused_and_another_one_is_served() {
     let app = TestApp::behind_proxy().await;
     app.register("harry").await;
-    let flood = app
-        .state
-        .passwords
-        .on_behalf_of(Some("2001:db8:1::/48".into()));
-    let (mut work, mut release) = (Vec::new(), Vec::new());
-    for _ in 0..SHARE - 1 {
-        let (sender, released) = mpsc::channel::<()>();
-        release.push(sender);
-        let passwords = flood.clone();
-        work.push(tokio::spawn(async move {
-            passwords.run(move || released.recv()).await.map(drop)
-        }));
-    }
-    let load = || {
-        let load = app.state.passwords.load();
-        load.waiting + load.running
-    };
-    until(|| load() == SHARE - 1).await;
-    // The last place of this client's, who has many networks.
+    let waiting = || app.state.passwords.load().waiting;
+    let blocked = app.block_hashing(Some("2001:db8:1::/48"), QUEUE - 1).await;
+    // All networks of an IPv6 site are one client.
     let browser = app.browser().at("2001:db8:1:1::1");
-    let last = tokio::spawn(async move { browser.log_in("harry", PASSWORD).await });
-    until(|| load() == SHARE).await;
+    let newest = tokio::spawn(async move { browser.log_in("harry", PASSWORD).await });
+    until(|| waiting() == QUEUE).await;
     let flooder = app.browser().at("2001:db8:1:ffff::2");
     let registered = flooder.register("mallory", "m@example.com", PASSWORD).await;
-    for page in [registered, flooder.log_in("harry", PASSWORD).await] {
-        assert_eq!(page.status, 503);
-        assert_eq!(page.header("retry-after"), Some("5"));
-    }
-    // Who is elsewhere has a place: it waits, as does everybody.
+    assert_busy(&registered);
+    assert_busy(&flooder.log_in("harry", PASSWORD).await);
+    // The newest job of the flood makes room for another client's.
     let browser = app.browser().at("2001:db8:2:1::1");
     let other = tokio::spawn(async move { browser.log_in("harry", PASSWORD).await });
-    until(|| load() == SHARE + 1).await;
-    drop(release);
-    last.await.unwrap().redirects_to("/home");
+    assert_busy(&newest.await.unwrap());
+    assert_eq!(waiting(), QUEUE);
+    assert_eq!(blocked.release().await, 0);
     other.await.unwrap().redirects_to("/home");
-    for job in work {
-        job.await.unwrap().unwrap();
-    }
-    // Every place is given back, those of the refused too.
     let page = flooder.log_in("harry", PASSWORD).await;
     page.redirects_to("/home");
+}
+
+/// ASVS 15.2.2
+#[tokio::test]
+async fn a_flood_from_five_addresses_refuses_no_login_of_another_address() {
+    const ADDRESSES: usize = 5;
+    const REQUESTS: usize = 16;
+    let app = TestApp::behind_proxy().await;
+    app.register("harry").await;
+    let blocked = app.block_hashing(Some("192.0.2.1"), 0).await;
+    let mut flood = JoinSet::new();
+    for number in 0..ADDRESSES * REQUESTS {
+        let address = format!("203.0.113.{}", number % ADDRESSES);
+        let browser = app.browser().at(&address);
+        flood.spawn(async move {
+            let name = format!("nobody{number}");
+            let email = format!("{name}@example.com");
+            match number % 2 {
+                0 => browser.log_in(&name, "garbage").await,
+                _ => browser.register(&name, &email, "password1").await,
+            }
+        });
+    }
+    // The queue is full once the first requests of the flood are refused.
+    for _ in 0..ADDRESSES * REQUESTS - QUEUE {
+        assert_busy(&flood.join_next().await.unwrap().unwrap());
+    }
+    let browser = app.browser().at("198.51.100.7");
+    let login = tokio::spawn(async move { browser.log_in("harry", PASSWORD).await });
+    assert_busy(&flood.join_next().await.unwrap().unwrap());
+    blocked.release().await;
+    login.await.unwrap().redirects_to("/home");
+    for page in flood.join_all().await {
+        assert_eq!(page.status, 422, "{}", page.text());
+    }
 }
 
 /// ASVS 15.2.2, 15.4.4

@@ -42,6 +42,7 @@ mod sessions;
 mod settings;
 mod shutdown;
 mod sms_days;
+mod startup_warnings;
 mod support;
 mod tutorial_defects;
 mod tutorial_defects_two_factor;

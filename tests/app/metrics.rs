@@ -204,32 +204,14 @@ async fn codes_count_by_country_and_outcome() {
 async fn hashes_that_run_and_wait_are_seen() {
     let app = app().await;
     let cores = std::thread::available_parallelism().unwrap().get();
-    let (passwords, held) = (app.state.passwords.clone(), cores + 3);
-    let (free, freed) = std::sync::mpsc::channel::<()>();
-    let freed = std::sync::Arc::new(std::sync::Mutex::new(freed));
-    let mut jobs = Vec::new();
-    for _ in 0..held {
-        let (passwords, freed) = (passwords.clone(), freed.clone());
-        jobs.push(tokio::spawn(async move {
-            let wait = move || {
-                let _ = freed.lock().unwrap().recv();
-            };
-            passwords.run(wait).await
-        }));
-    }
-    let load = || app.state.passwords.load();
-    let pool = passwords.clone();
-    until(move || pool.load().running == cores && pool.load().waiting == 3).await;
+    let blocked = app.block_hashing(None, 3).await;
     let running = value(&app, "twostep_hashes_running").await;
     let waiting = value(&app, "twostep_hashes_waiting").await;
     #[allow(clippy::cast_precision_loss)]
     let expected = (cores as f64, 3.0);
     assert_eq!((running, waiting), expected);
-    drop(free);
-    for job in jobs {
-        job.await.unwrap().unwrap();
-    }
-    until(|| load().running == 0).await;
+    assert_eq!(blocked.release().await, 0);
+    until(|| app.state.passwords.load().running == 0).await;
     assert_eq!(value(&app, "twostep_hashes_running").await, 0.0);
     assert_eq!(value(&app, "twostep_hashes_waiting").await, 0.0);
 }

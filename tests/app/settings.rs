@@ -20,13 +20,14 @@ const TWILIO: [(&str, &str); 3] = [
     ("TWILIO_VERIFY_SERVICE_ID", SERVICE),
 ];
 
-const PRODUCTION: [(&str, &str); 7] = [
+pub const PRODUCTION: [(&str, &str); 8] = [
     ("APP_ENV", "production"),
     ("BASE_URL", "https://login.example.org"),
     TWILIO[0],
     TWILIO[1],
     TWILIO[2],
     ("SMTP_URL", "smtps://user:hunter2@mail.example.org:465"),
+    ("SMS_COUNTRIES", "all"),
     ("TRUSTED_PROXIES", "none"),
 ];
 
@@ -244,7 +245,9 @@ fn the_sender_is_an_address() {
 fn countries_are_known_region_codes() {
     all_stop(
         "SMS_COUNTRIES",
-        &["us", "USA", "US,XX", "US;DE", "US,", "001", "+1"],
+        &[
+            "us", "USA", "US,XX", "US;DE", "US,", "001", "+1", "ALL", "US,all",
+        ],
     );
     let line = stopped_with(None, &[("SMS_COUNTRIES", "KE, XX ,DE")]);
     assert!(line.ends_with("not \"XX\""), "{line}");
@@ -402,6 +405,7 @@ fn production_demands_what_development_stands_in_for() {
     for (name, missing) in [
         ("BASE_URL", "BASE_URL"),
         ("SMTP_URL", "SMTP_URL"),
+        ("SMS_COUNTRIES", "SMS_COUNTRIES"),
         ("TRUSTED_PROXIES", "TRUSTED_PROXIES"),
     ] {
         let line = stopped_with(None, &without(&PRODUCTION, name));
@@ -548,9 +552,10 @@ fn an_empty_or_blank_value_is_not_set() {
         let all: Vec<_> = SETTINGS.iter().map(|name| (*name, value)).collect();
         assert_eq!(format!("{:?}", config(&all)), format!("{:?}", config(&[])));
     }
-    let proxies = without(&PRODUCTION, "TRUSTED_PROXIES");
-    let blank = [&proxies[..], &[("TRUSTED_PROXIES", "")]].concat();
-    assert!(Config::from_variables(&map(&blank)).is_err());
+    for name in ["SMS_COUNTRIES", "TRUSTED_PROXIES"] {
+        let blank = [&without(&PRODUCTION, name)[..], &[(name, "")]].concat();
+        assert!(Config::from_variables(&map(&blank)).is_err(), "{name}");
+    }
 }
 
 #[test]
@@ -714,6 +719,7 @@ fn countries_limits_and_logs() {
         countries,
         Some(BTreeSet::from(["KE", "US", "XK"].map(String::from)))
     );
+    assert_eq!(config(&[("SMS_COUNTRIES", "all")]).sms_countries, None);
     assert_eq!(config(&[("SMS_DAILY_LIMIT", "0")]).sms_daily_limit, 0);
     assert_eq!(
         config(&[("LOG_FORMAT", "json")]).log_format,

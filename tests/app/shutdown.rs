@@ -1,6 +1,8 @@
 //! The end of the program: real processes, real signals.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -10,10 +12,17 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use twostep::App;
+use twostep::config::Config;
+use twostep::server::Limits;
+use twostep::services::clock::Clock;
 
+use crate::logs;
 use crate::support::program::Program;
 use crate::support::smtp::{Fault, SmtpServer, Tls};
-use crate::support::{Browser, PASSWORD, PHONE, until};
+use crate::support::{
+    Browser, NOW, PASSWORD, PATIENCE, PHONE, TWILIO_TIMEOUT, TestDatabase, until,
+};
 
 const SID: &str = "VE0123456789abcdef0123456789abcdef";
 
@@ -229,4 +238,27 @@ async fn a_mail_in_hand_that_cannot_be_finished_is_left_for_the_next_start() {
     assert_eq!(program.ended().await, Some(143));
     let waiting = count(&program, "SELECT COUNT(*) FROM outbox").await;
     assert_eq!((waiting, server.received().len()), (1, 0));
+}
+
+/// The database is held by something that never ends.
+#[tokio::test]
+async fn a_database_that_cannot_be_closed_delays_the_end_until_the_deadline_only() {
+    logs::keep();
+    let database = TestDatabase::new().await;
+    let variables = HashMap::from([("DATABASE_URL".to_owned(), database.url())]);
+    let config = Config::from_variables(&variables).unwrap();
+    let clock = Clock::manual(NOW);
+    let mut app = App::build(config, clock, TWILIO_TIMEOUT).await.unwrap();
+    app.cleanup_deadline = Duration::from_millis(300);
+    let held = app.state.database.acquire().await.unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    logs::take();
+    let served = app.serve(listener, Limits::default(), std::future::ready(()));
+    tokio::time::timeout(PATIENCE, served)
+        .await
+        .expect("it waits without bound")
+        .unwrap();
+    let lines = logs::take().join("\n");
+    assert!(lines.contains("cleanup_timed_out"), "{lines}");
+    drop(held);
 }

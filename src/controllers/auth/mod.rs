@@ -8,6 +8,7 @@ use axum::extract::{Query, State};
 use axum::http::header::HeaderName;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
+use crate::controllers::password::check_strength;
 use crate::controllers::{onwards, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, RouteLimits};
@@ -15,17 +16,19 @@ use crate::forms::Errors;
 use crate::forms::auth::{LoginForm, NextQuery, RegisterForm};
 use crate::forms::local_path::LocalPath;
 use crate::forms::phone_number::country_of;
-use crate::models;
 use crate::models::activity::{Activity, Happening};
 use crate::models::authentication::Refused;
 use crate::models::challenge::{Challenge, NewChallenge, NewLogin, Outcome, Purpose};
 use crate::models::client::Client;
-use crate::models::rate_limit::{REJECTED_REGISTRATIONS, refund};
+use crate::models::rate_limit::{Attempt, REJECTED_REGISTRATIONS, refund};
 use crate::models::user::{SaveError, User, UserId};
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::auth::{LoginPage, LogoutPage, RegisterPage};
 use crate::views::layout::{Kind, Message};
+
+const USERNAME_TAKEN: &str = "Please use a different username";
+const EMAIL_TAKEN: &str = "Please use a different email address";
 
 /// `GET /register`
 pub async fn register_form(page: Page) -> Result<Response, AppError> {
@@ -54,28 +57,39 @@ pub async fn register(
             return Ok(too_many(exceeded, shown));
         }
     };
-    let passwords = app.passwords_for(&client);
-    let judge = move || (form.parse(), form);
-    let judged = passwords.run(judge).await;
-    let (parsed, form) = judged.map_err(models::Error::from)?;
     let rejection = attempt.under(&[REJECTED_REGISTRATIONS]);
-    let errors = match parsed {
-        Ok(new) => match User::create(&app.database, &passwords, new, &rejection, now).await {
-            Ok(id) => return registered(&session, &id).await,
-            Err(SaveError::UsernameTaken) => {
-                Errors::one("username", "Please use a different username")
-            }
-            Err(SaveError::EmailTaken) => {
-                Errors::one("email", "Please use a different email address")
-            }
-            Err(SaveError::RateLimited(exceeded)) => too_many_errors(exceeded),
-            Err(SaveError::Other(error)) => return Err(error.into()),
-        },
+    let errors = match create(&app, &client, &form, &rejection).await? {
+        Ok(id) => return registered(&session, &id).await,
         Err(errors) => errors,
     };
     let registration = attempt.not_under(&[REJECTED_REGISTRATIONS]);
     refund(&mut *app.database.acquire().await?, &registration).await?;
     Ok(unprocessable(register_page(&page, &form, errors).await?))
+}
+
+/// Makes the account, or says what is wrong by field.
+async fn create(
+    app: &AppState,
+    client: &Client,
+    form: &RegisterForm,
+    rejection: &Attempt,
+) -> Result<Result<UserId, Errors>, AppError> {
+    let new = match form.validate() {
+        Ok(new) => new,
+        Err(errors) => return Ok(Err(errors)),
+    };
+    let (name, email) = (&new.username, &new.email);
+    if let Err(errors) = check_strength(app, client, &new.password, name, email).await? {
+        return Ok(Err(errors));
+    }
+    let (passwords, now) = (app.passwords_for(client), app.clock.now());
+    match User::create(&app.database, &passwords, new, rejection, now).await {
+        Ok(id) => Ok(Ok(id)),
+        Err(SaveError::UsernameTaken) => Ok(Err(Errors::one("username", USERNAME_TAKEN))),
+        Err(SaveError::EmailTaken) => Ok(Err(Errors::one("email", EMAIL_TAKEN))),
+        Err(SaveError::RateLimited(exceeded)) => Ok(Err(too_many_errors(exceeded))),
+        Err(SaveError::Other(error)) => Err(error.into()),
+    }
 }
 
 async fn registered(session: &Session, id: &UserId) -> Result<Response, AppError> {
@@ -291,6 +305,11 @@ pub async fn logout(
         None => None,
     };
     let mut transaction = app.database.begin().await?;
+    if let Some(user) = session.user() {
+        // The account's row first, as everywhere: two transactions that lock in different
+        // orders would wait for each other.
+        User::lock_in_any_state(&mut transaction, &user.id).await?;
+    }
     session.end(&mut transaction).await?;
     if let Some(user) = session.user() {
         let what = Happening::LoggedOut;

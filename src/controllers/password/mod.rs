@@ -1,6 +1,5 @@
 //! Changing the password, and setting a new one by a mailed link.
 
-mod cookies;
 pub mod reset;
 
 use axum::extract::State;
@@ -12,7 +11,7 @@ use crate::controllers::{cancel_at_twilio, signed_out, too_many, too_many_errors
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::Errors;
-use crate::forms::password::ChangeForm;
+use crate::forms::password::{self, ChangeForm};
 use crate::models;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
@@ -37,7 +36,8 @@ pub async fn change_form(page: Page) -> Result<ChangePage, AppError> {
     change_page(&page, Errors::default()).await
 }
 
-/// `POST /change_password`
+/// `POST /change_password`. The current password comes last: an invalid form costs no hash
+/// and counts as no attempt.
 pub async fn change(
     State(app): State<AppState>,
     session: Session,
@@ -47,9 +47,17 @@ pub async fn change(
     CurrentUser(current): CurrentUser,
     Form(form): Form<ChangeForm>,
 ) -> Result<Response, AppError> {
-    let typed = form.current_password.clone();
-    let user = match password_check::of_user(&app, &client, &current, typed, &[]).await? {
-        Ok(user) => user,
+    let password = match form.validate() {
+        Ok(password) => password,
+        Err(errors) => return Ok(unprocessable(change_page(&page, errors).await?)),
+    };
+    let (name, email) = (&current.username, &current.email);
+    if let Err(errors) = check_strength(&app, &client, &password, name, email).await? {
+        return Ok(unprocessable(change_page(&page, errors).await?));
+    }
+    let typed = form.current_password;
+    match password_check::of_user(&app, &client, &current, typed, &[]).await? {
+        Ok(user) => set(&app, &session, &page, &client, &limits, &user, password).await,
         Err(why) => {
             let user = current.id.as_str();
             tracing::info!(
@@ -59,18 +67,8 @@ pub async fn change(
             );
             let errors = password_check::errors(why, "current_password", "Invalid password");
             let shown = change_page(&page, errors).await?;
-            return Ok(password_check::answer(why, shown));
+            Ok(password_check::answer(why, shown))
         }
-    };
-    let (name, email) = (user.username.clone(), user.email.clone());
-    let parsed = app
-        .passwords_for(&client)
-        .run(move || form.parse(&name, &email))
-        .await
-        .map_err(models::Error::from)?;
-    match parsed {
-        Ok(password) => set(&app, &session, &page, &client, &limits, &user, password).await,
-        Err(errors) => Ok(unprocessable(change_page(&page, errors).await?)),
     }
 }
 
@@ -119,6 +117,21 @@ async fn set(
         .add_message(Kind::Success, "Your password has been changed")
         .await?;
     Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
+}
+
+/// Checks the strength of a new password on the hashing threads.
+pub(super) async fn check_strength(
+    app: &AppState,
+    client: &Client,
+    password: &SecretString,
+    username: &str,
+    email: &str,
+) -> Result<Result<(), Errors>, AppError> {
+    let password = password.clone();
+    let (username, email) = (username.to_owned(), email.to_owned());
+    let check = move || password::check_strength(&password, &username, &email);
+    let checked = app.passwords_for(client).run(check).await;
+    Ok(checked.map_err(models::Error::from)?)
 }
 
 async fn hashed(

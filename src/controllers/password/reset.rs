@@ -7,19 +7,19 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use secrecy::SecretString;
 
-use super::{cookies, hashed};
+use super::{check_strength, hashed};
+use crate::controllers::page_cookie::PageCookie;
 use crate::controllers::{cancel_at_twilio, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::password::{ResetForm, ResetRequestForm};
-use crate::models;
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
 use crate::models::mail_token::MailToken;
 use crate::models::outbox::{Event, Notice};
-use crate::models::rate_limit::{RateLimitExceeded, forget_login_sends};
+use crate::models::rate_limit::{RESET_LIFE, RateLimitExceeded, forget_login_sends};
 use crate::models::reset_request;
 use crate::models::session::SessionRow;
 use crate::models::token::Token;
@@ -30,6 +30,13 @@ use crate::views::layout::{Kind, Message};
 use crate::views::password::{ResetPage, ResetRequestPage};
 
 const EXPIRED: &str = "This link has expired.";
+
+/// The token of the link, for as long as the link itself can live.
+const TOKEN_COOKIE: PageCookie = PageCookie::new("reset_token", RESET_LIFE);
+
+/// Says that a link has expired to a visitor without a session, since a GET makes none. A
+/// minute is enough to follow a redirect.
+const EXPIRED_COOKIE: PageCookie = PageCookie::new("reset_expired", 60);
 
 /// `GET /reset_password_request`
 pub async fn request_form(
@@ -43,13 +50,13 @@ pub async fn request_form(
     if method == Method::HEAD {
         return Ok(shown.into_response()); // nobody sees what it says
     }
-    if cookies::has_expired(&app, &headers) {
+    if EXPIRED_COOKIE.value(&app, &headers).is_some() {
         shown.layout.messages.push(Message {
             kind: Kind::Info,
             text: EXPIRED.to_owned(),
         });
     }
-    Ok((cookies::forget_expired(&app, jar), shown).into_response())
+    Ok((EXPIRED_COOKIE.remove(&app, jar), shown).into_response())
 }
 
 /// `POST /reset_password_request`: the same work and the same answer, whether
@@ -118,7 +125,7 @@ pub async fn link(
     let token = Token::received(&token);
     match MailToken::find_reset(&app.database, &token, app.clock.now()).await? {
         Some(_) => {
-            let jar = cookies::keep_token(&app, jar, &token);
+            let jar = TOKEN_COOKIE.set(&app, jar, token.expose());
             Ok((jar, Redirect::to("/reset_password")).into_response())
         }
         None => expired(&app, &session, jar).await,
@@ -133,7 +140,7 @@ async fn expired(app: &AppState, session: &Session, jar: CookieJar) -> Result<Re
         session.add_message(Kind::Info, EXPIRED).await?;
         return Ok(elsewhere.into_response());
     }
-    Ok((cookies::keep_expired(app, jar), elsewhere).into_response())
+    Ok((EXPIRED_COOKIE.set(app, jar, "1"), elsewhere).into_response())
 }
 
 /// The link that the browser keeps, if it still stands, and whose it is.
@@ -141,9 +148,10 @@ async fn current(
     app: &AppState,
     headers: &HeaderMap,
 ) -> Result<Option<(MailToken, User)>, AppError> {
-    let Some(token) = cookies::token(app, headers) else {
+    let Some(token) = TOKEN_COOKIE.value(app, headers) else {
         return Ok(None);
     };
+    let token = Token::received(token);
     let found = MailToken::find_reset(&app.database, &token, app.clock.now()).await?;
     let Some(link) = found else { return Ok(None) };
     let user = User::find(&app.database, &link.user_id).await?;
@@ -186,19 +194,18 @@ pub async fn reset(
     if !form.may_be_about(link.name()) {
         return Ok(Redirect::to("/reset_password").into_response());
     }
-    let (name, email) = (user.username.clone(), user.email.clone());
-    let parsed = app
-        .passwords_for(&client)
-        .run(move || form.parse(&name, &email))
-        .await
-        .map_err(models::Error::from)?;
-    let password = match parsed {
+    let password = match form.validate() {
         Ok(password) => password,
         Err(errors) => {
             let shown = reset_page(&page, &link, user.username, errors).await?;
             return Ok(unprocessable(shown));
         }
     };
+    let (name, email) = (&user.username, &user.email);
+    if let Err(errors) = check_strength(&app, &client, &password, name, email).await? {
+        let shown = reset_page(&page, &link, user.username, errors).await?;
+        return Ok(unprocessable(shown));
+    }
     match set(&app, &session, &client, &limits, &link, &user, password).await? {
         Set::Done => {}
         Set::Expired => return expired(&app, &session, jar).await,
@@ -213,7 +220,7 @@ pub async fn reset(
         user = user.id.as_str(),
         "password set by a mailed link"
     );
-    let jar = cookies::forget_token(&app, jar);
+    let jar = TOKEN_COOKIE.remove(&app, jar);
     Ok((jar, Redirect::to("/login")).into_response())
 }
 

@@ -66,7 +66,7 @@ pub async fn enable(
         phone: phone.as_str(),
         next: None,
         remember: false,
-        country: phone.country(),
+        country: Some(phone.country()),
         limits: &limits,
         session: session.row(),
         login: None,

@@ -21,6 +21,8 @@ pub enum Failure {
     /// 307 to a place that approves every open verification (counted in
     /// [`super::Counters::followed`]). Nothing is sent.
     Redirect,
+    /// Every text is refused, as to a landline. Calls are made.
+    RefuseTexts,
     /// Codes are sent; a check, whatever the code, is `pending` and `valid`.
     PendingButValid,
     /// Codes are sent; every answer names another number, and a check,
@@ -40,7 +42,7 @@ impl Failure {
             Self::Hangup => Some(Reply::Hangup),
             Self::Garbage => Some(Reply::Garbage),
             Self::Redirect => Some(Reply::Redirect(format!("/followed/{service}"))),
-            Self::PendingButValid | Self::OtherTo | Self::OtherSid => None,
+            Self::RefuseTexts | Self::PendingButValid | Self::OtherTo | Self::OtherSid => None,
         }
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::failure::Reply;
+use super::failure::{Failure, Reply};
 use super::rules::{Key, Refusal, SILENT, Verification, Verifications};
 use super::{DemoPhone, Inner};
 
@@ -60,7 +60,16 @@ impl DemoPhone {
             Request::Cancel(_) => &mut inner.counters.cancels,
         };
         *count += 1;
-        let failure = inner.failure;
+        let failure = inner.failure.filter(|it| *it != Failure::RefuseTexts);
+        let is_text =
+            matches!(request, Request::Create) && field(body, "Channel").as_deref() == Some("sms");
+        if is_text && failure != inner.failure {
+            return Reply::Error(
+                403,
+                Some(60205),
+                "SMS is not supported by landline phone number",
+            );
+        }
         if let Some(reply) = failure.and_then(|it| it.instead(service)) {
             return reply;
         }

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use crate::models::challenge::{Challenge, Outcome, Purpose, unfinished};
 use crate::models::rate_limit::{
     CHALLENGE_LIFE, CHECKS_OF_CHALLENGE, CodeRequest, RateLimitExceeded, WRONG_CODES,
-    forget_login_sends, forget_wrong_codes, take,
+    forget_login_sends, reset, take,
 };
 use crate::models::{Connection, Database, Error, sms_days};
 use crate::services::twilio_verify::{CheckError, TwilioVerify, Verdict};
@@ -183,7 +183,7 @@ impl Challenge {
         request
             .refund_entered(connection, self.sends, opened_at)
             .await?;
-        forget_wrong_codes(connection, &self.user_id, now).await?;
+        reset(connection, &WRONG_CODES.buckets(self.user_id.as_str()), now).await?;
         unfinished::withdraw(connection, &self.id, &self.user_id, now).await?;
         if outcome == Outcome::Approved {
             let sent_at = self.last_sent_at.unwrap_or(now);

@@ -17,9 +17,7 @@ mod limits;
 mod sends;
 
 pub use limits::*;
-pub use sends::{
-    BUDGETS, CodeRequest, SendLimits, budgets, forget_login_sends, forget_wrong_codes,
-};
+pub use sends::{BUDGETS, CodeRequest, SendLimits, budgets, forget_login_sends};
 
 use std::fmt::Write;
 

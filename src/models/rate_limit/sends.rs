@@ -5,7 +5,7 @@ use crate::models::rate_limit::{
     Attempt, Bucket, CALLS_OF_ACCOUNT, CALLS_OF_SERVICE, CALLS_TO_NUMBER, DAILY_SENDS_OF_ACCOUNT,
     DAILY_SENDS_TO_NUMBER, FACTOR_CHANGES, NUMBER_TRIED, NUMBERS_OF_ACCOUNT, RateLimit,
     RateLimitExceeded, SENDS_OF_ACCOUNT, SENDS_OF_SERVICE, SENDS_PER_CLIENT, SENDS_TO_NEW_NUMBERS,
-    SENDS_TO_NUMBER, WRONG_CODES, refund, refund_since, reset, take, try_take, usage,
+    SENDS_TO_NUMBER, refund, refund_since, take, try_take, usage,
 };
 use crate::models::user::id::UserId;
 use crate::models::{Connection, Error};
@@ -136,15 +136,6 @@ pub async fn forget_login_sends(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// Forgets the wrong codes of an account.
-pub async fn forget_wrong_codes(
-    connection: &mut Connection,
-    user: &UserId,
-    now: i64,
-) -> Result<(), Error> {
-    reset(connection, &WRONG_CODES.buckets(user.as_str()), now).await
 }
 
 impl SendLimits {

@@ -282,6 +282,16 @@ impl User {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Locks the account's row for this transaction, in whatever state the account is: for
+    /// actions that must succeed even if the operator has locked the account meanwhile.
+    pub async fn lock_in_any_state(connection: &mut Connection, id: &UserId) -> Result<(), Error> {
+        sqlx::query("UPDATE users SET auth_version = auth_version WHERE id = $1")
+            .bind(id.as_str())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
     /// Locks the account's row for this transaction, if the account still is
     /// what `auth_version` says, and the operator has not locked the account
     /// itself. Returns whether it is so. A transaction that begins with it waits

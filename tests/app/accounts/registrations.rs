@@ -44,11 +44,17 @@ async fn three_hundred_rejected_ones_an_hour_and_then_not_even_a_right_one() {
     app.fill(&REJECTED_REGISTRATIONS, "127.0.0.1", 297).await;
     app.register("alice").await; // no rejection
     for (name, password) in [("bob", "short"), ("bob", "password1"), ("alice", PASSWORD)] {
-        let page = app.browser().register(name, "b@example.com", password).await;
+        let page = app
+            .browser()
+            .register(name, "b@example.com", password)
+            .await;
         assert_eq!(page.status, 422);
     }
     for password in ["short", PASSWORD] {
-        let page = app.browser().register("bob", "b@example.com", password).await;
+        let page = app
+            .browser()
+            .register("bob", "b@example.com", password)
+            .await;
         assert_too_many(&page);
     }
     assert_eq!(app.count(USERS).await, 1);
@@ -67,11 +73,16 @@ async fn a_site_registers_ten_times_what_one_of_its_networks_may() {
         browser.register(name, &email, PASSWORD).await
     };
     assert_too_many(&register("alice", "2001:db8:1:2::1").await);
-    register("alice", "2001:db8:1:3::1").await.redirects_to("/login");
+    register("alice", "2001:db8:1:3::1")
+        .await
+        .redirects_to("/login");
     // The /48 has a bucket of its own, of a thousand.
-    app.execute("UPDATE rate_limits SET count = 1000 WHERE capacity = 1000").await;
+    app.execute("UPDATE rate_limits SET count = 1000 WHERE capacity = 1000")
+        .await;
     assert_too_many(&register("bob", "2001:db8:1:4::1").await);
-    register("bob", "2001:db8:2:4::1").await.redirects_to("/login");
+    register("bob", "2001:db8:2:4::1")
+        .await
+        .redirects_to("/login");
 }
 
 #[tokio::test]

@@ -371,7 +371,7 @@ async fn a_log_in_that_is_under_way_does_not_outlive_it() {
 }
 
 #[tokio::test]
-async fn the_token_is_kept_where_only_this_page_gets_it() {
+async fn the_token_is_kept_in_a_short_lived_cookie_that_is_for_this_host_in_production() {
     let cookie = |page: &Page| {
         let cookie = page.headers.get(SET_COOKIE).unwrap().to_str().unwrap();
         let mut parts: Vec<String> = cookie.split("; ").map(str::to_owned).collect();
@@ -383,7 +383,7 @@ async fn the_token_is_kept_where_only_this_page_gets_it() {
         (TestApp::keeping_mail().await, "not_me_token", ""),
         (
             TestApp::production("http://127.0.0.1:9").await,
-            "__Secure-not_me_token",
+            "__Host-not_me_token",
             " Secure",
         ),
     ] {
@@ -393,14 +393,14 @@ async fn the_token_is_kept_where_only_this_page_gets_it() {
         let (pair, attributes) = cookie(&browser.get(&link).await);
         let token = link.trim_start_matches("/not_me/");
         assert_eq!(pair, format!("{name}={token}"));
-        let expected = format!("HttpOnly Max-Age=900 Path=/not_me SameSite=Lax{secure}");
+        let expected = format!("HttpOnly Max-Age=900 Path=/ SameSite=Lax{secure}");
         assert_eq!(attributes, expected);
         let page = browser.get("/not_me").await;
         assert_eq!(page.header("cache-control"), Some("no-store"));
         assert_eq!(page.header("referrer-policy"), Some("same-origin"));
         let (pair, attributes) = cookie(&press_again(&browser).await);
         assert_eq!(pair, format!("{name}="));
-        assert!(attributes.contains("Max-Age=0") && attributes.contains("Path=/not_me"));
+        assert!(attributes.contains("Max-Age=0") && attributes.contains("Path=/"));
     }
 }
 

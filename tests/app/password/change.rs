@@ -55,7 +55,10 @@ async fn each_field_has_its_rule_and_its_error() {
         ),
         (
             ["wrong", "x", "y"],
-            vec![("current_password", "Invalid password")],
+            vec![
+                ("password", "8 characters"),
+                ("confirm_password", "do not match"),
+            ],
         ),
         (
             [PASSWORD, "xk7#qpz", "xk7#qpz"],
@@ -101,7 +104,7 @@ async fn each_field_has_its_rule_and_its_error() {
         assert_eq!(app.dump().await, before, "{fields:?}");
     }
     let page = browser.post("/change_password", &[]).await;
-    assert_errors(&page, &[("current_password", "Invalid password")]);
+    assert_errors(&page, &[("password", "8 characters")]);
 }
 
 /// ASVS 7.4.3

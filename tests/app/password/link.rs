@@ -22,7 +22,7 @@ async fn attack_22_the_token_goes_into_a_cookie_and_nowhere_else() {
     let browser = app.browser();
     let page = browser.get(&link).await;
     page.redirects_to("/reset_password");
-    let kept = "HttpOnly; SameSite=Lax; Path=/reset_password; Max-Age=1800";
+    let kept = "HttpOnly; SameSite=Lax; Path=/; Max-Age=1800";
     assert_eq!(page.set_cookies(), [format!("reset_token={token}; {kept}")]);
     assert_eq!(page.header("cache-control"), Some("no-store"));
     assert_eq!(page.header("referrer-policy"), Some("same-origin"));
@@ -36,7 +36,7 @@ async fn attack_22_the_token_goes_into_a_cookie_and_nowhere_else() {
     let done = reset(&browser, NEW).await;
     done.redirects_to("/login");
     let removed = done.set_cookies();
-    assert!(removed[0].starts_with("reset_token=; HttpOnly; SameSite=Lax; Path=/reset_password;"));
+    assert!(removed[0].starts_with("reset_token=; HttpOnly; SameSite=Lax; Path=/;"));
     assert!(removed[0].contains("Max-Age=0"), "{removed:?}");
     for page in [&form, &refused, &done] {
         assert!(!page.body.contains(&token));
@@ -59,22 +59,22 @@ async fn attack_22_the_token_goes_into_a_cookie_and_nowhere_else() {
 
 /// ASVS 3.3.1, 3.3.2
 #[tokio::test]
-async fn in_production_the_cookies_are_for_https() {
+async fn in_production_the_cookies_are_for_this_host_over_https() {
     let app = TestApp::production("http://127.0.0.1:9").await;
     app.register("alice").await;
     let browser = app.browser();
     let page = browser.get(&app.reset_link("alice").await).await;
     let cookie = page.set_cookies()[0];
-    assert!(cookie.starts_with("__Secure-reset_token="), "{cookie}");
-    let attributes = "; HttpOnly; SameSite=Lax; Secure; Path=/reset_password; Max-Age=1800";
+    assert!(cookie.starts_with("__Host-reset_token="), "{cookie}");
+    let attributes = "; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=1800";
     assert!(cookie.ends_with(attributes), "{cookie}");
     let done = reset(&browser, NEW).await;
     done.redirects_to("/login");
     let removed = done.set_cookies().join("\n");
-    assert!(removed.contains("__Secure-reset_token=; HttpOnly; SameSite=Lax; Secure;"));
+    assert!(removed.contains("__Host-reset_token=; HttpOnly; SameSite=Lax; Secure; Path=/;"));
     let page = app.browser().get("/reset_password/x").await;
     let cookie = page.set_cookies()[0];
-    assert!(cookie.starts_with("__Secure-reset_expired=1; HttpOnly; SameSite=Lax; Secure;"));
+    assert!(cookie.starts_with("__Host-reset_expired=1; HttpOnly; SameSite=Lax; Secure; Path=/;"));
 }
 
 #[tokio::test]
@@ -127,8 +127,7 @@ async fn a_bad_link_leads_to_where_another_can_be_asked_for() {
         let page = browser.get(&link).await;
         page.redirects_to(REQUEST);
         assert_eq!(page.set_cookie(), None);
-        let expected = "reset_expired=1; HttpOnly; SameSite=Lax; \
-                        Path=/reset_password_request; Max-Age=60";
+        let expected = "reset_expired=1; HttpOnly; SameSite=Lax; Path=/; Max-Age=60";
         assert_eq!(page.set_cookies(), [expected], "{link}");
         browser.head(REQUEST).await;
         assert!(browser.get(REQUEST).await.says(EXPIRED), "{link}");

@@ -1,6 +1,7 @@
 //! Changing the password, and setting a new one by a mailed link.
 
 mod change;
+mod invalid_forms;
 mod link;
 mod request;
 mod request_limits;

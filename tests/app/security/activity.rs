@@ -141,7 +141,11 @@ async fn what_somebody_repeats_pushes_nothing_else_off_the_page() {
         "The password was changed",
     ];
     assert_eq!(happenings(&alice.get("/security").await), quiet);
-    for what in [Happening::Renamed, Happening::LoggedIn, Happening::WrongPassword] {
+    for what in [
+        Happening::Renamed,
+        Happening::LoggedIn,
+        Happening::WrongPassword,
+    ] {
         for _ in 0..60 {
             app.advance(1);
             record(&app, "alice", what, Some(&laptop())).await;
@@ -154,9 +158,16 @@ async fn what_somebody_repeats_pushes_nothing_else_off_the_page() {
     assert_eq!(told[29], "The password was changed");
     assert_eq!(count("The name was changed"), 3);
     assert_eq!(count("Logged in with the password"), 8);
-    assert_eq!(count("A wrong password was entered"), 18, "all that is free");
+    assert_eq!(
+        count("A wrong password was entered"),
+        18,
+        "all that is free"
+    );
     assert_eq!(page.all(".failure .entry-title").len(), 18);
-    assert_eq!(page.all("[aria-labelledby=activity] .small-print"), ["and 91 more"]);
+    assert_eq!(
+        page.all("[aria-labelledby=activity] .small-print"),
+        ["and 91 more"]
+    );
 }
 
 /// ASVS 14.2.4
@@ -189,7 +200,10 @@ async fn an_account_keeps_its_latest_two_hundred_events() {
     }
     assert_eq!(before, 200);
     let page = alice.get("/security").await;
-    assert_eq!(page.all("[aria-labelledby=activity] .small-print"), ["and 170 more"]);
+    assert_eq!(
+        page.all("[aria-labelledby=activity] .small-print"),
+        ["and 170 more"]
+    );
 }
 
 #[tokio::test]

@@ -259,3 +259,33 @@ async fn a_request_that_began_before_a_renewal_does_not_disturb_the_new_cookie()
     let home = browser.get("/home").await;
     assert!(home.alerts().is_empty(), "its data was written");
 }
+
+/// On PostgreSQL, transactions that lock the account and the session in different orders
+/// would wait for each other.
+#[tokio::test]
+async fn a_logout_waits_for_the_account_before_it_ends_the_session() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("alice").await;
+    assert!(browser.is_logged_in().await); // its visit is noted, so the logout notes none
+    let cookie = browser.session_cookie().unwrap();
+    let mut transaction = app.pool.begin().await.unwrap();
+    // Another request changes the account, and then ends its sessions.
+    for sql in [
+        "UPDATE users SET auth_version = auth_version + 1",
+        "UPDATE users SET locked_at = 1",
+    ] {
+        sqlx::query(sql).execute(&mut *transaction).await.unwrap();
+    }
+    let (page, ended) = tokio::join!(browser.post("/logout", &[]), async {
+        until_somebody_waits(&app).await;
+        let end = "DELETE FROM sessions WHERE user_id IS NOT NULL";
+        let ended = sqlx::query(end).execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+        ended.rows_affected()
+    });
+    assert_eq!(ended, 1, "the logout was first");
+    page.redirects_to("/login");
+    assert_dead(&app, &cookie).await;
+    let noted = "SELECT COUNT(*) FROM activity WHERE event = 'logged_out'";
+    assert_eq!(app.count(noted).await, 1);
+}

@@ -4,6 +4,7 @@
 mod accounts;
 mod browser;
 pub mod database;
+pub mod hashing;
 mod mail;
 mod page;
 mod postgres;

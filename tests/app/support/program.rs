@@ -37,7 +37,11 @@ pub struct Starting {
 impl Starting {
     /// Starts it with these settings alone.
     pub fn new(settings: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(tempfile::tempdir().unwrap(), settings)
+    }
+
+    /// Starts it in a folder that may hold a `.env`.
+    pub fn in_folder(folder: TempDir, settings: &[(&str, &str)]) -> Self {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_twostep"))
             .env_clear()

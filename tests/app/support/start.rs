@@ -123,6 +123,7 @@ impl TestApp {
             ("TWILIO_VERIFY_SERVICE_ID", &service),
             ("TWILIO_VERIFY_BASE_URL", verify_url),
             ("SMTP_URL", "smtp://127.0.0.1:1"),
+            ("SMS_COUNTRIES", "all"),
             ("TRUSTED_PROXIES", "none"),
         ])
         .await

@@ -9,21 +9,21 @@ use crate::support::{OTHER_PHONE, PHONE, TestApp};
 
 const HOUR: u64 = 60 * 60;
 
-/// A landline that the demo phone does not know as one.
 const FAILED: &str = "Codes cannot be sent at the moment. Try again, or use a recovery code.";
 
 impl TestApp {
     /// Has every SMS refused as to a landline, so that a call takes its place.
     fn refuse_texts(&self) {
-        let refusal = Failure::Sms(Box::new(Failure::Status(403, Some(60205))));
-        self.phone().fail_with(Some(refusal));
+        self.phone().fail_with(Some(Failure::RefuseTexts));
     }
 
     async fn calls_of_service(&self) -> (i64, i64) {
         let (now, mut connection) = (self.state.clock.now(), self.pool.acquire().await.unwrap());
         let limit = self.state.config.sms_daily_limit.into();
         let budgets = budgets(&mut connection, limit, now).await.unwrap();
-        let calls = budgets.iter().find(|(name, ..)| *name == "calls_of_service");
+        let calls = budgets
+            .iter()
+            .find(|(name, ..)| *name == "calls_of_service");
         calls.map(|(_, used, limit)| (*used, *limit)).unwrap()
     }
 }
@@ -48,7 +48,10 @@ async fn six_fallback_calls_a_day_are_made_though_each_code_is_entered() {
     // The SMS that failed counts against nobody, and another day brings other calls.
     app.phone().fail_with(None);
     app.advance(31);
-    browser.post("/verify_2fa/resend", &[]).await.redirects_to("/verify_2fa");
+    browser
+        .post("/verify_2fa/resend", &[])
+        .await
+        .redirects_to("/verify_2fa");
     browser.verify(&app.last_code()).await.redirects_to("/home");
     app.refuse_texts();
     app.advance(24 * HOUR);

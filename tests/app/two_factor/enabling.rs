@@ -28,6 +28,12 @@ async fn what_is_no_phone_number_is_said_at_its_field_and_twilio_is_not_asked() 
         "+449098790000",    // premium rate
         "+227 09 12 34 56", // premium rate, by its zero
         "+800 12345678",    // no country's
+        "+881 612345678",   // satellite
+        "+870 301234567",   // satellite
+        "+882 3421234",     // international network
+        "+883 510012345",   // international network
+        "+44 7012 345678",  // personal number
+        "+41 878 123 456",  // personal number
         "<b>+254720227267</b>",
         "\"><script>",
     ] {
@@ -42,6 +48,24 @@ async fn what_is_no_phone_number_is_said_at_its_field_and_twilio_is_not_asked() 
     assert_eq!(page.status, 422);
     assert_eq!(app.phone().counters(), Counters::default());
     assert_eq!(app.count("SELECT COUNT(*) FROM challenges").await, 0);
+}
+
+#[tokio::test]
+async fn a_stored_number_that_would_be_refused_today_still_receives_login_codes() {
+    for stored in ["+447012345678", "+881612345678"] {
+        let app = TestApp::start().await;
+        app.with_two_factor("harry", PHONE).await;
+        sqlx::query("UPDATE users SET verification_phone = $1")
+            .bind(stored)
+            .execute(&app.pool)
+            .await
+            .unwrap();
+        app.advance(31);
+        let browser = app.half_logged_in("harry").await;
+        assert_eq!(app.last_message().to, stored);
+        let page = browser.verify(&app.last_code()).await;
+        page.redirects_to("/home");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod attacks;
 mod attacks_in_flight;
 mod attacks_parallel;
 mod attacks_swap;
+mod calls;
 mod check_answers;
 mod enabling;
 mod failing_closed;

@@ -148,7 +148,8 @@ async fn attack_12_strangers_use_up_half_of_the_days_codes_and_no_more() {
     let none = "Codes cannot be sent at the moment. Try again in 10 hours";
     for n in 0..4 {
         // Each code is entered.
-        app.with_two_factor(&format!("mallory{n}"), &number(10 + n)).await;
+        app.with_two_factor(&format!("mallory{n}"), &number(10 + n))
+            .await;
     }
     let mallory = app.half_logged_in("mallory0").await; // 5
     mallory.verify(&app.last_code()).await.redirects_to("/home");
