@@ -61,11 +61,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
     }
 }
 
-/// The limits that the request's route declares, for this client.
+/// The limits that the request's route declares, for the client that sent it.
 pub struct RouteLimits {
     /// As declared in `routes.rs`.
     pub declared: &'static [RateLimit],
-    client: Option<Client>,
+    /// Where the request came from.
+    pub client: Client,
+    /// Whether limits by client apply to it.
+    is_limited: bool,
 }
 
 impl RouteLimits {
@@ -81,7 +84,8 @@ impl RouteLimits {
     }
 
     fn buckets(&self, account: &str) -> Vec<Bucket> {
-        let buckets = |it: &RateLimit| it.buckets_of(account, self.client.as_ref());
+        let client = self.is_limited.then_some(&self.client);
+        let buckets = |it: &RateLimit| it.buckets_of(account, client);
         self.declared.iter().flat_map(buckets).collect()
     }
 }
@@ -95,7 +99,8 @@ impl FromRequestParts<AppState> for RouteLimits {
         let client = Client::from_request_parts(parts, state).await?;
         Ok(Self {
             declared,
-            client: state.limited_client(&client).cloned(),
+            is_limited: state.limited_client(&client).is_some(),
+            client,
         })
     }
 }

@@ -42,7 +42,6 @@ pub async fn change(
     State(app): State<AppState>,
     session: Session,
     page: Page,
-    client: Client,
     limits: RouteLimits,
     CurrentUser(current): CurrentUser,
     Form(form): Form<ChangeForm>,
@@ -52,12 +51,12 @@ pub async fn change(
         Err(errors) => return Ok(unprocessable(change_page(&page, errors).await?)),
     };
     let (name, email) = (&current.username, &current.email);
-    if let Err(errors) = check_strength(&app, &client, &password, name, email).await? {
+    if let Err(errors) = check_strength(&app, &limits.client, &password, name, email).await? {
         return Ok(unprocessable(change_page(&page, errors).await?));
     }
     let typed = form.current_password;
-    match password_check::of_user(&app, &client, &current, typed, &[]).await? {
-        Ok(user) => set(&app, &session, &page, &client, &limits, &user, password).await,
+    match password_check::of_user(&app, &limits.client, &current, typed, &[]).await? {
+        Ok(user) => set(&app, &session, &page, &limits, &user, password).await,
         Err(why) => {
             let user = current.id.as_str();
             tracing::info!(
@@ -78,11 +77,11 @@ async fn set(
     app: &AppState,
     session: &Session,
     page: &Page,
-    client: &Client,
     limits: &RouteLimits,
     user: &User,
     password: SecretString,
 ) -> Result<Response, AppError> {
+    let client = &limits.client;
     let hash = hashed(app, client, password).await?;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;

@@ -16,7 +16,6 @@ use crate::forms::Errors;
 use crate::forms::password::{ResetForm, ResetRequestForm};
 use crate::models::activity::{Activity, Happening};
 use crate::models::challenge::Challenge;
-use crate::models::client::Client;
 use crate::models::mail_token::MailToken;
 use crate::models::outbox::{Event, Notice};
 use crate::models::rate_limit::{RESET_LIFE, RateLimitExceeded, forget_login_sends};
@@ -182,7 +181,6 @@ pub async fn reset(
     headers: HeaderMap,
     jar: CookieJar,
     page: Page,
-    client: Client,
     limits: RouteLimits,
     Form(form): Form<ResetForm>,
 ) -> Result<Response, AppError> {
@@ -202,11 +200,11 @@ pub async fn reset(
         }
     };
     let (name, email) = (&user.username, &user.email);
-    if let Err(errors) = check_strength(&app, &client, &password, name, email).await? {
+    if let Err(errors) = check_strength(&app, &limits.client, &password, name, email).await? {
         let shown = reset_page(&page, &link, user.username, errors).await?;
         return Ok(unprocessable(shown));
     }
-    match set(&app, &session, &client, &limits, &link, &user, password).await? {
+    match set(&app, &session, &limits, &link, &user, password).await? {
         Set::Done => {}
         Set::Expired => return expired(&app, &session, jar).await,
         Set::Limited(exceeded) => {
@@ -237,12 +235,12 @@ enum Set {
 async fn set(
     app: &AppState,
     session: &Session,
-    client: &Client,
     limits: &RouteLimits,
     link: &MailToken,
     user: &User,
     password: SecretString,
 ) -> Result<Set, AppError> {
+    let client = &limits.client;
     let hash = hashed(app, client, password).await?;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
