@@ -110,9 +110,8 @@ async fn opened(
 /// Moves the idle end and the user's last visit, once a minute. That it could
 /// not be written is no reason to refuse a page.
 async fn note_activity(app: &AppState, row: &SessionRow, now: i64) {
-    if now - row.last_active_at >= ACTIVITY_INTERVAL
-        && let Err(error) = row.touch(&app.database, now).await
-    {
+    let is_due = row.last_active_at > now || now - row.last_active_at >= ACTIVITY_INTERVAL;
+    if is_due && let Err(error) = row.touch(&app.database, now).await {
         tracing::warn!(event = "activity_not_noted", %error, "activity could not be noted");
     }
     if let Some((user, _)) = &row.login

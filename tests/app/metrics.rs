@@ -266,3 +266,28 @@ async fn the_pool_and_a_database_that_is_gone_are_seen() {
     app.state.database.close().await;
     assert_eq!(value(&app, "twostep_database_up").await, 0.0);
 }
+
+#[tokio::test]
+async fn the_daily_budgets_show_how_much_is_used() {
+    let app = app().await;
+    let browser = app.signed_in("alice").await;
+    let row = |kind: &str, budget: &str| format!("twostep_budget_{kind}{{budget=\"{budget}\"}}");
+    for (budget, limit) in [
+        ("sends_of_service", 1000.0),
+        ("sends_to_new_numbers", 500.0),
+        ("calls_of_service", 200.0),
+    ] {
+        assert_eq!(value(&app, &row("limit", budget)).await, limit);
+        assert_eq!(value(&app, &row("used", budget)).await, 0.0);
+    }
+    browser.enable(PHONE).await.redirects_to("/verify_2fa");
+    app.advance(31);
+    browser.post("/verify_2fa/call", &[]).await;
+    for (budget, used) in [
+        ("sends_of_service", 2.0),
+        ("sends_to_new_numbers", 2.0),
+        ("calls_of_service", 1.0),
+    ] {
+        assert_eq!(value(&app, &row("used", budget)).await, used, "{budget}");
+    }
+}

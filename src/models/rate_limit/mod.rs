@@ -232,7 +232,7 @@ pub(super) async fn try_take(
         return Ok(Ok(counted));
     }
     refund(connection, &counted).await?;
-    match exceeded(connection, &sorted, now).await? {
+    match exceeded(connection, buckets, now).await? {
         Some(exceeded) => Ok(Err(exceeded)),
         // Another connection has just made room.
         None => Ok(Err(RateLimitExceeded {
@@ -301,7 +301,7 @@ pub async fn exceeded(
     now: i64,
 ) -> Result<Option<RateLimitExceeded>, Error> {
     let usage = usage(connection, buckets, now).await?;
-    let full = buckets.iter().zip(usage);
+    let full = buckets.iter().zip(usage).rev(); // of several, the first
     let full = full.filter(|(bucket, used)| used.count >= bucket.capacity);
     let exceeded = full.map(|(bucket, used)| RateLimitExceeded {
         limit: bucket.limit,

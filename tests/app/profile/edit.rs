@@ -4,7 +4,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{Browser, PASSWORD, Page, TestApp};
 
-async fn edit(browser: &Browser, username: &str, about_me: &str) -> Page {
+pub async fn edit(browser: &Browser, username: &str, about_me: &str) -> Page {
     let fields = [("username", username), ("about_me", about_me)];
     browser.post("/edit_profile", &fields).await
 }

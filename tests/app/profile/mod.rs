@@ -2,6 +2,7 @@
 
 mod edit;
 mod foreign_hosts;
+mod renaming;
 mod script;
 
 use reqwest::Method;

@@ -5,7 +5,7 @@ use sqlx::Row;
 use twostep::models::activity::Happening;
 
 use super::{FIREFOX, IPHONE, activity, end_buttons, log_in_as, record, sessions};
-use crate::support::{PASSWORD, PHONE, TestApp, a_client};
+use crate::support::{NOW, PASSWORD, PHONE, TestApp, a_client};
 
 #[tokio::test]
 async fn it_shows_the_second_step_and_leads_to_what_changes_it() {
@@ -230,4 +230,66 @@ async fn the_address_shown_is_the_clients_and_not_what_it_claims() {
         assert!(activity(&page)[0].contains(&shown));
         assert!(!page.body.contains("198.51.100.1"));
     }
+}
+
+/// Puts in so many sessions of alice, each last active a minute later than the one before.
+async fn insert_sessions(app: &TestApp, count: i64) {
+    let first = NOW - 60 * count;
+    sqlx::query(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
+         INSERT INTO sessions (id, token_hash, user_id, authenticated_at, remember, data, \
+         created_at, last_active_at, idle_expires_at, expires_at, address, user_agent) \
+         SELECT 's' || i, 'h' || i, users.id, 1, 0, '{}', 1, $2 + 60 * i, $3, $3, '203.0.113.9', \
+         'x' FROM n, users",
+    )
+    .bind(count)
+    .bind(first)
+    .bind(NOW + 100_000)
+    .execute(&app.pool)
+    .await
+    .unwrap();
+}
+
+fn more(page: &crate::support::Page) -> Vec<String> {
+    page.all("[aria-labelledby=sessions] .small-print")
+}
+
+/// ASVS 15.1.3
+#[tokio::test]
+async fn it_lists_fifty_sessions_and_says_how_many_more_there_are() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    insert_sessions(&app, 49).await;
+    let page = alice.get("/security").await;
+    assert_eq!((sessions(&page).len(), more(&page)), (50, vec![]));
+    app.execute("DELETE FROM sessions WHERE id LIKE 's%'").await;
+    insert_sessions(&app, 50).await;
+    let page = alice.get("/security").await;
+    assert_eq!(sessions(&page).len(), 50);
+    assert_eq!(more(&page), ["and 1 more"]);
+    app.execute("DELETE FROM sessions WHERE id LIKE 's%'").await;
+    insert_sessions(&app, 1_049).await;
+    assert_eq!(
+        more(&alice.get("/security").await),
+        ["and more than 1,000 more"]
+    );
+}
+
+#[tokio::test]
+async fn the_session_that_asks_is_listed_though_fifty_were_active_later() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    insert_sessions(&app, 60).await;
+    app.execute("UPDATE sessions SET last_active_at = last_active_at + 3600 WHERE id LIKE 's%'")
+        .await;
+    let page = alice.get("/security").await;
+    let listed = sessions(&page);
+    assert_eq!(listed.len(), 50);
+    assert!(listed[0].contains("This one"), "{}", listed[0]);
+    assert_eq!(more(&page), ["and 11 more"]);
+    alice
+        .post("/sessions/revoke_others", &[])
+        .await
+        .redirects_to("/security");
+    assert_eq!(sessions(&alice.get("/security").await).len(), 1);
 }

@@ -44,7 +44,7 @@ impl TestApp {
     }
 
     /// The app on a database, in which another may have left something.
-    async fn on(
+    pub async fn on(
         mut database: TestDatabase,
         settings: &[(&str, &str)],
         clock: Clock,

@@ -4,6 +4,8 @@ use reqwest::Method;
 use twostep::dev::simulator::Counters;
 
 use super::assert_gone;
+use twostep::models::rate_limit::{FACTOR_CHANGES, NUMBERS_OF_ACCOUNT};
+
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
 /// ASVS 1.3.3, 2.2.1, 2.2.2
@@ -305,4 +307,37 @@ async fn what_changes_the_factor_asks_a_stale_session_who_it_is_and_comes_back()
     page.redirects_to("/disable_2fa");
     assert_eq!(browser.follow(&page).await.status, 200);
     assert_eq!(app.phone_of("harry").await.as_deref(), Some(PHONE));
+}
+
+/// ASVS 2.3.2, 2.4.1
+#[tokio::test]
+async fn ten_changes_of_factors_an_hour_are_begun_and_no_eleventh() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    let id = app.user("alice").await.id;
+    app.fill(&FACTOR_CHANGES, id.as_str(), 9).await;
+    app.enable(&alice, PHONE).await;
+    assert_eq!(app.used_by(&FACTOR_CHANGES, "alice").await, 10);
+    let sent = app.messages_sent();
+    let page = alice.enable(OTHER_PHONE).await;
+    assert_eq!(
+        (page.status, page.header("retry-after")),
+        (429, Some("3600"))
+    );
+    let sentence = "Too many changes of two-factor authentication. Try again in 60 minutes.";
+    assert!(page.says(sentence), "{}", page.text());
+    assert_eq!(app.messages_sent(), sent);
+    // A number that was not sent to is not one that was tried.
+    assert_eq!(app.used_by(&NUMBERS_OF_ACCOUNT, "alice").await, 0);
+    app.advance(3600);
+    alice.reauth(PASSWORD).await.redirects_to("/verify_2fa");
+    alice.verify(&app.last_code()).await.redirects_to("/home");
+    alice.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    // Sending the code again is no other change.
+    app.advance(31);
+    alice
+        .post("/verify_2fa/resend", &[])
+        .await
+        .redirects_to("/verify_2fa");
+    assert_eq!(app.used_by(&FACTOR_CHANGES, "alice").await, 1);
 }

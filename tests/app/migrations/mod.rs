@@ -1,5 +1,7 @@
 //! The migrations as databases out there have them.
 
+mod rate_limits;
+
 use data_encoding::HEXLOWER;
 
 /// Every migration that has landed, by its version, with the SHA-384 of its file, which
@@ -24,6 +26,10 @@ const LANDED: &[(i64, &str)] = &[
     (
         20261123000001,
         "79a90c6bfe2ba87e1c73ca35e1fda8ab5060a879a5a9a2c1b44d3121470c7c244cac2b2236579fce0887e8418a9eeed9",
+    ),
+    (
+        20261128000001,
+        "0379e3e7ff3ea3c19cc58765e3e63cffa6dd686398a611037d71401ba4615164e5d96eef4b3698264a897d8dd55f5424",
     ),
     (
         20261128000002,

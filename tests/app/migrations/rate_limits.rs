@@ -1,0 +1,164 @@
+//! A database of the version before rate limits had a row for each bucket.
+
+use std::borrow::Cow;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+use sqlx::AnyPool;
+use twostep::models::rate_limit::{SENDS_OF_SERVICE, usage};
+use twostep::server::Limits;
+use twostep::services::clock::Clock;
+
+use crate::support::{NOW, PASSWORD, TWILIO_TIMEOUT, TestApp, TestDatabase};
+
+/// The first migration that this version brought.
+const FIRST_NEW: i64 = 20261128000001;
+
+/// A database with the tables of the version before, and an account in it.
+async fn old_database() -> (TestDatabase, AnyPool) {
+    let database = TestDatabase::new().await;
+    sqlx::any::install_default_drivers();
+    let url = match database.url() {
+        url if url.starts_with("sqlite:") => url + "?mode=rwc",
+        url => url,
+    };
+    let pool = AnyPool::connect(&url).await.unwrap();
+    let mut migrator = sqlx::migrate!();
+    let old = migrator.iter().filter(|it| it.version < FIRST_NEW);
+    migrator.migrations = Cow::Owned(old.cloned().collect());
+    migrator.run(&pool).await.unwrap();
+    sqlx::query(
+        "INSERT INTO users (id, username, username_key, email, email_key, password_hash, \
+         auth_version, about_me, created_at, unfinished_login_notice_at, verification_phone) \
+         VALUES ('a', 'Alice', 'alice', 'A@example.com', 'a@example.com', '!', 3, 'Hi', 5, 7, \
+         '+254720227267')",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    (database, pool)
+}
+
+async fn run(pool: &AnyPool, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(pool).await.unwrap();
+}
+
+/// An attempt as the version before counted it.
+async fn hit(pool: &AnyPool, limit: &str, subject: &str, at: i64) {
+    let bucket = HEXLOWER.encode(&Sha256::digest(format!("{limit}\0{subject}")));
+    sqlx::query(
+        "INSERT INTO throttle_hits (id, attempt, limit_name, bucket, at, expires_at) \
+         VALUES ($1, $1, $2, $3, $4, $4)",
+    )
+    .bind(format!("{limit} {subject} {at}"))
+    .bind(limit)
+    .bind(bucket)
+    .bind(at)
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+/// The app on such a database.
+async fn start(database: TestDatabase) -> TestApp {
+    let clock = Clock::manual(NOW);
+    TestApp::on(database, &[], clock, TWILIO_TIMEOUT, Limits::default()).await
+}
+
+#[tokio::test]
+async fn what_was_counted_before_goes_on_counting() {
+    let (database, pool) = old_database().await;
+    for number in 0..10 {
+        hit(
+            &pool,
+            "wrong_passwords",
+            "127.0.0.1 name alice",
+            NOW - 600 + number,
+        )
+        .await;
+    }
+    // Nine within the window, and older ones.
+    for number in 0..12 {
+        let at = NOW - if number < 9 { 600 } else { 2000 } - number;
+        hit(&pool, "wrong_passwords", "127.0.0.1 name bob", at).await;
+    }
+    // 14:13 UTC: three today, and two yesterday.
+    for ago in [1, 2, 3, 60_000, 60_001] {
+        hit(&pool, "sends_of_service", "", NOW - ago).await;
+    }
+    pool.close().await;
+
+    let app = start(database).await;
+    let page = app.browser().log_in("alice", PASSWORD).await;
+    assert_eq!(
+        (page.status, page.header("retry-after")),
+        (429, Some("300"))
+    );
+    let browser = app.browser();
+    assert_eq!(browser.log_in("bob", "x").await.status, 422);
+    assert_eq!(browser.log_in("bob", "x").await.status, 429);
+    let mut connection = app.pool.acquire().await.unwrap();
+    let service = [SENDS_OF_SERVICE.daily(1000, "")];
+    let used = usage(&mut connection, &service, NOW).await.unwrap();
+    drop(connection);
+    assert_eq!(used[0].count, 3);
+    app.advance(300);
+    assert_eq!(app.browser().log_in("alice", "x").await.status, 422);
+}
+
+#[tokio::test]
+async fn every_row_is_kept_and_activity_gets_its_category() {
+    let (database, pool) = old_database().await;
+    run(
+        &pool,
+        "INSERT INTO activity (id, user_id, event, failure, at, number) VALUES
+            ('1', 'a', 'wrong_password', 1, 10, 1), ('2', 'a', 'renamed', 0, 11, 1),
+            ('3', 'a', 'logged_in_with_code', 0, 12, 1), ('4', 'a', 'phone_changed', 0, 13, 1)",
+    )
+    .await;
+    run(
+        &pool,
+        "INSERT INTO sessions (id, token_hash, user_id, remember, data, created_at,
+            last_active_at, idle_expires_at, expires_at)
+            VALUES ('s', 'h', 'a', 1, '{}', 1, 2, 1900000000, 1900000000)",
+    )
+    .await;
+    run(
+        &pool,
+        "INSERT INTO challenges (id, user_id, auth_version, purpose, phone, delivery, remember,
+            sends, calls, checks, created_at, expires_at)
+            VALUES ('c', 'a', 3, 'login', '+254720227267', 'held_back', 0, 1, 0, 2, 1, 1900000000)",
+    )
+    .await;
+    run(
+        &pool,
+        "INSERT INTO outbox (id, user_id, mail, attempts, created_at, next_attempt_at) VALUES
+            ('m', 'a', '\"reset_password\"', 2, 1789999999, 1900000000),
+            ('n', 'a', '{\"notice\":{\"event\":\"password_changed\",\"at\":1789999999}}', 0,
+            1789999999, 1789999999)",
+    )
+    .await;
+    pool.close().await;
+
+    let app = start(database).await;
+    let categories: Vec<i64> = sqlx::query_scalar("SELECT category FROM activity ORDER BY id")
+        .fetch_all(&app.pool)
+        .await
+        .unwrap();
+    assert_eq!(categories, [1, 3, 2, 0]);
+    let user = app.user("alice").await;
+    assert_eq!((user.username.as_str(), user.auth_version), ("Alice", 3));
+    assert_eq!(
+        app.phone_of("alice").await.as_deref(),
+        Some("+254720227267")
+    );
+    for table in ["sessions", "challenges"] {
+        let rows = match table {
+            "sessions" => app.count("SELECT COUNT(*) FROM sessions").await,
+            _ => app.count("SELECT sends + checks FROM challenges").await - 2,
+        };
+        assert_eq!(rows, 1, "{table}");
+    }
+    // Both emails still go out.
+    assert_eq!(app.mail_to("A@example.com").await.len(), 2);
+}
