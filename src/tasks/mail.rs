@@ -1,11 +1,12 @@
 //! Sends the queued emails, several at once, and queues the links to a new password that
 //! were requested.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use url::Url;
 
 use crate::models::mail_token::{MailToken, Purpose};
@@ -72,18 +73,50 @@ enum Failure {
     Never(String),
 }
 
+/// The emails that are being sent.
+#[derive(Default)]
+struct Deliveries {
+    /// Each ends with the id of its email.
+    tasks: JoinSet<Option<String>>,
+    in_hand: HashSet<String>,
+}
+
+impl Deliveries {
+    /// Waits until one has ended. None when there is none.
+    async fn join_next(&mut self) -> Option<()> {
+        let ended = self.tasks.join_next().await?;
+        self.forget(ended);
+        Some(())
+    }
+
+    /// Forgets those that have ended.
+    fn forget_ended(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            self.forget(ended);
+        }
+    }
+
+    fn forget(&mut self, ended: Result<Option<String>, JoinError>) {
+        match ended {
+            Ok(Some(id)) => _ = self.in_hand.remove(&id),
+            Ok(None) => {}
+            Err(_) => self.in_hand.clear(), // it cannot say which it was
+        }
+    }
+}
+
 impl MailWorker {
     /// Works until `stop` is true or its sender is gone. Then the emails in hand are
     /// finished, or put back if that takes too long.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut deliveries = JoinSet::new();
+        let mut deliveries = Deliveries::default();
         while !is_stopped(&stop) {
             self.start_due(&mut deliveries, &stop).await;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
                 () = self.queue.0.notified() => {}
                 // Only then may more be due than was started.
-                Some(_) = deliveries.join_next(), if deliveries.len() >= CONNECTIONS => {}
+                Some(()) = deliveries.join_next(), if deliveries.tasks.len() >= CONNECTIONS => {}
                 () = tokio::time::sleep(self.interval) => {}
             }
         }
@@ -93,7 +126,7 @@ impl MailWorker {
     /// Resolves the requests for links and sends what is due now.
     pub async fn deliver_due(&self) {
         let (_never, stop) = watch::channel(false);
-        let mut deliveries = JoinSet::new();
+        let mut deliveries = Deliveries::default();
         loop {
             self.start_due(&mut deliveries, &stop).await;
             if deliveries.join_next().await.is_none() {
@@ -103,9 +136,9 @@ impl MailWorker {
     }
 
     /// Starts to send what is due, until all connections are in use.
-    async fn start_due(&self, deliveries: &mut JoinSet<()>, stop: &watch::Receiver<bool>) {
-        while deliveries.try_join_next().is_some() {}
-        while deliveries.len() < CONNECTIONS && !is_stopped(stop) {
+    async fn start_due(&self, deliveries: &mut Deliveries, stop: &watch::Receiver<bool>) {
+        deliveries.forget_ended();
+        while deliveries.tasks.len() < CONNECTIONS && !is_stopped(stop) {
             match self.start_next(deliveries, stop).await {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -118,7 +151,7 @@ impl MailWorker {
     /// of requests nor one of emails holds up the other. Returns whether there was any.
     async fn start_next(
         &self,
-        deliveries: &mut JoinSet<()>,
+        deliveries: &mut Deliveries,
         stop: &watch::Receiver<bool>,
     ) -> Result<bool, models::Error> {
         let resolved = reset_request::resolve_next(&self.database, self.clock.now()).await?;
@@ -126,21 +159,27 @@ impl MailWorker {
         // Beside the worker, as a delivery is.
         if let Resolved::Decoy(decoy) = resolved {
             let database = self.database.clone();
-            deliveries.spawn(async move {
+            deliveries.tasks.spawn(async move {
                 if let Err(error) = decoy.imitate_delivery(&database).await {
                     log_queue_failure(&error);
                 }
+                None
             });
         }
         let Some(queued) = Queued::take(&self.database, self.clock.now()).await? else {
             return Ok(found);
         };
-        let (worker, stop) = (self.clone(), stop.clone());
-        deliveries.spawn(async move {
-            if let Err(error) = worker.deliver(queued, stop).await {
-                log_queue_failure(&error);
-            }
-        });
+        // Its lease expires while it is in hand only where the clock jumps.
+        if deliveries.in_hand.insert(queued.id.clone()) {
+            let (worker, stop) = (self.clone(), stop.clone());
+            deliveries.tasks.spawn(async move {
+                let id = queued.id.clone();
+                if let Err(error) = worker.deliver(queued, stop).await {
+                    log_queue_failure(&error);
+                }
+                Some(id)
+            });
+        }
         Ok(true)
     }
 

@@ -143,11 +143,11 @@ async fn everything_arrives_and_goes_on_working() {
     let app = TestApp::with(&[("DATABASE_URL", &from), ("SMTP_URL", "smtp://127.0.0.1:1")]).await;
     let browser = app.with_two_factor("alice", PHONE).await;
     let about_me = "tab\there \\ \\N \\. 'quotes' \"\u{1F600}\n\\\nlast";
-    let fields = [("username", "Alice"), ("about_me", about_me)];
-    browser
-        .post("/edit_profile", &fields)
-        .await
-        .redirects_to("/user/Alice");
+    for name in ["alicia", "Alice"] {
+        let fields = [("username", name), ("about_me", about_me)];
+        let page = browser.post("/edit_profile", &fields).await;
+        page.redirects_to(&format!("/user/{name}"));
+    }
     app.register("bob").await;
     app.half_logged_in("alice").await;
     app.browser().log_in("bob", "purple tram at night").await;

@@ -224,10 +224,13 @@ async fn a_decoy_is_never_resolved_and_does_not_stay() {
     let database = &app.pool;
     let resolved = reset_request::resolve_next(database, NOW).await.unwrap();
     assert!(matches!(resolved, Resolved::Nothing), "{resolved:?}");
-    request(&app, "nobody@example.com", NOW).await;
-    let resolved = reset_request::resolve_next(database, NOW).await.unwrap();
-    let Resolved::Decoy(decoy) = resolved else {
-        panic!("{resolved:?}")
+    // Unless the app's own worker looks just then.
+    let decoy = loop {
+        request(&app, "nobody@example.com", NOW).await;
+        let resolved = reset_request::resolve_next(database, NOW).await.unwrap();
+        if let Resolved::Decoy(decoy) = resolved {
+            break decoy;
+        }
     };
     assert_eq!(app.count(REQUESTS).await, 2);
     decoy.imitate_delivery(&app.pool).await.unwrap();
