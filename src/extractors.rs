@@ -1,5 +1,4 @@
-//! What handlers ask for by type. The guard in `middleware/access.rs` has let
-//! the request through before any of these is asked.
+//! Extractors. The guard in `middleware/access.rs` admits a request before they run.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{self, FromRequest, FromRequestParts, Request};
@@ -19,7 +18,7 @@ use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::Layout;
 
-/// The user who is logged in.
+/// The logged-in user.
 pub struct CurrentUser(pub User);
 
 impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
@@ -32,7 +31,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
     }
 }
 
-/// The verification that is open in this session.
+/// The open challenge of the session.
 #[derive(Clone)]
 pub struct Pending(pub Challenge);
 
@@ -48,7 +47,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Pending {
     }
 }
 
-/// Where the request came from.
+/// The client of the request.
 impl<S: Send + Sync> FromRequestParts<S> for Client {
     type Rejection = AppError;
 
@@ -61,19 +60,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
     }
 }
 
-/// The limits that the request's route declares, for the client that sent it.
+/// The limits that `routes.rs` declares for the request's route.
 pub struct RouteLimits {
-    /// As declared in `routes.rs`.
+    /// The limits.
     pub declared: &'static [RateLimit],
-    /// Where the request came from.
+    /// The client of the request.
     pub client: Client,
-    /// Whether limits by client apply to it.
+    /// Whether limits by client apply.
     is_limited: bool,
 }
 
 impl RouteLimits {
-    /// Counts the action against them, within its transaction. `account` is the id of the
-    /// account that it changes, if there is one.
+    /// Counts the action in its transaction. `account` is the id of the account that the action
+    /// changes, if any.
     pub async fn take(
         &self,
         connection: &mut Connection,
@@ -105,26 +104,23 @@ impl FromRequestParts<AppState> for RouteLimits {
     }
 }
 
-/// What the guard of a route puts into its requests for [`RouteLimits`].
+/// The request extension behind [`RouteLimits`], which the route's guard inserts.
 #[derive(Clone, Copy)]
 pub struct Declared(pub &'static [RateLimit]);
 
-/// A request once all of its body is here.
-///
-/// # Errors
-/// It is too long, or ends before its end.
+/// Reads a request with its whole body. Fails if the body is too long or incomplete.
 pub async fn whole(request: Request) -> Result<(Parts, Bytes), AppError> {
     let (parts, body) = request.into_parts();
     let mut limited = Request::new(body);
-    *limited.extensions_mut() = parts.extensions.clone(); // the limit is there
+    *limited.extensions_mut() = parts.extensions.clone(); // they hold the limit of the body
     let bytes = Bytes::from_request(limited, &())
         .await
         .map_err(|rejection| AppError::Unreadable(rejection.status()))?;
     Ok((parts, bytes))
 }
 
-/// A form whose text is UTF-8. axum's own takes every byte that is not for the
-/// same U+FFFD, and different passwords for one.
+/// A form whose text is valid UTF-8. axum's own form replaces every invalid byte by U+FFFD, so
+/// that different passwords would become equal.
 pub struct Form<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
@@ -143,7 +139,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
     }
 }
 
-/// Makes the frame of a page.
+/// Builds the layout of a page.
 pub struct Page {
     session: Session,
     demo_phone: bool,
@@ -152,11 +148,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// The frame, with the messages that were kept for the next page. They are
-    /// shown once; a HEAD request, which shows nothing, leaves them.
-    ///
-    /// # Errors
-    /// When the session's data cannot be read.
+    /// The layout with the flash messages. A HEAD request shows nothing and keeps them.
     pub async fn layout(&self, title: &str) -> Result<Layout, AppError> {
         let messages = if self.head {
             Vec::new()

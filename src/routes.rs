@@ -1,5 +1,4 @@
-//! Every address of the app, in groups by who may call it, and what every
-//! request passes through on its way there.
+//! Every route of the app, in groups by access, and the middleware of all requests.
 
 use std::sync::Arc;
 
@@ -33,33 +32,33 @@ use crate::models::rate_limit::{
 };
 use crate::state::AppState;
 
-/// The longest form has a few fields; nothing longer is read.
+/// The maximum length of a body: the longest form has a few fields.
 const BODY_LIMIT: usize = 16 * 1024;
 
-/// An address, and who may call it.
+/// A route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// Who.
+    /// Which users may call it.
     pub access: Access,
-    /// How.
+    /// The method.
     pub method: Method,
-    /// Where, with parameters in braces.
+    /// The path, with parameters in braces.
     pub path: &'static str,
-    /// The page that holds its form, where that is another: who has to log in or
-    /// to prove it again first comes back to that one.
+    /// The page with its form, if that is another path: a user who must log in or
+    /// reauthenticate first returns to that page.
     pub form_on: Option<&'static str>,
-    /// How often; none where it changes nothing.
+    /// The rate limit; none if it changes nothing.
     pub limit: Option<Limited>,
 }
 
-/// How often a route may be called that changes something.
+/// The rate limit of a route that changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limited {
-    /// So often: its action takes these limits in its transaction, once the form is valid.
+    /// The action takes these limits in its transaction, once the form is valid.
     ByRoute(&'static [RateLimit]),
-    /// As often as a limit lets it that depends on what is sent, which the model takes.
+    /// The model takes a limit that depends on the request's content.
     ByModel(&'static RateLimit),
-    /// Without a limit, for this reason.
+    /// There is no limit, for this reason.
     Never(&'static str),
 }
 
@@ -135,7 +134,7 @@ fn development(routes: Routes) -> Routes {
         .get("/dev/mailbox/{id}/html", dev::mailbox::pages::html)
 }
 
-/// What needs no session: no cookie is looked at.
+/// Routes without a session: their requests' cookies are ignored.
 fn without_session(routes: Routes) -> Routes {
     routes
         .group(Access::Any)
@@ -144,7 +143,7 @@ fn without_session(routes: Routes) -> Routes {
         .get("/static/{*path}", assets::show)
 }
 
-/// Puts the app's addresses and layers together, and lists the addresses.
+/// Builds the router with all its layers, and a list of its routes.
 pub fn router(app: &AppState) -> (Router, Vec<Route>) {
     let mut pages = pages(Routes::with_sessions(app));
     if app.config.environment == Environment::Development {
@@ -153,9 +152,8 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
     let plain = without_session(Routes::without_sessions(app));
     let table = [pages.table, plain.table].concat();
 
-    // Of a group, a request meets the first layer first. They are grouped because each
-    // call of `layer` puts every route into a box of its own, which is made anew for each
-    // request.
+    // A request passes the first layer of a group first. Groups are faster: each call of
+    // `layer` boxes every route once more, and each request clones the boxes.
     let (proxies, words) = (app.clone(), app.clone());
     let headers = Arc::new(security_headers::of(app.config.environment));
     let mut router = pages
@@ -178,7 +176,7 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
     (router.with_state(app.clone()), table)
 }
 
-/// The answer where there is no page, which shows who is signed in as pages do.
+/// The error page of an unknown path or method. Like all pages it shows the logged-in user.
 fn refused(app: &AppState, status: StatusCode) -> impl Handler<((),), AppState> {
     let answer = move || async move { status };
     let guard = Guard {
@@ -190,19 +188,19 @@ fn refused(app: &AppState, status: StatusCode) -> impl Handler<((),), AppState> 
     answer.layer((no_other_site(), session::layer(guard)))
 }
 
-/// Refuses what another site sends.
+/// Refuses cross-site requests.
 fn no_other_site() -> CsrfLayer<fn(ProtectionError) -> Response> {
     CsrfLayer::new().with_rejection_response(error_pages::cross_site as fn(_) -> _)
 }
 
-/// What is served at `METRICS_ADDR`, and nowhere else.
+/// The router of `METRICS_ADDR`.
 pub fn metrics_router(app: &AppState) -> Router {
     Router::new()
         .route("/metrics", get(metrics::show))
         .with_state(app.clone())
 }
 
-/// A router and its table, which axum's own does not tell.
+/// A router with a list of its routes, which axum does not provide.
 struct Routes {
     app: AppState,
     has_sessions: bool,
@@ -231,14 +229,14 @@ impl Routes {
         }
     }
 
-    /// Who may call the addresses that follow.
+    /// Begins a group: the access of the routes that follow.
     fn group(mut self, access: Access) -> Self {
         self.access = access;
         self.form_on = None;
         self
     }
 
-    /// The page that holds the forms of the addresses that follow, in this group.
+    /// The page with the forms of the routes that follow in this group.
     fn form_on(mut self, page: &'static str) -> Self {
         self.form_on = Some(page);
         self
@@ -283,8 +281,8 @@ impl Routes {
         self
     }
 
-    /// What a page's requests pass through, once it is known to be there: a method that
-    /// is not is 405 for everybody.
+    /// The middleware of a page's requests. It runs only for known methods: any other is 405
+    /// for all users.
     fn behind_its_layers(
         &self,
         route: &Route,

@@ -1,4 +1,4 @@
-//! What every handler can reach.
+//! The state that all handlers share.
 
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -20,37 +20,37 @@ use crate::services::passwords::Passwords;
 use crate::services::twilio_verify::TwilioVerify;
 use crate::tasks::mail::MailQueue;
 
-/// The parts of the app. Clones share them: every layer has one, and each request
-/// clones the layers, so that a clone has to cost nothing.
+/// The shared parts of the app. Every layer holds a clone and each request clones the layers,
+/// so cloning has to be cheap.
 #[derive(Clone)]
 pub struct AppState(Arc<Parts>);
 
-/// What the app is made of, put together in `lib.rs`.
+/// The parts of the app, which `lib.rs` creates.
 pub struct Parts {
     /// The settings.
     pub config: Config,
-    /// The pool of connections.
+    /// The connection pool.
     pub database: Database,
-    /// The connections that sessions are read with.
+    /// The connections that read sessions.
     pub readers: Readers,
-    /// Whether it can be written.
+    /// The check that the database accepts writes.
     pub readiness: Readiness,
     /// Password hashing; for a request's work see [`AppState::passwords_for`].
     pub passwords: Passwords,
     /// Twilio Verify, or the demo phone behind the same client.
     pub verify: TwilioVerify,
-    /// The demo phone, where Twilio is not configured in development.
+    /// The demo phone, if Twilio is not configured in development.
     pub demo_phone: Option<DemoPhone>,
-    /// To be woken when mail was queued.
+    /// Wakes the email worker.
     pub mail: MailQueue,
-    /// The demo mailbox, where no mail server is configured in development.
+    /// The demo mailbox, if no mail server is configured in development.
     pub demo_mailbox: Option<DemoMailbox>,
-    /// What is counted, for `METRICS_ADDR`.
+    /// The metrics for `METRICS_ADDR`.
     pub metrics: Metrics,
-    /// The log-in page of everybody who is not known, once somebody has asked for it.
+    /// The login page of visitors, rendered at its first request.
     pub login_page: OnceLock<Bytes>,
-    /// Has a receiver for each request that runs to its end, whoever has gone: it is
-    /// closed while there is none.
+    /// Counts running requests, which complete even if their client has disconnected: each has
+    /// a receiver, and the channel is closed while there is none.
     pub under_way: watch::Sender<()>,
     /// The time.
     pub clock: Clock,
@@ -71,9 +71,9 @@ impl Deref for AppState {
 }
 
 impl AppState {
-    /// The client for the limits that count by client; none where they do not apply: in
-    /// development to this very machine, so that nobody locks themselves out while trying
-    /// things. Wrong passwords by name, and wrong recovery codes, count there too.
+    /// The client for limits by client. None for the local machine in development, so that
+    /// developers don't lock themselves out. Wrong passwords by name and wrong recovery codes
+    /// count there too.
     #[must_use]
     pub fn limited_client<'a>(&self, client: &'a Client) -> Option<&'a Client> {
         let is_own_machine = client.address.is_loopback();
@@ -81,8 +81,8 @@ impl AppState {
         (!is_exempt).then_some(client)
     }
 
-    /// Password hashing that takes turns with other clients. All networks of an IPv6 site
-    /// are one client, since their owner would otherwise get a turn for each.
+    /// Password hashing in a fair queue between clients. All networks of an IPv6 site are one
+    /// client, since their owner would otherwise get a place in the queue for each.
     #[must_use]
     pub fn passwords_for(&self, client: &Client) -> Passwords {
         let client = self.limited_client(client);
@@ -90,11 +90,11 @@ impl AppState {
         self.passwords.for_client(key)
     }
 
-    /// What decides whether a code may be sent to a number for this client.
+    /// The limits of sending codes to a number for this client.
     #[must_use]
     pub fn send_limits(&self, phone: &str, client: &Client) -> SendLimits {
         SendLimits {
-            // The numbers with which the demo phone shows what can go wrong.
+            // The demo phone's numbers, each of which simulates a failure.
             unlimited: self.demo_phone.is_some() && is_demo_number(phone),
             client: self.limited_client(client).cloned(),
             daily_limit: self.config.sms_daily_limit.into(),

@@ -40,7 +40,7 @@ pub async fn home(
     })
 }
 
-/// `GET /user/{username}`, in whatever case.
+/// `GET /user/{username}`, in any case.
 pub async fn show(
     State(app): State<AppState>,
     page: Page,
@@ -129,8 +129,8 @@ async fn edit_page(
     })
 }
 
-/// Saves the profile, and returns the name that it has now. None where the session has
-/// ended: a form may be on its way for half a minute.
+/// Saves the profile and returns the new username. `None` if the session has ended, since
+/// sending a form may take half a minute.
 async fn save(
     app: &AppState,
     session: &Session,

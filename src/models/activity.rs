@@ -1,39 +1,38 @@
-//! What happened to an account, for its owner to read on the security page. It is
-//! written in the transaction of what happened.
+//! The events of an account, which the security page lists. Each is written in the
+//! transaction of its event.
 
-use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row};
 use strum::{AsRefStr, EnumString};
 
 use crate::models::client::Client;
 use crate::models::token::random_id;
 use crate::models::user::UserId;
-use crate::models::{Connection, Error, parse_column};
+use crate::models::{Connection, Result};
 
-/// How long it is kept, in seconds.
+/// How long an event is kept, in seconds.
 pub const KEPT: i64 = 90 * 24 * 60 * 60;
 
-/// The most that the page shows.
+/// Events on the page.
 const SHOWN: usize = 30;
 
-/// Events that push out only each other: so nobody can hide a new phone number behind
-/// failed logins, or behind renames.
+/// Events push out only others of their category: an intruder can't hide a new phone number
+/// behind failed logins or renames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Category {
-    /// What protects the account changed.
+    /// Changes of password, factors, recovery codes and locks.
     Protection = 0,
-    /// Somebody tried to get in and did not.
+    /// Failed attempts to log in or to confirm.
     Failure = 1,
     /// Logins, logouts and sessions.
     Access = 2,
-    /// The profile changed.
+    /// Changes of the profile.
     Profile = 3,
 }
 
 impl Category {
     const ALL: [Self; 4] = [Self::Protection, Self::Failure, Self::Access, Self::Profile];
 
-    /// The rows that an account keeps: 200 together.
+    /// The rows that an account keeps, 200 in total.
     const fn kept(self) -> i64 {
         match self {
             Self::Protection => 80,
@@ -42,8 +41,8 @@ impl Category {
         }
     }
 
-    /// The places on the page that are its own, together [`SHOWN`]. Those that are free go
-    /// to whatever is newest.
+    /// The places that the category has on the page, [`SHOWN`] in total. The newest events
+    /// of any category fill those that stay free.
     const fn shown(self) -> usize {
         match self {
             Self::Protection => 11,
@@ -53,15 +52,15 @@ impl Category {
     }
 }
 
-/// What happened.
+/// An event of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum Happening {
-    /// A log-in with the password alone.
+    /// A login with the password alone.
     LoggedIn,
-    /// A log-in with password and code.
+    /// A login with password and code.
     LoggedInWithCode,
-    /// A log-in with password and recovery code.
+    /// A login with password and recovery code.
     LoggedInWithRecoveryCode,
     /// A wrong password.
     WrongPassword,
@@ -69,42 +68,42 @@ pub enum Happening {
     WrongCode,
     /// A wrong recovery code.
     WrongRecoveryCode,
-    /// Proved again to be the same person.
+    /// The user confirmed their identity.
     Reauthenticated,
-    /// Logged out.
+    /// A logout.
     LoggedOut,
-    /// Ended one of the other sessions.
+    /// The user ended one other session.
     EndedSession,
-    /// Ended all other sessions.
+    /// The user ended all other sessions.
     EndedOtherSessions,
     /// The name was changed.
     Renamed,
     /// The password was changed.
     PasswordChanged,
-    /// The password was set through a mailed link.
+    /// The password was set by an emailed link.
     PasswordReset,
-    /// Two-factor authentication was switched on.
+    /// Two-factor authentication was turned on.
     TwoFactorEnabled,
-    /// The number was changed.
+    /// The phone number was changed.
     PhoneChanged,
-    /// Two-factor authentication was switched off.
+    /// Two-factor authentication was turned off.
     TwoFactorDisabled,
-    /// The recovery codes were made anew.
+    /// A new set of recovery codes was made.
     RecoveryCodesRenewed,
-    /// The account was locked through "this was not me".
+    /// The account was locked by a "this was not me" link.
     NotMe,
     /// The operator locked the account.
     LockedByOperator,
     /// The operator unlocked the account.
     UnlockedByOperator,
-    /// The operator switched two-factor authentication off.
+    /// The operator turned two-factor authentication off.
     TwoFactorResetByOperator,
     /// The operator ended all sessions.
     SessionsEndedByOperator,
 }
 
 impl Happening {
-    /// Whether somebody failed to get in.
+    /// Whether an attempt to log in or to confirm failed.
     pub fn is_failure(self) -> bool {
         self.category() == Category::Failure
     }
@@ -125,31 +124,21 @@ impl Happening {
     }
 }
 
-/// One thing that happened.
-#[derive(Debug, Clone)]
+/// An event with its time and its client.
+#[derive(Debug, Clone, FromRow)]
 pub struct Activity {
-    /// What.
+    /// The event.
+    #[sqlx(rename = "event", try_from = "&'a str")]
     pub what: Happening,
-    /// From which address; none for what the operator did.
+    /// The address of the client; none for the operator.
     pub address: Option<String>,
-    /// What the browser called itself.
+    /// The user agent of the client.
     pub user_agent: Option<String>,
-    /// When, in Unix seconds.
+    /// Unix seconds.
     pub at: i64,
 }
 
-impl FromRow<'_, AnyRow> for Activity {
-    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            what: parse_column(row, "event")?,
-            address: row.try_get("address")?,
-            user_agent: row.try_get("user_agent")?,
-            at: row.try_get("at")?,
-        })
-    }
-}
-
-/// What happened last to an account.
+/// The events of an account that the page shows.
 #[derive(Debug)]
 pub struct Recent {
     /// Newest first.
@@ -159,30 +148,30 @@ pub struct Recent {
 }
 
 impl Activity {
-    /// Writes down what happens now; `client` is none where the operator does it.
+    /// Records an event that happens now. `client` is none for the operator.
     pub async fn record(
         connection: &mut Connection,
         user: &UserId,
         what: Happening,
         client: Option<&Client>,
         now: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         Self::record_if_known(connection, Some(user), what, client, now).await
     }
 
-    /// The same for somebody who may be nobody: then nothing is written, by the
-    /// same statements, so that nobody learns which it was.
+    /// The same for a username that may be unknown. Then the same statements run and write
+    /// nothing, so that the time does not reveal which usernames exist.
     pub(super) async fn record_if_known(
         connection: &mut Connection,
         user: Option<&UserId>,
         what: Happening,
         client: Option<&Client>,
         now: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let user = user.map_or("", UserId::as_str);
         let category = what.category();
-        // Ids are random and times whole seconds, so they are numbered. All categories
-        // are asked for, since the index has them before the time.
+        // A number orders the events of one second. The condition names all categories,
+        // since they come before the time in the index.
         sqlx::query(
             "INSERT INTO activity (id, user_id, event, address, user_agent, category, at, number)
             SELECT $1, u.id, $2, $3, $4, $5, $6, (
@@ -218,8 +207,8 @@ impl Activity {
         Ok(())
     }
 
-    /// What happened last.
-    pub async fn recent(connection: &mut Connection, user: &UserId) -> Result<Recent, Error> {
+    /// The latest events.
+    pub async fn recent(connection: &mut Connection, user: &UserId) -> Result<Recent> {
         let mut all: Vec<(Self, i64)> = Vec::new();
         for category in Category::ALL {
             let rows = sqlx::query(
@@ -243,7 +232,7 @@ impl Activity {
     }
 }
 
-/// The newest that the page has room for, of which each category has places of its own.
+/// The events that the page has room for: see [`Category::shown`].
 fn newest(all: Vec<Activity>) -> Recent {
     let total = all.len();
     let mut free = SHOWN;

@@ -1,4 +1,4 @@
-//! Who knows an account's password, and how often somebody may say so wrongly.
+//! Password checks, and the limits of wrong ones.
 
 use secrecy::SecretString;
 use sqlx::any::AnyRow;
@@ -12,51 +12,51 @@ use crate::models::rate_limit::{
     WRONG_PASSWORDS_PER_CLIENT, WRONG_PASSWORDS_PER_SITE, refund, take,
 };
 use crate::models::user::{User, UserId, case_key};
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Database, Result};
 use crate::services::passwords::Passwords;
 
-/// A login after so many that failed is told to the owner.
+/// The owner gets an email about a login after so many failed ones.
 const FAILURES_TO_TELL: i64 = 5;
 
-/// The limits that a right password does not count in.
+/// The limits that count wrong passwords only.
 const WRONG: [RateLimit; 3] = [
     WRONG_PASSWORDS,
     WRONG_PASSWORDS_PER_SITE,
     WRONG_PASSWORDS_PER_CLIENT,
 ];
 
-/// What somebody sent to prove who they are, and from where.
+/// A username and a password, as a client sent them.
 #[derive(Debug)]
 pub struct Credentials<'a> {
-    /// The name that counts, as typed: anybody's or nobody's.
+    /// The name as typed, which the limits count.
     pub typed: &'a str,
-    /// The name to look for: nobody's, where nobody can be called what was typed.
+    /// The name to look up: one that cannot exist if the typed name is not valid.
     pub username: &'a str,
-    /// Who is signed in, where it is their password that is asked for.
+    /// The user who is logged in and confirms the password.
     pub signed_in: Option<&'a UserId>,
     /// The password.
     pub password: SecretString,
-    /// Where the request came from.
+    /// The client that sent the request.
     pub client: &'a Client,
     /// The same, unless limits by client do not apply.
     pub limited_client: Option<&'a Client>,
-    /// What a right password counts in.
+    /// The limits that count right passwords too.
     pub limits: &'static [RateLimit],
 }
 
 /// Why a password was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// Nobody has that name and that password.
+    /// The username or the password is wrong, or the account is locked.
     Wrong,
-    /// Too many were wrong or right before: this one was not looked at.
+    /// A limit is exceeded. The password was not compared.
     TooMany(RateLimitExceeded),
 }
 
 impl Credentials<'_> {
-    /// What a wrong password counts in, and a right one. Somebody who is signed in is
-    /// counted by account besides: a thief of the session could else take another name
-    /// after each ten guesses.
+    /// The buckets of an attempt. For a user who is logged in, the account counts besides the
+    /// name: otherwise someone who stole the session could rename the account after every
+    /// ten guesses.
     fn buckets(&self, found: Option<&UserId>) -> Vec<Bucket> {
         let mut whom = vec![format!("name {}", case_key(self.typed))];
         whom.extend(self.signed_in.map(|id| format!("account {}", id.as_str())));
@@ -67,7 +67,7 @@ impl Credentials<'_> {
         let mut buckets = WRONG_PASSWORDS_PER_CLIENT.buckets_of("", self.limited_client);
         for (limit, place) in places {
             let Some(place) = place else { continue };
-            // The place first: it holds no blank, and what was typed may hold anything.
+            // The place comes first, since it holds no blank. A typed name may.
             let bucket = |whom: &String| limit.buckets(&format!("{place} {whom}"));
             buckets.extend(whom.iter().flat_map(bucket));
         }
@@ -77,8 +77,8 @@ impl Credentials<'_> {
         buckets
     }
 
-    /// The account for limits that count by it. A name that nobody has is counted as well,
-    /// so that it costs the same.
+    /// The subject of limits by account. An unknown name counts as well, so that it costs
+    /// the same time.
     fn account(&self, found: Option<&UserId>) -> String {
         match found {
             Some(id) => id.as_str().to_owned(),
@@ -86,9 +86,9 @@ impl Credentials<'_> {
         }
     }
 
-    /// The account's row, with what proves it. The name of who is signed in may be
-    /// another's by now, if the account was renamed meanwhile.
-    async fn find(&self, connection: &mut Connection) -> Result<Option<AnyRow>, Error> {
+    /// The account's row with its password hash. If the user who is logged in was renamed
+    /// meanwhile, another account may have the name: that one is not returned.
+    async fn find(&self, connection: &mut Connection) -> Result<Option<AnyRow>> {
         let row = sqlx::query(
             "SELECT id AS user_id, username, email, auth_version, verification_phone, about_me, \
              last_seen_at, password_hash, locked_at FROM users WHERE username_key = $1",
@@ -105,22 +105,18 @@ impl Credentials<'_> {
 }
 
 impl User {
-    /// The account with that name and that password, unless the operator has
-    /// locked it. The attempt counts as a wrong one before the password is even
-    /// looked at, so that no number of parallel ones gets more answers than the
-    /// limits allow, and no longer counts once it was right. An unknown name costs
-    /// the same work as a wrong password, and a locked account's right one too. A
-    /// hash made with other parameters than today's is made anew.
+    /// The account with that username and password, unless the operator has locked it.
     ///
-    /// # Errors
-    /// Also when no password can be compared. An attempt that was not compared does not
-    /// count.
+    /// The attempt counts as wrong before the password is compared, and is refunded if it
+    /// was right: so parallel attempts never get more answers than the limits allow. If the
+    /// comparison fails, the attempt does not count. An unknown name and a locked account
+    /// cost the same work as a wrong password. A hash with outdated parameters is replaced.
     pub async fn authenticate(
         database: &Database,
         passwords: &Passwords,
         credentials: Credentials<'_>,
         now: i64,
-    ) -> Result<Result<Self, Refused>, Error> {
+    ) -> Result<Result<Self, Refused>> {
         let mut connection = database.acquire().await?;
         let row = credentials.find(&mut connection).await?;
         let id: Option<String> = row.as_ref().map(|row| row.try_get("user_id")).transpose()?;
@@ -130,7 +126,7 @@ impl User {
             Ok(attempt) => attempt,
             Err(exceeded) => return Ok(Err(Refused::TooMany(exceeded))),
         };
-        drop(connection); // nobody waits for it behind the hashing
+        drop(connection); // hashing is slow: other requests need the connection
         let refunded = match Self::compare(database, passwords, &credentials, row).await {
             Ok(Compared::Wrong) => {
                 Self::record_failed_login(database, id.as_ref(), &credentials, &attempt, now)
@@ -138,7 +134,7 @@ impl User {
                 return Ok(Err(Refused::Wrong));
             }
             Ok(Compared::Right(user)) => (attempt.under(&WRONG), Ok(Ok(user))),
-            // A flood that keeps the hashing busy must not use up other people's tries.
+            // A flood that keeps the hashing busy must not consume other users' attempts.
             Err(error) => (attempt, Err(error)),
         };
         let (refunded, answer) = refunded;
@@ -151,15 +147,12 @@ impl User {
         passwords: &Passwords,
         credentials: &Credentials<'_>,
         row: Option<AnyRow>,
-    ) -> Result<Compared, Error> {
-        let stored: Option<String> = row
-            .as_ref()
-            .map(|row| row.try_get("password_hash"))
-            .transpose()?;
+    ) -> Result<Compared> {
+        let stored = row.as_ref().map(|row| row.try_get("password_hash"));
+        let stored: Option<String> = stored.transpose()?;
         let password = credentials.password.clone();
-        let found = passwords
-            .compare(password.clone(), stored.as_deref())
-            .await?;
+        let comparison = passwords.compare(password.clone(), stored.as_deref());
+        let found = comparison.await?;
         let (Some(row), Some(stored)) = (row, stored) else {
             return Ok(Compared::Wrong);
         };
@@ -174,15 +167,14 @@ impl User {
         Ok(Compared::Right(user))
     }
 
-    /// Writes a wrong password down, where somebody has the name. Where nobody
-    /// has, the same statements do the same work.
+    /// Records a wrong password. For an unknown name the same statements do the same work.
     async fn record_failed_login(
         database: &Database,
         id: Option<&UserId>,
         credentials: &Credentials<'_>,
         attempt: &Attempt,
         now: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let client = credentials.client;
         let mut transaction = database.begin().await?;
         sqlx::query("UPDATE users SET failed_logins = failed_logins + 1 WHERE id = $1")
@@ -201,13 +193,10 @@ impl User {
         Ok(())
     }
 
-    /// Forgets the failed logins, in the transaction of one that was completed and
-    /// holds the account's row, so that one of two log-ins tells of them. Returns
-    /// whether they were so many that its owner is to be told.
-    pub async fn clear_failed_logins(
-        connection: &mut Connection,
-        id: &UserId,
-    ) -> Result<bool, Error> {
+    /// Clears the count of failed logins. Returns whether the owner is to get an email about
+    /// them. The caller's transaction holds the account's row, so one of two parallel logins
+    /// gets a yes.
+    pub async fn clear_failed_logins(connection: &mut Connection, id: &UserId) -> Result<bool> {
         let failed: Option<i64> = sqlx::query_scalar(
             "SELECT failed_logins FROM users WHERE id = $1 AND failed_logins > 0",
         )
@@ -215,7 +204,7 @@ impl User {
         .fetch_optional(&mut *connection)
         .await?;
         let Some(failed) = failed else {
-            return Ok(false); // of most log-ins
+            return Ok(false);
         };
         sqlx::query("UPDATE users SET failed_logins = 0 WHERE id = $1")
             .bind(id.as_str())
@@ -224,15 +213,15 @@ impl User {
         Ok(failed >= FAILURES_TO_TELL)
     }
 
-    /// The password is the same, so `auth_version` stays; a password changed
-    /// meanwhile stays too.
+    /// Replaces the hash of the same password, so `auth_version` stays. A password that was
+    /// changed meanwhile stays too.
     async fn rehash(
         &self,
         database: &Database,
         passwords: &Passwords,
         password: SecretString,
         stored: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let password_hash = passwords.hash(password).await?;
         sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
             .bind(password_hash)
@@ -244,7 +233,6 @@ impl User {
     }
 }
 
-/// What a comparison found.
 enum Compared {
     Right(User),
     Wrong,

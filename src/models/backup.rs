@@ -1,4 +1,4 @@
-//! A copy of an SQLite database as it is at one moment, while the server goes on.
+//! Backing up a SQLite database while the server runs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,52 +12,52 @@ use tempfile::Builder;
 
 use crate::config::is_sqlite;
 
-/// What the name of a backup begins with until it is whole.
+/// The prefix of an incomplete backup's file name.
 const UNFINISHED: &str = ".twostep-backup-";
 
-/// SQLite asks whether to go on after so many of its instructions: a few hundred rows.
-const ASKED_EVERY: i32 = 1000;
+/// SQLite calls the progress handler after so many instructions: a few hundred rows.
+const PROGRESS_INTERVAL: i32 = 1000;
 
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The database is PostgreSQL's.
+    /// The database is PostgreSQL.
     #[error(
         "DATABASE_URL: this backs up SQLite only. PostgreSQL has pg_dump, which docs/deploy.md shows"
     )]
     NotSqlite,
-    /// There is no database to be backed up.
+    /// There is no database to back up.
     #[error("DATABASE_URL: there is no database at {}", .0.display())]
     Missing(PathBuf),
-    /// Something has the backup's name, and stays.
+    /// A file with the backup's name exists.
     #[error("FILE: {} is there already", .0.display())]
     Exists(PathBuf),
-    /// The backup cannot be written there.
+    /// The backup cannot be written.
     #[error("FILE: {} cannot be written: {error}", .file.display())]
     Unwritable {
-        /// The backup's name.
+        /// The backup's path.
         file: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
     /// The database cannot be read, or the backup not written.
     #[error("the backup failed: {0}")]
     Database(#[from] sqlx::Error),
-    /// It was told to end before it was done.
+    /// The backup was interrupted.
     #[error("the backup was interrupted, and there is none")]
     Interrupted,
-    /// SQLite finds fault with what it wrote.
+    /// The backup failed SQLite's integrity check.
     #[error("the backup failed its check: {0}")]
     Corrupt(String),
 }
 
-/// Writes the SQLite database at `url` to a new file that its owner alone can read, and
-/// returns its size in bytes. It holds what was committed before this began. It has its
-/// name once it is whole, checked and on the disk, and never before; no migration is made,
-/// so that a new version of the program can back up what the old one left.
+/// Writes the SQLite database at `url` to a new file that only its owner can read. Returns
+/// the size in bytes. The backup holds everything that was committed before the call. No
+/// migration runs, so a new version of the program can back up an old version's database.
 ///
-/// Once `interrupted` is ready it ends, and leaves nothing behind. Only a program that is
-/// killed leaves a file whose name begins with [`UNFINISHED`].
+/// The file gets its name once it is complete, checked and on the disk. The backup ends and
+/// leaves nothing behind once `interrupted` is ready. Only a program that is killed leaves a
+/// file with the prefix [`UNFINISHED`].
 pub async fn backup(
     url: &str,
     file: &Path,
@@ -83,12 +83,12 @@ pub async fn backup(
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    // Made with mode 0600, and gone where anything below fails.
+    // The file has mode 0600. It is deleted if anything below fails.
     let copy = Builder::new().prefix(UNFINISHED).tempfile_in(folder);
     let copy = copy.map_err(unwritable)?;
     fill(copy.path(), options.create_if_missing(false), interrupted).await?;
 
-    // SQLite leaves that out after VACUUM INTO.
+    // VACUUM INTO does not sync the file.
     copy.as_file().sync_all().map_err(unwritable)?;
     let bytes = copy.as_file().metadata().map_err(unwritable)?.len();
     copy.persist_noclobber(file)
@@ -103,7 +103,7 @@ pub async fn backup(
     Ok(bytes)
 }
 
-/// Writes a database to a file, and checks it.
+/// Writes a database to a file and checks it.
 async fn fill(
     copy: &Path,
     from: SqliteConnectOptions,
@@ -117,8 +117,8 @@ async fn fill(
     tokio::select! {
         done = &mut done => done,
         () = interrupted => {
-            // SQLite works in a thread of its own, which must not write on after the file
-            // is removed, and removes its journal itself.
+            // SQLite writes in its own thread. It must stop, and delete its journal, before
+            // the file is deleted.
             stop.store(true, Ordering::Relaxed);
             let _ = done.await;
             Err(BackupError::Interrupted)
@@ -126,16 +126,15 @@ async fn fill(
     }
 }
 
-/// A connection on which whatever is under way fails once `stop` is true.
+/// A connection whose statements fail once `stop` is true.
 async fn connect(
     options: SqliteConnectOptions,
     stop: &Arc<AtomicBool>,
 ) -> Result<SqliteConnection, sqlx::Error> {
     let mut connection = options.connect().await?;
     let stop = stop.clone();
-    let goes_on = move || !stop.load(Ordering::Relaxed);
     let mut handle = connection.lock_handle().await?;
-    handle.set_progress_handler(ASKED_EVERY, goes_on);
+    handle.set_progress_handler(PROGRESS_INTERVAL, move || !stop.load(Ordering::Relaxed));
     drop(handle);
     Ok(connection)
 }

@@ -1,5 +1,5 @@
-//! Moving from SQLite to PostgreSQL: everything is copied, or nothing. The one place
-//! that talks to each engine by its own driver: PostgreSQL takes rows fastest by COPY.
+//! Copying a SQLite database to PostgreSQL: everything, or nothing. Only this module uses
+//! the drivers of both engines, since COPY is PostgreSQL's fastest way to load rows.
 
 use std::path::PathBuf;
 
@@ -7,31 +7,31 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, Connection as _, Row, TypeInfo, ValueRef};
 
-/// Rows that are read from SQLite, and handed to PostgreSQL, at a time.
+/// Rows that are copied at a time.
 const PAGE: usize = 2_000;
 
 /// Why nothing was copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// There is no such file.
+    /// The file does not exist.
     #[error("FROM: there is no database at {}", .0.display())]
     Missing(PathBuf),
-    /// The file is no database of this version of the program.
+    /// The file is not a database of this version of the program.
     #[error("FROM: {0}")]
     Source(String),
     /// The SQLite database cannot be opened or read.
     #[error("FROM: the database cannot be read: {0}")]
     Reading(sqlx::Error),
-    /// Something is there already.
+    /// The PostgreSQL database is not empty.
     #[error("TO: the database is not empty: {0}. Nothing was copied")]
     NotEmpty(String),
-    /// What arrived is not what was sent.
+    /// The tables differ.
     #[error("TO: {0}. Nothing was copied")]
     Differs(String),
-    /// The PostgreSQL database cannot be reached or written.
+    /// The PostgreSQL database cannot be reached, read or written.
     #[error("TO: the database cannot be written: {0}")]
     Writing(sqlx::Error),
-    /// Its tables cannot be made.
+    /// The tables cannot be created.
     #[error("TO: the tables cannot be made: {0}")]
     Migrating(#[from] sqlx::migrate::MigrateError),
 }
@@ -39,13 +39,13 @@ pub enum CopyError {
 /// A table and how many rows of it were copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copied {
-    /// Its name.
+    /// The name.
     pub table: &'static str,
-    /// How many there are now, in either database.
+    /// Rows in either database.
     pub rows: u64,
 }
 
-/// How a table is read, counted and written.
+/// The statements of a table.
 struct Table {
     name: &'static str,
     page: &'static str,
@@ -66,22 +66,19 @@ macro_rules! tables {
     };
 }
 
-/// Every table, those that others refer to first. A table that a migration adds has to
-/// be added here: copying refuses a database with any other.
+/// All tables, those that others refer to first. Add each table that a migration adds:
+/// a database with an unknown table is refused.
 const TABLES: [Table; 12] = tables![
     "users" "challenges" "sessions" "outbox" "mail_tokens" "recovery_codes" "activity"
     "rate_limits" "former_usernames" "sms_days" "reset_requests" "purge_turn"
 ];
 
-/// sqlx's own list of what was migrated.
+/// sqlx's table of migrations.
 const MIGRATIONS: &str = "_sqlx_migrations";
 
-/// Copies the SQLite database at the URL `from` to the empty PostgreSQL database at the
-/// URL `to`, tables included, in one transaction, and counts the rows in both. `from` is
-/// read as it is at one moment and stays as it is.
-///
-/// # Errors
-/// When either is not what it should be or fails; `to` is then as it was.
+/// Copies the SQLite database at the URL `from` to the empty PostgreSQL database at the URL
+/// `to`. It creates the tables, copies and counts all rows in one transaction, and reads
+/// `from` in one snapshot. `from` never changes, and `to` does not change on an error.
 pub async fn copy(from: &str, to: &str) -> Result<Vec<Copied>, CopyError> {
     let mut source = open(from).await?;
     let mut source = source.begin().await.map_err(CopyError::Reading)?;
@@ -102,7 +99,7 @@ pub async fn copy(from: &str, to: &str) -> Result<Vec<Copied>, CopyError> {
     Ok(copied)
 }
 
-/// Opens a file that is there, and changes nothing in it.
+/// Opens an existing file, without migrations.
 async fn open(url: &str) -> Result<SqliteConnection, CopyError> {
     let options: SqliteConnectOptions = url.parse().map_err(CopyError::Reading)?;
     let file = options.get_filename();
@@ -114,8 +111,7 @@ async fn open(url: &str) -> Result<SqliteConnection, CopyError> {
     options.connect().await.map_err(CopyError::Reading)
 }
 
-/// The source has been migrated as far as this program goes and no further, and has the
-/// tables that are copied and no others.
+/// Requires exactly this program's migrations and tables.
 async fn check_source(source: &mut SqliteConnection) -> Result<(), CopyError> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
@@ -123,9 +119,9 @@ async fn check_source(source: &mut SqliteConnection) -> Result<(), CopyError> {
     .fetch_all(&mut *source)
     .await
     .map_err(CopyError::Reading)?;
+    let refuse = |problem: &str| Err(CopyError::Source(problem.to_owned()));
     if !tables.iter().any(|table| table == MIGRATIONS) {
-        let problem = "this is no database of Twostep's".to_owned();
-        return Err(CopyError::Source(problem));
+        return refuse("this is no database of Twostep's");
     }
     let versions: Vec<i64> =
         sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
@@ -134,14 +130,13 @@ async fn check_source(source: &mut SqliteConnection) -> Result<(), CopyError> {
             .map_err(CopyError::Reading)?;
     let known: Vec<i64> = sqlx::migrate!().iter().map(|it| it.version).collect();
     if versions != known {
-        let problem = "the database is of another version of this program. Start this one on it \
-                       once, or copy with the program that it belongs to";
-        return Err(CopyError::Source(problem.to_owned()));
+        return refuse(
+            "the database is of another version of this program. Start this one on it once, or \
+             copy with the program that it belongs to",
+        );
     }
     match tables.iter().find(|table| !is_known(table)) {
-        Some(table) => Err(CopyError::Source(format!(
-            "the table {table} is none of this program's"
-        ))),
+        Some(table) => refuse(&format!("the table {table} is none of this program's")),
         None => Ok(()),
     }
 }
@@ -150,8 +145,7 @@ fn is_known(table: &str) -> bool {
     table == MIGRATIONS || TABLES.iter().any(|known| known.name == table)
 }
 
-/// Makes the tables, where they are not there already as an instance leaves them that
-/// nobody has used yet, and keeps all others away from them.
+/// Creates the tables, unless an unused instance has done so, and locks them.
 async fn prepare_target(target: &mut PgConnection) -> Result<(), CopyError> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT table_name::TEXT FROM information_schema.tables \
@@ -163,7 +157,7 @@ async fn prepare_target(target: &mut PgConnection) -> Result<(), CopyError> {
     if let Some(table) = tables.iter().find(|table| !is_known(table)) {
         return Err(CopyError::NotEmpty(format!("it has the table {table}")));
     }
-    // Refuses a database whose migrations are not this program's.
+    // This fails if the database has other migrations.
     sqlx::migrate!().run(&mut *target).await?;
     for table in &TABLES {
         let locked = sqlx::query(table.lock).execute(&mut *target).await;
@@ -176,7 +170,7 @@ async fn prepare_target(target: &mut PgConnection) -> Result<(), CopyError> {
     Ok(())
 }
 
-/// Rows are copied by the order of their columns: it must be the same.
+/// Requires the same order of columns in both databases, since COPY goes by it.
 async fn check_columns(
     source: &mut SqliteConnection,
     target: &mut PgConnection,
@@ -234,8 +228,8 @@ async fn copy_table(
     Ok(())
 }
 
-/// A row without its rowid in COPY's text format: tabs between the columns, a line end
-/// behind them, and both, and what escapes them, escaped.
+/// Writes a row without its rowid in COPY's text format: a tab between two columns, a line
+/// end after the last, and backslashes before tabs, line ends and backslashes.
 fn write_line(line: &mut Vec<u8>, row: &SqliteRow) -> Result<(), sqlx::Error> {
     for column in 1..row.len() {
         if column > 1 {

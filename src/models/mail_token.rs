@@ -1,42 +1,36 @@
 //! Links in emails. The database holds only their hash, and each works once.
 
 use sqlx::Row;
+use strum::AsRefStr;
 
 use crate::models::outbox::{Event, Mail};
 use crate::models::rate_limit::RESET_LIFE;
 use crate::models::token::Token;
 use crate::models::user::UserId;
-use crate::models::{Connection, Database, Error, GIVE_UP_AFTER, NOT_ME_LIFE};
+use crate::models::{Connection, Database, GIVE_UP_AFTER, NOT_ME_LIFE, Result};
 
 /// How long an event can be undone, in seconds. A phone number that stood for so long is
 /// the one to restore (`User::restore_phone`), so an older link could restore an intruder's.
 const UNDO_WINDOW: i64 = GIVE_UP_AFTER + NOT_ME_LIFE;
 
-/// What a link is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The purpose of a link.
+#[derive(Debug, Clone, PartialEq, Eq, AsRefStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Purpose {
     /// To set a new password.
     ResetPassword,
-    /// To undo what a notice told of.
+    /// To undo the event of a notice.
     NotMe {
-        /// What it told of.
+        /// The event.
         event: Event,
-        /// The number before it, in E.164.
+        /// The phone number before the event, in E.164.
         former_phone: Option<String>,
     },
 }
 
 impl Purpose {
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::ResetPassword => "reset_password",
-            Self::NotMe { .. } => "not_me",
-        }
-    }
-
-    /// How long such a link lives that is sent `now`, in seconds. A link that undoes an
-    /// event never lives beyond [`UNDO_WINDOW`] from the time of the event, `at`.
-    #[must_use]
+    /// How long a link that is sent `now` lives, in seconds. A link that undoes an event
+    /// never outlives [`UNDO_WINDOW`] from the time of the event, `at`.
     pub fn life(&self, at: i64, now: i64) -> i64 {
         match self {
             Self::ResetPassword => RESET_LIFE,
@@ -45,35 +39,33 @@ impl Purpose {
     }
 }
 
-/// A link that still stands.
+/// A valid link.
 #[derive(Debug, Clone)]
 pub struct MailToken {
     token_hash: String,
-    /// Whose account it is about.
+    /// The account.
     pub user_id: UserId,
-    /// What for.
+    /// The purpose.
     pub purpose: Purpose,
-    /// When it was made, in Unix seconds.
+    /// When it was issued, in Unix seconds.
     pub created_at: i64,
 }
 
 impl MailToken {
-    /// What names the link without opening anything, for the form that is about
-    /// it: the beginning of the token's hash.
-    #[must_use]
+    /// An identifier of the link that grants nothing, for its form: the beginning of the
+    /// token's hash.
     pub fn name(&self) -> &str {
         self.token_hash.get(..16).unwrap_or_default()
     }
 
-    /// Makes the token of a link about something that happened `at` that time, and stores
-    /// its hash.
+    /// Generates the token of a link about an event `at` a time, and stores its hash.
     pub async fn issue(
         database: &Database,
         user: &UserId,
         purpose: &Purpose,
         at: i64,
         now: i64,
-    ) -> Result<Token, Error> {
+    ) -> Result<Token> {
         let token = Token::generate()?;
         let (event, former_phone) = match purpose {
             Purpose::ResetPassword => (None, None),
@@ -82,14 +74,14 @@ impl MailToken {
                 former_phone,
             } => (Some(event), former_phone.as_deref()),
         };
-        let event = event.map(|event| to_json(*event)).transpose()?;
+        let event = event.map(serde_json::to_string).transpose()?;
         sqlx::query(
             "INSERT INTO mail_tokens (token_hash, user_id, purpose, event, former_phone, \
              created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(token.hash())
         .bind(user.as_str())
-        .bind(purpose.name())
+        .bind(purpose.as_ref())
         .bind(event)
         .bind(former_phone)
         .bind(now)
@@ -99,8 +91,8 @@ impl MailToken {
         Ok(token)
     }
 
-    /// Revokes a token whose email did not go out.
-    pub async fn revoke(database: &Database, token: &Token) -> Result<(), Error> {
+    /// Revokes a token whose email was not sent.
+    pub async fn revoke(database: &Database, token: &Token) -> Result<()> {
         sqlx::query("DELETE FROM mail_tokens WHERE token_hash = $1")
             .bind(token.hash())
             .execute(database)
@@ -108,21 +100,13 @@ impl MailToken {
         Ok(())
     }
 
-    /// The link that still stands, for a password reset. Looking uses nothing up.
-    pub async fn find_reset(
-        database: &Database,
-        token: &Token,
-        now: i64,
-    ) -> Result<Option<Self>, Error> {
+    /// The valid link of a password reset. It stays valid.
+    pub async fn find_reset(database: &Database, token: &Token, now: i64) -> Result<Option<Self>> {
         Self::find(database, token, "reset_password", now).await
     }
 
-    /// The link that still stands, to undo what happened. Looking uses nothing up.
-    pub async fn find_not_me(
-        database: &Database,
-        token: &Token,
-        now: i64,
-    ) -> Result<Option<Self>, Error> {
+    /// The valid "this was not me" link. It stays valid.
+    pub async fn find_not_me(database: &Database, token: &Token, now: i64) -> Result<Option<Self>> {
         Self::find(database, token, "not_me", now).await
     }
 
@@ -131,7 +115,7 @@ impl MailToken {
         token: &Token,
         purpose: &str,
         now: i64,
-    ) -> Result<Option<Self>, Error> {
+    ) -> Result<Option<Self>> {
         let row = sqlx::query(
             "SELECT token_hash, user_id, event, former_phone, created_at FROM mail_tokens \
              WHERE token_hash = $1 AND purpose = $2 AND expires_at > $3",
@@ -146,8 +130,7 @@ impl MailToken {
         let purpose = match event {
             None => Purpose::ResetPassword,
             Some(event) => Purpose::NotMe {
-                event: serde_json::from_str(&event)
-                    .map_err(|error| Error::Json(error.to_string()))?,
+                event: serde_json::from_str(&event)?,
                 former_phone: row.try_get("former_phone")?,
             },
         };
@@ -159,15 +142,14 @@ impl MailToken {
         }))
     }
 
-    /// Uses the link up, within the transaction of what it is for. Returns
-    /// whether it still stood: of any number of parallel uses, one is told yes.
+    /// Consumes the link in the caller's transaction. Returns whether it was valid: of
+    /// parallel calls, one gets a yes.
     ///
-    /// With a reset go the user's other resets. With "this was not me" go all the
-    /// user's links, those to a new password too, since somebody else may have
-    /// asked for one; but links that bring a number back only go with one of
-    /// their kind. Else an intruder who reads the mail could use up a harmless
-    /// link, and the owner could not get the number back any more.
-    pub async fn consume(&self, connection: &mut Connection, now: i64) -> Result<bool, Error> {
+    /// A reset consumes the user's other resets. "This was not me" consumes all the user's
+    /// links, resets included, since an intruder may have requested one. Only a link that
+    /// restores a phone number consumes others that do: otherwise an intruder who reads the
+    /// emails could use a harmless link, and the owner could not restore the number.
+    pub async fn consume(&self, connection: &mut Connection, now: i64) -> Result<bool> {
         let done = sqlx::query("DELETE FROM mail_tokens WHERE token_hash = $1 AND expires_at > $2")
             .bind(&self.token_hash)
             .bind(now)
@@ -193,45 +175,39 @@ impl MailToken {
         Ok(true)
     }
 
-    /// Whether one of a user's links tells of the recovery codes what its owner may
-    /// deny, [`Event::doubts_recovery_codes`]. Asked whichever of the links is used,
-    /// since it takes the others with it.
+    /// Whether the event of one of a user's links [`Event::doubts_recovery_codes`]. This holds
+    /// for whichever link is used, since it consumes the others.
     pub async fn doubts_recovery_codes(
         connection: &mut Connection,
         user: &UserId,
         now: i64,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool> {
         let found: Option<i64> = sqlx::query_scalar(
             "SELECT created_at FROM mail_tokens WHERE user_id = $1 AND expires_at > $2 \
              AND event IN ($3, $4, $5) LIMIT 1",
         )
         .bind(user.as_str())
         .bind(now)
-        .bind(to_json(Event::TwoFactorEnabled)?)
-        .bind(to_json(Event::RecoveryCodeUsed)?)
-        .bind(to_json(Event::RecoveryCodesRenewed)?)
+        .bind(serde_json::to_string(&Event::TwoFactorEnabled)?)
+        .bind(serde_json::to_string(&Event::RecoveryCodeUsed)?)
+        .bind(serde_json::to_string(&Event::RecoveryCodesRenewed)?)
         .fetch_optional(connection)
         .await?;
         Ok(found.is_some())
     }
 
-    /// Uses up all of a user's links to a new password, sent or not.
-    pub async fn delete_resets(connection: &mut Connection, user: &UserId) -> Result<(), Error> {
+    /// Revokes all of a user's password resets, sent or queued.
+    pub async fn delete_resets(connection: &mut Connection, user: &UserId) -> Result<()> {
         sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND purpose = 'reset_password'")
             .bind(user.as_str())
             .execute(&mut *connection)
             .await?;
-        // One that still waits to be sent would make a link anew.
+        // A queued email would issue a new link.
         sqlx::query("DELETE FROM outbox WHERE user_id = $1 AND mail = $2")
             .bind(user.as_str())
-            .bind(Mail::ResetPassword.to_json()?)
+            .bind(serde_json::to_string(&Mail::ResetPassword)?)
             .execute(connection)
             .await?;
         Ok(())
     }
-}
-
-/// An event as its column holds it.
-fn to_json(event: Event) -> Result<String, Error> {
-    serde_json::to_string(&event).map_err(|error| Error::Json(error.to_string()))
 }

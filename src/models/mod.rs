@@ -1,5 +1,5 @@
-//! Types and all the SQL. Statements are valid on SQLite and on PostgreSQL;
-//! every "check, then act" is one statement or one transaction.
+//! Types and all the SQL. Statements are valid on SQLite and on PostgreSQL. Every "check,
+//! then act" is one statement or one transaction.
 
 pub mod activity;
 pub mod authentication;
@@ -21,12 +21,11 @@ pub mod token;
 pub mod user;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions, AnyRow};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AnyPool, Connection as _, Executor, Row};
+use sqlx::{AnyPool, Connection as _, Executor};
 
 use crate::config::is_sqlite;
 use crate::services::passwords;
@@ -34,28 +33,30 @@ use crate::services::passwords;
 /// Why a model could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database refused or could not be reached.
+    /// The database refused a statement or could not be reached.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-    /// The operating system had no random numbers to give.
+    /// The operating system gave no random numbers.
     #[error("no random numbers")]
     Randomness(#[from] getrandom::Error),
-    /// A column of JSON could not be written or read.
+    /// A JSON column could not be written or read.
     #[error("a JSON column: {0}")]
-    Json(String),
+    Json(#[from] serde_json::Error),
     /// A password could not be hashed or compared.
     #[error("password hashing failed")]
     Passwords(#[from] passwords::Error),
 }
 
+/// The result of a model.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
 impl Error {
-    /// The error and what caused it, in one line: see [`with_causes`].
+    /// The error with its causes: see [`with_causes`].
     pub fn with_causes(&self) -> String {
         with_causes(self)
     }
 
-    /// Whether the same may work in a moment: too much is going on, or the
-    /// database is out of reach.
+    /// Whether the error is transient: the server is busy, or the database is out of reach.
     pub fn passes(&self) -> bool {
         match self {
             Self::Passwords(passwords::Error::Busy) => true,
@@ -74,8 +75,8 @@ impl Error {
     }
 }
 
-/// An error with everything that caused it, in one line for the log. Some errors tell of
-/// their cause themselves: it is told once.
+/// An error with its causes, in one line for the log. A cause that an error's own message
+/// ends with is not repeated.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -90,58 +91,58 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Whether a database's code says that it cannot work just now, whatever it is asked.
+/// Whether an error code of the database means that it cannot run any statement now.
 fn is_outage(code: &str) -> bool {
     if code.len() == 5 {
-        // PostgreSQL's SQLSTATE: connections, resources (a full disk), a server that is
-        // stopping, starting or only copies another, its file system, deadlocks.
+        // PostgreSQL's SQLSTATE: connections, resources (a full disk), a server that stops,
+        // starts or is a read-only replica, its file system, deadlocks.
         return ["08", "53", "57P", "58", "25006", "40001", "40P01"]
             .iter()
             .any(|class| code.starts_with(class));
     }
-    // SQLite's, with details above the first byte: BUSY, LOCKED, IOERR, FULL, CANTOPEN.
+    // SQLite's BUSY, LOCKED, IOERR, FULL and CANTOPEN. Higher bytes hold details.
     let primary = code.parse::<i64>().map(|code| code & 0xff);
     matches!(primary, Ok(5 | 6 | 10 | 13 | 14))
 }
 
-/// The pool of connections, to either engine. On SQLite it is a single one: whoever holds
-/// it must not ask for another, nor wait for anything else meanwhile.
+/// The connection pool, for either engine. On SQLite it has one connection: code that holds
+/// it must not acquire another, nor wait for anything else.
 pub type Database = AnyPool;
 
-/// One connection: of the pool, or of a transaction.
+/// One connection, of the pool or of a transaction.
 pub type Connection = sqlx::AnyConnection;
 
-/// A mail that is not sent by then, in seconds, is given up.
+/// An email that is not sent after so many seconds is dropped.
 const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
 
-/// A link to undo what happened lives so many seconds.
+/// A "this was not me" link lives so many seconds.
 const NOT_ME_LIFE: i64 = 24 * 60 * 60;
 
-/// Connections that sessions are read with.
+/// Connections that read sessions.
 pub const READERS: u32 = 4;
 
-/// Connections in the pool: one instance needs no more of PostgreSQL's, which those that
-/// sessions are read with are part of.
+/// Connections of one instance to PostgreSQL, those that read sessions included.
 const MAX_CONNECTIONS: u32 = 8 + READERS;
 
-/// SQLite lets one write at a time. Connections that meet at its lock sleep, ever longer,
-/// and look again; those who wait for the pool's only one are woken in their order.
+/// SQLite has one writer. Connections that wait for its lock poll, with growing pauses.
+/// Requests that wait for the pool's only connection get it in their order.
 const MAX_SQLITE_CONNECTIONS: u32 = 1;
 
-/// What sqlx calls the one of the engines that is a file.
+/// sqlx's name of the SQLite backend.
 const SQLITE: &str = "SQLite";
 
-/// Longest wait for a connection before the request is given up.
+/// A request that waits longer for a connection fails.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens the database, and creates and migrates it where needed.
+/// Opens the database. Creates and migrates it if needed.
 pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
     sqlx::any::install_default_drivers();
     make_private_file(url);
     let options: AnyConnectOptions = url.parse()?;
-    let most = match is_sqlite(url) {
-        true => MAX_SQLITE_CONNECTIONS,
-        false => MAX_CONNECTIONS,
+    let most = if is_sqlite(url) {
+        MAX_SQLITE_CONNECTIONS
+    } else {
+        MAX_CONNECTIONS
     };
     let pool = pool(url, most).connect_with(options.clone());
     let database = match pool.await {
@@ -152,25 +153,25 @@ pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
     Ok(database)
 }
 
-/// A pool of at most so many connections, each of them prepared.
+/// A pool of at most `most` prepared connections.
 fn pool(url: &str, most: u32) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(most)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A file is not lost between two requests, a server's connection may be.
+        // A connection to a server may break between two requests, a file does not.
         .test_before_acquire(!is_sqlite(url))
         .after_connect(|connection, _| Box::pin(prepare(connection)))
-        // Where a disk is full, SQLite rolls back by itself, and sqlx then counts a
-        // transaction that is over. On that connection it would begin the next one as a
-        // part of that, whose rollback leaves the lock for good.
+        // When the disk is full, SQLite rolls back by itself, but sqlx still counts that
+        // transaction as open. It would nest the next one in it, and the rollback of a
+        // nested transaction would never release the lock.
         .before_acquire(|connection, _| {
             let is_sound = !connection.is_in_transaction();
             Box::pin(async move { Ok(is_sound) })
         })
 }
 
-/// Why a database that was waited for in vain cannot be opened: the pool, which tries
-/// again and again, does not tell.
+/// Why the database cannot be opened. The pool retries until its timeout and reports no
+/// reason.
 async fn reason(options: &AnyConnectOptions) -> sqlx::Error {
     let attempt = async {
         let mut connection = Connection::connect_with(options).await?;
@@ -183,8 +184,8 @@ async fn reason(options: &AnyConnectOptions) -> sqlx::Error {
     }
 }
 
-/// Instances that start together migrate one after the other: sqlx sees to that on
-/// PostgreSQL, and on SQLite the transaction does, which begins with the lock.
+/// Instances that start together migrate one after the other: by sqlx's lock on PostgreSQL,
+/// by the transaction's lock on SQLite.
 async fn migrate(database: &Database) -> Result<(), sqlx::Error> {
     let mut connection = database.acquire().await?;
     if connection.backend_name() != SQLITE {
@@ -195,21 +196,18 @@ async fn migrate(database: &Database) -> Result<(), sqlx::Error> {
     transaction.commit().await
 }
 
-/// Why a database that should be there could not be opened.
+/// Why an existing database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is no such file.
+    /// The file does not exist.
     #[error("there is no database at {}", .0.display())]
     Missing(PathBuf),
-    /// It cannot be opened or migrated.
+    /// The database cannot be opened or migrated.
     #[error("the database cannot be opened: {0}")]
     Database(#[from] sqlx::Error),
 }
 
-/// The same for whoever has no use for a database that is empty: makes no file.
-///
-/// # Errors
-/// When there is none, it cannot be opened or a migration fails.
+/// Opens a database that must exist: creates no file.
 pub async fn connect_existing(url: &str) -> Result<Database, OpenError> {
     if is_sqlite(url) {
         let options: SqliteConnectOptions = url.parse()?;
@@ -222,10 +220,9 @@ pub async fn connect_existing(url: &str) -> Result<Database, OpenError> {
     Ok(connect(url).await?)
 }
 
-/// Makes a new SQLite file readable for its owner alone, since it holds what
-/// proves accounts. SQLite gives the files beside it the same mode. Where it
-/// cannot be made, opening it will say why. Who may read one that is there is for
-/// the operator to decide, who may have meant a group of the system's.
+/// Creates a new SQLite file with mode 0600, since it holds password hashes. SQLite gives
+/// the files beside it the same mode. Opening the file reports why it cannot be created.
+/// An existing file keeps its mode, since the operator may have chosen it for a group.
 fn make_private_file(url: &str) {
     #[cfg(unix)]
     if is_sqlite(url)
@@ -248,7 +245,7 @@ fn make_private_file(url: &str) {
     }
 }
 
-/// Sets what SQLite leaves off by default; PostgreSQL needs nothing.
+/// Sets the pragmas of a SQLite connection. PostgreSQL needs nothing.
 async fn prepare(connection: &mut Connection) -> Result<(), sqlx::Error> {
     if connection.backend_name() == SQLITE {
         connection
@@ -261,20 +258,20 @@ async fn prepare(connection: &mut Connection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// A column that holds one of an enum's names.
-fn parse_column<T: FromStr>(row: &AnyRow, column: &str) -> Result<T, sqlx::Error> {
-    let name: &str = row.try_get(column)?;
-    name.parse().map_err(|_| sqlx::Error::ColumnDecode {
-        index: column.into(),
-        source: "a value that this program does not write".into(),
-    })
+/// A boolean as its column holds it, for `#[sqlx(try_from)]`: the engines share no BOOLEAN.
+#[derive(sqlx::Type)]
+#[sqlx(transparent)]
+struct Flag(i64);
+
+impl From<Flag> for bool {
+    fn from(flag: Flag) -> Self {
+        flag.0 != 0
+    }
 }
 
-/// The UNIQUE column that an error is about, as `table.column`.
-///
-/// PostgreSQL reports the constraint's name (`users_email_key`), SQLite the
-/// column (`UNIQUE constraint failed: users.email_key`): constraints are named
-/// so that both lead to the same answer.
+/// Whether a UNIQUE column caused the error. PostgreSQL reports the constraint's name
+/// (`users_email_key`), SQLite the column (`UNIQUE constraint failed: users.email_key`): the
+/// constraints are named after their columns.
 fn is_violation_of(error: &sqlx::Error, table: &str, column: &str) -> bool {
     let Some(error) = error.as_database_error() else {
         return false;

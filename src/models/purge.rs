@@ -1,44 +1,44 @@
-//! Deleting what has expired, a few rows in one go, so that no request waits long behind it.
-//! Each row goes by a statement of its own: a purge that holds no row while it waits for
-//! another cannot deadlock with a request that locks several. Each statement asks again,
-//! since the row may have been prolonged after it was found.
+//! Deleting expired rows in small batches, so that no request waits long.
+//!
+//! Each statement deletes one row: a purge that holds no row while it waits for another
+//! cannot deadlock with a request that locks several. Each statement checks the expiry
+//! again, since the row may have been extended after it was found.
 
 use crate::models::token::random_id;
-use crate::models::{Connection, Database, Error, SQLITE, activity, sms_days};
+use crate::models::{Connection, Database, Result, SQLITE, activity, sms_days};
 
-/// The most rows that are deleted in one go: some milliseconds, in which SQLite lets nobody
-/// else write, and as many for the disk to write them.
+/// Rows in a batch. On SQLite a batch blocks all writers for some milliseconds.
 pub const BATCH: u64 = 10;
 
 /// A lease that was not released expires after so many seconds. It is renewed before each
 /// batch. If a batch takes longer, another instance may begin, which does no harm.
 const LEASE: i64 = 60;
 
-/// A challenge stays so many seconds after its end: what it sent counts for a day, and may
-/// be forgotten by its row. An hour more is a margin for clocks that differ.
+/// A challenge stays so many seconds after its end. Its sends count for a day and are
+/// refunded by its row; one more hour is a margin for clocks that differ.
 const CHALLENGE_KEPT: i64 = 25 * 60 * 60;
 
-/// What is purged.
+/// A kind of rows that are purged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Sessions past either of their ends.
+    /// Sessions past their end or their idle end.
     Sessions,
-    /// Challenges that ended more than a day ago and that no queued mail names.
+    /// Challenges that ended more than a day ago and have no queued email.
     Challenges,
-    /// Links that were mailed and are too old.
+    /// Emailed links that have expired.
     MailTokens,
-    /// Windows of rate limits that have ended.
+    /// Rate limit windows that have ended.
     RateLimits,
-    /// Former usernames that are free again.
+    /// Former usernames that are no longer reserved.
     FormerUsernames,
-    /// What happened to accounts, after [`activity::KEPT`].
+    /// Events of accounts, after [`activity::KEPT`].
     Activity,
     /// Days of the SMS report, after [`sms_days::KEPT_DAYS`].
     SmsDays,
 }
 
 impl Kind {
-    /// All of them, in the order in which they are purged.
+    /// All kinds, in the order of the purge.
     pub const ALL: [Self; 7] = [
         Self::Sessions,
         Self::Challenges,
@@ -49,7 +49,7 @@ impl Kind {
         Self::SmsDays,
     ];
 
-    /// What the rows are, for the log and for the operator.
+    /// The rows' name in the log and for the operator.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sessions => "sessions",
@@ -62,49 +62,49 @@ impl Kind {
         }
     }
 
-    /// Deletes what is over at `now`, at most [`BATCH`] rows.
-    pub async fn delete_some(self, database: &Database, now: i64) -> Result<Deleted, Error> {
-        let Some(over) = self.over(now) else {
+    /// Deletes at most [`BATCH`] rows that have expired at `now`.
+    pub async fn delete_some(self, database: &Database, now: i64) -> Result<Deleted> {
+        let Some(expired) = self.expired(now) else {
             let rows = sms_days::delete_old(database, now).await?;
             return Ok(Deleted { rows, more: false });
         };
-        over.delete_some(&mut *database.acquire().await?).await
+        expired.delete_some(&mut *database.acquire().await?).await
     }
 
-    /// What is over of this kind at `now`, unless there is so little that it goes at once.
-    const fn over(self, now: i64) -> Option<Over> {
+    /// The expired rows at `now`. `None` for a kind that needs no batches.
+    const fn expired(self, now: i64) -> Option<Expired> {
         Some(match self {
-            Self::Sessions => Over {
+            Self::Sessions => Expired {
                 until: now,
                 find: "SELECT id FROM sessions WHERE expires_at <= $1 OR idle_expires_at <= $1 \
                     LIMIT $2",
                 one: "DELETE FROM sessions WHERE id = $2 \
                     AND (expires_at <= $1 OR idle_expires_at <= $1)",
             },
-            // A queued mail has the id of the verification that it is about.
-            Self::Challenges => Over {
+            // A queued email has the id of its challenge.
+            Self::Challenges => Expired {
                 until: now - CHALLENGE_KEPT,
                 find: "SELECT id FROM challenges WHERE expires_at <= $1 AND NOT EXISTS \
                     (SELECT 1 FROM outbox WHERE outbox.id = challenges.id) LIMIT $2",
                 one: "DELETE FROM challenges WHERE id = $2 AND expires_at <= $1 AND NOT EXISTS \
                     (SELECT 1 FROM outbox WHERE outbox.id = challenges.id)",
             },
-            Self::MailTokens => Over {
+            Self::MailTokens => Expired {
                 until: now,
                 find: "SELECT token_hash FROM mail_tokens WHERE expires_at <= $1 LIMIT $2",
                 one: "DELETE FROM mail_tokens WHERE token_hash = $2 AND expires_at <= $1",
             },
-            Self::RateLimits => Over {
+            Self::RateLimits => Expired {
                 until: now,
                 find: "SELECT key FROM rate_limits WHERE expires_at <= $1 LIMIT $2",
                 one: "DELETE FROM rate_limits WHERE key = $2 AND expires_at <= $1",
             },
-            Self::FormerUsernames => Over {
+            Self::FormerUsernames => Expired {
                 until: now,
                 find: "SELECT username_key FROM former_usernames WHERE reserved_until <= $1 LIMIT $2",
                 one: "DELETE FROM former_usernames WHERE username_key = $2 AND reserved_until <= $1",
             },
-            Self::Activity => Over {
+            Self::Activity => Expired {
                 until: now - activity::KEPT,
                 find: "SELECT id FROM activity WHERE at <= $1 LIMIT $2",
                 one: "DELETE FROM activity WHERE id = $2 AND at <= $1",
@@ -114,21 +114,19 @@ impl Kind {
     }
 }
 
-/// The rows of a kind that are over.
-struct Over {
-    /// The last second of those that are.
+/// The statements that find and delete the expired rows of a kind.
+struct Expired {
+    /// The latest expiry of such a row.
     until: i64,
-    /// Finds some.
     find: &'static str,
-    /// Deletes one of them.
     one: &'static str,
 }
 
-impl Over {
-    async fn delete_some(&self, connection: &mut Connection) -> Result<Deleted, Error> {
+impl Expired {
+    async fn delete_some(&self, connection: &mut Connection) -> Result<Deleted> {
         let found: Vec<String> = sqlx::query_scalar(self.find)
             .bind(self.until)
-            .bind(limit())
+            .bind(BATCH.cast_signed())
             .fetch_all(&mut *connection)
             .await?;
         let (mut rows, more) = (0, found.len() as u64 == BATCH);
@@ -137,8 +135,8 @@ impl Over {
             rows += done.execute(&mut *connection).await?.rows_affected();
         }
         if connection.backend_name() == SQLITE {
-            // What was deleted goes from the log into the file a little after each batch,
-            // instead of all at once after the write of somebody who waits for it.
+            // A checkpoint after each batch moves few pages from the log into the file.
+            // Otherwise some request's write would trigger one large checkpoint.
             sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
                 .execute(connection)
                 .await?;
@@ -147,33 +145,29 @@ impl Over {
     }
 }
 
-fn limit() -> i64 {
-    i64::try_from(BATCH).unwrap_or(i64::MAX)
-}
-
-/// What one go has done.
+/// The result of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deleted {
-    /// Rows that it deleted: fewer than it found where another purge was at the same ones.
+    /// Rows that it deleted. A parallel purge may have deleted some that it found.
     pub rows: u64,
-    /// Whether there may be more.
+    /// Whether there may be more rows.
     pub more: bool,
 }
 
-/// The right to purge. Of all instances on a database, one holds it at a time.
+/// The right to purge. One instance holds it at a time.
 #[derive(Debug)]
 pub struct Lease(String);
 
 impl Lease {
     /// A lease that is still to be acquired.
-    pub fn new() -> Result<Self, Error> {
+    pub fn new() -> Result<Self> {
         Ok(Self(random_id()?))
     }
 
     /// Acquires or renews the lease, unless another instance holds it. Returns whether it
     /// did. An expiry further ahead than [`LEASE`] was written by a wrong clock: that lease
     /// is free.
-    pub async fn acquire(&self, database: &Database, now: i64) -> Result<bool, Error> {
+    pub async fn acquire(&self, database: &Database, now: i64) -> Result<bool> {
         let done = sqlx::query(
             "INSERT INTO purge_turn (name, holder, expires_at) VALUES ('purge', $1, $2) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, \
@@ -189,7 +183,7 @@ impl Lease {
     }
 
     /// Releases the lease, unless it was lost.
-    pub async fn release(self, database: &Database) -> Result<(), Error> {
+    pub async fn release(self, database: &Database) -> Result<()> {
         sqlx::query("DELETE FROM purge_turn WHERE name = 'purge' AND holder = $1")
             .bind(self.0)
             .execute(database)

@@ -1,8 +1,7 @@
-//! The connections that sessions are read with, once for each request of somebody who is
-//! known. sqlx's pool asks every connection that comes back whether it still lives, which
-//! takes another turn of SQLite's thread, or of PostgreSQL's server, and costs as much as
-//! the query: these do not go back. On SQLite, where whoever writes has a pool of one
-//! connection, they are besides; on PostgreSQL they are of the one pool.
+//! Connections that read sessions, once per request with a cookie. They stay out of the
+//! pool, which pings each connection that is returned: the ping costs as much as the query.
+//! On SQLite they have a pool of their own, beside the single connection that writes. On
+//! PostgreSQL they come from the common pool.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,29 +15,27 @@ use tokio::time::timeout;
 use crate::config::is_sqlite;
 use crate::models::{ACQUIRE_TIMEOUT, Connection, Database, READERS, SQLITE, is_outage, pool};
 
-/// Reads one row at a time on each of a few connections. Clones share them.
+/// A few connections, each of which reads one row at a time. Clones share them.
 #[derive(Clone)]
 pub struct Readers(Arc<Inner>);
 
 struct Inner {
     database: Database,
-    places: Semaphore,
+    permits: Semaphore,
     kept: Mutex<Vec<PoolConnection<Any>>>,
 }
 
 impl Readers {
     /// Opens connections to `database`, which is at `url`, once they are needed.
-    ///
-    /// # Errors
-    /// When `url` cannot be read.
     pub fn new(database: &Database, url: &str) -> Result<Self, sqlx::Error> {
-        let database = match is_sqlite(url) {
-            true => pool(url, READERS).connect_lazy_with(url.parse()?),
-            false => database.clone(),
+        let database = if is_sqlite(url) {
+            pool(url, READERS).connect_lazy_with(url.parse()?)
+        } else {
+            database.clone()
         };
         Ok(Self(Arc::new(Inner {
             database,
-            places: Semaphore::new(READERS as usize),
+            permits: Semaphore::new(READERS as usize),
             kept: Mutex::default(),
         })))
     }
@@ -48,8 +45,8 @@ impl Readers {
         &self,
         query: impl Fn() -> Query<'q, Any, AnyArguments>,
     ) -> Result<Option<AnyRow>, sqlx::Error> {
-        let place = timeout(ACQUIRE_TIMEOUT, self.0.places.acquire()).await;
-        let Ok(Ok(_place)) = place else {
+        let permit = timeout(ACQUIRE_TIMEOUT, self.0.permits.acquire()).await;
+        let Ok(Ok(_permit)) = permit else {
             return Err(sqlx::Error::PoolTimedOut);
         };
         if let Some(mut connection) = self.pop() {
@@ -58,7 +55,7 @@ impl Readers {
                     self.keep(connection);
                     return Ok(row);
                 }
-                // The pool looks at a connection before it hands it out.
+                // The pool replaces it with a tested connection.
                 Err(error) if was_lost(&error) => drop(connection),
                 Err(error) => return Err(error),
             }
@@ -70,9 +67,9 @@ impl Readers {
         Ok(row)
     }
 
-    /// Closes all connections, and their pool with them.
+    /// Closes all connections and their pool.
     pub async fn close(&self) {
-        self.0.places.close();
+        self.0.permits.close();
         while self.pop().is_some() {}
         self.0.database.close().await;
     }
@@ -83,17 +80,16 @@ impl Readers {
     }
 
     fn keep(&self, connection: PoolConnection<Any>) {
-        if !self.0.places.is_closed() {
+        if !self.0.permits.is_closed() {
             let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.push(connection);
         }
     }
 }
 
-/// Whatever is written, SQLite empties the caches of all other connections. These read the
-/// file where the system has it in memory, up to 1 GiB of it, instead of copying page by
-/// page again. What they cannot read ends the program by SIGBUS, where it would be an error
-/// elsewhere (<https://sqlite.org/mmap.html>): that takes a broken disk.
+/// Every write makes SQLite empty the caches of all other connections. With a memory map
+/// (of up to 1 GiB) these connections don't copy each page again. A read error of the disk
+/// then ends the program by SIGBUS (<https://sqlite.org/mmap.html>).
 async fn prepare(connection: &mut Connection) -> Result<(), sqlx::Error> {
     if connection.backend_name() == SQLITE {
         connection.execute("PRAGMA mmap_size = 1073741824").await?;
@@ -101,8 +97,7 @@ async fn prepare(connection: &mut Connection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Whether an error may be about a connection that ended since it was used last: that of
-/// a file does not.
+/// Whether the connection may have been lost since its last use. One to a file is never lost.
 fn was_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => error

@@ -1,8 +1,7 @@
-//! Requests for a link to a new password, for addresses that may have no account.
+//! Password reset requests for addresses that may have no account.
 //!
-//! A request writes one row, whether the address is known or not. The email worker looks
-//! for the account afterwards, so neither the answer nor its time reveals whether there is
-//! one.
+//! A request writes one row in any case. The email worker looks up the account afterwards,
+//! so neither the answer nor its time reveals whether there is one.
 
 use sqlx::Row;
 
@@ -10,10 +9,10 @@ use crate::models::outbox::Mail;
 use crate::models::rate_limit::{RESET_MAILS_OF_ACCOUNT, refund, try_take};
 use crate::models::token::random_id;
 use crate::models::user::{UserId, case_key};
-use crate::models::{Connection, Database, Error, GIVE_UP_AFTER};
+use crate::models::{Connection, Database, GIVE_UP_AFTER, Result};
 
-/// Keeps a request until [`resolve_next`].
-pub async fn add(connection: &mut Connection, email: &str, now: i64) -> Result<(), Error> {
+/// Stores a request until [`resolve_next`].
+pub async fn add(connection: &mut Connection, email: &str, now: i64) -> Result<()> {
     sqlx::query("INSERT INTO reset_requests (id, email_key, created_at) VALUES ($1, $2, $3)")
         .bind(random_id()?)
         .bind(case_key(email))
@@ -23,29 +22,26 @@ pub async fn add(connection: &mut Connection, email: &str, now: i64) -> Result<(
     Ok(())
 }
 
-/// What became of the oldest request.
+/// The outcome of [`resolve_next`].
 #[derive(Debug)]
 pub enum Resolved {
-    /// There was none.
+    /// There was no request.
     Nothing,
     /// An email is queued, or the request was too old.
     Done,
-    /// No email is queued.
+    /// No email is queued, and a decoy takes its place.
     Decoy(Decoy),
 }
 
-/// Stands in for an email that was not queued.
-///
-/// A queued email is taken, its link is stored, and the email is deleted. On SQLite, which
-/// has one writer, the requester's next request waits for those writes. So as many follow
-/// where no email was queued.
+/// Stands in for an email that was not queued. Delivery of a queued one takes three writes,
+/// and on SQLite, which has one writer, the client's next request waits for them. A decoy
+/// makes as many.
 #[derive(Debug)]
 pub struct Decoy(String);
 
 /// Takes the oldest request and queues the email if the address has an account. One of
-/// several workers that ask at once gets the request. If the database fails, the request
-/// stays.
-pub async fn resolve_next(database: &Database, now: i64) -> Result<Resolved, Error> {
+/// several parallel workers gets the request. If the database fails, the request stays.
+pub async fn resolve_next(database: &Database, now: i64) -> Result<Resolved> {
     let mut transaction = database.begin().await?;
     let request = sqlx::query(
         "DELETE FROM reset_requests WHERE id = \
@@ -60,7 +56,7 @@ pub async fn resolve_next(database: &Database, now: i64) -> Result<Resolved, Err
     let decoy = Decoy(request.try_get("id")?);
     let email_key: String = request.try_get("email_key")?;
     let created_at = request.try_get::<i64, _>("created_at")?.min(now);
-    // The program was down for so long that nobody waits for the link any more.
+    // The program was down for too long: nobody waits for the link anymore.
     if now - created_at >= GIVE_UP_AFTER {
         transaction.commit().await?;
         return Ok(Resolved::Done);
@@ -70,21 +66,22 @@ pub async fn resolve_next(database: &Database, now: i64) -> Result<Resolved, Err
         decoy.insert(&mut transaction, now).await?;
     }
     transaction.commit().await?;
-    Ok(match queued {
-        true => Resolved::Done,
-        false => Resolved::Decoy(decoy),
+    Ok(if queued {
+        Resolved::Done
+    } else {
+        Resolved::Decoy(decoy)
     })
 }
 
-/// Queues the email, unless one waits already or the limit is reached: nobody is told. A
-/// request that finds one waiting doesn't count. One for an address without an account does,
-/// so that it writes the same as the first for an account.
+/// Queues the email, unless one is queued already or the limit is exceeded. A request that
+/// finds one queued doesn't count. One for an unknown address does, so that it writes the
+/// same as the first for an account.
 async fn queue(
     connection: &mut Connection,
     email_key: &str,
     created_at: i64,
     now: i64,
-) -> Result<bool, Error> {
+) -> Result<bool> {
     let user: Option<String> = sqlx::query_scalar("SELECT id FROM users WHERE email_key = $1")
         .bind(email_key)
         .fetch_optional(&mut *connection)
@@ -96,7 +93,7 @@ async fn queue(
     let Some(user) = user.map(UserId::from_column) else {
         return Ok(false);
     };
-    // As old as the request, so that both together wait no longer than an email may.
+    // The email is as old as the request: both together wait no longer than an email may.
     let mail = Mail::ResetPassword;
     let queued = mail.enqueue(connection, &user, created_at).await?;
     if !queued {
@@ -106,8 +103,8 @@ async fn queue(
 }
 
 impl Decoy {
-    /// Its row is a request without an address, which is never resolved.
-    async fn insert(&self, connection: &mut Connection, now: i64) -> Result<(), Error> {
+    /// Inserts a request without an address, which is never resolved.
+    async fn insert(&self, connection: &mut Connection, now: i64) -> Result<()> {
         sqlx::query("INSERT INTO reset_requests (id, email_key, created_at) VALUES ($1, '', $2)")
             .bind(&self.0)
             .bind(now)
@@ -116,9 +113,9 @@ impl Decoy {
         Ok(())
     }
 
-    /// Writes as often as a delivery: for taking the email, for storing its link, and for
-    /// deleting the email. The last also deletes the decoys of instances that died.
-    pub async fn imitate_delivery(self, database: &Database) -> Result<(), Error> {
+    /// Writes as often as a delivery, which takes the email, stores its link and deletes the
+    /// email. The last write also deletes the decoys of instances that died.
+    pub async fn imitate_delivery(self, database: &Database) -> Result<()> {
         for _ in 0..2 {
             sqlx::query("UPDATE reset_requests SET created_at = created_at + 1 WHERE id = $1")
                 .bind(&self.0)

@@ -1,71 +1,55 @@
-//! How many codes were sent and how many of them entered rightly, by country and
-//! day (UTC). Codes that nobody enters are how SMS pumping looks from here: whoever
-//! earns by the texts that a network delivers asks for codes to its numbers.
+//! Codes sent and verified, by country and UTC day. Codes that nobody enters are the sign of
+//! SMS pumping: fraudsters who share in a network's revenue request codes to its numbers.
 
-use sqlx::any::AnyRow;
-use sqlx::{FromRow, Row};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Database, Result};
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// How long a day is kept, in days: the same month of the year before is still
-/// there to compare with.
+/// How many days are kept: long enough to compare a month with the same month a year ago.
 pub const KEPT_DAYS: i64 = 400;
 
-/// Where numbers of no country count, those of satellite phones for instance.
+/// The country of numbers that have none, such as those of satellite phones.
 const NO_COUNTRY: &str = "-";
 
-/// Suspicion is looked for, and told, once in so many codes to a country.
+/// A country is judged once in so many codes.
 const SENDS_TO_JUDGE: i64 = 50;
 
-/// Fewer than one code in so many entered rightly is suspicious.
+/// Fewer than one verified code in so many is suspicious.
 const ENTERED_SHARE: i64 = 10;
 
 /// A country on a day.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct SmsDay {
-    /// In UTC: `2026-11-22`.
+    /// UTC, as `2026-11-22`.
     pub day: String,
-    /// A region code, or `-` for numbers of no country.
+    /// A region code, or `-` for numbers without a country.
     pub country: String,
     /// Codes sent.
     pub sent: i64,
-    /// Those of them that were entered rightly.
+    /// Codes verified.
     pub entered: i64,
 }
 
-impl FromRow<'_, AnyRow> for SmsDay {
-    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            day: row.try_get("day")?,
-            country: row.try_get("country")?,
-            sent: row.try_get("sent")?,
-            entered: row.try_get("entered")?,
-        })
-    }
-}
-
-/// Too few of the codes that went to a country today and yesterday were entered.
+/// Too few of the codes to a country were verified, today and yesterday.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suspicion {
     /// Codes sent, at least [`SENDS_TO_JUDGE`].
     pub sent: i64,
-    /// Those of them that were entered rightly, less than a tenth.
+    /// Codes verified, less than a tenth.
     pub entered: i64,
 }
 
-/// Counts a code that is sent now. `country` is a region code, or none for a number
-/// of no country. Returns a suspicion where there is one to tell of: at every
-/// fiftieth code of today and yesterday, so that it is told now and then and not
-/// with each code. To be called last in a transaction: all codes to a country lock
-/// the same row.
+/// Counts a code that is sent now. `country` is a region code, or none. Judges the country
+/// at every fiftieth code of today and yesterday, so that the log is not flooded. Call it
+/// last in a transaction: all codes to a country lock the same row.
 pub async fn record_sent(
     connection: &mut Connection,
     country: Option<&str>,
     now: i64,
-) -> Result<Option<Suspicion>, Error> {
+) -> Result<Option<Suspicion>> {
     let country = country.unwrap_or(NO_COUNTRY);
     let today: SmsDay = sqlx::query_as(
         "INSERT INTO sms_days (day, country, sent, entered) VALUES ($1, $2, 1, 0) \
@@ -89,13 +73,13 @@ pub async fn record_sent(
     Ok(is_suspicious.then_some(Suspicion { sent, entered }))
 }
 
-/// Counts a code that was entered rightly, on the day of the code that was sent at
-/// `sent_at` (Unix seconds), so that no day has more entered than sent.
+/// Counts a verified code on the day when it was sent, `sent_at` (Unix seconds), so that no
+/// day has more codes verified than sent.
 pub async fn record_entered(
     connection: &mut Connection,
     country: Option<&str>,
     sent_at: i64,
-) -> Result<(), Error> {
+) -> Result<()> {
     sqlx::query(
         "INSERT INTO sms_days (day, country, sent, entered) VALUES ($1, $2, 0, 1) \
          ON CONFLICT (day, country) DO UPDATE SET entered = sms_days.entered + 1",
@@ -107,8 +91,8 @@ pub async fn record_entered(
     Ok(())
 }
 
-/// The last so many days, today among them: newest first, countries by name.
-pub async fn report(database: &Database, days: i64, now: i64) -> Result<Vec<SmsDay>, Error> {
+/// The last `days` days, today included: newest first, countries by name.
+pub async fn report(database: &Database, days: i64, now: i64) -> Result<Vec<SmsDay>> {
     Ok(sqlx::query_as(
         "SELECT day, country, sent, entered FROM sms_days WHERE day >= $1 \
          ORDER BY day DESC, country",
@@ -118,14 +102,14 @@ pub async fn report(database: &Database, days: i64, now: i64) -> Result<Vec<SmsD
     .await?)
 }
 
-/// The first of the last so many days, today among them.
+/// The first of the last `days` days, today included.
 pub fn first_day(days: i64, now: i64) -> String {
     day(now - (days - 1) * DAY)
 }
 
-/// Deletes what is older than [`KEPT_DAYS`], and returns how many rows it was. In one
-/// statement: a day has no more rows than the world has countries.
-pub(super) async fn delete_old(database: &Database, now: i64) -> Result<u64, Error> {
+/// Deletes days older than [`KEPT_DAYS`] and returns the number of rows. One statement is
+/// enough, since a day has at most one row per country.
+pub(super) async fn delete_old(database: &Database, now: i64) -> Result<u64> {
     let done = sqlx::query("DELETE FROM sms_days WHERE day < $1")
         .bind(day(now - KEPT_DAYS * DAY))
         .execute(database)
@@ -133,7 +117,7 @@ pub(super) async fn delete_old(database: &Database, now: i64) -> Result<u64, Err
     Ok(done.rows_affected())
 }
 
-/// The day of a moment, in UTC: `2026-11-22`, which sorts as it reads.
+/// The UTC day of a time, as `2026-11-22`: text in the order of time.
 fn day(at: i64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     moment.date().to_string()

@@ -1,4 +1,4 @@
-//! Registration, log-in, log-out, re-authentication.
+//! Registration, login, logout and reauthentication.
 
 pub mod password_check;
 pub mod reauth;
@@ -35,8 +35,8 @@ pub async fn register_form(page: Page) -> Result<Response, AppError> {
     register_page(&page, &RegisterForm::default(), Errors::default()).await
 }
 
-/// `POST /register`. It counts before any work is done, as a registration and as a rejected
-/// one, and afterwards as what it was.
+/// `POST /register`. Before any work it counts as a registration and as a rejected one; the
+/// result decides which of the two is refunded.
 pub async fn register(
     State(app): State<AppState>,
     session: Session,
@@ -48,7 +48,7 @@ pub async fn register(
     let now = app.clock.now();
     let mut connection = app.database.acquire().await?;
     let taken = limits.take(&mut connection, "", now).await?;
-    drop(connection); // nobody waits for it behind the hashing
+    drop(connection); // hashing is slow: other requests need the connection
     let attempt = match taken {
         Ok(attempt) => attempt,
         Err(exceeded) => {
@@ -67,7 +67,7 @@ pub async fn register(
     Ok(unprocessable(register_page(&page, &form, errors).await?))
 }
 
-/// Makes the account, or says what is wrong by field.
+/// Creates the account, or returns the errors by field.
 async fn create(
     app: &AppState,
     client: &Client,
@@ -114,9 +114,8 @@ async fn register_page(
     Ok(page.into_response())
 }
 
-/// `GET /login`. Who was sent here from another page is told why, by `next`
-/// alone, so that nothing needs to be kept for somebody who is not known yet.
-/// For everybody else who is not known it is the same page, which is made once.
+/// `GET /login`. After a redirect from another page it says why. `next` alone tells it so, and
+/// visitors need no session. All other visitors get the same page, which is rendered once.
 pub async fn login_form(
     State(app): State<AppState>,
     session: Session,
@@ -186,8 +185,8 @@ pub async fn login(
     }
 }
 
-/// Without two-factor authentication the password is all. `None` when the
-/// account changed since the password was checked.
+/// Logs in an account without two-factor authentication. `None` if the account changed since
+/// the password was checked.
 async fn full_login(
     app: &AppState,
     session: &Session,
@@ -226,8 +225,8 @@ async fn full_login(
     Ok(Some(onwards(form.next().as_ref())))
 }
 
-/// With it the password opens a verification, and the session that may finish
-/// it; even where no code could be sent, which the next page says.
+/// Opens a challenge for an account with two-factor authentication, and a session that may
+/// complete it. If no code could be sent, the next page says so.
 async fn half_login(
     app: &AppState,
     session: &Session,
@@ -285,15 +284,15 @@ async fn login_refused(page: &Page, form: &LoginForm, why: Refused) -> Result<Re
     Ok(password_check::answer(why, shown))
 }
 
-/// `GET /logout`: a page with a button, since a link must never sign anybody out.
+/// `GET /logout`: a page with a button, since a link must never log a user out.
 pub async fn logout_form(page: Page) -> Result<LogoutPage, AppError> {
     Ok(LogoutPage {
         layout: page.layout("Log out").await?,
     })
 }
 
-/// `POST /logout`: ends the session on the server, with what was begun in it, and tells the browser to
-/// forget what it kept of the pages (ASVS 14.3.1).
+/// `POST /logout`: ends the session on the server with its open challenge, and makes the
+/// browser clear its cache (ASVS 14.3.1).
 pub async fn logout(
     State(app): State<AppState>,
     session: Session,
@@ -306,8 +305,7 @@ pub async fn logout(
     };
     let mut transaction = app.database.begin().await?;
     if let Some(user) = session.user() {
-        // The account's row first, as everywhere: two transactions that lock in different
-        // orders would wait for each other.
+        // All transactions lock the account's row first: different orders could deadlock.
         User::lock_in_any_state(&mut transaction, &user.id).await?;
     }
     session.end(&mut transaction).await?;

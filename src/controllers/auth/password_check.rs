@@ -1,5 +1,4 @@
-//! The password of somebody who wants to log in, or who is signed in and proves
-//! again who they are: comparing it, and the answer where it is not accepted.
+//! Checking the password of a login or of a logged-in user, and the answer to a wrong one.
 
 use axum::response::{IntoResponse, Response};
 use secrecy::SecretString;
@@ -15,7 +14,7 @@ use crate::models::rate_limit::RateLimit;
 use crate::models::user::User;
 use crate::state::AppState;
 
-/// Whether the form's name and password are an account's.
+/// Checks the username and password of a login form.
 pub(super) async fn of_login(
     app: &AppState,
     client: &Client,
@@ -34,8 +33,8 @@ pub(super) async fn of_login(
     authenticate(app, credentials).await
 }
 
-/// Whether the password is that of who is signed in. Returns the account as it was
-/// compared. A right one counts in `limits`.
+/// Checks the password of the logged-in user. Returns the account as it was compared. A right
+/// password counts in `limits`.
 pub(in crate::controllers) async fn of_user(
     app: &AppState,
     client: &Client,
@@ -63,8 +62,7 @@ async fn authenticate(
     Ok(User::authenticate(&app.database, &passwords, credentials, now).await?)
 }
 
-/// What the form says: at its field that the password is wrong, or that too many
-/// were.
+/// The form's error: the password is wrong, or a limit is exceeded.
 pub(in crate::controllers) fn errors(
     why: Refused,
     field: &'static str,

@@ -1,4 +1,4 @@
-//! Proving again that it is still the same person.
+//! Reauthentication.
 
 use axum::extract::{Query, State};
 use axum::response::Response;
@@ -56,7 +56,7 @@ pub async fn reauth(
     }
 }
 
-/// The password was all that there is to prove.
+/// Reauthenticates a user without two-factor authentication.
 async fn whole_reauth(
     app: &AppState,
     session: &Session,
@@ -77,11 +77,8 @@ async fn whole_reauth(
     Ok(onwards(next))
 }
 
-/// Writes down that who is logged in has proved it in full once more. Returns the new
-/// token of the session, to be sent after the commit; `None` when it ended meanwhile.
-///
-/// # Errors
-/// When the database fails.
+/// Records that the logged-in user has authenticated in full. Returns the session's new
+/// token, to send after the commit. `None` if the session has ended.
 pub async fn proved_again(
     connection: &mut Connection,
     session: &Session,
@@ -97,7 +94,7 @@ pub async fn proved_again(
     Ok(issued)
 }
 
-/// The code is still to come.
+/// Opens a challenge for a user with two-factor authentication.
 async fn half_reauth(
     app: &AppState,
     session: &Session,

@@ -1,4 +1,4 @@
-//! Changing the password, and setting a new one by a mailed link.
+//! Changing the password, and resetting it by an emailed link.
 
 pub mod reset;
 
@@ -25,8 +25,8 @@ use crate::state::AppState;
 use crate::views::layout::Kind;
 use crate::views::password::ChangePage;
 
-/// `GET /.well-known/change-password`: where password managers lead to change one
-/// (W3C, "A Well-Known URL for Changing Passwords").
+/// `GET /.well-known/change-password`: password managers open it to change a password (W3C,
+/// "A Well-Known URL for Changing Passwords").
 pub async fn well_known() -> Redirect {
     Redirect::to("/change_password")
 }
@@ -36,8 +36,8 @@ pub async fn change_form(page: Page) -> Result<ChangePage, AppError> {
     change_page(&page, Errors::default()).await
 }
 
-/// `POST /change_password`. The current password comes last: an invalid form costs no hash
-/// and counts as no attempt.
+/// `POST /change_password`. It checks the current password last, so that an invalid form
+/// costs no hash and does not count as an attempt.
 pub async fn change(
     State(app): State<AppState>,
     session: Session,
@@ -71,8 +71,8 @@ pub async fn change(
     }
 }
 
-/// Sets the password. Whatever else was open to the old one ends: other
-/// sessions, verifications, links to a new password.
+/// Sets the password. Revokes all access by the old one: other sessions, challenges and reset
+/// links.
 async fn set(
     app: &AppState,
     session: &Session,

@@ -1,4 +1,4 @@
-//! Setting a new password by a mailed link: asking for it, following it, using it.
+//! Password resets: requesting the link, opening it, using it.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -30,11 +30,11 @@ use crate::views::password::{ResetPage, ResetRequestPage};
 
 const EXPIRED: &str = "This link has expired.";
 
-/// The token of the link, for as long as the link itself can live.
+/// The cookie with the link's token. It lives as long as the link.
 const TOKEN_COOKIE: PageCookie = PageCookie::new("reset_token", RESET_LIFE);
 
-/// Says that a link has expired to a visitor without a session, since a GET makes none. A
-/// minute is enough to follow a redirect.
+/// The cookie that shows a visitor without a session that the link has expired, since a GET
+/// request starts no session. A minute is enough for the redirect.
 const EXPIRED_COOKIE: PageCookie = PageCookie::new("reset_expired", 60);
 
 /// `GET /reset_password_request`
@@ -47,7 +47,7 @@ pub async fn request_form(
 ) -> Result<Response, AppError> {
     let mut shown = request_page(&page, String::new(), Errors::default()).await?;
     if method == Method::HEAD {
-        return Ok(shown.into_response()); // nobody sees what it says
+        return Ok(shown.into_response()); // its body is not shown
     }
     if EXPIRED_COOKIE.value(&app, &headers).is_some() {
         shown.layout.messages.push(Message {
@@ -58,8 +58,8 @@ pub async fn request_form(
     Ok((EXPIRED_COOKIE.remove(&app, jar), shown).into_response())
 }
 
-/// `POST /reset_password_request`: the same work and the same answer, whether
-/// anybody has that address or not. The mail worker finds that out.
+/// `POST /reset_password_request`: the same work and answer whether the address has an account
+/// or not. The email worker looks it up.
 pub async fn request(
     State(app): State<AppState>,
     session: Session,
@@ -90,8 +90,8 @@ pub async fn request(
     );
     let sentence = "Check your email for the instructions to reset your password";
     session.add_message(Kind::Info, sentence).await?;
-    // Nothing is left to write when the worker begins to: on SQLite it would be
-    // waited for, and longer where somebody has the address.
+    // The request writes nothing after it wakes the worker. On SQLite it would wait for the
+    // worker, and longer if the address has an account.
     session.save().await?;
     app.mail.wake();
     Ok(Redirect::to("/login").into_response())
@@ -109,9 +109,9 @@ async fn request_page(
     })
 }
 
-/// `GET /reset_password/{token}`: the mailed link. It only looks, since programs
-/// that check mail follow links too, and takes the token out of the address, so
-/// that it is in no history, no log and no `Referer`.
+/// `GET /reset_password/{token}`: the emailed link. It changes nothing, since email scanners
+/// open links too. It redirects to an address without the token, which keeps the token out of
+/// histories, logs and `Referer`.
 pub async fn link(
     State(app): State<AppState>,
     session: Session,
@@ -119,7 +119,7 @@ pub async fn link(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, AppError> {
     let Ok(Path(token)) = path else {
-        return expired(&app, &session, jar).await; // not even text
+        return expired(&app, &session, jar).await; // it is not UTF-8
     };
     let token = Token::received(&token);
     match MailToken::find_reset(&app.database, &token, app.clock.now()).await? {
@@ -131,8 +131,8 @@ pub async fn link(
     }
 }
 
-/// To where another link can be asked for. Who has a session is told there by
-/// it; one who has not, by a cookie.
+/// Redirects to the form that requests another link, with a flash message: in the session if
+/// there is one, otherwise in a cookie.
 async fn expired(app: &AppState, session: &Session, jar: CookieJar) -> Result<Response, AppError> {
     let elsewhere = Redirect::to("/reset_password_request");
     if session.row().is_some() {
@@ -142,7 +142,7 @@ async fn expired(app: &AppState, session: &Session, jar: CookieJar) -> Result<Re
     Ok((EXPIRED_COOKIE.set(app, jar, "1"), elsewhere).into_response())
 }
 
-/// The link that the browser keeps, if it still stands, and whose it is.
+/// The link of the browser's cookie with its user, if it is valid.
 async fn current(
     app: &AppState,
     headers: &HeaderMap,
@@ -174,7 +174,7 @@ pub async fn form(
     }
 }
 
-/// `POST /reset_password`: a new password, and no log-in.
+/// `POST /reset_password`: sets a new password without a login.
 pub async fn reset(
     State(app): State<AppState>,
     session: Session,
@@ -187,8 +187,7 @@ pub async fn reset(
     let Some((link, user)) = current(&app, &headers).await? else {
         return expired(&app, &session, jar).await;
     };
-    // Of two links in one browser the later one is kept, and an older page must not do
-    // what it does not say.
+    // The cookie holds the later of two links, but the form may belong to the older one.
     if !form.may_be_about(link.name()) {
         return Ok(Redirect::to("/reset_password").into_response());
     }
@@ -222,7 +221,7 @@ pub async fn reset(
     Ok((jar, Redirect::to("/login")).into_response())
 }
 
-/// What came of a new password.
+/// The outcome of a reset.
 enum Set {
     Done,
     /// The link was used or has expired.
@@ -230,8 +229,8 @@ enum Set {
     Limited(RateLimitExceeded),
 }
 
-/// Sets the password and uses the link up. Whatever was open to the old one
-/// ends, in this browser too; the second step stays as it is.
+/// Sets the password and consumes the link. Revokes all access by the old password, in this
+/// browser too. Two-factor authentication stays.
 async fn set(
     app: &AppState,
     session: &Session,
@@ -244,8 +243,7 @@ async fn set(
     let hash = hashed(app, client, password).await?;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    // The account's row first, as everywhere: two transactions that lock in
-    // different orders would wait for each other.
+    // All transactions lock the account's row first: different orders could deadlock.
     let changed = User::set_password(&mut transaction, &user.id, user.auth_version, &hash).await?;
     if !(changed && link.consume(&mut transaction, now).await?) {
         return Ok(Set::Expired);

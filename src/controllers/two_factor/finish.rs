@@ -1,5 +1,5 @@
-//! What a right code leads to, of the phone or a recovery code, in one transaction
-//! with using it up.
+//! Completing a challenge after a right code or recovery code, in the transaction that
+//! consumes it.
 
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -24,10 +24,9 @@ use crate::views::layout::Kind;
 use crate::views::recovery_codes::used;
 use crate::views::two_factor::{EnabledPage, masked};
 
-/// The code was right: does what it was asked for, in one transaction with
-/// using it up. Of parallel requests with the same code, one gets here first.
-/// Each transaction takes the account's row before the verification's, as all
-/// others do: on PostgreSQL two that take them crosswise would kill each other.
+/// Completes the challenge's purpose in the transaction that consumes the challenge. Of
+/// parallel requests with the same code, one succeeds. All transactions lock the account's row
+/// before the challenge's: different orders could deadlock on PostgreSQL.
 pub(super) async fn finish(
     app: &AppState,
     session: &Session,
@@ -42,24 +41,24 @@ pub(super) async fn finish(
     }
 }
 
-/// What was entered, and was right.
+/// The proof that a user entered.
 #[derive(Clone, Copy)]
 pub(super) enum Proof<'a> {
-    /// The code that was sent, which Twilio has approved.
+    /// The code, which Twilio has approved.
     Code,
-    /// A recovery code, and the attempt that counts until it is used up.
+    /// A recovery code, and the attempt to refund when the code is consumed.
     RecoveryCode(&'a RecoveryCode, &'a Attempt),
 }
 
-/// What is left where a proof was used up.
+/// A consumed proof.
 struct UsedUp {
-    /// Recovery codes, where it was one.
+    /// The recovery codes that are left, if the proof was one.
     recovery_codes: Option<i64>,
 }
 
 impl Proof<'_> {
-    /// Uses the proof up together with the verification; none where either was
-    /// gone. Of a recovery code the owner is told.
+    /// Consumes the proof and the challenge. `None` if either was gone. A used recovery code is
+    /// emailed to the user.
     async fn use_up(
         self,
         connection: &mut Connection,
@@ -87,7 +86,7 @@ impl Proof<'_> {
         Ok(Some(UsedUp { recovery_codes }))
     }
 
-    /// What proved who it is, in the words of RFC 8176.
+    /// The authentication methods, as RFC 8176 calls them.
     const fn methods(self, challenge: &Challenge) -> &'static str {
         match (self, challenge.delivery) {
             (Self::RecoveryCode(..), _) => "pwd otp",
@@ -97,7 +96,7 @@ impl Proof<'_> {
     }
 }
 
-/// A log-in begins.
+/// Logs the user in.
 pub(super) async fn finish_login(
     app: &AppState,
     session: &Session,
@@ -135,7 +134,7 @@ pub(super) async fn finish_login(
     Ok(to_next(challenge))
 }
 
-/// The session is fresh again.
+/// Makes the session recently authenticated.
 pub(super) async fn finish_reauth(
     app: &AppState,
     session: &Session,
@@ -170,8 +169,8 @@ pub(super) async fn finish_reauth(
     Ok(to_next(challenge))
 }
 
-/// The number becomes the account's; all other sessions end. No verification
-/// but this one can be open, since each closes the others when it opens.
+/// Sets the account's number and ends all other sessions. No other challenge can be open,
+/// since opening one closes the others.
 async fn finish_enable(
     app: &AppState,
     session: &Session,
@@ -196,7 +195,7 @@ async fn finish_enable(
         return Ok(signed_out());
     };
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
-    // A change of number keeps the set that there is.
+    // A change of the number keeps the present set.
     let codes = match user.verification_phone {
         Some(_) => Vec::new(),
         None => RecoveryCode::make_set(&mut transaction, &user.id, now).await?,
@@ -228,7 +227,7 @@ async fn enabled(
     .into_response())
 }
 
-/// By mail and in the account's activity. `before` is the account as it was.
+/// Records the change and emails the user. `before` is the account before the change.
 async fn tell_of_phone(
     connection: &mut Connection,
     before: &User,

@@ -1,4 +1,4 @@
-//! Switching two-factor authentication on and off, and changing the number.
+//! Turning two-factor authentication on and off, and changing the number.
 
 mod finish;
 pub mod recovery;
@@ -40,9 +40,8 @@ pub async fn enable_form(
     enable_page(&page, &user, String::new(), Errors::default()).await
 }
 
-/// `POST /enable_2fa`: sends a code to the number. With two-factor
-/// authentication on it is a change of number, and the old one stays until the
-/// new one is verified.
+/// `POST /enable_2fa`: sends a code to the number. If two-factor authentication is on, this
+/// changes the number; the old one stays until the new one is verified.
 pub async fn enable(
     State(app): State<AppState>,
     session: Session,
@@ -96,7 +95,7 @@ fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'st
     }
 }
 
-/// What the form says when no code could be sent.
+/// The form's error when no code could be sent.
 fn not_sent(delivery: Delivery, another: Another) -> Errors {
     match delivery {
         Delivery::InvalidNumber => Errors::one("verification_phone", "Invalid phone number"),
@@ -147,7 +146,7 @@ async fn disable_page(page: &Page, phone: &str, errors: Errors) -> Result<Disabl
     })
 }
 
-/// `POST /disable_2fa`: all other sessions end, and every open verification.
+/// `POST /disable_2fa`: also ends all other sessions and open challenges.
 pub async fn disable(
     State(app): State<AppState>,
     session: Session,

@@ -1,5 +1,5 @@
-//! Entering a recovery code in place of the phone's: for a log-in and for a
-//! re-authentication, never while enabling, which is to show that the phone is there.
+//! Entering a recovery code instead of a code: for a login or a reauthentication. Adding a
+//! phone requires the phone's code, which proves that the user has the phone.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -29,9 +29,9 @@ pub async fn form(page: Page, Pending(challenge): Pending) -> Result<Response, A
     Ok(page.into_response())
 }
 
-/// `POST /verify_2fa/recovery`. The attempt is counted before anything is looked
-/// at, and taken back with the use of a right code. A wrong one leaves the
-/// verification open: the phone may be found yet.
+/// `POST /verify_2fa/recovery`. The attempt counts before the code is looked up, and is
+/// refunded when a right code is consumed. A wrong one leaves the challenge open, since the
+/// user may still find the phone.
 pub async fn recover(
     State(app): State<AppState>,
     session: Session,

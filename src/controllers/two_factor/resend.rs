@@ -1,4 +1,4 @@
-//! Sending the code of an open verification again.
+//! Sending the code of an open challenge again.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -29,7 +29,7 @@ pub async fn resend(
     send_again(&app, &session, &page, &client, challenge, Way::Any).await
 }
 
-/// `POST /verify_2fa/call`: "call me instead".
+/// `POST /verify_2fa/call`: calls instead of sending an SMS.
 pub async fn call(
     State(app): State<AppState>,
     session: Session,
@@ -57,7 +57,7 @@ async fn send_again(
         Ok(delivery) if delivery.may_have_arrived() => {
             Ok(Redirect::to("/verify_2fa").into_response())
         }
-        // How it ended stands on the page anyway.
+        // The page shows the result anyway.
         Ok(delivery) => {
             challenge.delivery = delivery;
             let (status, retry_after) = status_of(delivery, Another::Soon(SEND_INTERVAL));

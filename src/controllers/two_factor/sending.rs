@@ -1,4 +1,4 @@
-//! What an answer says once a code was asked for.
+//! Opening a challenge for a logged-in user, and the status of the answer.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -10,11 +10,10 @@ use crate::models::rate_limit::SEND_INTERVAL;
 use crate::session::Session;
 use crate::state::AppState;
 
-/// Seconds after which Twilio sends to a number again that got too many codes.
+/// Twilio sends no code for so many seconds to a number that got too many.
 const TOO_MANY_RETRY_AFTER: i64 = 600;
 
-/// Opens a verification in the session of somebody who is logged in, and leads
-/// to its page.
+/// Opens a challenge in the session of a logged-in user and redirects to its page.
 pub(in crate::controllers) async fn begin(
     app: &AppState,
     session: &Session,
@@ -32,8 +31,7 @@ pub(in crate::controllers) async fn begin(
     Ok(Redirect::to("/verify_2fa").into_response())
 }
 
-/// The status of an answer that says how a sending ended, and after how many
-/// seconds another try makes sense.
+/// The status of the answer to a delivery, and the seconds until a retry makes sense.
 pub(super) fn status_of(delivery: Delivery, another: Another) -> (StatusCode, Option<i64>) {
     let wait = another.wait();
     match delivery {

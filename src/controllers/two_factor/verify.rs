@@ -1,5 +1,4 @@
-//! Entering a code: the second half of a log-in, of a re-authentication, and of
-//! enabling.
+//! Entering a code: the second half of a login, a reauthentication, or adding a phone.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -25,7 +24,7 @@ const EXPIRED_ASK_AGAIN: &str = "That code has expired. Ask for a new one.";
 const UNCHECKED: &str = "We could not check the code.";
 const UNCHECKED_TRY_AGAIN: &str = "We could not check the code. Try again.";
 
-/// `GET /verify_2fa`: sends nothing, however often it is loaded.
+/// `GET /verify_2fa`: never sends a code.
 pub async fn form(
     State(app): State<AppState>,
     page: Page,
@@ -66,7 +65,7 @@ pub async fn verify(
     let (status, sentence, last) = match refused {
         Refused::Gone => return expired(&session).await,
         Refused::Other(error) => return Err(error.into()),
-        // That none is taken, and until when, stands on the page anyway.
+        // The page shows the limit and its end anyway.
         Refused::TooMany(too_many) => {
             let errors = Errors::default();
             let page = verify_page(&app, &page, &client, &challenge, errors).await?;
@@ -85,7 +84,7 @@ pub async fn verify(
     }
 }
 
-/// What somebody tried, for the owner to read on the security page.
+/// Records an event, which the security page lists.
 pub(super) async fn record(
     app: &AppState,
     challenge: &Challenge,
@@ -111,7 +110,7 @@ async fn wrong(
     Ok((status, page).into_response())
 }
 
-/// That was the last try: the page leads back to the beginning.
+/// Redirects to the start after the last attempt.
 async fn begin_again(
     page: &Page,
     challenge: &Challenge,

@@ -7,44 +7,43 @@ use crate::models::rate_limit::{
     CHALLENGE_LIFE, CHECKS_OF_CHALLENGE, CodeRequest, RateLimitExceeded, WRONG_CODES,
     forget_login_sends, reset, take,
 };
-use crate::models::{Connection, Database, Error, sms_days};
+use crate::models::{Connection, Database, Error, Result, sms_days};
 use crate::services::twilio_verify::{CheckError, TwilioVerify, Verdict};
 
 /// Why a code was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// The code is wrong, and more may be tried.
+    /// The code is wrong, and another attempt is left.
     #[error("wrong code")]
     Wrong,
-    /// The code was wrong for the last time, here or at Twilio: the
-    /// verification is closed.
+    /// The code is wrong, and no attempt is left here or at Twilio: the challenge is closed.
     #[error("wrong code, and the verification is closed")]
     Exhausted,
-    /// Too many wrong codes were entered for the account, in whatever session.
+    /// Too many wrong codes were entered for the account, in all sessions.
     #[error(transparent)]
     TooMany(#[from] RateLimitExceeded),
-    /// The verification expired, was used, closed or superseded.
+    /// The challenge expired, was consumed, closed or superseded.
     #[error("the verification is gone")]
     Gone,
-    /// Twilio knows the code no more; another may be asked for.
+    /// Twilio no longer knows the code. The user may request another one.
     #[error("the code has expired")]
     CodeExpired {
-        /// Whether that was the last try, so that no other code would help.
+        /// Whether that was the last attempt, so that another code would not help.
         last: bool,
     },
-    /// Twilio could not be asked. The attempt stays counted.
+    /// Twilio did not answer. The attempt stays counted.
     #[error("the code could not be checked")]
     Unavailable {
-        /// Whether that was the last try.
+        /// Whether that was the last attempt.
         last: bool,
     },
-    /// The work could not be done.
+    /// Any other error.
     #[error(transparent)]
     Other(#[from] Error),
 }
 
 impl Refused {
-    /// What counts it.
+    /// The label in the metrics.
     const fn as_str(&self) -> &'static str {
         match self {
             Self::Wrong | Self::Exhausted => "wrong",
@@ -57,14 +56,10 @@ impl Refused {
 }
 
 impl Challenge {
-    /// Asks Twilio whether the code is right. The attempt is counted in the
-    /// statement that permits it, before Twilio is asked, so that no number of
-    /// parallel requests gets more than [`CHECKS_OF_CHALLENGE`] answers. A right code is
-    /// not used up yet: [`Challenge::consume`] does that, in the transaction of
-    /// what it is for.
-    ///
-    /// # Errors
-    /// [`Refused`], whenever the answer is not a plain yes.
+    /// Asks Twilio whether the code is right. One statement permits and counts the attempt
+    /// before the request to Twilio, so parallel requests never get more than
+    /// [`CHECKS_OF_CHALLENGE`] answers. [`Challenge::consume`] consumes the challenge later, in
+    /// the transaction of its purpose.
     pub async fn check(
         &self,
         database: &Database,
@@ -87,17 +82,11 @@ impl Challenge {
         now: i64,
     ) -> Result<(), Refused> {
         if self.sends == 0 {
-            return Err(Refused::CodeExpired { last: false }); // none was sent for this one
+            return Err(Refused::CodeExpired { last: false }); // no code was sent
         }
         let checks = self.count_check(database, now).await?;
-        let answer = verify
-            .check(
-                self.purpose.service(),
-                &self.phone,
-                self.provider_sid.as_deref(),
-                code,
-            )
-            .await;
+        let (service, sid) = (self.purpose.service(), self.provider_sid.as_deref());
+        let answer = verify.check(service, &self.phone, sid, code).await;
         let last = checks >= CHECKS_OF_CHALLENGE;
         let refused = match answer {
             Ok(Verdict::Approved) => return Ok(()),
@@ -107,17 +96,16 @@ impl Challenge {
             Err(CheckError::Expired) => Refused::CodeExpired { last },
             Err(CheckError::Unavailable) => Refused::Unavailable { last },
         };
-        // Only a wrong code closes it: where the last answer is none, one of the
-        // others, under way still, may have been approved. No more are asked for.
+        // Only a wrong code closes the challenge. If the last check gets no answer, a parallel
+        // one may still be approved. The count permits no further checks either way.
         if matches!(refused, Refused::Exhausted) {
-            self.close(database, verify, Outcome::Exhausted, now)
-                .await?;
+            let outcome = Outcome::Exhausted;
+            self.close(database, verify, outcome, now).await?;
         }
         Err(refused)
     }
 
-    /// Counts a check in the verification and in the account, before Twilio is
-    /// asked. Returns how many it is.
+    /// Counts a check for the challenge and the account. Returns the challenge's count.
     async fn count_check(&self, database: &Database, now: i64) -> Result<i64, Refused> {
         let mut transaction = database.begin().await.map_err(Error::from)?;
         let checks: Option<i64> = sqlx::query_scalar(
@@ -138,16 +126,14 @@ impl Challenge {
         Ok(checks)
     }
 
-    /// Uses the verification up, within the transaction of what it is for.
-    /// Returns whether it was still there to be used: of any number of parallel
-    /// uses, one is told yes.
-    pub async fn consume(&self, connection: &mut Connection, now: i64) -> Result<bool, Error> {
+    /// Consumes the challenge in the caller's transaction. Returns whether it was open: of
+    /// parallel calls, one gets a yes.
+    pub async fn consume(&self, connection: &mut Connection, now: i64) -> Result<bool> {
         self.use_up(connection, Outcome::Approved, now).await
     }
 
-    /// The same, where a recovery code was entered in place of the phone's, which
-    /// clears all that the account's log-ins have counted.
-    pub async fn recover(&self, connection: &mut Connection, now: i64) -> Result<bool, Error> {
+    /// The same for a recovery code. It also refunds the sends of the account's logins.
+    pub async fn recover(&self, connection: &mut Connection, now: i64) -> Result<bool> {
         if !self.use_up(connection, Outcome::Recovered, now).await? {
             return Ok(false);
         }
@@ -160,7 +146,7 @@ impl Challenge {
         connection: &mut Connection,
         outcome: Outcome,
         now: i64,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool> {
         let done = sqlx::query(
             "UPDATE challenges SET closed_at = $1, outcome = $2 \
              WHERE id = $3 AND closed_at IS NULL AND expires_at > $1",
@@ -177,12 +163,10 @@ impl Challenge {
             user: &self.user_id,
             phone: &self.phone,
             is_adding: self.purpose == Purpose::Enable,
-            is_new_number: false, // what counts those is not refunded
+            is_new_number: false, // the limits of new numbers are not refunded
         };
-        let opened_at = self.expires_at - CHALLENGE_LIFE;
-        request
-            .refund_entered(connection, self.sends, opened_at)
-            .await?;
+        let (sends, opened_at) = (self.sends, self.expires_at - CHALLENGE_LIFE);
+        request.refund_entered(connection, sends, opened_at).await?;
         reset(connection, &WRONG_CODES.buckets(self.user_id.as_str()), now).await?;
         unfinished::withdraw(connection, &self.id, &self.user_id, now).await?;
         if outcome == Outcome::Approved {

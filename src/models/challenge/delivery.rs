@@ -1,32 +1,32 @@
-//! Sending the code of a verification, and taking it back.
+//! Sending the code of a challenge, and canceling it at Twilio.
 
 use strum::{AsRefStr, EnumString, IntoStaticStr};
 
 use crate::models::challenge::Challenge;
 use crate::models::rate_limit::{Attempt, BUDGETS, SendLimits, refund, take};
 use crate::models::user::User;
-use crate::models::{Database, Error, sms_days};
+use crate::models::{Database, Result, sms_days};
 use crate::services::twilio_verify::{Channel, SendError, Sent, TwilioVerify};
 
-/// How the last sending of a verification ended.
+/// The result of a challenge's last send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Delivery {
-    /// It is under way.
+    /// The request to Twilio is pending.
     Sending,
-    /// By SMS.
+    /// The code was sent by SMS.
     Sms,
-    /// By a voice call.
+    /// The code was sent by a voice call.
     Call,
-    /// Twilio gave no answer in time; it may have been sent.
+    /// Twilio did not answer in time. The code may have been sent.
     Unknown,
-    /// Nothing was sent, because the last code was sent a moment ago.
+    /// No code was sent, because of the last one or of a limit.
     HeldBack,
-    /// Twilio says that this is no number that can be reached.
+    /// Twilio cannot reach the number.
     InvalidNumber,
-    /// Twilio says that this number was sent too many.
+    /// Twilio has sent too many codes to the number.
     TooMany,
-    /// Twilio blocks the number: fraud, or its country.
+    /// Twilio blocks the number, for fraud or its country.
     Blocked,
     /// Twilio refuses our credentials or service.
     Misconfigured,
@@ -35,7 +35,7 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// Whether the person may have a code in hand.
+    /// Whether the user may have received a code.
     pub const fn may_have_arrived(self) -> bool {
         matches!(self, Self::Sending | Self::Sms | Self::Call | Self::Unknown)
     }
@@ -53,24 +53,23 @@ impl From<&SendError> for Delivery {
     }
 }
 
-/// How a code is to be sent.
+/// The channel that a code is sent by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// By SMS, or by a call where SMS fails.
+    /// An SMS, or a call if the SMS fails.
     Any,
-    /// By a call: "call me instead".
+    /// A call that the user requested.
     Call,
 }
 
 impl Challenge {
-    /// Seconds that the verification still lives.
+    /// Seconds until the challenge expires.
     pub fn ends_in(&self, now: i64) -> i64 {
         (self.expires_at - now).max(1)
     }
 
-    /// Asks Twilio and writes down how it ended, also for the verification that
-    /// carried this one over meanwhile. Where neither is open any more, the code
-    /// that just went out is taken back.
+    /// Requests a code from Twilio and records the result, also in a challenge that has
+    /// carried this one over meanwhile. If neither is still open, the code is canceled.
     pub(super) async fn deliver(
         &self,
         database: &Database,
@@ -79,7 +78,7 @@ impl Challenge {
         limits: &SendLimits,
         mut attempt: Attempt,
         now: i64,
-    ) -> Result<Delivery, Error> {
+    ) -> Result<Delivery> {
         let service = self.purpose.service();
         let answer = match way {
             Way::Any => {
@@ -99,27 +98,23 @@ impl Challenge {
         }
         let (delivery, sid) = match &answer {
             Ok(Sent { sid: None, .. }) => (Delivery::Unknown, None),
-            Ok(Sent {
-                sid,
-                channel: Channel::Sms,
-            }) => (Delivery::Sms, sid.as_deref()),
-            Ok(Sent {
-                sid,
-                channel: Channel::Call,
-            }) => (Delivery::Call, sid.as_deref()),
+            Ok(Sent { sid, channel }) => match channel {
+                Channel::Sms => (Delivery::Sms, sid.as_deref()),
+                Channel::Call => (Delivery::Call, sid.as_deref()),
+            },
             Err(error) => (Delivery::from(error), None),
         };
         let fell_back = way == Way::Any && delivery == Delivery::Call;
         let metrics = verify.metrics();
         metrics.code_sent(self.country.as_deref(), delivery.into(), fell_back);
-        // A code that was sent before is still good when another one fails.
+        // An earlier code stays valid if sending another one fails.
         let (kept, sid) = match (&answer, self.provider_sid.as_deref()) {
             (Err(_), Some(before)) => (self.delivery, Some(before)),
             _ => (delivery, sid),
         };
         let mut transaction = database.begin().await?;
-        // Who carries it over has the account's row until the new one stands: PostgreSQL
-        // would else show neither, and the code would be taken back.
+        // Waits for a request that carries this challenge over. Otherwise PostgreSQL might
+        // show neither the old nor the new challenge as open, and the code would be canceled.
         User::lock(&mut transaction, &self.user_id, self.auth_version).await?;
         let recorded = sqlx::query(
             "UPDATE challenges SET delivery = $1, provider_sid = $2 WHERE closed_at IS NULL \
@@ -148,8 +143,8 @@ impl Challenge {
         Ok(delivery)
     }
 
-    /// Counts a call in place of an SMS that failed, which costs more than that. Where a
-    /// limit refuses it, or the database cannot count it, the sending has failed.
+    /// Counts a call in place of a failed SMS. `None`, and no call, if a limit refuses it or
+    /// the database fails.
     async fn take_call(
         &self,
         database: &Database,
@@ -171,9 +166,8 @@ impl Challenge {
         }
     }
 
-    /// Counts the code for its country, and warns where too few of those are entered:
-    /// somebody may earn by them.
-    async fn count_sent(&self, database: &Database, now: i64) -> Result<(), Error> {
+    /// Counts the code for its country and warns of SMS pumping.
+    async fn count_sent(&self, database: &Database, now: i64) -> Result<()> {
         let mut connection = database.acquire().await?;
         let country = self.country.as_deref();
         if let Some(found) = sms_days::record_sent(&mut connection, country, now).await? {
@@ -188,21 +182,20 @@ impl Challenge {
         Ok(())
     }
 
-    /// Cancels the verification at Twilio, unless an open one here holds the
-    /// same: Twilio keeps one verification a number and service, and another
-    /// user may have asked for it too. That Twilio could not be asked is logged
-    /// only, since the code is dead here either way.
+    /// Cancels the verification at Twilio, unless an open challenge uses it too: Twilio keeps
+    /// one verification per number and service, and another user may have requested it. If
+    /// Twilio fails, that is only logged: the code is dead here.
     pub async fn cancel_at_twilio(
         &self,
         database: &Database,
         verify: &TwilioVerify,
         now: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         if self.expires_at <= now {
-            return Ok(()); // and at Twilio too
+            return Ok(()); // it has expired at Twilio too
         }
-        self.cancel_sid(database, verify, self.provider_sid.as_deref(), now)
-            .await
+        let sid = self.provider_sid.as_deref();
+        self.cancel_sid(database, verify, sid, now).await
     }
 
     async fn cancel_sid(
@@ -211,7 +204,7 @@ impl Challenge {
         verify: &TwilioVerify,
         sid: Option<&str>,
         now: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let Some(sid) = sid else { return Ok(()) };
         let held: Option<i64> = sqlx::query_scalar(
             "SELECT checks FROM challenges \
@@ -222,16 +215,16 @@ impl Challenge {
         .fetch_optional(database)
         .await?;
         if held.is_none() {
-            // The client has logged why, if it failed.
+            // The client logs a failure.
             let _ = verify.cancel(self.purpose.service(), sid).await;
         }
         Ok(())
     }
 }
 
-/// Nothing was sent, so nothing was spent. What was our fault or Twilio's counts
-/// against nobody; a number that is refused counts as one that was tried.
-async fn uncount(database: &Database, attempt: &Attempt, error: &SendError) -> Result<(), Error> {
+/// Refunds a send that failed. A failure on our side or Twilio's counts nowhere. A number
+/// that Twilio refuses costs no budget, but counts against its user.
+async fn uncount(database: &Database, attempt: &Attempt, error: &SendError) -> Result<()> {
     let mut connection = database.acquire().await?;
     match error {
         SendError::Failed | SendError::Misconfigured => refund(&mut connection, attempt).await,

@@ -1,11 +1,13 @@
-//! What names a verification, apart from it so that others can name one.
+//! The id of a challenge. It has its own module, since sessions refer to challenges and
+//! challenges to sessions.
 
-/// What names a verification.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The id of a challenge.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
 pub struct ChallengeId(String);
 
 impl ChallengeId {
-    /// The id as the database holds it.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,5 +1,5 @@
-//! Verifications: one row for each code that was asked for. The row, never the
-//! session, says whose it is, what for, and which number it went to.
+//! Challenges: one row per request to verify a code. The row, never the session, holds the
+//! user, the purpose and the phone number.
 
 mod checking;
 mod delivery;
@@ -14,32 +14,30 @@ pub use id::ChallengeId;
 pub use opening::{NewChallenge, NewLogin};
 pub use resending::{Another, ResendRefused};
 
-use sqlx::any::AnyRow;
-use sqlx::{FromRow, Row};
+use sqlx::FromRow;
 use strum::{AsRefStr, EnumString};
 
 use crate::models::rate_limit::CHECKS_OF_CHALLENGE;
 use crate::models::user::UserId;
-use crate::models::{Connection, Database, Error, parse_column};
+use crate::models::{Connection, Database, Flag, Result};
 use crate::services::twilio_verify::{Service, TwilioVerify};
 
-/// What a code is asked for. It never serves anything else.
+/// The purpose of a challenge. Its code serves no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum Purpose {
-    /// To finish a log-in.
+    /// To complete a login.
     #[strum(serialize = "login")]
     LogIn,
-    /// To switch two-factor authentication on, or to change the number.
+    /// To turn two-factor authentication on, or to change the number.
     Enable,
-    /// To prove that it is still the same person.
+    /// To reauthenticate.
     Reauth,
 }
 
 impl Purpose {
-    /// Numbers that are only being tried have a Verify service of their own
-    /// where one is configured, so that strangers who try somebody's number
-    /// cannot use up the tries of a log-in.
+    /// Numbers that are being added have a separate Verify service if one is configured, so
+    /// that strangers who try a user's number can't consume the attempts of the user's login.
     const fn service(self) -> Service {
         match self {
             Self::Enable => Service::Enroll,
@@ -48,91 +46,69 @@ impl Purpose {
     }
 }
 
-/// A verification as it was read; what may be done with it is decided by the
-/// statements, not by these copies.
-#[derive(Debug, Clone)]
+/// A challenge as it was read. Statements decide with the current row, not with this copy.
+#[derive(Debug, Clone, FromRow)]
 pub struct Challenge {
-    /// What names it.
+    /// The id.
     pub id: ChallengeId,
-    /// Whose it is.
+    /// The user.
     pub user_id: UserId,
-    /// What the account was when it was opened.
+    /// The account's version when the challenge was opened.
     pub auth_version: i64,
-    /// What for.
+    /// The purpose.
+    #[sqlx(try_from = "&'a str")]
     pub purpose: Purpose,
-    /// The number that codes go to, in E.164.
+    /// The phone number, in E.164.
     pub phone: String,
-    /// The verification at Twilio, where its answer came.
+    /// Twilio's verification, if Twilio answered.
     pub provider_sid: Option<String>,
-    /// How the last sending ended.
+    /// The result of the last send.
+    #[sqlx(try_from = "&'a str")]
     pub delivery: Delivery,
-    /// The country of the number, for what its codes cost.
+    /// The country of the number, for the SMS report.
     country: Option<String>,
-    /// Where to go afterwards: a local path.
+    /// A local path to go to afterwards.
     pub next: Option<String>,
-    /// Whether the log-in is to outlive the browser.
+    /// Whether the login outlives the browser.
+    #[sqlx(try_from = "Flag")]
     pub remember: bool,
-    /// Codes sent, calls that were asked for among them, and codes checked.
+    /// Codes sent, requested calls among them, and codes checked.
     sends: i64,
     calls: i64,
     checks: i64,
-    /// The last sending, in Unix seconds.
+    /// The last send, in Unix seconds.
     pub last_sent_at: Option<i64>,
-    /// Its end.
     expires_at: i64,
-    /// Why no code was sent when it was opened; not in the row.
+    /// Why no code was sent when the challenge was opened. It has no column.
+    #[sqlx(skip)]
     pub held_back: Option<Another>,
 }
 
-impl FromRow<'_, AnyRow> for Challenge {
-    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: ChallengeId::from(row.try_get::<String, _>("id")?),
-            user_id: UserId::from_column(row.try_get("user_id")?),
-            auth_version: row.try_get("auth_version")?,
-            purpose: parse_column(row, "purpose")?,
-            phone: row.try_get("phone")?,
-            provider_sid: row.try_get("provider_sid")?,
-            delivery: parse_column(row, "delivery")?,
-            country: row.try_get("country")?,
-            next: row.try_get("next")?,
-            remember: row.try_get::<i64, _>("remember")? != 0,
-            sends: row.try_get("sends")?,
-            calls: row.try_get("calls")?,
-            checks: row.try_get("checks")?,
-            last_sent_at: row.try_get("last_sent_at")?,
-            expires_at: row.try_get("expires_at")?,
-            held_back: None,
-        })
-    }
-}
-
-/// How a verification ended.
+/// How a challenge ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     /// The right code was entered.
     Approved,
-    /// A recovery code was entered in its place.
+    /// A recovery code was entered instead.
     Recovered,
-    /// Another one was opened, or the account changed.
+    /// Another challenge was opened, or the account changed.
     Superseded,
-    /// The person gave it up.
+    /// The user canceled it.
     Cancelled,
     /// Too many wrong codes.
     Exhausted,
-    /// No code could be sent to a number that was being tried.
+    /// No code could be sent to a number that was being added.
     NotSent,
 }
 
 impl Challenge {
-    /// The open verification of that id, if neither its time nor its tries are
-    /// over.
+    /// The open challenge with an id, if it has time and attempts left.
     pub async fn find_open(
         database: &Database,
         id: &ChallengeId,
         now: i64,
-    ) -> Result<Option<Self>, Error> {
+    ) -> Result<Option<Self>> {
         Ok(sqlx::query_as(
             "SELECT * FROM challenges \
              WHERE id = $1 AND closed_at IS NULL AND expires_at > $2 AND checks < $3",
@@ -144,19 +120,15 @@ impl Challenge {
         .await?)
     }
 
-    /// Closes the verification unused, and cancels it at Twilio, so that the
-    /// next one gets a code of its own.
-    ///
-    /// # Errors
-    /// When the database fails. That Twilio could not be asked is logged only:
-    /// here the code is dead either way.
+    /// Closes the challenge unused and cancels its verification at Twilio, so that the next
+    /// challenge gets a new code. If Twilio fails, that is only logged: the code is dead here.
     pub async fn close(
         &self,
         database: &Database,
         verify: &TwilioVerify,
         outcome: Outcome,
         now: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         sqlx::query(
             "UPDATE challenges SET closed_at = $1, outcome = $2 \
              WHERE id = $3 AND closed_at IS NULL",
@@ -169,13 +141,13 @@ impl Challenge {
         self.cancel_at_twilio(database, verify, now).await
     }
 
-    /// Closes all of a user's open verifications, whatever they are for.
+    /// Closes all of a user's open challenges.
     pub async fn close_all(
         connection: &mut Connection,
         user: &UserId,
         now: i64,
-    ) -> Result<Vec<Self>, Error> {
-        let rows = sqlx::query_as(
+    ) -> Result<Vec<Self>> {
+        Ok(sqlx::query_as(
             "UPDATE challenges SET closed_at = $1, outcome = $2 \
              WHERE user_id = $3 AND closed_at IS NULL RETURNING *",
         )
@@ -183,7 +155,6 @@ impl Challenge {
         .bind(Outcome::Superseded.as_ref())
         .bind(user.as_str())
         .fetch_all(connection)
-        .await?;
-        Ok(rows)
+        .await?)
     }
 }

@@ -1,4 +1,4 @@
-//! Opening a verification: what it supersedes, and what it takes over.
+//! Opening a challenge, which supersedes others or carries one on.
 
 use crate::models::challenge::{
     Another, Challenge, ChallengeId, Delivery, Outcome, Purpose, Way, unfinished,
@@ -10,44 +10,44 @@ use crate::models::rate_limit::{
 use crate::models::session::SessionRow;
 use crate::models::token::random_id;
 use crate::models::user::User;
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Database, Result};
 use crate::services::twilio_verify::TwilioVerify;
 
-/// What a verification is opened with.
+/// A challenge to open.
 #[derive(Debug)]
 pub struct NewChallenge<'a> {
     /// The account as it was checked.
     pub user: &'a User,
-    /// What for.
+    /// The purpose.
     pub purpose: Purpose,
-    /// The number, in E.164.
+    /// The phone number, in E.164.
     pub phone: &'a str,
-    /// Where to go afterwards: a local path.
+    /// A local path to go to afterwards.
     pub next: Option<&'a str>,
-    /// Whether the log-in is to outlive the browser.
+    /// Whether the login outlives the browser.
     pub remember: bool,
-    /// The country of the number, for what its codes cost.
+    /// The country of the number, for the SMS report.
     pub country: Option<&'a str>,
-    /// What decides whether a code may be sent.
+    /// The limits of sending.
     pub limits: &'a SendLimits,
-    /// The session that asks: none for a log-in, which has none yet.
+    /// The session of the request; none for a login.
     pub session: Option<&'a SessionRow>,
-    /// What is known of a log-in besides: none for any other purpose.
+    /// The facts of a login; none for other purposes.
     pub login: Option<NewLogin<'a>>,
 }
 
-/// Who begins a log-in, so that its owner can be told if it is never finished.
+/// A login that begins, for the notice if it is never completed.
 #[derive(Debug)]
 pub struct NewLogin<'a> {
-    /// Where it comes from.
+    /// The client.
     pub client: &'a Client,
-    /// The verification that the same browser has open.
+    /// The open challenge of the same browser.
     pub replaces: Option<&'a ChallengeId>,
 }
 
 impl NewLogin<'_> {
-    /// The same, if what it replaces was open until now. What another browser
-    /// closed before was left without its code, whatever follows.
+    /// Keeps `replaces` only if that challenge was open until now. One that another browser
+    /// has closed stays an unfinished login.
     fn within(&self, closed: &[Challenge]) -> Self {
         let was_open = |id: &&ChallengeId| closed.iter().any(|old| old.id == **id);
         Self {
@@ -57,11 +57,11 @@ impl NewLogin<'_> {
     }
 }
 
-/// What stands in the new row of the sending.
+/// The new row's columns about sending.
 struct Sending {
-    /// What was counted, where one is to be sent.
+    /// The counted attempt of a code to send.
     attempt: Option<Attempt>,
-    /// Why none is.
+    /// Why no code is sent.
     held_back: Option<Another>,
     provider_sid: Option<String>,
     delivery: Delivery,
@@ -73,20 +73,19 @@ struct Sending {
 }
 
 impl Challenge {
-    /// Opens a verification, closes all others of the user, and sends a code,
-    /// unless one was sent to the same number for the same purpose less than
-    /// [`SEND_INTERVAL`] ago: Twilio would send that very code again, so the new
-    /// verification carries the old one over and nothing is sent.
+    /// Opens a challenge, closes all others of the user, and sends a code. If one was sent to
+    /// the same number for the same purpose less than [`SEND_INTERVAL`] ago, Twilio would send
+    /// the same code again: then the new challenge carries the old one over, and nothing is
+    /// sent.
     ///
-    /// How the sending ended stands in the row's `delivery`. `None` when the
-    /// account changed since it was checked, or the session that asks has ended:
-    /// then nothing is sent.
+    /// `delivery` holds the result of sending. `None`, and nothing is sent, if the account
+    /// changed since it was checked or the session has ended.
     pub async fn open(
         database: &Database,
         verify: &TwilioVerify,
         new: NewChallenge<'_>,
         now: i64,
-    ) -> Result<Option<Self>, Error> {
+    ) -> Result<Option<Self>> {
         let mut transaction = database.begin().await?;
         if !User::lock(&mut transaction, &new.user.id, new.user.auth_version).await? {
             return Ok(None);
@@ -114,10 +113,8 @@ impl Challenge {
         }
         transaction.commit().await?;
 
-        for old in closed
-            .iter()
-            .filter(|old| predecessor.is_none_or(|kept| kept.id != old.id))
-        {
+        let is_superseded = |old: &&Self| predecessor.is_none_or(|kept| kept.id != old.id);
+        for old in closed.iter().filter(is_superseded) {
             old.cancel_at_twilio(database, verify, now).await?;
         }
         if let Some(attempt) = sending.attempt {
@@ -128,8 +125,8 @@ impl Challenge {
         Ok(Some(challenge))
     }
 
-    /// The sending counts once, with the challenge that carries it on.
-    async fn hand_over_sending(&self, connection: &mut Connection) -> Result<(), Error> {
+    /// Moves the count of sends to the challenge that carries this one on.
+    async fn hand_over_sending(&self, connection: &mut Connection) -> Result<()> {
         sqlx::query("UPDATE challenges SET sends = 0, last_sent_at = NULL WHERE id = $1")
             .bind(self.id.as_str())
             .execute(connection)
@@ -149,7 +146,7 @@ impl Challenge {
 }
 
 impl Sending {
-    /// The same code, so the same tries and the same end.
+    /// The same code, so the same attempts and the same end.
     fn carried_over(old: &Challenge) -> Self {
         Self {
             attempt: None,
@@ -164,14 +161,10 @@ impl Sending {
         }
     }
 
-    /// A sending that is counted before it is made, or held back when the last one
-    /// to this user for this purpose is too recent, or by a limit. One whose code
-    /// was then entered rightly does not hold back the next.
-    async fn of(
-        connection: &mut Connection,
-        new: &NewChallenge<'_>,
-        now: i64,
-    ) -> Result<Self, Error> {
+    /// Counts a send before it happens, or holds it back: by a limit, or because the last send
+    /// to this user for this purpose is too recent. A send whose code was verified does not
+    /// hold back the next one.
+    async fn of(connection: &mut Connection, new: &NewChallenge<'_>, now: i64) -> Result<Self> {
         let recent = match new.limits.unlimited {
             true => None,
             false => last_sending(connection, new, now).await?,
@@ -183,16 +176,12 @@ impl Sending {
             is_adding,
             is_new_number: is_adding || User::has_new_phone(connection, &new.user.id, now).await?,
         };
-        let taken = match recent {
-            Some(at) => Err(Another::Soon(at + SEND_INTERVAL - now)),
-            None => {
-                let taken = new.limits.take_first(connection, &request, now).await?;
-                taken.map_err(Another::Limited)
-            }
-        };
-        let (attempt, held_back) = match taken {
-            Ok(attempt) => (Some(attempt), None),
-            Err(another) => (None, Some(another)),
+        let (attempt, held_back) = match recent {
+            Some(at) => (None, Some(Another::Soon(at + SEND_INTERVAL - now))),
+            None => match new.limits.take_first(connection, &request, now).await? {
+                Ok(attempt) => (Some(attempt), None),
+                Err(exceeded) => (None, Some(Another::Limited(exceeded))),
+            },
         };
         let delivery = match attempt {
             Some(_) => Delivery::Sending,
@@ -212,13 +201,13 @@ impl Sending {
     }
 }
 
-/// The last sending that is too recent for another one. Where Twilio refused the number
-/// nothing was sent, and who mistyped it can mend that at once.
+/// The time of the last send, if it is too recent for another. A number that Twilio refused
+/// does not count: the user may have mistyped it and can correct it at once.
 async fn last_sending(
     connection: &mut Connection,
     new: &NewChallenge<'_>,
     now: i64,
-) -> Result<Option<i64>, Error> {
+) -> Result<Option<i64>> {
     Ok(sqlx::query_scalar(
         "SELECT MAX(last_sent_at) FROM challenges \
          WHERE user_id = $1 AND purpose = $2 AND last_sent_at > $3 AND last_sent_at <= $9 \
@@ -244,8 +233,8 @@ async fn insert(
     new: &NewChallenge<'_>,
     sending: &Sending,
     now: i64,
-) -> Result<Challenge, Error> {
-    let row = sqlx::query_as(
+) -> Result<Challenge> {
+    Ok(sqlx::query_as(
         "INSERT INTO challenges (id, user_id, auth_version, purpose, phone, provider_sid, \
          delivery, next, remember, sends, calls, checks, created_at, last_sent_at, expires_at, \
          country) \
@@ -269,6 +258,5 @@ async fn insert(
     .bind(sending.expires_at)
     .bind(new.country)
     .fetch_one(connection)
-    .await?;
-    Ok(row)
+    .await?)
 }

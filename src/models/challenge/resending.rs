@@ -1,4 +1,4 @@
-//! Sending the code of an open verification again.
+//! Sending the code of an open challenge again.
 
 use crate::models::challenge::{Challenge, Delivery, Outcome, Purpose, Way};
 use crate::models::rate_limit::{
@@ -6,26 +6,26 @@ use crate::models::rate_limit::{
     SENDS_OF_CHALLENGE, SendLimits, WRONG_CODES, exceeded, take,
 };
 use crate::models::user::User;
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Database, Error, Result};
 use crate::services::twilio_verify::TwilioVerify;
 
-/// When another code may be asked for.
+/// When a challenge may send another code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Another {
     /// Now.
     Now,
-    /// In so many seconds: the last one was sent a moment ago.
+    /// In so many seconds: the last send is too recent.
     Soon(i64),
-    /// When a limit lets it through.
+    /// When a limit permits it.
     Limited(RateLimitExceeded),
-    /// Not with this verification: it has sent all that it may.
+    /// Never: the challenge has sent all its codes.
     NoMoreCodes,
-    /// Not with this verification: it has called once already.
+    /// Never by a call: the challenge has made all its calls.
     NoMoreCalls,
 }
 
 impl Another {
-    /// Seconds until then.
+    /// Seconds until another code may be sent.
     pub const fn wait(self) -> i64 {
         match self {
             Self::Now | Self::NoMoreCodes | Self::NoMoreCalls => 0,
@@ -41,10 +41,10 @@ pub enum ResendRefused {
     /// Not now, or never.
     #[error("not now: {0:?}")]
     NotNow(Another),
-    /// The verification expired, was used, closed or superseded.
+    /// The challenge expired, was consumed, closed or superseded.
     #[error("the verification is gone")]
     Gone,
-    /// The work could not be done.
+    /// Any other error.
     #[error(transparent)]
     Other(#[from] Error),
 }
@@ -56,12 +56,9 @@ impl From<sqlx::Error> for ResendRefused {
 }
 
 impl Challenge {
-    /// Sends the code again, or calls with it. The sending is counted in the
-    /// transaction that permits it, before Twilio is asked.
-    ///
-    /// # Errors
-    /// [`ResendRefused`] when nothing may be sent. That Twilio refused is no
-    /// error here but the [`Delivery`].
+    /// Sends the code again, by SMS or by a call. One transaction permits and counts the send
+    /// before the request to Twilio. If Twilio refuses, that is not an error: the [`Delivery`]
+    /// says so.
     pub async fn resend(
         &self,
         database: &Database,
@@ -80,17 +77,16 @@ impl Challenge {
         let taken = take(&mut transaction, &buckets, now).await?;
         let attempt = taken.map_err(|it| ResendRefused::NotNow(Another::Limited(it)))?;
         transaction.commit().await?;
-        Ok(self
-            .deliver(database, verify, way, limits, attempt, now)
-            .await?)
+        let delivery = self.deliver(database, verify, way, limits, attempt, now);
+        Ok(delivery.await?)
     }
 
-    /// What decides which limits a code of this challenge counts in.
+    /// The facts that decide in which limits a code of this challenge counts.
     pub(super) async fn code_request(
         &self,
         connection: &mut Connection,
         now: i64,
-    ) -> Result<CodeRequest<'_>, Error> {
+    ) -> Result<CodeRequest<'_>> {
         let is_adding = self.purpose == Purpose::Enable;
         Ok(CodeRequest {
             user: &self.user_id,
@@ -100,16 +96,16 @@ impl Challenge {
         })
     }
 
-    /// Counts the sending in the verification, if that may send another.
+    /// Counts the send in the challenge. Returns whether the challenge may send another code.
     async fn reserve(
         &self,
         connection: &mut Connection,
         way: Way,
         limits: &SendLimits,
         now: i64,
-    ) -> Result<bool, Error> {
-        // The row's own last_sent_at is asked for by itself: PostgreSQL looks at it
-        // anew when another sending was waited for, but not into the subquery.
+    ) -> Result<bool> {
+        // The statement checks the row's own last_sent_at outside the subquery: after waiting
+        // for a parallel send, PostgreSQL reads the row again, but not the subquery.
         let reserved = sqlx::query(
             "UPDATE challenges SET sends = sends + 1, calls = calls + $1, last_sent_at = $2, \
              delivery = $3 WHERE id = $4 AND closed_at IS NULL AND expires_at > $2 \
@@ -142,26 +138,25 @@ impl Challenge {
         way: Way,
         limits: &SendLimits,
         now: i64,
-    ) -> Result<ResendRefused, Error> {
+    ) -> Result<ResendRefused> {
         let Some(current) = Self::find_open(database, &self.id, now).await? else {
             return Ok(ResendRefused::Gone);
         };
         let another = current.another(database, limits, way, now).await?;
         Ok(ResendRefused::NotNow(match another {
-            Another::Now => Another::Soon(1), // another verification sent one meanwhile
+            Another::Now => Another::Soon(1), // another challenge sent one meanwhile
             other => other,
         }))
     }
 
-    /// When another code may be asked for, or another call. Only to be told: what
-    /// may be sent is decided when it is asked for.
+    /// When another code or call may be sent, for the page. [`Challenge::resend`] decides.
     pub async fn another(
         &self,
         database: &Database,
         limits: &SendLimits,
         way: Way,
         now: i64,
-    ) -> Result<Another, Error> {
+    ) -> Result<Another> {
         if limits.unlimited {
             return Ok(Another::Now);
         }
@@ -183,27 +178,21 @@ impl Challenge {
         })
     }
 
-    /// Seconds until another code may be sent, as far as the last one decides. One that was
-    /// sent in the future, by a clock that was ahead, does not.
+    /// Seconds until the interval after the last send is over. A send in the future was
+    /// recorded by a wrong clock and does not count.
     pub(super) fn seconds_until_send(&self, now: i64) -> i64 {
         self.last_sent_at
             .filter(|at| *at <= now)
             .map_or(0, |at| (at + SEND_INTERVAL - now).max(0))
     }
 
-    /// Why no code is accepted now, not even a right one: too many wrong ones were
-    /// entered for the account.
+    /// The limit of wrong codes, if it is exceeded: then not even a right code is accepted.
     pub async fn locked_until(
         &self,
         database: &Database,
         now: i64,
-    ) -> Result<Option<RateLimitExceeded>, Error> {
-        let mut connection = database.acquire().await?;
-        exceeded(
-            &mut connection,
-            &WRONG_CODES.buckets(self.user_id.as_str()),
-            now,
-        )
-        .await
+    ) -> Result<Option<RateLimitExceeded>> {
+        let buckets = WRONG_CODES.buckets(self.user_id.as_str());
+        exceeded(&mut *database.acquire().await?, &buckets, now).await
     }
 }

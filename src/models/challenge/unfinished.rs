@@ -1,20 +1,17 @@
-//! The notice of a log-in whose password was right and whose code never came.
+//! The notice of a login with the right password and no right code.
 //!
-//! It is queued when the verification is opened and due when that ends, so that
-//! it goes out though nobody ever logs in again; the right code withdraws it. The
-//! queued mail has the verification's id: that is how it is found again. Only
-//! the right code withdraws it, not giving up: who knows the password and not
-//! the code could hide it by that.
+//! It is queued when the challenge opens and due when the challenge ends, so it is sent even
+//! if nobody logs in again. The queued email has the challenge's id. Only the right code
+//! withdraws it, not canceling: otherwise an intruder who has only the password could hide it.
 
 use crate::models::challenge::{ChallengeId, NewLogin};
 use crate::models::outbox::{Event, Mail, Notice};
 use crate::models::rate_limit::{UNFINISHED_LOGIN_NOTICES, refund_since, try_take};
 use crate::models::user::UserId;
-use crate::models::{Connection, Error};
+use crate::models::{Connection, Result};
 
-/// Queues the notice for a verification that was just opened. Where the browser
-/// begins again what it had open until now, the notice goes over to the new one,
-/// and stays due when it was.
+/// Queues the notice of a new challenge. If the browser begins its open login again, the
+/// notice moves to the new challenge and stays due at the same time.
 pub(super) async fn queue(
     connection: &mut Connection,
     opened: &ChallengeId,
@@ -22,7 +19,7 @@ pub(super) async fn queue(
     login: &NewLogin<'_>,
     due: i64,
     now: i64,
-) -> Result<(), Error> {
+) -> Result<()> {
     if let Some(replaced) = login.replaces {
         let handed_over = sqlx::query("UPDATE outbox SET id = $1 WHERE id = $2 AND attempts = 0")
             .bind(opened.as_str())
@@ -42,14 +39,14 @@ pub(super) async fn queue(
         .await
 }
 
-/// Withdraws the notice of a verification whose code was right, if it is not
-/// being sent already; the day's notice is free again.
+/// Withdraws the notice after the right code and refunds its limit, unless an instance is
+/// sending it already.
 pub(super) async fn withdraw(
     connection: &mut Connection,
     challenge: &ChallengeId,
     user: &UserId,
     now: i64,
-) -> Result<(), Error> {
+) -> Result<()> {
     let withdrawn = sqlx::query("DELETE FROM outbox WHERE id = $1 AND attempts = 0")
         .bind(challenge.as_str())
         .execute(&mut *connection)

@@ -6,14 +6,14 @@ mod notice;
 pub use notice::{Event, Notice};
 
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
+use sqlx::{FromRow, Row};
 
 use crate::models::token::random_id;
 use crate::models::user::UserId;
-use crate::models::{Connection, Database, Error, GIVE_UP_AFTER};
+use crate::models::{Connection, Database, GIVE_UP_AFTER, Result};
 
 /// How long an instance holds an email that it sends, in seconds. If the instance dies,
-/// another one takes the email when the lease expires.
+/// another one takes the email after the lease.
 const LEASE: i64 = 300;
 
 /// The first pause after a failed attempt, in seconds; each is twice the one before.
@@ -23,69 +23,60 @@ const FIRST_PAUSE: i64 = 30;
 /// an email whose next attempt lies further ahead was written by a wrong clock: it is due.
 const LONGEST_PAUSE: i64 = 60 * 60;
 
-/// An email counts as sent after so many attempts in which the server had all of it and
-/// did not answer: each may have arrived.
+/// After so many attempts without the server's answer to a complete email, it counts as sent,
+/// since each attempt may have arrived.
 const MOST_UNANSWERED: i64 = 3;
 
-/// Which mail, with the facts that it tells.
+/// An email with its facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mail {
     /// A link to set a new password.
     ResetPassword,
-    /// Something happened to the account.
+    /// An event of the account.
     Notice(Notice),
 }
 
 /// An email that this instance holds and sends now.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct Queued {
-    /// What names it.
+    /// The id.
     pub id: String,
-    /// Whose it is.
+    /// The account.
     pub user_id: UserId,
-    /// The name as typed.
+    /// The username.
     pub username: String,
-    /// Where it goes.
+    /// The address.
     pub email: String,
     mail: String,
     /// Attempts so far, this one included.
     pub attempts: i64,
     /// Earlier attempts that the server did not answer.
     unanswered: i64,
-    /// How the attempt before this one failed.
+    /// Why the previous attempt failed.
     pub last_error: Option<String>,
     /// When it was queued, in Unix seconds.
     pub created_at: i64,
 }
 
 impl Mail {
-    /// Whether someone waits for it at this moment, so that it goes before all notices.
-    #[must_use]
+    /// Whether the user waits for it now, so that it is sent before all notices.
     pub const fn is_awaited(&self) -> bool {
-        match self {
-            Self::ResetPassword => true,
-            Self::Notice(_) => false,
-        }
+        matches!(self, Self::ResetPassword)
     }
 
-    /// The mail as its column holds it.
-    pub(super) fn to_json(&self) -> Result<String, Error> {
-        serde_json::to_string(self).map_err(|error| Error::Json(error.to_string()))
-    }
-
-    /// Queues the email for a user. Returns whether it was queued: one link to a new
-    /// password at a time waits.
+    /// Queues the email for a user. Returns whether it was queued: a second link to a new
+    /// password is not.
     pub async fn enqueue(
         &self,
         connection: &mut Connection,
         user: &UserId,
         now: i64,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool> {
         self.insert(connection, &random_id()?, user, now, now).await
     }
 
-    /// Queues the email under an id by which it can be withdrawn, to be sent when it is
+    /// Queues the email under an id by which it can be withdrawn. It is sent when it is
     /// `due`, at most [`LONGEST_PAUSE`] from now.
     pub(super) async fn enqueue_for_later(
         &self,
@@ -94,7 +85,7 @@ impl Mail {
         user: &UserId,
         now: i64,
         due: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         self.insert(connection, id, user, now, due).await?;
         Ok(())
     }
@@ -106,8 +97,7 @@ impl Mail {
         user: &UserId,
         now: i64,
         due: i64,
-    ) -> Result<bool, Error> {
-        let mail = self.to_json()?;
+    ) -> Result<bool> {
         let done = sqlx::query(
             "INSERT INTO outbox \
              (id, user_id, mail, attempts, created_at, next_attempt_at, position) \
@@ -118,7 +108,7 @@ impl Mail {
         )
         .bind(id)
         .bind(user.as_str())
-        .bind(mail)
+        .bind(serde_json::to_string(self)?)
         .bind(now)
         .bind(due)
         .bind(i64::from(!self.is_awaited()))
@@ -127,23 +117,21 @@ impl Mail {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Forgets the former number in what waits to be sent to a user, so that no link
-    /// in it brings that number back.
-    pub async fn forget_former_phones(
-        connection: &mut Connection,
-        user: &UserId,
-    ) -> Result<(), Error> {
+    /// Removes the former phone number from a user's queued emails, so that no link restores
+    /// that number.
+    pub async fn forget_former_phones(connection: &mut Connection, user: &UserId) -> Result<()> {
         let rows = sqlx::query("SELECT id, mail FROM outbox WHERE user_id = $1")
             .bind(user.as_str())
             .fetch_all(&mut *connection)
             .await?;
         for row in rows {
-            // What another version of the program writes, it has to answer for.
+            // Skips emails that another version of the program has queued.
             let Ok(Self::Notice(notice)) = serde_json::from_str(row.try_get("mail")?) else {
                 continue;
             };
+            let mail = Self::Notice(notice.with_former_phone(None));
             sqlx::query("UPDATE outbox SET mail = $1 WHERE id = $2")
-                .bind(Self::Notice(notice.with_former_phone(None)).to_json()?)
+                .bind(serde_json::to_string(&mail)?)
                 .bind(row.try_get::<String, _>("id")?)
                 .execute(&mut *connection)
                 .await?;
@@ -153,28 +141,26 @@ impl Mail {
 }
 
 impl Queued {
-    /// How many emails wait, and how many of those are due.
-    pub async fn count(database: &Database, now: i64) -> Result<(i64, i64), Error> {
-        let counts = sqlx::query_as(
+    /// The numbers of queued emails and of those that are due.
+    pub async fn count(database: &Database, now: i64) -> Result<(i64, i64)> {
+        Ok(sqlx::query_as(
             "SELECT COUNT(*), COUNT(CASE WHEN next_attempt_at <= $1 OR next_attempt_at > $2 \
              THEN 1 END) FROM outbox",
         )
         .bind(now)
         .bind(now + LONGEST_PAUSE)
         .fetch_one(database)
-        .await?;
-        Ok(counts)
+        .await?)
     }
 
-    /// Takes the email that goes next, for this instance alone: one of several that ask at
-    /// once gets it. `None` when none is due.
+    /// Takes the next email for this instance alone. `None` if none is due.
     ///
     /// The statement walks from each position in use to the next by the index, and looks up
-    /// the first email that is due there. So it never reads the emails that are not due,
-    /// however many wait. It also moves a `created_at` in the future to now, so that a wrong
-    /// clock does not put off the day after which an email is dropped.
-    pub async fn take(database: &Database, now: i64) -> Result<Option<Self>, Error> {
-        let row = sqlx::query(
+    /// the first email that is due there: it never reads emails that are not due. It also
+    /// moves a `created_at` in the future to now, so that a wrong clock does not postpone the
+    /// time when an email is dropped.
+    pub async fn take(database: &Database, now: i64) -> Result<Option<Self>> {
+        Ok(sqlx::query_as(
             "WITH RECURSIVE positions (position) AS (SELECT MIN(position) FROM outbox UNION ALL \
              SELECT (SELECT MIN(outbox.position) FROM outbox \
              WHERE outbox.position > positions.position) \
@@ -196,32 +182,17 @@ impl Queued {
         .bind(now + LONGEST_PAUSE)
         .bind(now + LEASE)
         .fetch_optional(database)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(Self {
-            id: row.try_get("id")?,
-            user_id: UserId::from_column(row.try_get("user_id")?),
-            username: row.try_get("username")?,
-            email: row.try_get("email")?,
-            mail: row.try_get("mail")?,
-            attempts: row.try_get("attempts")?,
-            unanswered: row.try_get("unanswered")?,
-            last_error: row.try_get("last_error")?,
-            created_at: row.try_get("created_at")?,
-        }))
+        .await?)
     }
 
-    /// Which mail.
-    ///
-    /// # Errors
-    /// When it is none that this version of the program writes: while instances
-    /// are being replaced, another one may.
-    pub fn mail(&self) -> Result<Mail, Error> {
-        serde_json::from_str(&self.mail).map_err(|error| Error::Json(error.to_string()))
+    /// The email. Fails if only another version of the program knows it, which may run
+    /// during an update.
+    pub fn mail(&self) -> Result<Mail> {
+        Ok(serde_json::from_str(&self.mail)?)
     }
 
-    /// Deletes an email that was sent or given up.
-    pub async fn remove(&self, database: &Database) -> Result<(), Error> {
+    /// Deletes an email that was sent or dropped.
+    pub async fn remove(&self, database: &Database) -> Result<()> {
         sqlx::query("DELETE FROM outbox WHERE id = $1")
             .bind(&self.id)
             .execute(database)
@@ -229,15 +200,15 @@ impl Queued {
         Ok(())
     }
 
-    /// Puts an email back for a later attempt: it could not be sent, or the server took it
-    /// and left it `unanswered`.
+    /// Puts an email back for a later attempt: it could not be sent, or the server left it
+    /// `unanswered`.
     pub async fn put_back(
         &self,
         database: &Database,
         error: &str,
         unanswered: bool,
         now: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         sqlx::query(
             "UPDATE outbox SET next_attempt_at = $1, last_error = $2, \
              unanswered = unanswered + $3 WHERE id = $4",
@@ -251,8 +222,7 @@ impl Queued {
         Ok(())
     }
 
-    /// Whether another attempt without an answer is one too many.
-    #[must_use]
+    /// Whether another attempt without an answer is the last.
     pub const fn was_unanswered_often(&self) -> bool {
         self.unanswered + 1 >= MOST_UNANSWERED
     }
@@ -263,8 +233,7 @@ impl Queued {
         (FIRST_PAUSE << doublings).min(LONGEST_PAUSE)
     }
 
-    /// Whether the email is too old to be sent or tried again.
-    #[must_use]
+    /// Whether the email is too old to be sent.
     pub const fn is_stale(&self, now: i64) -> bool {
         now - self.created_at >= GIVE_UP_AFTER
     }

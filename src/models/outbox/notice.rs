@@ -1,4 +1,4 @@
-//! Notices: emails about what happened to an account.
+//! Notices: emails about the events of an account.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,75 +6,71 @@ use crate::models::client::Client;
 use crate::models::outbox::Mail;
 use crate::models::rate_limit::{EMAILS_OF_KIND, try_take};
 use crate::models::user::UserId;
-use crate::models::{Connection, Error};
+use crate::models::{Connection, Result};
 
-/// What happened to an account, and from where.
+/// An event of an account, and its client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// What.
+    /// The event.
     pub event: Event,
-    /// When, in Unix seconds.
+    /// Unix seconds.
     pub at: i64,
-    /// The address that the request came from; none for what the operator did.
+    /// The address of the client; none for the operator.
     pub address: Option<String>,
-    /// What the browser calls itself.
+    /// The user agent of the client.
     pub user_agent: Option<String>,
-    /// The number of the second step before it happened, in E.164.
+    /// The phone number before the event, in E.164.
     pub former_phone: Option<String>,
-    /// Recovery codes that are left, where one was used.
+    /// Recovery codes that are left after one was used.
     pub recovery_codes_left: Option<i64>,
-    /// The username before it happened.
+    /// The username before the event.
     pub former_username: Option<String>,
 }
 
-/// What a notice tells of.
+/// The event of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// The password was changed by somebody who knew it.
+    /// The password was changed by a user who knew it.
     PasswordChanged,
-    /// The password was set anew through a mailed link.
+    /// The password was set by an emailed link.
     PasswordReset,
-    /// Two-factor authentication was switched on.
+    /// Two-factor authentication was turned on.
     TwoFactorEnabled,
-    /// The number of the second step was changed.
+    /// The phone number was changed.
     PhoneChanged,
-    /// Two-factor authentication was switched off.
+    /// Two-factor authentication was turned off.
     TwoFactorDisabled,
     /// The username was changed.
     Renamed,
-    /// More wrong passwords in a day than anybody mistypes.
+    /// More wrong passwords in a day than a user mistypes.
     ManyWrongPasswords,
-    /// A log-in after five or more that failed.
+    /// A login after five or more failed ones.
     LoginAfterFailures,
-    /// The password was right, but no right code followed.
+    /// A login with the right password that no right code followed.
     UnfinishedLogin,
-    /// A recovery code was entered in place of the phone's.
+    /// A recovery code was used.
     RecoveryCodeUsed,
     /// A new set of recovery codes was made.
     RecoveryCodesRenewed,
-    /// The operator switched two-factor authentication off.
+    /// The operator turned two-factor authentication off.
     TwoFactorResetByOperator,
 }
 
 impl Event {
-    /// Whether somebody can cause the notice at will, by something that no other limit
-    /// bounds: then an account gets one in a while.
+    /// Whether anyone can cause the event at will and no other limit bounds it.
     const fn is_repeatable(self) -> bool {
         matches!(self, Self::LoginAfterFailures | Self::ManyWrongPasswords)
     }
 
-    /// Whether to say "this was not me" brings the former number back. That two-
-    /// factor authentication was switched on is never undone: who holds nothing
-    /// but the mailbox would switch it off.
-    #[must_use]
+    /// Whether "this was not me" restores the former phone number. Turning two-factor
+    /// authentication on is never undone: an intruder in the mailbox could turn it off.
     pub const fn restores_phone(self) -> bool {
         matches!(self, Self::PhoneChanged | Self::TwoFactorDisabled)
     }
 
-    /// Whether to say "this was not me" ends the recovery codes: somebody else has
-    /// one, or made them. A set comes with switching it on, too.
-    #[must_use]
+    /// Whether "this was not me" deletes the recovery codes, since an intruder has used or
+    /// made them. Turning two-factor authentication on makes a set, too.
     pub const fn doubts_recovery_codes(self) -> bool {
         matches!(
             self,
@@ -84,8 +80,7 @@ impl Event {
 }
 
 impl Notice {
-    /// What is told of something that happens now.
-    #[must_use]
+    /// The notice of an event that happens now.
     pub fn new(event: Event, client: &Client, now: i64) -> Self {
         Self {
             address: Some(client.address.to_string()),
@@ -94,9 +89,7 @@ impl Notice {
         }
     }
 
-    /// What is told of something that the operator does now: there is no address
-    /// and no browser to tell.
-    #[must_use]
+    /// The notice of something that the operator does now, without a client.
     pub const fn by_operator(event: Event, now: i64) -> Self {
         Self {
             event,
@@ -109,36 +102,27 @@ impl Notice {
         }
     }
 
-    /// The same, with the number before it happened.
-    #[must_use]
-    pub fn with_former_phone(self, phone: Option<&str>) -> Self {
-        Self {
-            former_phone: phone.map(str::to_owned),
-            ..self
-        }
+    /// Adds the phone number before the event.
+    pub fn with_former_phone(mut self, phone: Option<&str>) -> Self {
+        self.former_phone = phone.map(str::to_owned);
+        self
     }
 
-    /// The same, with the recovery codes that are left.
-    #[must_use]
-    pub fn with_recovery_codes_left(self, left: i64) -> Self {
-        Self {
-            recovery_codes_left: Some(left),
-            ..self
-        }
+    /// Adds the number of recovery codes that are left.
+    pub fn with_recovery_codes_left(mut self, left: i64) -> Self {
+        self.recovery_codes_left = Some(left);
+        self
     }
 
-    /// The same, with the username before it happened.
-    #[must_use]
-    pub fn with_former_username(self, username: &str) -> Self {
-        Self {
-            former_username: Some(username.to_owned()),
-            ..self
-        }
+    /// Adds the username before the event.
+    pub fn with_former_username(mut self, username: &str) -> Self {
+        self.former_username = Some(username.to_owned());
+        self
     }
 
-    /// Queues the notice, in the transaction of what it tells of. Of those that can be
-    /// caused at will, one in an hour.
-    pub async fn enqueue(self, connection: &mut Connection, user: &UserId) -> Result<(), Error> {
+    /// Queues the notice in the transaction of its event: at most one per hour of an event
+    /// that anyone can cause at will.
+    pub async fn enqueue(self, connection: &mut Connection, user: &UserId) -> Result<()> {
         let (event, now) = (self.event, self.at);
         if event.is_repeatable() {
             let subject = format!("{} {event:?}", user.as_str());
@@ -151,13 +135,12 @@ impl Notice {
         Ok(())
     }
 
-    /// The same for an account that may not exist: then nothing is queued, by the same
-    /// statements.
+    /// The same for a username that may be unknown: then the same statements queue nothing.
     pub(in crate::models) async fn enqueue_if_known(
         self,
         connection: &mut Connection,
         user: Option<&UserId>,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let nobody = UserId::from_column(String::new());
         self.enqueue(connection, user.unwrap_or(&nobody)).await
     }

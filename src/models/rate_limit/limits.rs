@@ -1,5 +1,5 @@
-//! Every rate limit, in one place. Routes name theirs in `routes.rs`; those that depend on
-//! what was sent (wrong passwords, phone numbers, emails) are taken by the models.
+//! Every rate limit. `routes.rs` names those of routes; the models take those that depend on
+//! the request's content (wrong passwords, phone numbers, emails).
 
 use crate::models::rate_limit::Per::{Account, AccountAndClient, Client, Service, Subject};
 use crate::models::rate_limit::{Per, RateLimit, Window};
@@ -23,25 +23,25 @@ const fn limit(name: Name, per: Per, windows: &'static [Window], message: Name) 
     }
 }
 
-/// A link to a new password lives so many seconds (ASVS 6.4.1).
+/// A password reset link lives so many seconds (ASVS 6.4.1).
 pub const RESET_LIFE: i64 = 30 * MINUTE;
 
-/// A challenge lives so many seconds from its start, whatever is sent again (ASVS 6.5.5).
+/// A challenge lives so many seconds from its start; a resend does not extend it (ASVS 6.5.5).
 pub const CHALLENGE_LIFE: i64 = 10 * MINUTE;
 
-/// Wrong codes that one challenge takes (ASVS 6.6.3).
+/// Codes that one challenge checks (ASVS 6.6.3).
 pub const CHECKS_OF_CHALLENGE: i64 = 5;
 
-/// Codes that one challenge sends; an SMS and the call it fell back to count as one.
+/// Codes that one challenge sends. An SMS and its fallback call count as one.
 pub const SENDS_OF_CHALLENGE: i64 = 3;
 
-/// Calls among them that the user asked for.
+/// Calls among them that the user requested.
 pub const CALLS_OF_CHALLENGE: i64 = 1;
 
-/// Seconds between two sends to one user for one purpose.
+/// Seconds between two sends to a user for one purpose.
 pub const SEND_INTERVAL: i64 = 30;
 
-/// Each kind of change to what protects an account.
+/// Each kind of change to an account's protection.
 const CHANGES: &[Window] = &[within(HOUR, 10), within(DAY, 30)];
 
 /// Codes that nobody enters.
@@ -50,42 +50,42 @@ const UNUSED: &[Window] = &[within(HOUR, 6), within(DAY, 12)];
 /// The capacity follows from `SMS_DAILY_LIMIT`, by UTC days: see `sends.rs`.
 const BY_SETTING: &[Window] = &[];
 
-/// By name, known or not, and client: at a login, a reauthentication, a password change.
+/// By username, known or not, and client: at a login, a reauthentication, a password change.
 pub const WRONG_PASSWORDS: RateLimit = limit("wrong_passwords", Subject, &[within(15 * MINUTE, 10)], "Too many wrong passwords.");
 
-/// The same for an IPv6 /48: a line may have 256 networks, each with the limit above.
+/// The same by IPv6 /48: a line may have 256 networks, each with the limit above.
 pub const WRONG_PASSWORDS_PER_SITE: RateLimit = limit("wrong_passwords_of_site", Subject, &[within(15 * MINUTE, 50)], "Too many wrong passwords.");
 
-/// Over all names.
+/// Over all usernames.
 pub const WRONG_PASSWORDS_PER_CLIENT: RateLimit = limit("wrong_passwords_of_address", Client, &[within(10 * MINUTE, 60)], "Too many wrong passwords.");
 
-/// Over all clients. Nothing is refused beyond it, since a stranger could keep the owner out
-/// by that: the owner gets an email, and the log a warning.
+/// Over all clients. It refuses nothing, since otherwise a stranger could lock the owner out:
+/// the owner gets an email, and the log a warning.
 pub const WRONG_PASSWORDS_PER_ACCOUNT: RateLimit = limit("wrong_passwords_of_account", Account, &[within(DAY, 100)], "Too many wrong passwords.");
 
-/// Logins that complete or reach the code page. It holds for right and wrong passwords.
+/// Logins that complete or reach the code page. It applies to right and wrong passwords.
 pub const LOGINS: RateLimit = limit("logins", AccountAndClient, &[within(HOUR, 30)], "Too many logins to this account from your network.");
 
-/// Passwords that a user who is logged in confirmed.
+/// Passwords that logged-in users confirmed.
 pub const REAUTHENTICATIONS: RateLimit = limit("reauthentications", AccountAndClient, &[within(HOUR, 30)], "You have confirmed your password too often.");
 
-/// Over all sessions (ASVS 6.6.3). Beyond it not even a right code is accepted.
+/// Over all sessions (ASVS 6.6.3). Beyond it, not even a right code is accepted.
 pub const WRONG_CODES: RateLimit = limit("wrong_codes", Account, &[within(HOUR, 10), within(DAY, 20)], "Too many wrong codes were entered for this account.");
 
-/// By client too, so that a stranger who knows the password holds back nobody else.
+/// By client too, so that a stranger who knows the password does not block the owner.
 pub const WRONG_RECOVERY_CODES: RateLimit = limit("wrong_recovery_codes", AccountAndClient, &[within(15 * MINUTE, 5)], "Too many wrong recovery codes.");
 
 /// New sets of recovery codes. Each is emailed to the user.
 pub const RECOVERY_CODE_SETS: RateLimit = limit("recovery_code_sets", Account, CHANGES, "Too many new recovery codes.");
 
-/// Changes of password by a user who is logged in. Each is emailed to the user.
+/// Password changes by logged-in users. Each is emailed to the user.
 pub const PASSWORD_CHANGES: RateLimit = limit("password_changes", Account, CHANGES, "Too many changes of your password.");
 
-/// New passwords by an emailed link. They count apart from changes, so that someone who
-/// stole a session cannot use up what the owner needs.
+/// Password resets by an emailed link. They count apart from changes, so that a thief of a
+/// session can't use up the owner's.
 pub const PASSWORD_RESETS: RateLimit = limit("password_resets", Account, CHANGES, "Too many new passwords.");
 
-/// Factors added or removed. Adding one counts when its first code is sent.
+/// Factors added or removed. Adding one counts with its first code.
 pub const FACTOR_CHANGES: RateLimit = limit("factor_changes", Account, CHANGES, "Too many changes of two-factor authentication.");
 
 /// Any change of the profile.
@@ -97,32 +97,32 @@ pub const RENAMES: RateLimit = limit("renames", Account, &[within(DAY, 5)], "You
 /// Codes that were sent and not entered.
 pub const SENDS_OF_ACCOUNT: RateLimit = limit("sends_of_account", Account, UNUSED, "Too many codes were sent for this account.");
 
-/// The same by number, over all accounts, while it is being added. A login does not count
-/// here: no stranger who tries a number can hold back its owner.
+/// The same by number, over all accounts, while it is being added. A login does not count, so
+/// that a stranger who tries a number does not block its owner.
 pub const SENDS_TO_NUMBER: RateLimit = limit("sends_to_number", Subject, UNUSED, "Too many codes were sent to this number.");
 
 /// Codes sent while adding a phone, entered or not.
 pub const SENDS_PER_CLIENT: RateLimit = limit("sends_of_address", Client, &[within(HOUR, 15)], "Too many codes were asked for from your network.");
 
-/// Different numbers that an account tries: those that [`NUMBER_TRIED`] does not know.
+/// Different numbers that an account tries, see [`NUMBER_TRIED`].
 pub const NUMBERS_OF_ACCOUNT: RateLimit = limit("numbers_of_account", Account, &[within(DAY, 5)], "You have tried too many different numbers.");
 
 /// Whether an account has tried a number within a day.
 pub const NUMBER_TRIED: RateLimit = limit("number_tried", Subject, &[within(DAY, 1)], "You have tried this number.");
 
-/// Codes sent to an account, entered or not: they cost the same.
+/// Codes sent to an account, entered or not, since they cost the same.
 pub const DAILY_SENDS_OF_ACCOUNT: RateLimit = limit("all_sends_of_account", Account, BY_SETTING, "Too many codes were sent for this account.");
 
-/// The same by number, since one person may have many accounts. Adding a phone counts apart.
+/// The same by number, since a user may have many accounts. Adding a phone counts apart.
 pub const DAILY_SENDS_TO_NUMBER: RateLimit = limit("all_sends_to_number", Subject, BY_SETTING, "Too many codes were sent to this number.");
 
 /// Codes sent by the whole service.
 pub const SENDS_OF_SERVICE: RateLimit = limit("sends_of_service", Service, BY_SETTING, "Codes cannot be sent at the moment.");
 
-/// Those of them that go to numbers added less than a day ago, or being added.
+/// Codes to numbers that are being added, or were less than a day ago.
 pub const SENDS_TO_NEW_NUMBERS: RateLimit = limit("sends_to_new_numbers", Service, BY_SETTING, "Codes cannot be sent at the moment.");
 
-/// Calls, also those in place of an SMS that failed.
+/// Calls, also in place of a failed SMS.
 pub const CALLS_OF_ACCOUNT: RateLimit = limit("calls_of_account", Account, &[within(DAY, 6)], "We have called you too often. Ask for a text instead.");
 
 /// The same by number. Adding a phone counts apart.
@@ -131,21 +131,21 @@ pub const CALLS_TO_NUMBER: RateLimit = limit("calls_to_number", Subject, &[withi
 /// Calls by the whole service.
 pub const CALLS_OF_SERVICE: RateLimit = limit("calls_of_service", Service, BY_SETTING, "We cannot call at the moment. Ask for a text instead.");
 
-/// Emailed links to a new password. Beyond it none is sent, and nobody is told. As long as a
-/// link lives: a stranger who asks for all of them leaves the owner with one that works.
+/// Password reset emails. Beyond it none is sent, without an error. The window is as long as
+/// a link's life: if a stranger requests all of them, the owner still has one that works.
 pub const RESET_MAILS_OF_ACCOUNT: RateLimit = limit("reset_mails_of_account", Account, &[within(RESET_LIFE, 3)], "Too many links to a new password.");
 
-/// Requests for such a link.
+/// Requests for such an email.
 pub const RESET_REQUESTS: RateLimit = limit("reset_mails_of_address", Client, &[within(HOUR, 10)], "Too many requests from your network.");
 
-/// Emails of a kind that can be caused at will, by account and kind.
+/// Emails that anyone can cause at will, by account and event.
 pub const EMAILS_OF_KIND: RateLimit = limit("emails_of_kind", Subject, &[within(HOUR, 1)], "Too many emails.");
 
-/// Notices of logins whose code was never entered.
+/// Notices of unfinished logins.
 pub const UNFINISHED_LOGIN_NOTICES: RateLimit = limit("unfinished_login_notices", Account, &[within(DAY, 1)], "Too many emails.");
 
-/// Accounts that are made.
+/// New accounts.
 pub const REGISTRATIONS: RateLimit = limit("registrations_of_address", Client, &[within(HOUR, 100)], "Too many registrations from your network.");
 
-/// Registrations that are refused: by the form, or because a name or address is taken.
+/// Registrations that are refused: the form is invalid, or a name or address is taken.
 pub const REJECTED_REGISTRATIONS: RateLimit = limit("rejected_registrations", Client, &[within(HOUR, 300)], "Too many registrations from your network.");

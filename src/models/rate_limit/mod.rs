@@ -1,16 +1,16 @@
 //! Rate limits: how often something may happen within a window of time.
 //!
-//! A bucket is one row: a key for limit and subject, how many attempts its window has
-//! taken, and when that window ends. The key is a hash, since a name that somebody typed
-//! may be a password. [`take`] counts an attempt in all of its buckets with one upsert,
-//! which starts a new window where the old one has ended. So the count is exact for any
-//! number of parallel attempts and instances, on both engines.
+//! A bucket is one row: the key of a limit and a subject, the number of attempts in its
+//! window, and the window's end. The key is a hash, since a typed username may be a password.
+//! [`take`] counts an attempt in all its buckets with one upsert, which starts a new window
+//! after the old one has ended. So the count is exact for any number of parallel attempts and
+//! instances, on both engines.
 //!
-//! A window starts with its first attempt. At most N attempts pass per window, and so at
-//! most 2 N within the length of a window: N at the end of one, N at the start of the next.
+//! A window starts with its first attempt. At most N attempts pass per window, and so at most
+//! 2 N within a window's length: N at the end of one window, N at the start of the next.
 //!
-//! An attempt counts before the work that it is about, and is refunded where it turns out
-//! not to matter. A process that dies between the two has counted one too many.
+//! An attempt counts before its work, and is refunded if it turns out not to matter. If the
+//! process dies between the two, the attempt stays counted.
 
 #[rustfmt::skip] // a line for each limit
 mod limits;
@@ -27,14 +27,14 @@ use sqlx::any::AnyArguments;
 use sqlx::{Any, Arguments, QueryBuilder, Row};
 
 use crate::models::client::Client;
-use crate::models::{Connection, Error};
+use crate::models::{Connection, Result};
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// A /48 of IPv6 may do so many times what one of its networks may.
+/// The capacity of an IPv6 /48, as a multiple of one /64's.
 const SITE_FACTOR: i64 = 10;
 
-/// How many attempts a window of so many seconds takes.
+/// The attempts that a window of so many seconds permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// The attempts that pass.
@@ -43,43 +43,43 @@ pub struct Window {
     pub seconds: i64,
 }
 
-/// What a limit counts by. A client is an IPv4 address or an IPv6 /64; its /48 has a bucket
-/// of [`SITE_FACTOR`] times the size beside it.
+/// The subject of a limit. A client is an IPv4 address or an IPv6 /64, whose /48 has another
+/// bucket of [`SITE_FACTOR`] times the capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Per {
     /// The account.
     Account,
     /// The client.
     Client,
-    /// The account and the client together, so that neither holds back the other's rest.
+    /// The account and the client together: other clients of the account and other accounts
+    /// of the client are not affected.
     AccountAndClient,
-    /// What the caller names: a phone number, a name that was typed.
+    /// A text of the caller's, such as a phone number or a typed username.
     Subject,
-    /// Nothing: the whole service has one bucket.
+    /// One bucket for the whole service.
     Service,
 }
 
-/// A limit, each window of which holds.
+/// A limit. All its windows apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
     /// The name in the log and in the keys.
     pub name: &'static str,
-    /// What it counts by.
+    /// The subject.
     pub per: Per,
-    /// From the shortest to the longest; none where a setting says how many a day.
+    /// From the shortest to the longest; none if a setting defines the daily capacity.
     pub windows: &'static [Window],
-    /// What people read when it is exceeded; when to try again follows.
+    /// The message to the user; the time of the next attempt follows it.
     pub message: &'static str,
 }
 
 impl RateLimit {
-    /// The buckets of one subject: one for each window.
+    /// The buckets of a subject, one per window.
     pub fn buckets(&self, subject: &str) -> Vec<Bucket> {
         self.scaled(subject, 1)
     }
 
-    /// The buckets of an account and a client, as the limit counts them. Without a client
-    /// those by client do not apply.
+    /// The buckets of an account and a client. Without a client, limits by client have none.
     pub fn buckets_of(&self, account: &str, client: Option<&Client>) -> Vec<Bucket> {
         let prefix = match self.per {
             Per::Client => String::new(),
@@ -96,7 +96,7 @@ impl RateLimit {
         buckets
     }
 
-    /// The bucket of a limit whose capacity follows from a setting and goes by UTC days.
+    /// The bucket of a limit whose capacity is set per UTC day.
     pub fn daily(&self, capacity: i64, subject: &str) -> Bucket {
         Bucket {
             limit: *self,
@@ -116,14 +116,14 @@ impl RateLimit {
         self.windows.iter().map(bucket).collect()
     }
 
-    /// The parts are kept apart by a byte that no text holds.
+    /// Separates the parts by a byte that no text contains.
     fn key(&self, subject: &str, seconds: i64) -> String {
         let hash = Sha256::digest(format!("{}\0{subject}", self.name));
         format!("{}:{seconds}", HEXLOWER.encode(&hash))
     }
 }
 
-/// How long a window lasts.
+/// The length of a window.
 #[derive(Debug, Clone, Copy)]
 enum Period {
     Seconds(i64),
@@ -147,8 +147,8 @@ impl Bucket {
         }
     }
 
-    /// When a window that starts at `now` ends. A stored window that ends later was started
-    /// by a clock that was ahead, and does not count.
+    /// The end of a window that starts at `now`. A stored window that ends later was started
+    /// by a wrong clock and does not count.
     const fn end(&self, now: i64) -> i64 {
         match self.period {
             Period::Seconds(seconds) => now + seconds,
@@ -157,7 +157,7 @@ impl Bucket {
     }
 }
 
-/// An attempt that was counted, until it is refunded.
+/// A counted attempt, which can be refunded.
 #[derive(Debug, Clone, Default)]
 pub struct Attempt(Vec<Counted>);
 
@@ -182,30 +182,29 @@ impl Attempt {
         Self(parts.cloned().collect())
     }
 
-    /// Adds what another attempt counted.
+    /// Adds the parts of another attempt.
     pub fn add(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 }
 
-/// An attempt that is one too many.
+/// A refused attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("rate limit exceeded: {}", .limit.name)]
 pub struct RateLimitExceeded {
-    /// The limit that holds longest.
+    /// The limit whose window ends last.
     pub limit: RateLimit,
     /// Seconds until its window ends, at least one.
     pub retry_after: i64,
 }
 
-/// Counts an attempt in all of these buckets, or in none of them where one is full. Within a
-/// transaction that locks other rows too, this comes after them: all attempts lock their
-/// buckets in the same order.
+/// Counts an attempt in all of these buckets, or in none if one is full. All attempts lock
+/// their buckets in the same order. A transaction that locks other rows must lock them first.
 pub async fn take(
     connection: &mut Connection,
     buckets: &[Bucket],
     now: i64,
-) -> Result<Result<Attempt, RateLimitExceeded>, Error> {
+) -> Result<Result<Attempt, RateLimitExceeded>> {
     let taken = try_take(connection, buckets, now).await?;
     if let Err(exceeded) = &taken {
         let (limit, retry_after) = (exceeded.limit.name, exceeded.retry_after);
@@ -214,12 +213,12 @@ pub async fn take(
     Ok(taken)
 }
 
-/// The same where a full bucket is nothing to warn of.
+/// The same without a warning in the log.
 pub(super) async fn try_take(
     connection: &mut Connection,
     buckets: &[Bucket],
     now: i64,
-) -> Result<Result<Attempt, RateLimitExceeded>, Error> {
+) -> Result<Result<Attempt, RateLimitExceeded>> {
     let mut sorted = buckets.to_vec();
     sorted.sort_by(|a, b| a.key.cmp(&b.key));
     sorted.dedup_by(|a, b| a.key == b.key);
@@ -234,7 +233,7 @@ pub(super) async fn try_take(
     refund(connection, &counted).await?;
     match exceeded(connection, buckets, now).await? {
         Some(exceeded) => Ok(Err(exceeded)),
-        // Another connection has just made room.
+        // Another connection has refunded an attempt meanwhile.
         None => Ok(Err(RateLimitExceeded {
             limit: sorted.swap_remove(0).limit,
             retry_after: 1,
@@ -243,11 +242,7 @@ pub(super) async fn try_take(
 }
 
 /// Counts an attempt in each bucket that is not full.
-async fn count(
-    connection: &mut Connection,
-    buckets: &[Bucket],
-    now: i64,
-) -> Result<Attempt, Error> {
+async fn count(connection: &mut Connection, buckets: &[Bucket], now: i64) -> Result<Attempt> {
     let mut arguments = AnyArguments::default();
     bind(&mut arguments, now)?;
     for bucket in buckets {
@@ -283,23 +278,22 @@ async fn count(
         let key: String = row.try_get("key")?;
         if let Some(bucket) = buckets.iter().find(|bucket| bucket.key == key) {
             warn_of_budget(bucket, row.try_get("count")?);
-            let (limit, expires_at) = (bucket.limit, row.try_get("expires_at")?);
             counted.0.push(Counted {
-                limit,
+                limit: bucket.limit,
                 key,
-                expires_at,
+                expires_at: row.try_get("expires_at")?,
             });
         }
     }
     Ok(counted)
 }
 
-/// Which of these limits is exceeded now, if any: the one that holds longest.
+/// The exceeded limit whose window ends last, if any.
 pub async fn exceeded(
     connection: &mut Connection,
     buckets: &[Bucket],
     now: i64,
-) -> Result<Option<RateLimitExceeded>, Error> {
+) -> Result<Option<RateLimitExceeded>> {
     let usage = usage(connection, buckets, now).await?;
     let full = buckets.iter().zip(usage).rev(); // of several, the first
     let full = full.filter(|(bucket, used)| used.count >= bucket.capacity);
@@ -310,22 +304,22 @@ pub async fn exceeded(
     Ok(exceeded.max_by_key(|it| it.retry_after))
 }
 
-/// What a bucket's window has taken.
+/// The state of a bucket's window.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
-    /// Attempts that count.
+    /// Counted attempts.
     pub count: i64,
-    /// When the window began and when it ends, in Unix seconds.
+    /// The start of the window, in Unix seconds.
     pub started_at: i64,
     expires_at: i64,
 }
 
-/// How much of each bucket is used, in their order.
+/// The usage of each bucket, in their order.
 pub async fn usage(
     connection: &mut Connection,
     buckets: &[Bucket],
     now: i64,
-) -> Result<Vec<Usage>, Error> {
+) -> Result<Vec<Usage>> {
     let mut arguments = AnyArguments::default();
     bind(&mut arguments, now)?;
     let mut keys = String::from("''");
@@ -357,38 +351,33 @@ pub async fn usage(
     Ok(usage)
 }
 
-/// Takes an attempt back, in the windows that counted it.
-pub async fn refund(connection: &mut Connection, attempt: &Attempt) -> Result<(), Error> {
+/// Refunds an attempt in the windows that counted it.
+pub async fn refund(connection: &mut Connection, attempt: &Attempt) -> Result<()> {
     let counted = attempt.0.iter();
     let refunds = counted.map(|it| (it.key.clone(), 1, it.expires_at));
     lower(connection, refunds.collect()).await
 }
 
-/// Takes so many attempts back that began at `since`. A window that has started after that
-/// did not count them, and stays.
+/// Refunds `count` attempts from `since` on, except in windows that have started later.
 pub async fn refund_since(
     connection: &mut Connection,
     buckets: &[Bucket],
     count: i64,
     since: i64,
-) -> Result<(), Error> {
+) -> Result<()> {
     let refunds = buckets.iter();
     let refunds = refunds.map(|bucket| (bucket.key.clone(), count, bucket.end(since)));
     lower(connection, refunds.collect()).await
 }
 
 /// Empties these buckets.
-pub async fn reset(connection: &mut Connection, buckets: &[Bucket], now: i64) -> Result<(), Error> {
+pub async fn reset(connection: &mut Connection, buckets: &[Bucket], now: i64) -> Result<()> {
     refund_since(connection, buckets, i64::MAX, now).await
 }
 
-/// Lowers the counts of keys, in windows that end by a time. An upsert, since a DELETE or
-/// UPDATE of several rows would lock them in any order; where the row has gone it leaves an
-/// empty one.
-async fn lower(
-    connection: &mut Connection,
-    mut refunds: Vec<(String, i64, i64)>,
-) -> Result<(), Error> {
+/// Lowers counts by key, count and the latest end of their window. This is an upsert, since
+/// an UPDATE of several rows would lock them in any order. It recreates deleted rows as empty.
+async fn lower(connection: &mut Connection, mut refunds: Vec<(String, i64, i64)>) -> Result<()> {
     if refunds.is_empty() {
         return Ok(());
     }
@@ -417,11 +406,10 @@ async fn lower(
     Ok(())
 }
 
-/// How both statements that write begin. `capacity` holds how many to take back in the one
-/// that refunds.
+/// The start of both upserts. In a refund, `capacity` holds the number to refund.
 const INSERT: &str = "INSERT INTO rate_limits (key, capacity, expires_at, count) VALUES ";
 
-/// `($2, $3, $4, 1), ($5, $6, $7, 1) `: so many rows, from a placeholder on, with a count.
+/// Placeholders of rows with a count, such as `($2, $3, $4, 1), ($5, $6, $7, 1) `.
 fn values(rows: usize, first: usize, count: i64) -> String {
     let row = |row: usize| {
         let at = first + 3 * row;
@@ -431,14 +419,14 @@ fn values(rows: usize, first: usize, count: i64) -> String {
     rows.join(", ") + " "
 }
 
-fn bind<'t, T>(arguments: &mut AnyArguments, value: T) -> Result<(), Error>
+fn bind<'t, T>(arguments: &mut AnyArguments, value: T) -> Result<()>
 where
     T: sqlx::Encode<'t, Any> + sqlx::Type<Any>,
 {
     Ok(arguments.add(value).map_err(sqlx::Error::Encode)?)
 }
 
-/// Says when half, four fifths and all of a service-wide budget are used: each once, since
+/// Warns when 50, 80 and 100 percent of a service-wide budget are used: once each, since
 /// every attempt raises the count by one.
 fn warn_of_budget(bucket: &Bucket, count: i64) {
     if bucket.limit.per != Per::Service {

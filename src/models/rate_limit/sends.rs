@@ -1,4 +1,4 @@
-//! Which limits a code counts in before it is sent.
+//! The limits that a code counts in before it is sent.
 
 use crate::models::client::Client;
 use crate::models::rate_limit::{
@@ -8,35 +8,35 @@ use crate::models::rate_limit::{
     SENDS_TO_NUMBER, refund, refund_since, take, try_take, usage,
 };
 use crate::models::user::id::UserId;
-use crate::models::{Connection, Error};
+use crate::models::{Connection, Result};
 
 /// The service-wide budgets.
 pub const BUDGETS: [RateLimit; 3] = [SENDS_OF_SERVICE, SENDS_TO_NEW_NUMBERS, CALLS_OF_SERVICE];
 
-/// The least and the most that an account or a number is sent a day, whatever the service
+/// The minimum and maximum of codes per day to an account or a number, whatever the service
 /// may send.
 const SHARE: (i64, i64) = (5, 30);
 
-/// What decides whether a code may be sent, besides whose it is.
+/// The facts that limits of sending depend on, besides the [`CodeRequest`].
 #[derive(Debug, Clone)]
 pub struct SendLimits {
-    /// Whether the number is one of the demo phone's, to which no limit applies.
+    /// Whether the number is one of the demo phone's, which have no limits.
     pub unlimited: bool,
-    /// Who asks; none where limits by client do not apply.
+    /// The client; none if limits by client do not apply.
     pub client: Option<Client>,
     /// `SMS_DAILY_LIMIT`.
     pub daily_limit: i64,
 }
 
-/// A code that is to be sent.
+/// A code to send.
 #[derive(Debug, Clone, Copy)]
 pub struct CodeRequest<'a> {
-    /// For whom.
+    /// The account.
     pub user: &'a UserId,
-    /// To which number, in E.164.
+    /// The phone number, in E.164.
     pub phone: &'a str,
-    /// Whether the number is being added. What strangers do with it then never holds back
-    /// its owner's login.
+    /// Whether the number is being added. Those codes count apart, so that strangers who add
+    /// a number never block its owner's login.
     pub is_adding: bool,
     /// Whether the number is being added, or was less than a day ago.
     pub is_new_number: bool,
@@ -52,12 +52,12 @@ pub fn budget(limit: &RateLimit, daily_limit: i64) -> Bucket {
     limit.daily(capacity, "")
 }
 
-/// How much of each budget is used today, and how much there is.
+/// The name, today's usage and the capacity of each budget.
 pub async fn budgets(
     connection: &mut Connection,
     daily_limit: i64,
     now: i64,
-) -> Result<Vec<(&'static str, i64, i64)>, Error> {
+) -> Result<Vec<(&'static str, i64, i64)>> {
     let buckets = BUDGETS.map(|limit| budget(&limit, daily_limit));
     let usage = usage(connection, &buckets, now).await?;
     let row = |(bucket, usage): (&Bucket, super::Usage)| {
@@ -67,15 +67,13 @@ pub async fn budgets(
 }
 
 impl CodeRequest<'_> {
-    /// What a number counts as: while it is being added it has buckets of its own.
+    /// The number as a subject: while it is being added, it has separate buckets.
     fn number(&self) -> String {
-        match self.is_adding {
-            true => format!("enable {}", self.phone),
-            false => self.phone.to_owned(),
-        }
+        let prefix = if self.is_adding { "enable " } else { "" };
+        format!("{prefix}{}", self.phone)
     }
 
-    /// The sends that a right code takes back.
+    /// The buckets that a verified code refunds.
     fn refundable(&self) -> Vec<Bucket> {
         let mut buckets = SENDS_OF_ACCOUNT.buckets(self.user.as_str());
         if self.is_adding {
@@ -88,14 +86,13 @@ impl CodeRequest<'_> {
         NUMBER_TRIED.buckets(&format!("{} {}", self.user.as_str(), self.phone))
     }
 
-    /// A code was entered: what was sent for it since `since`, and its number, no longer
-    /// count.
+    /// Refunds the sends of a verified code since `since`, and its number.
     pub async fn refund_entered(
         &self,
         connection: &mut Connection,
         sends: i64,
         since: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         refund_since(connection, &self.refundable(), sends, since).await?;
         if self.is_adding {
             let mut numbers = self.number_tried();
@@ -106,14 +103,14 @@ impl CodeRequest<'_> {
     }
 }
 
-/// Forgets the codes that were sent for an account's logins and not entered: somebody asked
-/// for them with a password that no longer works, or the owner has now come in another way.
-/// Those for adding a phone stay counted, since they may go to anybody.
+/// Refunds the unused codes of an account's logins: the password has changed since, or the
+/// user has logged in another way. Codes for adding a phone stay counted, since they may have
+/// been sent to anyone.
 pub async fn forget_login_sends(
     connection: &mut Connection,
     user: &UserId,
     now: i64,
-) -> Result<(), Error> {
+) -> Result<()> {
     for bucket in SENDS_OF_ACCOUNT.buckets(user.as_str()) {
         let window = usage(connection, std::slice::from_ref(&bucket), now).await?;
         let sends: i64 = sqlx::query_scalar(
@@ -127,7 +124,7 @@ pub async fn forget_login_sends(
         .await?;
         refund_since(connection, &[bucket], sends, now).await?;
     }
-    // They are not to be forgotten a second time.
+    // They must not be refunded twice.
     sqlx::query(
         "UPDATE challenges SET sends = 0
         WHERE user_id = $1 AND purpose IN ('login', 'reauth') AND closed_at IS NOT NULL",
@@ -139,8 +136,8 @@ pub async fn forget_login_sends(
 }
 
 impl SendLimits {
-    /// What a code counts in, sent by SMS or as a call that was asked for. The first code
-    /// for a number that is being added counts as a change of factors too.
+    /// The buckets of a code by SMS or by a requested call. The first code for a number that
+    /// is being added counts as a change of factors too.
     pub fn buckets(&self, request: &CodeRequest<'_>, is_call: bool, is_first: bool) -> Vec<Bucket> {
         if self.unlimited {
             return Vec::new();
@@ -166,7 +163,7 @@ impl SendLimits {
         buckets
     }
 
-    /// What a call counts in, asked for or in place of an SMS that failed.
+    /// The buckets of a call, requested or in place of a failed SMS.
     pub fn call_buckets(&self, request: &CodeRequest<'_>) -> Vec<Bucket> {
         if self.unlimited {
             return Vec::new();
@@ -177,14 +174,13 @@ impl SendLimits {
         buckets
     }
 
-    /// Counts the first code of a challenge. A number that the account has not tried yet
-    /// counts as one more.
+    /// Counts the first code of a challenge, and a number that is new to the account.
     pub async fn take_first(
         &self,
         connection: &mut Connection,
         request: &CodeRequest<'_>,
         now: i64,
-    ) -> Result<Result<Attempt, RateLimitExceeded>, Error> {
+    ) -> Result<Result<Attempt, RateLimitExceeded>> {
         let mut buckets = self.buckets(request, false, true);
         let mut tried = Attempt::default();
         if request.is_adding
@@ -194,16 +190,11 @@ impl SendLimits {
             buckets.extend(NUMBERS_OF_ACCOUNT.buckets(request.user.as_str()));
             tried = first_try;
         }
-        let taken = take(connection, &buckets, now).await?;
-        match taken {
-            Ok(mut attempt) => {
-                attempt.add(tried);
-                Ok(Ok(attempt))
-            }
-            Err(exceeded) => {
-                refund(connection, &tried).await?;
-                Ok(Err(exceeded))
-            }
+        let mut taken = take(connection, &buckets, now).await?;
+        match &mut taken {
+            Ok(attempt) => attempt.add(tried),
+            Err(_) => refund(connection, &tried).await?,
         }
+        Ok(taken)
     }
 }

@@ -1,29 +1,28 @@
-//! The rows behind the cookies. The row's id names a session and is no secret;
-//! the cookie's token opens it, and only its hash is kept. A session that has
-//! ended has no row, and no statement here but the two INSERTs makes one.
+//! Sessions. The id of a row is no secret; the cookie's token is, and the database holds only
+//! its hash. A session that has ended has no row, and only the two INSERTs create rows.
 
 mod of_user;
 
 pub use of_user::{Ended, LogIn, LogIns};
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{FromRow, Row};
 
 use crate::models::challenge::id::ChallengeId;
 use crate::models::client::Client;
 use crate::models::readers::Readers;
 use crate::models::token::Token;
 use crate::models::user::{User, UserId};
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Database, Result};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// The longest life of a row that is no log-in.
+/// A session without a login lives so many seconds.
 const ANONYMOUS_LIFE: i64 = HOUR;
 
-/// Activity is noted at most once in so many seconds.
+/// A session's activity is recorded at most once in so many seconds.
 pub const ACTIVITY_INTERVAL: i64 = MINUTE;
 
 /// How long a session lives, in seconds.
@@ -35,36 +34,28 @@ struct Life {
 
 impl Life {
     const fn of(logged_in: bool, remember: bool) -> Self {
-        match (logged_in, remember) {
-            (false, _) => Self {
-                absolute: ANONYMOUS_LIFE,
-                idle: ANONYMOUS_LIFE,
-            },
-            (true, false) => Self {
-                absolute: 7 * DAY,
-                idle: 12 * HOUR,
-            },
-            (true, true) => Self {
-                absolute: 30 * DAY,
-                idle: 14 * DAY,
-            },
-        }
+        let (absolute, idle) = match (logged_in, remember) {
+            (false, _) => (ANONYMOUS_LIFE, ANONYMOUS_LIFE),
+            (true, false) => (7 * DAY, 12 * HOUR),
+            (true, true) => (30 * DAY, 14 * DAY),
+        };
+        Self { absolute, idle }
     }
 }
 
-/// What names a session, in links too.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The id of a session, which links may contain.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
 pub struct SessionId(String);
 
 impl SessionId {
-    /// What somebody sent as an id, if it can be one: PostgreSQL fails where it is
-    /// asked for some of what cannot.
+    /// An id from a request, if its characters are valid: PostgreSQL fails on some others.
     pub fn received(text: &str) -> Option<Self> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         text.bytes().all(fits).then(|| Self(text.to_owned()))
     }
 
-    /// The id as the database holds it.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -76,38 +67,38 @@ impl From<String> for SessionId {
     }
 }
 
-/// A living session, with its user where it is a log-in.
+/// An active session, with its user if it is a login.
 #[derive(Debug, Clone)]
 pub struct SessionRow {
-    /// What names it.
+    /// The id.
     pub id: SessionId,
-    /// Of the cookie that opened it.
+    /// The hash of the request's cookie.
     token_hash: String,
-    /// Who is logged in, and when that was last proved.
+    /// The user, and when they last authenticated.
     pub login: Option<(User, i64)>,
-    /// The verification that is open in it.
+    /// The session's open challenge.
     pub challenge_id: Option<ChallengeId>,
     /// Whether the cookie outlives the browser.
     pub remember: bool,
-    /// JSON: messages for the next page.
+    /// Flash messages, as JSON.
     pub data: String,
-    /// The last noted activity.
+    /// The last recorded activity.
     pub last_active_at: i64,
-    /// Its end, whatever happens.
+    /// The latest end.
     pub expires_at: i64,
 }
 
-/// A new token for a cookie, and how long the cookie lives.
+/// A new cookie.
 pub struct Issued {
-    /// What the cookie says.
+    /// Its token.
     pub token: Token,
-    /// Seconds, or none for a cookie that ends with the browser.
+    /// Its life in seconds; none if it ends with the browser.
     pub max_age: Option<i64>,
 }
 
 impl SessionRow {
-    /// The living session that a cookie opens, with its user: one query.
-    pub async fn find(readers: &Readers, token: &Token, now: i64) -> Result<Option<Self>, Error> {
+    /// The active session of a cookie, with its user: one query.
+    pub async fn find(readers: &Readers, token: &Token, now: i64) -> Result<Option<Self>> {
         let statement = "SELECT s.id, s.token_hash, s.user_id, s.challenge_id, s.authenticated_at, s.remember, s.data, \
              s.last_active_at, s.expires_at, u.username, u.email, u.auth_version, \
              u.verification_phone, u.about_me, u.last_seen_at \
@@ -121,17 +112,12 @@ impl SessionRow {
 
     fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let authenticated_at: Option<i64> = row.try_get("authenticated_at")?;
-        let login = match authenticated_at {
-            Some(at) => Some((sqlx::FromRow::from_row(row)?, at)),
-            None => None,
-        };
+        let login = authenticated_at.map(|at| Ok::<_, sqlx::Error>((User::from_row(row)?, at)));
         Ok(Self {
-            id: SessionId(row.try_get("id")?),
+            id: row.try_get("id")?,
             token_hash: row.try_get("token_hash")?,
-            login,
-            challenge_id: row
-                .try_get::<Option<String>, _>("challenge_id")?
-                .map(ChallengeId::from),
+            login: login.transpose()?,
+            challenge_id: row.try_get("challenge_id")?,
             remember: row.try_get::<i64, _>("remember")? != 0,
             data: row.try_get("data")?,
             last_active_at: row.try_get("last_active_at")?,
@@ -139,14 +125,14 @@ impl SessionRow {
         })
     }
 
-    /// Begins a session that is no log-in: for a message, or a half log-in.
+    /// Begins a session without a login: for a flash message or a login's challenge.
     pub async fn begin_anonymous(
         connection: &mut Connection,
         id: &SessionId,
         challenge: Option<&ChallengeId>,
         data: &str,
         now: i64,
-    ) -> Result<Issued, Error> {
+    ) -> Result<Issued> {
         let life = Life::of(false, false);
         let token = Token::generate()?;
         sqlx::query(
@@ -169,11 +155,9 @@ impl SessionRow {
         })
     }
 
-    /// Begins a log-in, if the account still is what `auth_version` says: a
-    /// log-in that was checked just before a change of password or factor must
-    /// not outlive it. `None` when it is not. The account's row is locked first:
-    /// on PostgreSQL a change under way would else neither be seen here nor see
-    /// the session that it has to end.
+    /// Begins a login. `None` if `auth_version` is outdated: the password or a factor changed
+    /// after it was checked. Locks the account's row first: otherwise, on PostgreSQL, a
+    /// parallel change would not be seen here and would not end this session.
     pub async fn begin_login(
         connection: &mut Connection,
         id: &SessionId,
@@ -182,7 +166,7 @@ impl SessionRow {
         remember: bool,
         client: &Client,
         now: i64,
-    ) -> Result<Option<Issued>, Error> {
+    ) -> Result<Option<Issued>> {
         let life = Life::of(true, remember);
         let token = Token::generate()?;
         if !User::lock(connection, user, auth_version).await? {
@@ -210,17 +194,16 @@ impl SessionRow {
         Ok((done.rows_affected() == 1).then_some(Issued { token, max_age }))
     }
 
-    /// Gives a log-in a new token, so that the former one is dead at once, and
-    /// sets which verification is open in it and when it was last proved.
-    /// `None` when the session ended or got another token meanwhile: a request
-    /// whose own cookie is dead must not be given a living one.
+    /// Replaces the token of a login, its open challenge and the time of its authentication.
+    /// `None` if the session ended or got another token meanwhile: a request with a dead
+    /// cookie must not get a valid one.
     pub async fn renew(
         &self,
         connection: &mut Connection,
         authenticated_at: i64,
         challenge: Option<&ChallengeId>,
         now: i64,
-    ) -> Result<Option<Issued>, Error> {
+    ) -> Result<Option<Issued>> {
         let token = Token::generate()?;
         let done = sqlx::query(
             "UPDATE sessions SET token_hash = $1, authenticated_at = $2, challenge_id = $3 \
@@ -233,13 +216,13 @@ impl SessionRow {
         .bind(&self.token_hash)
         .execute(connection)
         .await?;
-        // The end of the session stays where it was: the cookie gets the rest.
+        // The session's end stays, so the cookie lives for the rest.
         let max_age = self.remember.then_some(self.expires_at - now);
         Ok((done.rows_affected() == 1).then_some(Issued { token, max_age }))
     }
 
-    /// Notes activity, which moves the idle end. Nothing else does.
-    pub async fn touch(&self, database: &Database, now: i64) -> Result<(), Error> {
+    /// Records activity, which alone extends the idle time.
+    pub async fn touch(&self, database: &Database, now: i64) -> Result<()> {
         let life = Life::of(self.login.is_some(), self.remember);
         sqlx::query(
             "UPDATE sessions SET last_active_at = $1, idle_expires_at = $2 \
@@ -254,8 +237,8 @@ impl SessionRow {
         Ok(())
     }
 
-    /// Replaces the data of a living session; an ended one stays ended.
-    pub async fn save_data(database: &Database, id: &SessionId, data: &str) -> Result<(), Error> {
+    /// Replaces the data of a session. One that has ended stays ended.
+    pub async fn save_data(database: &Database, id: &SessionId, data: &str) -> Result<()> {
         sqlx::query("UPDATE sessions SET data = $1 WHERE id = $2")
             .bind(data)
             .bind(id.as_str())
@@ -264,12 +247,8 @@ impl SessionRow {
         Ok(())
     }
 
-    /// Sets the data of the session whose token was just issued.
-    pub async fn set_data(
-        connection: &mut Connection,
-        issued: &Issued,
-        data: &str,
-    ) -> Result<(), Error> {
+    /// Sets the data of the session of a new cookie.
+    pub async fn set_data(connection: &mut Connection, issued: &Issued, data: &str) -> Result<()> {
         sqlx::query("UPDATE sessions SET data = $1 WHERE token_hash = $2")
             .bind(data)
             .bind(issued.token.hash())
@@ -278,11 +257,8 @@ impl SessionRow {
         Ok(())
     }
 
-    /// Forgets the verification that was open in the session.
-    pub async fn forget_challenge(
-        connection: &mut Connection,
-        id: &SessionId,
-    ) -> Result<(), Error> {
+    /// Detaches the open challenge from the session.
+    pub async fn forget_challenge(connection: &mut Connection, id: &SessionId) -> Result<()> {
         sqlx::query("UPDATE sessions SET challenge_id = NULL WHERE id = $1")
             .bind(id.as_str())
             .execute(connection)
@@ -290,10 +266,10 @@ impl SessionRow {
         Ok(())
     }
 
-    /// Whether the session lives still, and by the token that opened it. A request
-    /// asks before it ends others or changes the account, in a transaction that holds
-    /// the account's row: of two sessions that end each other at once, one does.
-    pub async fn is_living(&self, connection: &mut Connection) -> Result<bool, Error> {
+    /// Whether the session is still active with the request's token. A request checks this
+    /// before it ends other sessions or changes the account, in a transaction that holds the
+    /// account's row: if two sessions end each other, one succeeds.
+    pub async fn is_living(&self, connection: &mut Connection) -> Result<bool> {
         let found: Option<i64> =
             sqlx::query_scalar("SELECT created_at FROM sessions WHERE id = $1 AND token_hash = $2")
                 .bind(self.id.as_str())
@@ -303,8 +279,8 @@ impl SessionRow {
         Ok(found.is_some())
     }
 
-    /// Ends a session. Returns whether it had not ended yet.
-    pub async fn end(connection: &mut Connection, id: &SessionId) -> Result<bool, Error> {
+    /// Ends a session. Returns whether it was active.
+    pub async fn end(connection: &mut Connection, id: &SessionId) -> Result<bool> {
         let done = sqlx::query("DELETE FROM sessions WHERE id = $1")
             .bind(id.as_str())
             .execute(connection)

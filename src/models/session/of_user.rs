@@ -1,62 +1,49 @@
-//! All the log-ins of one account: for its owner to see, and to end.
+//! The logins of one account, which the security page lists and ends.
 
-use sqlx::any::AnyRow;
-use sqlx::{FromRow, Row};
+use sqlx::FromRow;
 
 use crate::models::challenge::id::ChallengeId;
 use crate::models::session::{SessionId, SessionRow};
 use crate::models::user::UserId;
-use crate::models::{Connection, Error};
+use crate::models::{Connection, Result};
 
-/// A living log-in, as its owner is shown it. Address and user agent are those of
-/// its beginning, and missing in rows that are older than these columns.
-#[derive(Debug, Clone)]
+/// An active login. Rows that are older than their columns have no address and user agent.
+#[derive(Debug, Clone, FromRow)]
 pub struct LogIn {
-    /// What names it.
+    /// The id of the session.
     pub id: SessionId,
-    /// Where it came from.
+    /// The client's address at the start.
     pub address: Option<String>,
-    /// What the browser called itself.
+    /// The client's user agent at the start.
     pub user_agent: Option<String>,
-    /// When it began, in Unix seconds.
+    /// Unix seconds.
+    #[sqlx(rename = "created_at")]
     pub started_at: i64,
-    /// Its last activity, to the minute.
+    /// The last activity, to the minute.
     pub last_active_at: i64,
 }
 
-impl FromRow<'_, AnyRow> for LogIn {
-    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: SessionId::from(row.try_get::<String, _>("id")?),
-            address: row.try_get("address")?,
-            user_agent: row.try_get("user_agent")?,
-            started_at: row.try_get("created_at")?,
-            last_active_at: row.try_get("last_active_at")?,
-        })
-    }
-}
-
-/// The most logins that are listed, and that are counted at all.
+/// The most logins that are listed, and that are counted.
 const LISTED: usize = 50;
 const COUNTED: i64 = 1050;
 
 /// An account's active logins.
 #[derive(Debug)]
 pub struct LogIns {
-    /// The last active first, with the one that asks in any case.
+    /// The most recently active first. The login of the request is always included.
     pub listed: Vec<LogIn>,
     /// How many more there are, up to a thousand.
     pub more: usize,
 }
 
 impl LogIn {
-    /// An account's active logins, seen from `this` one.
+    /// An account's active logins. `this` is the login of the request.
     pub async fn active(
         connection: &mut Connection,
         user: &UserId,
         this: &SessionId,
         now: i64,
-    ) -> Result<LogIns, Error> {
+    ) -> Result<LogIns> {
         let mut listed: Vec<Self> = sqlx::query_as(
             "SELECT id, address, user_agent, created_at, last_active_at FROM sessions
             WHERE user_id = $1 AND expires_at > $2 AND idle_expires_at > $2
@@ -93,36 +80,27 @@ impl LogIn {
         .bind(COUNTED)
         .fetch_one(connection)
         .await?;
-        let more = usize::try_from(counted)
-            .unwrap_or(0)
-            .saturating_sub(listed.len());
+        let counted = usize::try_from(counted).unwrap_or(0);
+        let more = counted.saturating_sub(listed.len());
         Ok(LogIns { listed, more })
     }
 }
 
-/// A log-in that was ended.
-#[derive(Debug)]
+/// A login that was ended.
+#[derive(Debug, FromRow)]
 pub struct Ended {
-    /// The verification that was begun in it.
+    /// Its open challenge.
+    #[sqlx(rename = "challenge_id")]
     pub challenge: Option<ChallengeId>,
 }
 
-impl FromRow<'_, AnyRow> for Ended {
-    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        let challenge: Option<String> = row.try_get("challenge_id")?;
-        Ok(Self {
-            challenge: challenge.map(ChallengeId::from),
-        })
-    }
-}
-
 impl SessionRow {
-    /// Ends one of a user's sessions. `None` where it is not theirs, or not there.
+    /// Ends one of a user's sessions. `None` if the user has no such session.
     pub async fn end_one(
         connection: &mut Connection,
         user: &UserId,
         id: &SessionId,
-    ) -> Result<Option<Ended>, Error> {
+    ) -> Result<Option<Ended>> {
         Ok(sqlx::query_as(
             "DELETE FROM sessions WHERE id = $1 AND user_id = $2 RETURNING challenge_id",
         )
@@ -137,7 +115,7 @@ impl SessionRow {
         connection: &mut Connection,
         user: &UserId,
         keep: &SessionId,
-    ) -> Result<Vec<Ended>, Error> {
+    ) -> Result<Vec<Ended>> {
         Ok(sqlx::query_as(
             "DELETE FROM sessions WHERE user_id = $1 AND id <> $2 RETURNING challenge_id",
         )
@@ -148,7 +126,7 @@ impl SessionRow {
     }
 
     /// Ends all of a user's sessions.
-    pub async fn end_all(connection: &mut Connection, user: &UserId) -> Result<(), Error> {
+    pub async fn end_all(connection: &mut Connection, user: &UserId) -> Result<()> {
         sqlx::query("DELETE FROM sessions WHERE user_id = $1")
             .bind(user.as_str())
             .execute(connection)

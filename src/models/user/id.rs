@@ -1,11 +1,13 @@
-//! What identifies an account, for models that an account's own imports.
+//! The id of an account. It has its own module, since the models that [`super`] imports need
+//! it too.
 
-/// What identifies an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The id of an account.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
 pub struct UserId(String);
 
 impl UserId {
-    /// The id as the database holds it.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -8,59 +8,44 @@ pub use id::UserId;
 pub use operator::Overview;
 
 use secrecy::SecretString;
-use sqlx::any::AnyRow;
-use sqlx::{FromRow, Row};
+use sqlx::FromRow;
 
 use crate::models::rate_limit::{Attempt, RENAMES, RateLimitExceeded, refund, take};
 use crate::models::token::random_id;
-use crate::models::{Connection, Database, Error, is_violation_of};
+use crate::models::{Connection, Database, Error, Result, is_violation_of};
 use crate::services::passwords::{Passwords, UNUSABLE};
 
-/// `last_seen_at` is written at most once in so many seconds.
+/// A visit is recorded at most once in so many seconds.
 const LAST_SEEN_INTERVAL: i64 = 60;
 
 /// A former username stays reserved for its account for so many seconds, so that nobody can
-/// pass for it right after a rename.
+/// impersonate the user right after a rename.
 const RESERVED_FOR: i64 = 30 * 24 * 60 * 60;
 
-/// How many former usernames of an account are reserved.
+/// The most former usernames that an account reserves.
 const RESERVED_NAMES: i64 = 2;
 
-/// An account, without what proves it.
-#[derive(Debug, Clone)]
+/// An account, without its password hash.
+#[derive(Debug, Clone, FromRow)]
 pub struct User {
-    /// What identifies it.
+    /// The id.
+    #[sqlx(rename = "user_id")]
     pub id: UserId,
-    /// The name as it was typed.
+    /// The name as typed.
     pub username: String,
-    /// The address as it was typed.
+    /// The address as typed.
     pub email: String,
-    /// Raised by every change of password or factor.
+    /// Every change of password or factor raises it.
     pub auth_version: i64,
-    /// The number that codes are sent to, in E.164. Set means that two-factor
-    /// authentication is on.
+    /// The phone number in E.164. If it is set, two-factor authentication is on.
     pub verification_phone: Option<String>,
-    /// What the person says, with `\n` as line end.
+    /// The profile's text, with `\n` as line end.
     pub about_me: String,
     /// The last visit in Unix seconds, to the minute.
     pub last_seen_at: Option<i64>,
 }
 
-impl FromRow<'_, AnyRow> for User {
-    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: UserId::from_column(row.try_get("user_id")?),
-            username: row.try_get("username")?,
-            email: row.try_get("email")?,
-            auth_version: row.try_get("auth_version")?,
-            verification_phone: row.try_get("verification_phone")?,
-            about_me: row.try_get("about_me")?,
-            last_seen_at: row.try_get("last_seen_at")?,
-        })
-    }
-}
-
-/// What registration asks for, checked.
+/// The validated fields of a registration.
 #[derive(Debug)]
 pub struct NewUser {
     /// The name as typed.
@@ -71,19 +56,19 @@ pub struct NewUser {
     pub password: SecretString,
 }
 
-/// Why an account was not made or renamed.
+/// Why an account was not created or renamed.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
-    /// Somebody has that name, in whatever case.
+    /// Another account has or had that name, in any case.
     #[error("the name is taken")]
     UsernameTaken,
-    /// Somebody has that address, in whatever case.
+    /// Another account has that address, in any case.
     #[error("the address is taken")]
     EmailTaken,
     /// The account was renamed too often.
     #[error(transparent)]
     RateLimited(#[from] RateLimitExceeded),
-    /// Anything else.
+    /// Any other error.
     #[error(transparent)]
     Other(#[from] Error),
 }
@@ -101,8 +86,7 @@ impl From<sqlx::Error> for SaveError {
 }
 
 impl User {
-    /// Makes an account with two-factor authentication off, and returns its id.
-    /// `rejection` is what counts unless this succeeds.
+    /// Creates an account and returns its id. `rejection` is refunded on success.
     pub async fn create(
         database: &Database,
         passwords: &Passwords,
@@ -133,8 +117,8 @@ impl User {
         Ok(id)
     }
 
-    /// The account of that id.
-    pub async fn find(database: &Database, id: &UserId) -> Result<Option<Self>, Error> {
+    /// The account with an id.
+    pub async fn find(database: &Database, id: &UserId) -> Result<Option<Self>> {
         Ok(sqlx::query_as(
             "SELECT id AS user_id, username, email, auth_version, verification_phone, about_me, \
              last_seen_at FROM users WHERE id = $1",
@@ -144,11 +128,8 @@ impl User {
         .await?)
     }
 
-    /// The account of that name, in whatever case.
-    pub async fn find_by_username(
-        database: &Database,
-        username: &str,
-    ) -> Result<Option<Self>, Error> {
+    /// The account with a name, in any case.
+    pub async fn find_by_username(database: &Database, username: &str) -> Result<Option<Self>> {
         Ok(sqlx::query_as(
             "SELECT id AS user_id, username, email, auth_version, verification_phone, about_me, \
              last_seen_at FROM users WHERE username_key = $1",
@@ -158,8 +139,8 @@ impl User {
         .await?)
     }
 
-    /// Changes what the profile shows, within a transaction that is given up where
-    /// the name is taken. The former name stays reserved.
+    /// Changes the profile and reserves the former name. On an error the caller rolls its
+    /// transaction back.
     pub async fn update_profile(
         &self,
         connection: &mut Connection,
@@ -186,14 +167,13 @@ impl User {
         Ok(())
     }
 
-    /// Reserves the name that the account had until now, and no more than
-    /// [`RESERVED_NAMES`] of those before.
+    /// Reserves the account's former name, and keeps at most [`RESERVED_NAMES`].
     async fn reserve_former_name(
         &self,
         connection: &mut Connection,
         username: &str,
         now: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         sqlx::query("DELETE FROM former_usernames WHERE username_key = $1")
             .bind(case_key(username))
             .execute(&mut *connection)
@@ -227,14 +207,14 @@ impl User {
         Ok(())
     }
 
-    /// Whether a visit now is to be noted.
+    /// Whether a visit now has to be recorded.
     pub fn is_touch_due(&self, now: i64) -> bool {
         self.last_seen_at
             .is_none_or(|at| at > now || now - at >= LAST_SEEN_INTERVAL)
     }
 
-    /// Notes a visit, at most once in [`LAST_SEEN_INTERVAL`].
-    pub async fn touch(&self, database: &Database, now: i64) -> Result<(), Error> {
+    /// Records a visit, at most once in [`LAST_SEEN_INTERVAL`].
+    pub async fn touch(&self, database: &Database, now: i64) -> Result<()> {
         sqlx::query(
             "UPDATE users SET last_seen_at = $1 \
              WHERE id = $2 AND (last_seen_at IS NULL OR last_seen_at <= $3 OR last_seen_at > $1)",
@@ -247,11 +227,8 @@ impl User {
         Ok(())
     }
 
-    /// Makes the password match nothing until a new one is set.
-    pub async fn make_password_unusable(
-        connection: &mut Connection,
-        id: &UserId,
-    ) -> Result<(), Error> {
+    /// Replaces the password with one that never matches.
+    pub async fn make_password_unusable(connection: &mut Connection, id: &UserId) -> Result<()> {
         sqlx::query(
             "UPDATE users SET password_hash = $1, auth_version = auth_version + 1 WHERE id = $2",
         )
@@ -262,14 +239,13 @@ impl User {
         Ok(())
     }
 
-    /// Sets the password, if the account still is what `auth_version` says.
-    /// Returns whether it was.
+    /// Sets the password, unless `auth_version` is outdated. Returns whether it did.
     pub async fn set_password(
         connection: &mut Connection,
         id: &UserId,
         auth_version: i64,
         password_hash: &str,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool> {
         let done = sqlx::query(
             "UPDATE users SET password_hash = $1, auth_version = auth_version + 1 \
              WHERE id = $2 AND auth_version = $3",
@@ -282,9 +258,9 @@ impl User {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Locks the account's row for this transaction, in whatever state the account is: for
-    /// actions that must succeed even if the operator has locked the account meanwhile.
-    pub async fn lock_in_any_state(connection: &mut Connection, id: &UserId) -> Result<(), Error> {
+    /// Locks the account's row for this transaction: for actions that must succeed even if the
+    /// operator has locked the account.
+    pub async fn lock_in_any_state(connection: &mut Connection, id: &UserId) -> Result<()> {
         sqlx::query("UPDATE users SET auth_version = auth_version WHERE id = $1")
             .bind(id.as_str())
             .execute(connection)
@@ -292,15 +268,10 @@ impl User {
         Ok(())
     }
 
-    /// Locks the account's row for this transaction, if the account still is
-    /// what `auth_version` says, and the operator has not locked the account
-    /// itself. Returns whether it is so. A transaction that begins with it waits
-    /// for its turn on either engine.
-    pub async fn lock(
-        connection: &mut Connection,
-        id: &UserId,
-        auth_version: i64,
-    ) -> Result<bool, Error> {
+    /// Locks the account's row for this transaction, unless `auth_version` is outdated or the
+    /// operator has locked the account. Returns whether it did. Transactions that begin with
+    /// this run one after the other on either engine.
+    pub async fn lock(connection: &mut Connection, id: &UserId, auth_version: i64) -> Result<bool> {
         let done = sqlx::query(
             "UPDATE users SET auth_version = auth_version \
              WHERE id = $1 AND auth_version = $2 AND locked_at IS NULL",
@@ -313,8 +284,8 @@ impl User {
     }
 }
 
-/// Refuses a name that another account had a short while ago. Asked after the name was
-/// written: whoever gave it up has then committed, with the reservation.
+/// Refuses a name that another account has reserved. Call it after writing the name: that
+/// waits until a parallel rename has committed its reservation.
 async fn refuse_reserved(
     connection: &mut Connection,
     id: &UserId,
@@ -338,7 +309,7 @@ async fn refuse_reserved(
     }
 }
 
-/// How names and addresses are compared: without regard to case.
+/// The form in which usernames and addresses are compared: ignoring case.
 pub(super) fn case_key(text: &str) -> String {
     text.to_lowercase()
 }

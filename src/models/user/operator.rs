@@ -1,42 +1,26 @@
-//! What the operator does to an account.
+//! The operator's actions on an account.
 
-use sqlx::any::AnyRow;
-use sqlx::{FromRow, Row};
+use sqlx::FromRow;
 
 use crate::models::user::{User, UserId};
-use crate::models::{Connection, Database, Error};
+use crate::models::{Connection, Database, Result};
 
-/// What the operator is shown of an account besides [`User`].
-#[derive(Debug, Clone)]
+/// An account's state, besides [`User`].
+#[derive(Debug, Clone, FromRow)]
 pub struct Overview {
-    /// When it was made, in Unix seconds.
+    /// When the account was created, in Unix seconds.
     pub created_at: i64,
-    /// Since when it is locked, if it is.
+    /// When the operator locked the account, in Unix seconds.
     pub locked_at: Option<i64>,
-    /// Recovery codes that were not used yet.
+    /// Unused recovery codes.
     pub recovery_codes: i64,
-    /// Living log-ins.
+    /// Active logins.
     pub sessions: i64,
 }
 
-impl FromRow<'_, AnyRow> for Overview {
-    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            created_at: row.try_get("created_at")?,
-            locked_at: row.try_get("locked_at")?,
-            recovery_codes: row.try_get("recovery_codes")?,
-            sessions: row.try_get("sessions")?,
-        })
-    }
-}
-
 impl User {
-    /// What the operator is shown of the account.
-    pub async fn overview(
-        database: &Database,
-        id: &UserId,
-        now: i64,
-    ) -> Result<Option<Overview>, Error> {
+    /// An account's state.
+    pub async fn overview(database: &Database, id: &UserId, now: i64) -> Result<Option<Overview>> {
         Ok(sqlx::query_as(
             "SELECT created_at, locked_at, \
              (SELECT COUNT(*) FROM recovery_codes \
@@ -51,13 +35,9 @@ impl User {
         .await?)
     }
 
-    /// Keeps everybody out of the account until [`User::let_in`]. A log-in that was
-    /// checked just before ends here. Returns whether the account was open.
-    pub async fn lock_out(
-        connection: &mut Connection,
-        id: &UserId,
-        now: i64,
-    ) -> Result<bool, Error> {
+    /// Locks the account until [`User::let_in`]. A login whose password was checked just
+    /// before fails. Returns whether the account was unlocked.
+    pub async fn lock_out(connection: &mut Connection, id: &UserId, now: i64) -> Result<bool> {
         let done = sqlx::query(
             "UPDATE users SET locked_at = $1, auth_version = auth_version + 1 \
              WHERE id = $2 AND locked_at IS NULL",
@@ -69,8 +49,8 @@ impl User {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Opens a locked account again. Returns whether it was locked.
-    pub async fn let_in(connection: &mut Connection, id: &UserId) -> Result<bool, Error> {
+    /// Unlocks the account. Returns whether it was locked.
+    pub async fn let_in(connection: &mut Connection, id: &UserId) -> Result<bool> {
         let done = sqlx::query(
             "UPDATE users SET locked_at = NULL WHERE id = $1 AND locked_at IS NOT NULL",
         )
@@ -80,8 +60,8 @@ impl User {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Makes the account another one than any log-in under way was checked against.
-    pub async fn outdate_logins(connection: &mut Connection, id: &UserId) -> Result<(), Error> {
+    /// Makes all pending logins fail.
+    pub async fn outdate_logins(connection: &mut Connection, id: &UserId) -> Result<()> {
         sqlx::query("UPDATE users SET auth_version = auth_version + 1 WHERE id = $1")
             .bind(id.as_str())
             .execute(connection)
@@ -89,12 +69,11 @@ impl User {
         Ok(())
     }
 
-    /// Switches the second step off, and forgets every way in which the number could
-    /// come back: the former one in the account and in mailed links (for the mails
-    /// that are still to be sent see `Mail::forget_former_phones`). Returns whether it
-    /// was on; where it was off, nothing changes, so that a mailed link may still
-    /// bring the number back that somebody else removed.
-    pub async fn reset_two_factor(connection: &mut Connection, id: &UserId) -> Result<bool, Error> {
+    /// Turns two-factor authentication off and deletes the former number from the account and
+    /// from emailed links, so that nothing restores it. `Mail::forget_former_phones` does the
+    /// same for queued emails. Returns whether it was on. If it was off, nothing changes, so
+    /// that an emailed link may still restore a number that an intruder removed.
+    pub async fn reset_two_factor(connection: &mut Connection, id: &UserId) -> Result<bool> {
         let done = sqlx::query(
             "UPDATE users SET verification_phone = NULL, former_phone = NULL, \
              phone_changed_at = NULL, auth_version = auth_version + 1 \
@@ -113,9 +92,9 @@ impl User {
         Ok(true)
     }
 
-    /// Deletes the account and everything of it. Rate limits name nobody, and expire within
-    /// a day.
-    pub async fn delete(connection: &mut Connection, id: &UserId) -> Result<(), Error> {
+    /// Deletes the account with all its data. Rate limits stay: they contain only hashes and
+    /// expire within a day.
+    pub async fn delete(connection: &mut Connection, id: &UserId) -> Result<()> {
         sqlx::query(
             "DELETE FROM reset_requests \
              WHERE email_key = (SELECT email_key FROM users WHERE id = $1)",
@@ -123,7 +102,7 @@ impl User {
         .bind(id.as_str())
         .execute(&mut *connection)
         .await?;
-        // All other tables follow by their foreign keys.
+        // Foreign keys delete the rows of all other tables.
         sqlx::query("DELETE FROM users WHERE id = $1")
             .bind(id.as_str())
             .execute(connection)

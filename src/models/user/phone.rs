@@ -1,24 +1,19 @@
-//! The number of the second step, and the one before it.
+//! An account's phone number, and the one before it.
 
 use crate::models::user::{User, UserId};
-use crate::models::{Connection, Database, Error, GIVE_UP_AFTER, NOT_ME_LIFE};
+use crate::models::{Connection, Database, GIVE_UP_AFTER, NOT_ME_LIFE, Result};
 
-/// Changes of the number that follow each other within so many seconds count as
-/// one, for [`User::restore_phone`]: as long as a notice may be on its way and its
-/// link then lives, so that no link is older.
+/// Changes within so many seconds of each other count as one for [`User::restore_phone`]: no
+/// link to undo a change is older, since that is the longest delivery and life of one.
 const PHONE_ESTABLISHED: i64 = GIVE_UP_AFTER + NOT_ME_LIFE;
 
-/// A number is new for so many seconds after it was added.
+/// A phone number is new for so many seconds after it was added.
 const NEW_PHONE: i64 = 24 * 60 * 60;
 
 impl User {
-    /// Whether the account's number was added less than a day ago. A time in the future, of a
-    /// clock that was ahead, does not count.
-    pub async fn has_new_phone(
-        connection: &mut Connection,
-        id: &UserId,
-        now: i64,
-    ) -> Result<bool, Error> {
+    /// Whether the account's number was added less than a day ago. A time in the future was
+    /// written by a wrong clock and does not count.
+    pub async fn has_new_phone(connection: &mut Connection, id: &UserId, now: i64) -> Result<bool> {
         let found: Option<i64> = sqlx::query_scalar(
             "SELECT phone_changed_at FROM users
             WHERE id = $1 AND phone_changed_at > $2 AND phone_changed_at <= $3",
@@ -31,17 +26,16 @@ impl User {
         Ok(found.is_some())
     }
 
-    /// Sets the number that codes go to, or none, if the account still is what
-    /// `auth_version` says. Returns whether it was. What stood there before
-    /// becomes the former number, unless a change within [`PHONE_ESTABLISHED`]
-    /// has set that already.
+    /// Sets or removes the phone number, unless `auth_version` is outdated. Returns whether it
+    /// did. The old number becomes the former one, unless a change within
+    /// [`PHONE_ESTABLISHED`] has set that.
     pub async fn set_verification_phone(
         connection: &mut Connection,
         id: &UserId,
         auth_version: i64,
         phone: Option<&str>,
         now: i64,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool> {
         let done = sqlx::query(
             "UPDATE users SET verification_phone = $1, auth_version = auth_version + 1, \
              former_phone = CASE WHEN phone_changed_at > $2 THEN former_phone \
@@ -58,36 +52,31 @@ impl User {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Brings the number back that stood before somebody changed or removed it,
-    /// on the word of who reads the account's mail, and of nobody else. So it
-    /// never ends with less than there is: the mailbox alone must not switch the
-    /// second step off, nor lead it to a number that was slipped in.
+    /// Restores the phone number from before a change, and returns it. `None` if nothing
+    /// changed. The caller has proved only access to the mailbox. So this never turns
+    /// two-factor authentication off, and never restores an intruder's number.
     ///
-    /// What comes back is the number that had stood for two days before the first
-    /// of the changes that followed each other within two days: its owner was told
-    /// when it came, and had a day to say no. Not the one just before: an intruder who
-    /// put their own number there for an hour, and was thrown out, would get it
-    /// back with the owner's mailbox. Nor one of two changes in a row: the last
-    /// link leads back to the beginning, whichever links were used up before.
+    /// It restores the number that was set for two days before the first of several changes
+    /// within two days of each other. The owner got an email about that number and had a day
+    /// to undo it. The previous number would be wrong: an intruder who set their own number
+    /// for an hour, and was then locked out, could restore it from the owner's mailbox. The
+    /// last of several links leads to the same number, whichever were used before.
     ///
-    /// Where no number had stood that long, the one that the notice tells of,
-    /// `removed`, comes back only if nothing changed since the link was made, at
-    /// `linked_at`: an intruder's link from before the owner set a number must not
-    /// replace it. Else the present one stays; and if there is none, `removed`
-    /// comes back, since anything is more than nothing.
+    /// If no number was set for that long, there are two cases. If nothing changed since the
+    /// link was issued, at `linked_at`, the notice's number `removed` comes back. Otherwise
+    /// the present number stays, so that an intruder's older link can't replace a number that
+    /// the owner has set since; only if there is none, `removed` comes back.
     ///
-    /// Returns the number that came back, or `None` where nothing changed.
-    ///
-    /// Whoever resets the second step by other means than the mailbox, an operator
-    /// say, must forget `former_phone` with it.
+    /// Any other reset of two-factor authentication, such as the operator's, must clear
+    /// `former_phone`.
     pub async fn restore_phone(
         connection: &mut Connection,
         id: &UserId,
         removed: Option<&str>,
         linked_at: i64,
-    ) -> Result<Option<String>, Error> {
-        // former_phone and phone_changed_at stay, so that a change within the same
-        // day leads back to the same number.
+    ) -> Result<Option<String>> {
+        // former_phone and phone_changed_at stay, so that undoing another change within two
+        // days restores the same number.
         let restored: Option<Option<String>> = sqlx::query_scalar(
             "UPDATE users SET verification_phone = \
              COALESCE(former_phone, CASE WHEN phone_changed_at <= $3 THEN $1 END, \
@@ -104,13 +93,13 @@ impl User {
         Ok(restored.flatten())
     }
 
-    /// The number that [`User::restore_phone`] would bring back now.
+    /// The number that [`User::restore_phone`] would restore now.
     pub async fn restorable_phone(
         database: &Database,
         id: &UserId,
         removed: Option<&str>,
         linked_at: i64,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<String>> {
         let restorable: Option<Option<String>> = sqlx::query_scalar(
             "SELECT COALESCE(former_phone, CASE WHEN phone_changed_at <= $3 THEN $1 END, \
              verification_phone, $1) FROM users WHERE id = $2 AND (verification_phone IS NULL OR \

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod entering;
+mod format;
 mod limits;
 
 use std::collections::BTreeSet;
