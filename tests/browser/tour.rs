@@ -137,7 +137,16 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         let page = "/change_password";
         self.see("change-password", page, "You stay logged in here.")
             .await;
-        let wrong = [("current_password", "x"), ("password", "x")];
+        let short = [("current_password", "x"), ("password", "x")];
+        let problem = "Use at least 8 characters";
+        self.send("change-password-short", page, &short, problem)
+            .await;
+        let new = "nine purple clouds over Turin";
+        let wrong = [
+            ("current_password", "x"),
+            ("password", new),
+            ("confirm_password", new),
+        ];
         self.send("change-password-wrong", page, &wrong, "Invalid password")
             .await;
         self.see("reauth", "/reauth", "Confirm it is you").await;
