@@ -119,15 +119,14 @@ impl User {
     ) -> Result<Result<Self, Refused>> {
         let mut connection = database.acquire().await?;
         let row = credentials.find(&mut connection).await?;
-        let id: Option<String> = row.as_ref().map(|row| row.try_get("user_id")).transpose()?;
-        let id = id.map(UserId::from_column);
+        let id: Option<UserId> = row.as_ref().map(|row| row.try_get("user_id")).transpose()?;
         let buckets = credentials.buckets(id.as_ref());
         let attempt = match take(&mut connection, &buckets, now).await? {
             Ok(attempt) => attempt,
             Err(exceeded) => return Ok(Err(Refused::TooMany(exceeded))),
         };
         drop(connection); // hashing is slow: other requests need the connection
-        let refunded = match Self::compare(database, passwords, &credentials, row).await {
+        let (refunded, answer) = match Self::compare(database, passwords, &credentials, row).await {
             Ok(Compared::Wrong) => {
                 Self::record_failed_login(database, id.as_ref(), &credentials, &attempt, now)
                     .await?;
@@ -137,7 +136,6 @@ impl User {
             // A flood that keeps the hashing busy must not consume other users' attempts.
             Err(error) => (attempt, Err(error)),
         };
-        let (refunded, answer) = refunded;
         refund(&mut *database.acquire().await?, &refunded).await?;
         answer
     }

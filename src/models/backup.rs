@@ -11,6 +11,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tempfile::Builder;
 
 use crate::config::is_sqlite;
+use crate::models::missing_file;
 
 /// The prefix of an incomplete backup's file name.
 const UNFINISHED: &str = ".twostep-backup-";
@@ -67,9 +68,7 @@ pub async fn backup(
         return Err(BackupError::NotSqlite);
     }
     let options: SqliteConnectOptions = url.parse()?;
-    let database = options.get_filename();
-    if !database.exists() {
-        let database = std::path::absolute(database).unwrap_or_else(|_| database.to_owned());
+    if let Some(database) = missing_file(&options) {
         return Err(BackupError::Missing(database));
     }
     if file.exists() {
@@ -103,7 +102,6 @@ pub async fn backup(
     Ok(bytes)
 }
 
-/// Writes a database to a file and checks it.
 async fn fill(
     copy: &Path,
     from: SqliteConnectOptions,

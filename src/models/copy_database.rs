@@ -7,6 +7,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, Connection as _, Row, TypeInfo, ValueRef};
 
+use crate::models::missing_file;
+
 /// Rows that are copied at a time.
 const PAGE: usize = 2_000;
 
@@ -45,7 +47,6 @@ pub struct Copied {
     pub rows: u64,
 }
 
-/// The statements of a table.
 struct Table {
     name: &'static str,
     page: &'static str,
@@ -102,9 +103,7 @@ pub async fn copy(from: &str, to: &str) -> Result<Vec<Copied>, CopyError> {
 /// Opens an existing file, without migrations.
 async fn open(url: &str) -> Result<SqliteConnection, CopyError> {
     let options: SqliteConnectOptions = url.parse().map_err(CopyError::Reading)?;
-    let file = options.get_filename();
-    if !file.exists() {
-        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    if let Some(file) = missing_file(&options) {
         return Err(CopyError::Missing(file));
     }
     let options = options.create_if_missing(false);
@@ -202,10 +201,8 @@ async fn copy_table(
     target: &mut PgConnection,
     table: &Table,
 ) -> Result<(), CopyError> {
-    let mut copy = target
-        .copy_in_raw(table.copy)
-        .await
-        .map_err(CopyError::Writing)?;
+    let copy = target.copy_in_raw(table.copy).await;
+    let mut copy = copy.map_err(CopyError::Writing)?;
     let mut last = i64::MIN;
     loop {
         let rows = sqlx::query(table.page)

@@ -136,7 +136,7 @@ impl MailToken {
         };
         Ok(Some(Self {
             token_hash: row.try_get("token_hash")?,
-            user_id: UserId::from_column(row.try_get("user_id")?),
+            user_id: row.try_get("user_id")?,
             purpose,
             created_at: row.try_get("created_at")?,
         }))

@@ -209,15 +209,19 @@ pub enum OpenError {
 
 /// Opens a database that must exist: creates no file.
 pub async fn connect_existing(url: &str) -> Result<Database, OpenError> {
-    if is_sqlite(url) {
-        let options: SqliteConnectOptions = url.parse()?;
-        let file = options.get_filename();
-        if !file.exists() {
-            let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-            return Err(OpenError::Missing(file));
-        }
+    if is_sqlite(url)
+        && let Some(file) = missing_file(&url.parse()?)
+    {
+        return Err(OpenError::Missing(file));
     }
     Ok(connect(url).await?)
+}
+
+/// The absolute path of a SQLite database, if its file does not exist.
+fn missing_file(options: &SqliteConnectOptions) -> Option<PathBuf> {
+    let file = options.get_filename();
+    let absolute = || std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    (!file.exists()).then(absolute)
 }
 
 /// Creates a new SQLite file with mode 0600, since it holds password hashes. SQLite gives

@@ -96,8 +96,7 @@ impl RecoveryCode {
         Ok(set)
     }
 
-    /// Whether the code is one of the user's and unused. It stays unused: only
-    /// [`RecoveryCode::use_up`] decides.
+    /// Whether the code is one of the user's and unused. Only [`Self::use_up`] consumes it.
     pub async fn is_good(&self, database: &Database, user: &UserId) -> Result<bool> {
         let found: Option<i64> = sqlx::query_scalar(
             "SELECT created_at FROM recovery_codes \

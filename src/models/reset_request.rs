@@ -61,16 +61,14 @@ pub async fn resolve_next(database: &Database, now: i64) -> Result<Resolved> {
         transaction.commit().await?;
         return Ok(Resolved::Done);
     }
-    let queued = queue(&mut transaction, &email_key, created_at, now).await?;
-    if !queued {
-        decoy.insert(&mut transaction, now).await?;
-    }
-    transaction.commit().await?;
-    Ok(if queued {
+    let resolved = if queue(&mut transaction, &email_key, created_at, now).await? {
         Resolved::Done
     } else {
+        decoy.insert(&mut transaction, now).await?;
         Resolved::Decoy(decoy)
-    })
+    };
+    transaction.commit().await?;
+    Ok(resolved)
 }
 
 /// Queues the email, unless one is queued already or the limit is exceeded. A request that

@@ -5,7 +5,7 @@ use strum::{AsRefStr, EnumString, IntoStaticStr};
 use crate::models::challenge::Challenge;
 use crate::models::rate_limit::{Attempt, BUDGETS, SendLimits, refund, take};
 use crate::models::user::User;
-use crate::models::{Database, Result, sms_days};
+use crate::models::{Database, Error, Result, sms_days};
 use crate::services::twilio_verify::{Channel, SendError, Sent, TwilioVerify};
 
 /// The result of a challenge's last send.
@@ -156,14 +156,11 @@ impl Challenge {
             let request = self.code_request(&mut connection, now).await?;
             take(&mut connection, &limits.call_buckets(&request), now).await
         };
-        match taken.await {
-            Ok(taken) => taken.ok(),
-            Err(error) => {
-                let error = error.with_causes();
-                tracing::error!(event = "error", error, "a call could not be counted");
-                None
-            }
-        }
+        let log = |error: Error| {
+            let error = error.with_causes();
+            tracing::error!(event = "error", error, "a call could not be counted");
+        };
+        taken.await.map_err(log).ok()?.ok()
     }
 
     /// Counts the code for its country and warns of SMS pumping.

@@ -1,5 +1,4 @@
-//! The id of a challenge. It has its own module, since sessions refer to challenges and
-//! challenges to sessions.
+//! The id of a challenge, apart from [`super`], since sessions refer to it too.
 
 /// The id of a challenge.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]

@@ -15,12 +15,7 @@ const fn within(seconds: i64, capacity: i64) -> Window {
 }
 
 const fn limit(name: Name, per: Per, windows: &'static [Window], message: Name) -> RateLimit {
-    RateLimit {
-        name,
-        per,
-        windows,
-        message,
-    }
+    RateLimit { name, per, windows, message }
 }
 
 /// A password reset link lives so many seconds (ASVS 6.4.1).

@@ -5,7 +5,7 @@ use crate::models::rate_limit::{
     Attempt, Bucket, CALLS_OF_ACCOUNT, CALLS_OF_SERVICE, CALLS_TO_NUMBER, DAILY_SENDS_OF_ACCOUNT,
     DAILY_SENDS_TO_NUMBER, FACTOR_CHANGES, NUMBER_TRIED, NUMBERS_OF_ACCOUNT, RateLimit,
     RateLimitExceeded, SENDS_OF_ACCOUNT, SENDS_OF_SERVICE, SENDS_PER_CLIENT, SENDS_TO_NEW_NUMBERS,
-    SENDS_TO_NUMBER, refund, refund_since, take, try_take, usage,
+    SENDS_TO_NUMBER, Usage, refund, refund_since, take, try_take, usage,
 };
 use crate::models::user::id::UserId;
 use crate::models::{Connection, Result};
@@ -60,9 +60,7 @@ pub async fn budgets(
 ) -> Result<Vec<(&'static str, i64, i64)>> {
     let buckets = BUDGETS.map(|limit| budget(&limit, daily_limit));
     let usage = usage(connection, &buckets, now).await?;
-    let row = |(bucket, usage): (&Bucket, super::Usage)| {
-        (bucket.limit.name, usage.count, bucket.capacity)
-    };
+    let row = |(bucket, used): (&Bucket, Usage)| (bucket.limit.name, used.count, bucket.capacity);
     Ok(buckets.iter().zip(usage).map(row).collect())
 }
 

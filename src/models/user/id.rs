@@ -1,5 +1,4 @@
-//! The id of an account. It has its own module, since the models that [`super`] imports need
-//! it too.
+//! The id of an account, apart from [`super`], since the models that it imports need the id.
 
 /// The id of an account.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
