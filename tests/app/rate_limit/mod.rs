@@ -1,4 +1,5 @@
-//! Rate limits: counting itself, and that every route names its limit.
+//! Rate limits: counting itself, that every route names its limit, and the attacks.
 
+mod attacks;
 mod counting;
 mod routes;
