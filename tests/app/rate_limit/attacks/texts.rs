@@ -32,7 +32,7 @@ async fn attack_12_ten_numbers_whose_codes_are_all_entered_get_half_of_the_days_
             let page = browser.log_in(&format!("mallory{n}"), PASSWORD).await;
             page.redirects_to("/verify_2fa");
             let sent = app.codes_sent().await - before - own;
-            let expected = 10 + 10 * round + i64::try_from(n).unwrap() + 1;
+            let expected = 10 + 10 * round + i64::from(n) + 1;
             assert_eq!(sent, expected.min(25), "round {round}, number {n}");
             match expected > 25 {
                 false => browser.verify(&app.last_code()).await.redirects_to("/home"),
