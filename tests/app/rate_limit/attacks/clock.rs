@@ -61,6 +61,24 @@ async fn a_clock_that_was_ahead_makes_nobody_wait_for_longer_than_the_rule_says(
     }
 }
 
+/// A stolen session could change the password for two hours otherwise.
+///
+/// ASVS 7.5.1
+#[tokio::test]
+async fn a_login_of_the_future_is_not_a_recent_one() {
+    let app = TestApp::with_users(&[]).await;
+    let right = app.state.clock.now();
+    app.advance(2 * HOUR);
+    let harry = app.harry_logs_in().await;
+    assert_eq!(harry.get("/change_password").await.status, 200);
+    let app = app.restarted_at(right, &[BEHIND_PROXY]).await;
+    let harry = harry.copy_to(app.address);
+    let page = harry.get("/change_password").await;
+    page.redirects_to("/reauth?next=%2Fchange_password");
+    harry.reauth(PASSWORD).await.redirects_to("/home");
+    assert_eq!(harry.get("/change_password").await.status, 200);
+}
+
 async fn stranger_guesses(app: &TestApp) -> Page {
     let browser = app.browser().at(ATTACKER);
     browser.log_in("harry", "a wrong one").await
