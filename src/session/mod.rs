@@ -141,13 +141,15 @@ impl Session {
         }
     }
 
-    /// Whether the last full proof of who it is is less than [`FRESH`] old.
+    /// Whether the last full proof of who it is is less than [`FRESH`] old. One that lies
+    /// further in the future was noted by a wrong clock, and does not count. Clocks of
+    /// several instances may differ a little.
     #[must_use]
     pub fn is_fresh(&self, now: i64) -> bool {
         match self.0.visitor {
             Visitor::LoggedIn {
                 authenticated_at, ..
-            } => now - authenticated_at < FRESH,
+            } => (now - authenticated_at).abs() < FRESH,
             Visitor::Anonymous | Visitor::PendingLogin { .. } => false,
         }
     }
