@@ -58,13 +58,14 @@ pub async fn register(
         }
     };
     let rejection = attempt.under(&[REJECTED_REGISTRATIONS]);
-    let errors = match create(&app, &client, &form, &rejection).await? {
-        Ok(id) => return registered(&session, &id).await,
-        Err(errors) => errors,
+    let (errors, refunded) = match create(&app, &client, &form, &rejection).await {
+        Ok(Ok(id)) => return registered(&session, &id).await,
+        Ok(Err(errors)) => (Ok(errors), attempt.not_under(&[REJECTED_REGISTRATIONS])),
+        // A flood that keeps the hashing busy must not consume other people's attempts.
+        Err(error) => (Err(error), attempt),
     };
-    let registration = attempt.not_under(&[REJECTED_REGISTRATIONS]);
-    refund(&mut *app.database.acquire().await?, &registration).await?;
-    Ok(unprocessable(register_page(&page, &form, errors).await?))
+    refund(&mut *app.database.acquire().await?, &refunded).await?;
+    Ok(unprocessable(register_page(&page, &form, errors?).await?))
 }
 
 /// Creates the account, or returns the errors by field.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use secrecy::SecretString;
 
 use crate::controllers::auth::password_check;
-use crate::controllers::{cancel_at_twilio, signed_out, too_many, too_many_errors, unprocessable};
+use crate::controllers::{cancel_at_twilio, signed_out, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::Errors;
@@ -55,8 +55,8 @@ pub async fn change(
         return Ok(unprocessable(change_page(&page, errors).await?));
     }
     let typed = form.current_password;
-    match password_check::of_user(&app, &limits.client, &current, typed, &[]).await? {
-        Ok(user) => set(&app, &session, &page, &limits, &user, password).await,
+    match password_check::of_user(&app, &limits.client, &current, typed, limits.declared).await? {
+        Ok(user) => set(&app, &session, &limits.client, &user, password).await,
         Err(why) => {
             let user = current.id.as_str();
             tracing::info!(
@@ -76,12 +76,10 @@ pub async fn change(
 async fn set(
     app: &AppState,
     session: &Session,
-    page: &Page,
-    limits: &RouteLimits,
+    client: &Client,
     user: &User,
     password: SecretString,
 ) -> Result<Response, AppError> {
-    let client = &limits.client;
     let hash = hashed(app, client, password).await?;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
@@ -90,11 +88,6 @@ async fn set(
     let (true, Some(issued), Some(row)) = (changed, issued, session.row()) else {
         return Ok(signed_out());
     };
-    if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {
-        drop(transaction);
-        let shown = change_page(page, too_many_errors(exceeded)).await?;
-        return Ok(too_many(exceeded, shown));
-    }
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
     MailToken::delete_resets(&mut transaction, &user.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use crate::models::challenge::{Challenge, Outcome, Purpose, unfinished};
 use crate::models::rate_limit::{
     CHALLENGE_LIFE, CHECKS_OF_CHALLENGE, CodeRequest, RateLimitExceeded, WRONG_CODES,
-    forget_login_sends, reset, take,
+    forget_login_sends, take,
 };
 use crate::models::{Connection, Database, Error, Result, sms_days};
 use crate::services::twilio_verify::{CheckError, TwilioVerify, Verdict};
@@ -166,8 +166,9 @@ impl Challenge {
             is_new_number: false, // the limits of new numbers are not refunded
         };
         let (sends, opened_at) = (self.sends, self.expires_at - CHALLENGE_LIFE);
-        request.refund_entered(connection, sends, opened_at).await?;
-        reset(connection, &WRONG_CODES.buckets(self.user_id.as_str()), now).await?;
+        request
+            .refund_verified(connection, sends, opened_at, now)
+            .await?;
         unfinished::withdraw(connection, &self.id, &self.user_id, now).await?;
         if outcome == Outcome::Approved {
             let sent_at = self.last_sent_at.unwrap_or(now);

@@ -28,7 +28,7 @@ use sqlx::any::AnyArguments;
 use sqlx::{Any, Arguments, QueryBuilder, Row};
 
 use crate::models::client::Client;
-use crate::models::rate_limit::statements::{bind, count, lower};
+use crate::models::rate_limit::statements::{Refund, bind, count, lower};
 use crate::models::{Connection, Result};
 
 const DAY: i64 = 24 * 60 * 60;
@@ -307,7 +307,11 @@ pub async fn usage(
 /// Refunds an attempt in the windows that counted it.
 pub async fn refund(connection: &mut Connection, attempt: &Attempt) -> Result<()> {
     let counted = attempt.0.iter();
-    let refunds = counted.map(|it| (it.key.clone(), 1, it.expires_at));
+    let refunds = counted.map(|it| Refund {
+        key: it.key.clone(),
+        count: 1,
+        until: it.expires_at,
+    });
     lower(connection, refunds.collect()).await
 }
 
@@ -318,9 +322,16 @@ pub async fn refund_since(
     count: i64,
     since: i64,
 ) -> Result<()> {
-    let refunds = buckets.iter();
-    let refunds = refunds.map(|bucket| (bucket.key.clone(), count, bucket.end(since)));
-    lower(connection, refunds.collect()).await
+    lower(connection, refunds_of(buckets, count, since)).await
+}
+
+fn refunds_of(buckets: &[Bucket], count: i64, since: i64) -> Vec<Refund> {
+    let refund = |bucket: &Bucket| Refund {
+        key: bucket.key.clone(),
+        count,
+        until: bucket.end(since),
+    };
+    buckets.iter().map(refund).collect()
 }
 
 /// Empties these buckets.

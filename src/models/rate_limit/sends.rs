@@ -1,11 +1,12 @@
 //! The limits that a code counts in before it is sent.
 
 use crate::models::client::Client;
+use crate::models::rate_limit::statements::lower;
 use crate::models::rate_limit::{
     Attempt, Bucket, CALLS_OF_ACCOUNT, CALLS_OF_SERVICE, CALLS_TO_NUMBER, DAILY_SENDS_OF_ACCOUNT,
     DAILY_SENDS_TO_NUMBER, FACTOR_CHANGES, NUMBER_TRIED, NUMBERS_OF_ACCOUNT, RateLimit,
     RateLimitExceeded, SENDS_OF_ACCOUNT, SENDS_OF_SERVICE, SENDS_PER_CLIENT, SENDS_TO_NEW_NUMBERS,
-    SENDS_TO_NUMBER, Usage, refund, refund_since, take, try_take, usage,
+    SENDS_TO_NUMBER, Usage, WRONG_CODES, refund, refund_since, refunds_of, take, try_take, usage,
 };
 use crate::models::user::id::UserId;
 use crate::models::{Connection, Result};
@@ -84,20 +85,24 @@ impl CodeRequest<'_> {
         NUMBER_TRIED.buckets(&format!("{} {}", self.user.as_str(), self.phone))
     }
 
-    /// Refunds the sends of a verified code since `since`, and its number.
-    pub async fn refund_entered(
+    /// Refunds what a verified code has counted since the challenge was opened: its sends,
+    /// its number, and the account's wrong codes.
+    pub async fn refund_verified(
         &self,
         connection: &mut Connection,
         sends: i64,
-        since: i64,
+        opened_at: i64,
+        now: i64,
     ) -> Result<()> {
-        refund_since(connection, &self.refundable(), sends, since).await?;
+        let account = self.user.as_str();
+        let mut refunds = refunds_of(&self.refundable(), sends, opened_at);
+        refunds.extend(refunds_of(&WRONG_CODES.buckets(account), i64::MAX, now));
         if self.is_adding {
             let mut numbers = self.number_tried();
-            numbers.extend(NUMBERS_OF_ACCOUNT.buckets(self.user.as_str()));
-            refund_since(connection, &numbers, 1, since).await?;
+            numbers.extend(NUMBERS_OF_ACCOUNT.buckets(account));
+            refunds.extend(refunds_of(&numbers, 1, opened_at));
         }
-        Ok(())
+        lower(connection, refunds).await
     }
 }
 

@@ -57,22 +57,26 @@ pub(super) async fn count(
     Ok(counted)
 }
 
-/// Lowers counts by key, count and the latest end of their window. This is an upsert, since
-/// an UPDATE of several rows would lock them in any order. It recreates deleted rows as empty.
-pub(super) async fn lower(
-    connection: &mut Connection,
-    mut refunds: Vec<(String, i64, i64)>,
-) -> Result<()> {
+/// Attempts to take back from a bucket, in a window that ends at `until` or before.
+pub(super) struct Refund {
+    pub(super) key: String,
+    pub(super) count: i64,
+    pub(super) until: i64,
+}
+
+/// Lowers the counts. This is an upsert, since an UPDATE of several rows would lock them in
+/// any order. It recreates deleted rows as empty.
+pub(super) async fn lower(connection: &mut Connection, mut refunds: Vec<Refund>) -> Result<()> {
     if refunds.is_empty() {
         return Ok(());
     }
-    refunds.sort();
+    refunds.sort_by(|a, b| a.key.cmp(&b.key));
     let values = values(refunds.len(), 1, 0);
     let mut arguments = AnyArguments::default();
-    for (key, count, until) in refunds {
-        bind(&mut arguments, key)?;
-        bind(&mut arguments, count)?;
-        bind(&mut arguments, until)?;
+    for refund in refunds {
+        bind(&mut arguments, refund.key)?;
+        bind(&mut arguments, refund.count)?;
+        bind(&mut arguments, refund.until)?;
     }
     QueryBuilder::<Any>::with_arguments(INSERT, arguments)
         .push(values)

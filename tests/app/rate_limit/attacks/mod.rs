@@ -1,5 +1,5 @@
-//! The attacks of the first table of `8-limits.md`, each on the real program with limits by
-//! address on. Other users log in while an attack lasts, and none of them is refused.
+//! The attacks that the limits were made against, each on the real program with limits by
+//! client on. Other users log in while an attack lasts, and none of them is refused.
 //!
 //! The attackers do a part of an attack themselves. Rows written beside the program stand in
 //! for the volume, where the part has shown how they come about.
