@@ -51,7 +51,7 @@ use crate::tasks::purge::Purge;
 /// little longer than the longest that a page may take.
 const GRACE: Duration = middleware::request_log::TIMEOUT.saturating_add(Duration::from_secs(5));
 
-/// How long the rest of the shutdown may take: the mail in hand, and closing the database.
+/// How long the rest of the shutdown may take: the emails being sent, and closing the database.
 const CLEANUP: Duration = tasks::mail::AT_THE_END.saturating_add(Duration::from_secs(5));
 
 /// Connections at `METRICS_ADDR`: one or two ask there, and the files that a program may
@@ -188,7 +188,7 @@ impl App {
     }
 
     /// Serves until `shutdown` is ready, and then shuts down gracefully. Requests under way,
-    /// also those whose client has gone, may take [`GRACE`]. Then the mail in hand is sent
+    /// also those whose client has gone, may take [`GRACE`]. Then the emails being sent is sent
     /// or put back and the database closed, within [`App::cleanup_deadline`]. `limits` is
     /// how much of the wire one client, and all of them, may take.
     ///

@@ -1,4 +1,4 @@
-//! What attackers send, as fast as they get answers.
+//! The floods: each client sends its next request once it has an answer.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -28,7 +28,7 @@ use tokio::runtime::Runtime;
 use twostep::services::clock::Clock;
 use users::Logins;
 
-/// What an attack did, and what users felt of it.
+/// The effect of an attack on users' logins.
 struct Row {
     what: &'static str,
     calm: Logins,

@@ -1,4 +1,4 @@
-//! What production must set, and what it should.
+//! The settings that production requires, and warnings about dangerous ones.
 
 use std::net::IpAddr;
 

@@ -47,7 +47,7 @@ fn too_many(exceeded: RateLimitExceeded, page: impl IntoResponse) -> Response {
     refusal(StatusCode::TOO_MANY_REQUESTS, retry_after, page)
 }
 
-/// What the form says then.
+/// The form's error when a limit is exceeded.
 fn too_many_errors(exceeded: RateLimitExceeded) -> Errors {
     Errors::one("form", views::exceeded(exceeded))
 }

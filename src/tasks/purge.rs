@@ -60,7 +60,7 @@ impl Purge {
             tracing::error!(
                 event = "purge_failed",
                 error,
-                "could not acquire the purge lease"
+                "could not acquire or release the purge lease"
             );
         }
     }

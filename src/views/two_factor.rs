@@ -237,6 +237,6 @@ pub struct DisablePage {
     pub layout: Layout,
     /// The number, `•••• 267`.
     pub masked_phone: String,
-    /// What is wrong.
+    /// The errors by field.
     pub errors: Errors,
 }

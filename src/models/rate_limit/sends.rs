@@ -45,10 +45,12 @@ pub struct CodeRequest<'a> {
 
 /// The budget of a service-wide limit.
 pub fn budget(limit: &RateLimit, daily_limit: i64) -> Bucket {
-    let capacity = match limit.name {
-        name if name == SENDS_TO_NEW_NUMBERS.name => daily_limit - daily_limit / 2,
-        name if name == CALLS_OF_SERVICE.name => (daily_limit + 4) / 5,
-        _ => daily_limit,
+    let capacity = if *limit == SENDS_TO_NEW_NUMBERS {
+        daily_limit - daily_limit / 2
+    } else if *limit == CALLS_OF_SERVICE {
+        (daily_limit + 4) / 5
+    } else {
+        daily_limit
     };
     limit.daily(capacity, "")
 }

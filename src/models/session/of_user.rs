@@ -25,7 +25,7 @@ pub struct LogIn {
 
 /// The most logins that are listed, and that are counted.
 const LISTED: usize = 50;
-const COUNTED: i64 = 1050;
+const COUNTED: i64 = 1051;
 
 /// An account's active logins.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Load;
 
-/// Who a job is for. All jobs without a key belong to one client.
+/// The client that a job belongs to. All jobs without a key belong to one client.
 pub(super) type Client = Option<Arc<str>>;
 
 /// The queue is full, and no other client has more jobs in it.

@@ -269,6 +269,9 @@ async fn it_lists_fifty_sessions_and_says_how_many_more_there_are() {
     assert_eq!(more(&page), ["and 1 more"]);
     app.execute("DELETE FROM sessions WHERE id LIKE 's%'").await;
     insert_sessions(&app, 1_049).await;
+    assert_eq!(more(&alice.get("/security").await), ["and 1000 more"]);
+    app.execute("DELETE FROM sessions WHERE id LIKE 's%'").await;
+    insert_sessions(&app, 1_050).await;
     assert_eq!(
         more(&alice.get("/security").await),
         ["and more than 1,000 more"]
