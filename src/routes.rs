@@ -26,9 +26,9 @@ use crate::middleware::{
 };
 use crate::models::rate_limit::RateLimit;
 use crate::models::rate_limit::{
-    CALLS_OF_ACCOUNT, FACTOR_CHANGES, LOGINS, PASSWORD_CHANGES, PASSWORD_RESETS, PROFILE_CHANGES,
-    REAUTHENTICATIONS, RECOVERY_CODE_SETS, REGISTRATIONS, REJECTED_REGISTRATIONS, RESET_REQUESTS,
-    SENDS_OF_ACCOUNT, WRONG_CODES, WRONG_RECOVERY_CODES,
+    CALLS_OF_ACCOUNT, CHANGES_PER_CLIENT, FACTOR_CHANGES, LOGINS, PASSWORD_CHANGES,
+    PASSWORD_RESETS, PROFILE_CHANGES, REAUTHENTICATIONS, RECOVERY_CODE_SETS, REGISTRATIONS,
+    REJECTED_REGISTRATIONS, RESET_REQUESTS, SENDS_OF_ACCOUNT, WRONG_CODES, WRONG_RECOVERY_CODES,
 };
 use crate::state::AppState;
 
@@ -83,7 +83,7 @@ fn pages(routes: Routes) -> Routes {
         .get("/.well-known/change-password", password::well_known)
         .get("/reset_password/{token}", password::reset::link)
         .get("/reset_password", password::reset::form)
-        .post("/reset_password", password::reset::reset, limit(&[PASSWORD_RESETS]))
+        .post("/reset_password", password::reset::reset, limit(&[PASSWORD_RESETS, CHANGES_PER_CLIENT]))
         .get("/not_me/{token}", not_me::open)
         .get("/not_me", not_me::form)
         .post("/not_me", not_me::lock, unlimited("locks an account; a link does it once"))
@@ -105,13 +105,13 @@ fn pages(routes: Routes) -> Routes {
         .post("/reauth", auth::reauth::reauth, limit(&[REAUTHENTICATIONS]))
         .group(Access::Fresh)
         .get("/change_password", password::change_form)
-        .post("/change_password", password::change, limit(&[PASSWORD_CHANGES]))
+        .post("/change_password", password::change, limit(&[PASSWORD_CHANGES, CHANGES_PER_CLIENT]))
         .get("/enable_2fa", two_factor::enable_form)
         .post("/enable_2fa", two_factor::enable, by_model(&FACTOR_CHANGES))
         .get("/disable_2fa", two_factor::disable_form)
-        .post("/disable_2fa", two_factor::disable, limit(&[FACTOR_CHANGES]))
+        .post("/disable_2fa", two_factor::disable, limit(&[FACTOR_CHANGES, CHANGES_PER_CLIENT]))
         .get("/recovery_codes", recovery_codes::show)
-        .post("/recovery_codes", recovery_codes::renew, limit(&[RECOVERY_CODE_SETS]))
+        .post("/recovery_codes", recovery_codes::renew, limit(&[RECOVERY_CODE_SETS, CHANGES_PER_CLIENT]))
         .form_on("/security")
         .post("/sessions/{id}/revoke", security::revoke, unlimited("ends a session"))
         .post("/sessions/revoke_others", security::revoke_others, unlimited("ends sessions"))

@@ -190,11 +190,12 @@ impl Activity {
         .bind(user)
         .execute(&mut *connection)
         .await?;
+        // Events of the future were written by a wrong clock and push out no others.
         sqlx::query(
             "DELETE FROM activity
             WHERE user_id = $1 AND category = $2 AND (at, number) < (
                 SELECT at, number FROM activity
-                WHERE user_id = $1 AND category = $2
+                WHERE user_id = $1 AND category = $2 AND at <= $4
                 ORDER BY at DESC, number DESC
                 LIMIT 1 OFFSET $3
             )",
@@ -202,6 +203,7 @@ impl Activity {
         .bind(user)
         .bind(category as i64)
         .bind(category.kept() - 1)
+        .bind(now)
         .execute(connection)
         .await?;
         Ok(())

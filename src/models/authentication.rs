@@ -9,7 +9,7 @@ use crate::models::client::Client;
 use crate::models::outbox::{Event, Notice};
 use crate::models::rate_limit::{
     Attempt, Bucket, RateLimit, RateLimitExceeded, WRONG_PASSWORDS, WRONG_PASSWORDS_PER_ACCOUNT,
-    WRONG_PASSWORDS_PER_CLIENT, WRONG_PASSWORDS_PER_SITE, refund, take,
+    WRONG_PASSWORDS_PER_CLIENT, WRONG_PASSWORDS_PER_SITE, refund, take, try_take,
 };
 use crate::models::user::{User, UserId, case_key};
 use crate::models::{Connection, Database, Result};
@@ -182,19 +182,32 @@ impl User {
         let what = Happening::WrongPassword;
         Activity::record_if_known(&mut transaction, id, what, Some(client), now).await?;
         refund(&mut transaction, &attempt.not_under(&WRONG)).await?;
-        let buckets = WRONG_PASSWORDS_PER_ACCOUNT.buckets(&credentials.account(id));
-        if take(&mut transaction, &buckets, now).await?.is_err() {
+        let account = credentials.account(id);
+        let buckets = WRONG_PASSWORDS_PER_ACCOUNT.buckets(&account);
+        if try_take(&mut transaction, &buckets, now).await?.is_err() {
+            tracing::warn!(
+                event = "many_wrong_passwords",
+                user = id.map(UserId::as_str),
+                "more wrong passwords in a day than a user mistypes"
+            );
             let notice = Notice::new(Event::ManyWrongPasswords, client, now);
-            notice.enqueue_if_known(&mut transaction, id).await?;
+            notice
+                .enqueue_if_known(&mut transaction, id, &account)
+                .await?;
         }
         transaction.commit().await?;
         Ok(())
     }
 
-    /// Clears the count of failed logins. Returns whether the owner is to get an email about
-    /// them. The caller's transaction holds the account's row, so one of two parallel logins
-    /// gets a yes.
-    pub async fn clear_failed_logins(connection: &mut Connection, id: &UserId) -> Result<bool> {
+    /// Clears the count of failed logins after an email to the owner about them, and returns
+    /// whether there is one. If a limit held it back, the next login sends it. The caller's
+    /// transaction holds the account's row, so only one of two parallel logins does.
+    pub async fn clear_failed_logins(
+        connection: &mut Connection,
+        id: &UserId,
+        client: &Client,
+        now: i64,
+    ) -> Result<bool> {
         let failed: Option<i64> = sqlx::query_scalar(
             "SELECT failed_logins FROM users WHERE id = $1 AND failed_logins > 0",
         )
@@ -204,11 +217,16 @@ impl User {
         let Some(failed) = failed else {
             return Ok(false);
         };
+        let is_told = failed >= FAILURES_TO_TELL;
+        let notice = Notice::new(Event::LoginAfterFailures, client, now);
+        if is_told && !notice.enqueue(connection, id).await? {
+            return Ok(false);
+        }
         sqlx::query("UPDATE users SET failed_logins = 0 WHERE id = $1")
             .bind(id.as_str())
             .execute(connection)
             .await?;
-        Ok(failed >= FAILURES_TO_TELL)
+        Ok(is_told)
     }
 
     /// Replaces the hash of the same password, so `auth_version` stays. A password that was

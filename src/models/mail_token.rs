@@ -7,11 +7,7 @@ use crate::models::outbox::{Event, Mail};
 use crate::models::rate_limit::RESET_LIFE;
 use crate::models::token::Token;
 use crate::models::user::UserId;
-use crate::models::{Connection, Database, GIVE_UP_AFTER, NOT_ME_LIFE, Result};
-
-/// How long an event can be undone, in seconds. A phone number that stood for so long is
-/// the one to restore (`User::restore_phone`), so an older link could restore an intruder's.
-const UNDO_WINDOW: i64 = GIVE_UP_AFTER + NOT_ME_LIFE;
+use crate::models::{Connection, Database, NOT_ME_LIFE, Result, UNDO_WINDOW};
 
 /// The purpose of a link.
 #[derive(Debug, Clone, PartialEq, Eq, AsRefStr)]

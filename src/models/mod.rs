@@ -118,6 +118,10 @@ const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
 /// A "this was not me" link lives so many seconds.
 const NOT_ME_LIFE: i64 = 24 * 60 * 60;
 
+/// An event can be undone for so many seconds. A phone number that stood for so long is the
+/// one to restore (`User::restore_phone`), so an older link could restore an intruder's.
+const UNDO_WINDOW: i64 = GIVE_UP_AFTER + NOT_ME_LIFE;
+
 /// Connections that read sessions.
 pub const READERS: u32 = 4;
 

@@ -18,7 +18,6 @@ use tower_sessions::session::Id;
 use crate::error::AppError;
 use crate::models::challenge::{Challenge, ChallengeId};
 use crate::models::client::Client;
-use crate::models::outbox::{Event, Notice};
 use crate::models::session::{Issued, SessionId, SessionRow};
 use crate::models::user::{User, UserId};
 use crate::models::{Connection, Database, Error};
@@ -261,11 +260,7 @@ impl Session {
             return Ok(None);
         };
         self.end_row(connection).await?;
-        let has_mail = User::clear_failed_logins(connection, user).await?;
-        if has_mail {
-            let notice = Notice::new(Event::LoginAfterFailures, client, now);
-            notice.enqueue(connection, user).await?;
-        }
+        let has_mail = User::clear_failed_logins(connection, user, client, now).await?;
         Ok(Some(BegunLogin { issued, has_mail }))
     }
 

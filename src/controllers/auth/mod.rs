@@ -251,7 +251,7 @@ async fn half_login(
             replaces: session.challenge(),
         }),
     };
-    let Some(challenge) = Challenge::open(&app.database, &app.verify, new, now).await? else {
+    let Ok(challenge) = Challenge::open(&app.database, &app.verify, new, now).await? else {
         return Ok(None);
     };
     let mut transaction = app.database.begin().await?;

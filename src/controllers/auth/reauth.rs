@@ -116,7 +116,7 @@ async fn half_reauth(
         login: None,
     };
     let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
-    let Some(challenge) = opened else {
+    let Ok(challenge) = opened else {
         return Ok(signed_out());
     };
     sending::begin(app, session, &challenge).await

@@ -19,7 +19,9 @@ use crate::forms::Errors;
 use crate::forms::phone_number::PhoneNumber;
 use crate::forms::two_factor::EnableForm;
 use crate::models::activity::{Activity, Happening};
-use crate::models::challenge::{Another, Challenge, Delivery, NewChallenge, Outcome, Purpose};
+use crate::models::challenge::{
+    Another, Challenge, Delivery, NewChallenge, NotOpened, Outcome, Purpose,
+};
 use crate::models::client::Client;
 use crate::models::outbox::{Event, Notice};
 use crate::models::recovery_code::RecoveryCode;
@@ -71,18 +73,22 @@ pub async fn enable(
         login: None,
     };
     let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
-    let Some(challenge) = opened else {
-        return Ok(signed_out());
+    let (delivery, another) = match opened {
+        Ok(challenge) if challenge.delivery.may_have_arrived() => {
+            return sending::begin(&app, &session, &challenge).await;
+        }
+        Ok(challenge) => {
+            let outcome = Outcome::NotSent;
+            challenge
+                .close(&app.database, &app.verify, outcome, now)
+                .await?;
+            (challenge.delivery, Another::Now)
+        }
+        Err(NotOpened::HeldBack(another)) => (Delivery::HeldBack, another),
+        Err(NotOpened::Outdated) => return Ok(signed_out()),
     };
-    if challenge.delivery.may_have_arrived() {
-        return sending::begin(&app, &session, &challenge).await;
-    }
-    challenge
-        .close(&app.database, &app.verify, Outcome::NotSent, now)
-        .await?;
-    let another = challenge.held_back.unwrap_or(Another::Now);
-    let (status, retry_after) = status_of(challenge.delivery, another);
-    let errors = not_sent(challenge.delivery, another);
+    let (status, retry_after) = status_of(delivery, another);
+    let errors = not_sent(delivery, another);
     let page = enable_page(&page, &user, form.verification_phone, errors).await?;
     Ok(refusal(status, retry_after, page))
 }

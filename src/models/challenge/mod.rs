@@ -11,7 +11,7 @@ mod unfinished;
 pub use checking::Refused;
 pub use delivery::{Delivery, Way};
 pub use id::ChallengeId;
-pub use opening::{NewChallenge, NewLogin};
+pub use opening::{NewChallenge, NewLogin, NotOpened};
 pub use resending::{Another, ResendRefused};
 
 use sqlx::FromRow;
@@ -79,9 +79,6 @@ pub struct Challenge {
     /// The last send, in Unix seconds.
     pub last_sent_at: Option<i64>,
     expires_at: i64,
-    /// Why no code was sent when the challenge was opened. It has no column.
-    #[sqlx(skip)]
-    pub held_back: Option<Another>,
 }
 
 /// How a challenge ended.

@@ -5,7 +5,8 @@ use crate::models::challenge::{
 };
 use crate::models::client::Client;
 use crate::models::rate_limit::{
-    Attempt, CHALLENGE_LIFE, CHECKS_OF_CHALLENGE, CodeRequest, SEND_INTERVAL, SendLimits,
+    Attempt, CHALLENGE_LIFE, CHECKS_OF_CHALLENGE, CodeRequest, FACTOR_CHANGES, SEND_INTERVAL,
+    SendLimits, take,
 };
 use crate::models::session::SessionRow;
 use crate::models::token::random_id;
@@ -57,6 +58,15 @@ impl NewLogin<'_> {
     }
 }
 
+/// Why a challenge was not opened. Nothing has changed then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotOpened {
+    /// The account changed since it was checked, or the session has ended.
+    Outdated,
+    /// No code can be sent now to the number that is being added.
+    HeldBack(Another),
+}
+
 /// The new row's columns about sending.
 struct Sending {
     /// The counted attempt of a code to send.
@@ -78,32 +88,34 @@ impl Challenge {
     /// the same code again: then the new challenge carries the old one over, and nothing is
     /// sent.
     ///
-    /// `delivery` holds the result of sending. `None`, and nothing is sent, if the account
-    /// changed since it was checked or the session has ended.
+    /// `delivery` holds the result of sending. A login whose code is held back gets a
+    /// challenge, since a recovery code can complete it.
     pub async fn open(
         database: &Database,
         verify: &TwilioVerify,
         new: NewChallenge<'_>,
         now: i64,
-    ) -> Result<Option<Self>> {
+    ) -> Result<std::result::Result<Self, NotOpened>> {
         let mut transaction = database.begin().await?;
         if !User::lock(&mut transaction, &new.user.id, new.user.auth_version).await? {
-            return Ok(None);
+            return Ok(Err(NotOpened::Outdated));
         }
         if let Some(session) = new.session
             && !session.is_living(&mut transaction).await?
         {
-            return Ok(None);
+            return Ok(Err(NotOpened::Outdated));
         }
         let closed = Self::close_all(&mut transaction, &new.user.id, now).await?;
         let predecessor = closed.iter().find(|old| old.can_be_carried_over(&new, now));
         let id = ChallengeId::from(random_id()?);
         let sending = match predecessor {
-            Some(old) => Sending::carried_over(old),
+            Some(old) => Sending::carried_over(&mut transaction, old, &new, now).await?,
             None => Sending::of(&mut transaction, &new, now).await?,
         };
+        if let (Purpose::Enable, Some(another)) = (new.purpose, sending.held_back) {
+            return Ok(Err(NotOpened::HeldBack(another)));
+        }
         let mut challenge = insert(&mut transaction, &id, &new, &sending, now).await?;
-        challenge.held_back = sending.held_back;
         if let Some(old) = predecessor {
             old.hand_over_sending(&mut transaction).await?;
         }
@@ -122,7 +134,7 @@ impl Challenge {
                 .deliver(database, verify, Way::Any, new.limits, attempt, now)
                 .await?;
         }
-        Ok(Some(challenge))
+        Ok(Ok(challenge))
     }
 
     /// Moves the count of sends to the challenge that carries this one on.
@@ -146,11 +158,22 @@ impl Challenge {
 }
 
 impl Sending {
-    /// The same code, so the same attempts and the same end.
-    fn carried_over(old: &Challenge) -> Self {
-        Self {
+    /// The same code, so the same attempts and the same end. Adding a number counts as a
+    /// change of factors again, which bounds the rows.
+    async fn carried_over(
+        connection: &mut Connection,
+        old: &Challenge,
+        new: &NewChallenge<'_>,
+        now: i64,
+    ) -> Result<Self> {
+        let buckets = match new.purpose == Purpose::Enable && !new.limits.unlimited {
+            true => FACTOR_CHANGES.buckets(new.user.id.as_str()),
+            false => Vec::new(),
+        };
+        let taken = take(connection, &buckets, now).await?;
+        Ok(Self {
             attempt: None,
-            held_back: None,
+            held_back: taken.err().map(Another::Limited),
             provider_sid: old.provider_sid.clone(),
             delivery: old.delivery,
             sends: old.sends,
@@ -158,7 +181,7 @@ impl Sending {
             checks: old.checks,
             last_sent_at: old.last_sent_at,
             expires_at: old.expires_at,
-        }
+        })
     }
 
     /// Counts a send before it happens, or holds it back: by a limit, or because the last send

@@ -121,27 +121,37 @@ impl Notice {
     }
 
     /// Queues the notice in the transaction of its event: at most one per hour of an event
-    /// that anyone can cause at will.
-    pub async fn enqueue(self, connection: &mut Connection, user: &UserId) -> Result<()> {
-        let (event, now) = (self.event, self.at);
-        if event.is_repeatable() {
-            let subject = format!("{} {event:?}", user.as_str());
-            let buckets = EMAILS_OF_KIND.buckets(&subject);
-            if try_take(connection, &buckets, now).await?.is_err() {
-                return Ok(());
-            }
-        }
-        Mail::Notice(self).enqueue(connection, user, now).await?;
-        Ok(())
+    /// that anyone can cause at will. Returns whether it did.
+    pub async fn enqueue(self, connection: &mut Connection, user: &UserId) -> Result<bool> {
+        self.enqueue_for(connection, user, user.as_str()).await
     }
 
     /// The same for a username that may be unknown: then the same statements queue nothing.
+    /// `account` is the subject of the limit.
     pub(in crate::models) async fn enqueue_if_known(
         self,
         connection: &mut Connection,
         user: Option<&UserId>,
-    ) -> Result<()> {
+        account: &str,
+    ) -> Result<bool> {
         let nobody = UserId::from_column(String::new());
-        self.enqueue(connection, user.unwrap_or(&nobody)).await
+        let user = user.unwrap_or(&nobody);
+        self.enqueue_for(connection, user, account).await
+    }
+
+    async fn enqueue_for(
+        self,
+        connection: &mut Connection,
+        user: &UserId,
+        account: &str,
+    ) -> Result<bool> {
+        let (event, now) = (self.event, self.at);
+        if event.is_repeatable() {
+            let buckets = EMAILS_OF_KIND.buckets(&format!("{account} {event:?}"));
+            if try_take(connection, &buckets, now).await?.is_err() {
+                return Ok(false);
+            }
+        }
+        Mail::Notice(self).enqueue(connection, user, now).await
     }
 }

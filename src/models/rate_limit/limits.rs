@@ -83,6 +83,9 @@ pub const PASSWORD_RESETS: RateLimit = limit("password_resets", Account, CHANGES
 /// Factors added or removed. Adding one counts with its first code.
 pub const FACTOR_CHANGES: RateLimit = limit("factor_changes", Account, CHANGES, "Too many changes of two-factor authentication.");
 
+/// Changes to the protection of any account.
+pub const CHANGES_PER_CLIENT: RateLimit = limit("changes_of_address", Client, &[within(HOUR, 100)], "Too many changes from your network.");
+
 /// Any change of the profile.
 pub const PROFILE_CHANGES: RateLimit = limit("profile_changes", Account, &[within(HOUR, 60)], "Too many changes of your profile.");
 

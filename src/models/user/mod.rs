@@ -22,9 +22,6 @@ const LAST_SEEN_INTERVAL: i64 = 60;
 /// impersonate the user right after a rename.
 const RESERVED_FOR: i64 = 30 * 24 * 60 * 60;
 
-/// The most former usernames that an account reserves.
-const RESERVED_NAMES: i64 = 2;
-
 /// An account, without its password hash.
 #[derive(Debug, Clone, FromRow)]
 pub struct User {
@@ -167,7 +164,7 @@ impl User {
         Ok(())
     }
 
-    /// Reserves the account's former name, and keeps at most [`RESERVED_NAMES`].
+    /// Reserves the account's former name. [`RENAMES`] bounds how many there are.
     async fn reserve_former_name(
         &self,
         connection: &mut Connection,
@@ -188,20 +185,6 @@ impl User {
         .bind(case_key(&self.username))
         .bind(self.id.as_str())
         .bind(now + RESERVED_FOR)
-        .execute(&mut *connection)
-        .await?;
-        sqlx::query(
-            "DELETE FROM former_usernames
-            WHERE user_id = $1 AND username_key NOT IN (
-                SELECT username_key FROM former_usernames
-                WHERE user_id = $1
-                ORDER BY reserved_until DESC, username_key = $2 DESC
-                LIMIT $3
-            )",
-        )
-        .bind(self.id.as_str())
-        .bind(case_key(&self.username))
-        .bind(RESERVED_NAMES)
         .execute(connection)
         .await?;
         Ok(())

@@ -1,11 +1,7 @@
 //! An account's phone number, and the one before it.
 
 use crate::models::user::{User, UserId};
-use crate::models::{Connection, Database, GIVE_UP_AFTER, NOT_ME_LIFE, Result};
-
-/// Changes within so many seconds of each other count as one for [`User::restore_phone`]: no
-/// link to undo a change is older, since that is the longest delivery and life of one.
-const PHONE_ESTABLISHED: i64 = GIVE_UP_AFTER + NOT_ME_LIFE;
+use crate::models::{Connection, Database, Result, UNDO_WINDOW};
 
 /// A phone number is new for so many seconds after it was added.
 const NEW_PHONE: i64 = 24 * 60 * 60;
@@ -28,7 +24,7 @@ impl User {
 
     /// Sets or removes the phone number, unless `auth_version` is outdated. Returns whether it
     /// did. The old number becomes the former one, unless a change within
-    /// [`PHONE_ESTABLISHED`] has set that.
+    /// [`UNDO_WINDOW`] has set that.
     pub async fn set_verification_phone(
         connection: &mut Connection,
         id: &UserId,
@@ -43,7 +39,7 @@ impl User {
              WHERE id = $4 AND auth_version = $5",
         )
         .bind(phone)
-        .bind(now - PHONE_ESTABLISHED)
+        .bind(now - UNDO_WINDOW)
         .bind(now)
         .bind(id.as_str())
         .bind(auth_version)

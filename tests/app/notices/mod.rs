@@ -154,6 +154,23 @@ async fn a_log_in_after_five_failures_is_told_and_after_four_is_not() {
 }
 
 #[tokio::test]
+async fn failures_that_a_limit_kept_from_being_told_are_told_at_a_later_log_in() {
+    let app = TestApp::keeping_mail().await;
+    app.register("harry").await;
+    for (seconds, failures, told) in [(0, 5, 1), (900, 5, 0), (1800, 0, 0), (900, 0, 1)] {
+        app.advance(seconds);
+        fail(&app, "harry", failures).await;
+        app.browser()
+            .log_in("harry", PASSWORD)
+            .await
+            .redirects_to("/home");
+        let notices = app.notices("harry").await;
+        assert_eq!(notices.len(), told, "after {seconds} seconds");
+        app.empty_outbox().await;
+    }
+}
+
+#[tokio::test]
 async fn what_a_log_in_tells_goes_out_at_once() {
     let app = TestApp::start().await;
     let after_failures = "A log-in to your Twostep account after wrong passwords";

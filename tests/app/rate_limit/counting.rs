@@ -14,7 +14,7 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
 /// Every limit whose capacity no setting says.
-const LIMITS: [RateLimit; 27] = [
+const LIMITS: [RateLimit; 28] = [
     limits::WRONG_PASSWORDS,
     limits::WRONG_PASSWORDS_PER_SITE,
     limits::WRONG_PASSWORDS_PER_CLIENT,
@@ -27,6 +27,7 @@ const LIMITS: [RateLimit; 27] = [
     limits::PASSWORD_CHANGES,
     limits::PASSWORD_RESETS,
     limits::FACTOR_CHANGES,
+    limits::CHANGES_PER_CLIENT,
     limits::PROFILE_CHANGES,
     limits::RENAMES,
     limits::SENDS_OF_ACCOUNT,

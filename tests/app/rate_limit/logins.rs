@@ -171,7 +171,7 @@ async fn attack_21_more_than_a_hundred_wrong_passwords_a_day_are_told_and_refuse
     assert_eq!(notices(&app, "alice").await, [Event::ManyWrongPasswords]);
     let lines = logs::take().concat();
     assert!(
-        lines.contains("limit=\"wrong_passwords_of_account\""),
+        lines.contains("event=\"many_wrong_passwords\""),
         "{lines}"
     );
     // One an hour, however many there are.

@@ -3,7 +3,7 @@
 use twostep::models::rate_limit::RENAMES;
 
 use super::{ATTACKER, DAY, HOUR, assert_limited, in_site};
-use crate::support::{OTHER_PHONE, PASSWORD, TestApp};
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
 const OLD_CHALLENGES: &str = "WITH RECURSIVE numbers (n) AS
         (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000)
@@ -17,7 +17,7 @@ const OLD_CHALLENGES: &str = "WITH RECURSIVE numbers (n) AS
 ///
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn renames_leave_two_reserved_names_and_a_bounded_activity() {
+async fn renames_leave_five_reserved_names_a_day_and_a_bounded_activity() {
     let app = TestApp::with_users(&[]).await;
     let mallory = app.attacker("mallory", ATTACKER).await;
     let rename = async |number: u64| {
@@ -45,7 +45,7 @@ async fn renames_leave_two_reserved_names_and_a_bounded_activity() {
         assert!(mallory.is_logged_in().await);
         app.advance(HOUR * 2);
     }
-    assert_eq!(app.count("SELECT COUNT(*) FROM former_usernames").await, 2);
+    assert_eq!(app.count("SELECT COUNT(*) FROM former_usernames").await, 10);
     let activity = "SELECT COUNT(*) FROM activity JOIN users ON users.id = user_id
         WHERE username = 'mallory104'";
     assert!(app.count(activity).await <= 200);
@@ -138,4 +138,33 @@ async fn reset_requests_are_ten_an_hour_and_leave_no_row() {
     assert!(buckets < 41 + 30, "{buckets}");
     let page = request("198.51.100.11", "harry@example.com").await;
     assert_eq!(page.status, 303);
+}
+
+/// Those that are held back, and those that carry on the last code.
+///
+/// ASVS 2.3.2, 2.4.1
+#[tokio::test]
+async fn added_numbers_leave_ten_challenges_an_hour() {
+    let app = TestApp::start().await;
+    let mallory = app.signed_in("mallory").await;
+    let challenges = "SELECT COUNT(*) FROM challenges";
+    for number in 0..20 {
+        let page = mallory.enable(PHONE).await;
+        match number < 10 {
+            true => page.redirects_to("/verify_2fa"),
+            false => {
+                assert_eq!(page.status, 429);
+                assert!(page.says("Too many changes of two-factor authentication."));
+            }
+        }
+        let expected = i64::from(number + 1).min(10);
+        assert_eq!(app.count(challenges).await, expected);
+    }
+    let before = app.dump().await;
+    for _ in 0..20 {
+        let page = mallory.enable(OTHER_PHONE).await;
+        assert_eq!((page.status, page.header("retry-after")), (429, Some("30")));
+    }
+    assert_eq!(app.dump().await, before, "and the last code still works");
+    assert_eq!(mallory.verify(&app.last_code()).await.status, 200);
 }
