@@ -170,10 +170,7 @@ async fn attack_21_more_than_a_hundred_wrong_passwords_a_day_are_told_and_refuse
     guess(&app, "ALICE", 2..4).await;
     assert_eq!(notices(&app, "alice").await, [Event::ManyWrongPasswords]);
     let lines = logs::take().concat();
-    assert!(
-        lines.contains("event=\"many_wrong_passwords\""),
-        "{lines}"
-    );
+    assert!(lines.contains("event=\"many_wrong_passwords\""), "{lines}");
     // One an hour, however many there are.
     app.advance(HOUR - 1);
     guess(&app, "alice", 4..5).await;
