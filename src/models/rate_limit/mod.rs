@@ -33,6 +33,9 @@ use crate::models::{Connection, Result};
 
 const DAY: i64 = 24 * 60 * 60;
 
+/// The clocks of two instances may differ by so many seconds.
+const CLOCK_SKEW: i64 = 60;
+
 /// The capacity of an IPv6 /48, as a multiple of one /64's.
 const SITE_FACTOR: i64 = 10;
 
@@ -148,8 +151,8 @@ impl Bucket {
         }
     }
 
-    /// The end of a window that starts at `now`. A stored window that ends later was started
-    /// by a wrong clock and does not count.
+    /// The end of a window that starts at `now`. A stored window that ends more than
+    /// [`CLOCK_SKEW`] later was started by a wrong clock and does not count.
     const fn end(&self, now: i64) -> i64 {
         match self.period {
             Period::Seconds(seconds) => now + seconds,
@@ -291,7 +294,7 @@ pub async fn usage(
         let (mut count, mut expires_at) = (0, bucket.end(now));
         for row in &rows {
             let end = row.try_get("expires_at")?;
-            if row.try_get::<&str, _>("key")? == bucket.key && end <= expires_at {
+            if row.try_get::<&str, _>("key")? == bucket.key && end <= bucket.end(now) + CLOCK_SKEW {
                 (count, expires_at) = (row.try_get("count")?, end);
             }
         }

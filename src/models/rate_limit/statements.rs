@@ -3,7 +3,7 @@
 use sqlx::any::AnyArguments;
 use sqlx::{Any, Arguments, QueryBuilder, Row};
 
-use crate::models::rate_limit::{Attempt, Bucket, Counted, Per};
+use crate::models::rate_limit::{Attempt, Bucket, CLOCK_SKEW, Counted, Per};
 use crate::models::{Connection, Result};
 
 /// Counts an attempt in each bucket that is not full.
@@ -14,29 +14,32 @@ pub(super) async fn count(
 ) -> Result<Attempt> {
     let mut arguments = AnyArguments::default();
     bind(&mut arguments, now)?;
+    bind(&mut arguments, CLOCK_SKEW)?;
     for bucket in buckets {
         bind(&mut arguments, bucket.key.clone())?;
         bind(&mut arguments, bucket.capacity)?;
         bind(&mut arguments, bucket.end(now))?;
     }
     let rows = QueryBuilder::<Any>::with_arguments(INSERT, arguments)
-        .push(values(buckets.len(), 2, 1))
+        .push(values(buckets.len(), 3, 1))
         .push(
             "ON CONFLICT (key) DO UPDATE SET
                 capacity = excluded.capacity,
                 count = CASE
-                    WHEN rate_limits.expires_at > $1 AND rate_limits.expires_at <= excluded.expires_at
+                    WHEN rate_limits.expires_at > $1
+                        AND rate_limits.expires_at <= excluded.expires_at + $2
                     THEN rate_limits.count + 1
                     ELSE 1
                 END,
                 expires_at = CASE
-                    WHEN rate_limits.expires_at > $1 AND rate_limits.expires_at <= excluded.expires_at
+                    WHEN rate_limits.expires_at > $1
+                        AND rate_limits.expires_at <= excluded.expires_at + $2
                     THEN rate_limits.expires_at
                     ELSE excluded.expires_at
                 END
             WHERE rate_limits.count < excluded.capacity
                 OR rate_limits.expires_at <= $1
-                OR rate_limits.expires_at > excluded.expires_at
+                OR rate_limits.expires_at > excluded.expires_at + $2
             RETURNING key, count, expires_at",
         )
         .build()

@@ -115,6 +115,20 @@ async fn a_window_takes_its_capacity_and_a_new_one_starts_when_it_has_ended() {
 }
 
 #[tokio::test]
+async fn instances_whose_clocks_differ_by_a_minute_share_a_window() {
+    let app = TestApp::start().await;
+    let buckets = WRONG_PASSWORDS.buckets("alice");
+    for number in 0..10 {
+        let now = if number % 2 == 0 { NOW + 60 } else { NOW };
+        assert_eq!(attempt(&app, &buckets, now).await, Ok(()));
+    }
+    assert_eq!(attempt(&app, &buckets, NOW + 60).await, Err(900));
+    assert_eq!(attempt(&app, &buckets, NOW).await, Err(960));
+    // A greater difference is a wrong clock.
+    assert_eq!(attempt(&app, &buckets, NOW - 1).await, Ok(()));
+}
+
+#[tokio::test]
 async fn of_several_windows_the_one_that_ends_last_says_when_to_try_again() {
     let app = TestApp::start().await;
     let buckets = WRONG_CODES.buckets("alice"); // 10 an hour, 20 a day
