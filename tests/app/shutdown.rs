@@ -115,11 +115,16 @@ async fn a_code_that_is_being_sent_is_sent_and_its_log_in_answered() {
         is_closed(&program).await;
         gate.answers.add_permits(1);
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+        // It reads to the end, so the program closes the connection. Whether it says so in
+        // the answer depends on which of its tasks runs first.
+        let reading = stream.read_to_string(&mut answer);
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .unwrap()
+            .unwrap();
         let answer = answer.to_lowercase();
         assert!(answer.starts_with("http/1.1 303 "), "{answer}");
         assert!(answer.contains("\r\nlocation: /verify_2fa\r\n"), "{answer}");
-        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
         assert_eq!(program.ended().await, Some(0), "{signal}");
         drop(idle);
         let events: Vec<String> = program
