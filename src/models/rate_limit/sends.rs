@@ -6,7 +6,8 @@ use crate::models::rate_limit::{
     Attempt, Bucket, CALLS_OF_ACCOUNT, CALLS_OF_SERVICE, CALLS_TO_NUMBER, DAILY_SENDS_OF_ACCOUNT,
     DAILY_SENDS_TO_NUMBER, FACTOR_CHANGES, NUMBER_TRIED, NUMBERS_OF_ACCOUNT, RateLimit,
     RateLimitExceeded, SENDS_OF_ACCOUNT, SENDS_OF_SERVICE, SENDS_PER_CLIENT, SENDS_TO_NEW_NUMBERS,
-    SENDS_TO_NUMBER, Usage, WRONG_CODES, refund, refund_since, refunds_of, take, try_take, usage,
+    SENDS_TO_NUMBER, Usage, WRONG_CODES, refund, refund_since, refunds_of, resets_of, take,
+    try_take, usage,
 };
 use crate::models::user::id::UserId;
 use crate::models::{Connection, Result};
@@ -98,7 +99,7 @@ impl CodeRequest<'_> {
     ) -> Result<()> {
         let account = self.user.as_str();
         let mut refunds = refunds_of(&self.refundable(), sends, opened_at);
-        refunds.extend(refunds_of(&WRONG_CODES.buckets(account), i64::MAX, now));
+        refunds.extend(resets_of(&WRONG_CODES.buckets(account), now));
         if self.is_adding {
             let mut numbers = self.number_tried();
             numbers.extend(NUMBERS_OF_ACCOUNT.buckets(account));
@@ -118,16 +119,17 @@ pub async fn forget_login_sends(
 ) -> Result<()> {
     for bucket in SENDS_OF_ACCOUNT.buckets(user.as_str()) {
         let window = usage(connection, std::slice::from_ref(&bucket), now).await?;
+        let started_at = window.first().map_or(now, |window| window.started_at);
         let sends: i64 = sqlx::query_scalar(
             "SELECT CAST(COALESCE(SUM(sends), 0) AS BIGINT) FROM challenges
             WHERE user_id = $1 AND purpose IN ('login', 'reauth') AND created_at >= $2
                 AND (outcome IS NULL OR outcome NOT IN ('approved', 'recovered'))",
         )
         .bind(user.as_str())
-        .bind(window.first().map_or(now, |window| window.started_at))
+        .bind(started_at)
         .fetch_one(&mut *connection)
         .await?;
-        refund_since(connection, &[bucket], sends, now).await?;
+        refund_since(connection, &[bucket], sends, started_at).await?;
     }
     // They must not be refunded twice.
     sqlx::query(

@@ -129,6 +129,18 @@ async fn instances_whose_clocks_differ_by_a_minute_share_a_window() {
 }
 
 #[tokio::test]
+async fn a_reset_also_empties_a_window_of_an_instance_whose_clock_is_ahead() {
+    let app = TestApp::start().await;
+    let buckets = WRONG_PASSWORDS.buckets("alice");
+    while attempt(&app, &buckets, NOW + 60).await.is_ok() {}
+    assert_eq!(count_at(&app, &buckets[0], NOW).await, 10);
+    let mut connection = app.pool.acquire().await.unwrap();
+    reset(&mut connection, &buckets, NOW).await.unwrap();
+    drop(connection);
+    assert_eq!(count_at(&app, &buckets[0], NOW).await, 0);
+}
+
+#[tokio::test]
 async fn of_several_windows_the_one_that_ends_last_says_when_to_try_again() {
     let app = TestApp::start().await;
     let buckets = WRONG_CODES.buckets("alice"); // 10 an hour, 20 a day
