@@ -1,11 +1,12 @@
-//! The session of a request: who it is, as an enum, so that a half log-in cannot
-//! be mistaken for a log-in, and the store that keeps its messages.
+//! The session of a request: its user, as an enum, so that a half-finished login can't be
+//! mistaken for a login, and its flash messages. `lifecycle.rs` begins and ends it.
 //!
 //! tower-sessions' stock layer brings sessions back that were ended meanwhile,
 //! keeps the cookie's value in clear and knows no end that activity does not
 //! move, so the layer in `middleware/session.rs` takes its place. Its `Session`
 //! and `SessionStore` stay, for the data of a session.
 
+mod lifecycle;
 mod store;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -13,14 +14,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use axum::extract::FromRequestParts;
 use axum::http::Method;
 use axum::http::request::Parts;
-use tower_sessions::session::Id;
 
 use crate::error::AppError;
-use crate::models::challenge::{Challenge, ChallengeId};
-use crate::models::client::Client;
-use crate::models::session::{Issued, SessionId, SessionRow};
-use crate::models::user::{User, UserId};
-use crate::models::{Connection, Database, Error};
+use crate::models::Database;
+use crate::models::challenge::ChallengeId;
+use crate::models::session::{Issued, SessionRow};
+use crate::models::user::User;
 use crate::views::layout::{Kind, Message};
 
 pub use store::CookieChange;
@@ -55,14 +54,6 @@ pub enum Visitor {
         /// The verification that is open: enabling, or re-authentication.
         challenge: Option<ChallengeId>,
     },
-}
-
-/// A log-in that has begun, once its transaction is committed.
-pub struct BegunLogin {
-    /// The session that it made.
-    pub issued: Issued,
-    /// Whether it left its owner a mail.
-    pub has_mail: bool,
 }
 
 /// The session of a request. Clones share it.
@@ -219,161 +210,6 @@ impl Session {
             Box::pin(self.data().save()).await?;
         }
         Ok(())
-    }
-
-    /// Begins a half log-in: this browser may enter the code of `challenge`,
-    /// and nothing else. Whatever session it had ends.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn begin_pending_login(
-        &self,
-        connection: &mut Connection,
-        challenge: &Challenge,
-        now: i64,
-    ) -> Result<Issued, AppError> {
-        let id = SessionId::from(Id::default().to_string());
-        let issued =
-            SessionRow::begin_anonymous(connection, &id, Some(&challenge.id), NO_DATA, now).await?;
-        self.end_row(connection).await?;
-        Ok(issued)
-    }
-
-    /// Begins a log-in in a new session, and ends the one that the browser had.
-    /// Its owner is told if many failed before. `None` when the account changed since it was checked.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn begin_login(
-        &self,
-        connection: &mut Connection,
-        user: &UserId,
-        auth_version: i64,
-        remember: bool,
-        client: &Client,
-        now: i64,
-    ) -> Result<Option<BegunLogin>, AppError> {
-        let id = SessionId::from(Id::default().to_string());
-        let begun =
-            SessionRow::begin_login(connection, &id, user, auth_version, remember, client, now);
-        let Some(issued) = begun.await? else {
-            return Ok(None);
-        };
-        self.end_row(connection).await?;
-        let has_mail = User::clear_failed_logins(connection, user, client, now).await?;
-        Ok(Some(BegunLogin { issued, has_mail }))
-    }
-
-    /// Makes a log-in of a half one, whose code was right. `None` when that one
-    /// ended or the account changed meanwhile.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn finish_pending_login(
-        &self,
-        connection: &mut Connection,
-        challenge: &Challenge,
-        client: &Client,
-        now: i64,
-    ) -> Result<Option<BegunLogin>, AppError> {
-        if !self.end_row(connection).await? {
-            return Ok(None);
-        }
-        let (user, version) = (&challenge.user_id, challenge.auth_version);
-        let remember = challenge.remember;
-        self.begin_login(connection, user, version, remember, client, now)
-            .await
-    }
-
-    /// Returns whether there was a row to end.
-    async fn end_row(&self, connection: &mut Connection) -> Result<bool, AppError> {
-        match &self.0.row {
-            Some(row) => Ok(SessionRow::end(connection, &row.id).await?),
-            None => Ok(false),
-        }
-    }
-
-    /// Gives a log-in a new token. `authenticated_at` says when it was last
-    /// proved, or stays as it was; `challenge` is the verification that is open
-    /// from now on. `None` when the session ended meanwhile.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn renew(
-        &self,
-        connection: &mut Connection,
-        proved_at: Option<i64>,
-        challenge: Option<&ChallengeId>,
-        now: i64,
-    ) -> Result<Option<Issued>, AppError> {
-        let (
-            Some(row),
-            Visitor::LoggedIn {
-                authenticated_at, ..
-            },
-        ) = (self.row(), self.visitor())
-        else {
-            return Ok(None);
-        };
-        let proved_at = proved_at.unwrap_or(*authenticated_at);
-        Ok(row.renew(connection, proved_at, challenge, now).await?)
-    }
-
-    /// Takes the account's row, and looks whether the log-in that asks has not ended
-    /// meanwhile, nor the account changed: for what an ended one must not do any more,
-    /// though its request was under way.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn still_holds(&self, connection: &mut Connection) -> Result<bool, Error> {
-        let (Some(row), Some(user)) = (self.row(), self.user()) else {
-            return Ok(false);
-        };
-        Ok(User::lock(connection, &user.id, user.auth_version).await?
-            && row.is_living(connection).await?)
-    }
-
-    /// Ends the session on the server, and its cookie.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn end(&self, connection: &mut Connection) -> Result<(), AppError> {
-        if self.0.row.is_some() {
-            self.end_row(connection).await?;
-            self.change_cookie(CookieChange::Remove);
-        }
-        Ok(())
-    }
-
-    /// Ends the session, and begins one that is no log-in, with a message for
-    /// the next page. For a user whose sessions all end.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn end_with_message(
-        &self,
-        connection: &mut Connection,
-        kind: Kind,
-        text: &str,
-        now: i64,
-    ) -> Result<Issued, AppError> {
-        self.end_row(connection).await?;
-        let id = SessionId::from(Id::default().to_string());
-        let data = data_with(kind, text);
-        Ok(SessionRow::begin_anonymous(connection, &id, None, &data, now).await?)
-    }
-
-    /// Leaves a message for the first page of a log-in that was just begun.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn leave_message(
-        connection: &mut Connection,
-        issued: &Issued,
-        kind: Kind,
-        text: &str,
-    ) -> Result<(), AppError> {
-        Ok(SessionRow::set_data(connection, issued, &data_with(kind, text)).await?)
     }
 
     /// Hands out a token: called after the transaction that issued it.

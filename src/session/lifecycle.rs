@@ -1,0 +1,154 @@
+//! Beginning, renewing and ending the session of a request. The caller sends the new token
+//! after the commit, with [`Session::send`].
+
+use tower_sessions::session::Id;
+
+use crate::error::AppError;
+use crate::models::challenge::{Challenge, ChallengeId};
+use crate::models::client::Client;
+use crate::models::session::{Issued, SessionId, SessionRow};
+use crate::models::user::{User, UserId};
+use crate::models::{Connection, Error};
+use crate::session::{CookieChange, NO_DATA, Session, Visitor, data_with};
+use crate::views::layout::Kind;
+
+/// A login that has begun, once its transaction is committed.
+pub struct BegunLogin {
+    /// The new session.
+    pub issued: Issued,
+    /// Whether an email to the user is queued.
+    pub has_mail: bool,
+}
+
+impl Session {
+    /// Begins a half-finished login: this browser may enter the code of `challenge`, and
+    /// nothing else. Ends the session that the browser had.
+    pub async fn begin_pending_login(
+        &self,
+        connection: &mut Connection,
+        challenge: &Challenge,
+        now: i64,
+    ) -> Result<Issued, AppError> {
+        let id = SessionId::from(Id::default().to_string());
+        let issued =
+            SessionRow::begin_anonymous(connection, &id, Some(&challenge.id), NO_DATA, now).await?;
+        self.end_row(connection).await?;
+        Ok(issued)
+    }
+
+    /// Begins a login in a new session, and ends the one that the browser had. The user gets
+    /// an email if many logins failed before. `None` if the account changed since it was
+    /// checked.
+    pub async fn begin_login(
+        &self,
+        connection: &mut Connection,
+        user: &UserId,
+        auth_version: i64,
+        remember: bool,
+        client: &Client,
+        now: i64,
+    ) -> Result<Option<BegunLogin>, AppError> {
+        let id = SessionId::from(Id::default().to_string());
+        let begun =
+            SessionRow::begin_login(connection, &id, user, auth_version, remember, client, now);
+        let Some(issued) = begun.await? else {
+            return Ok(None);
+        };
+        self.end_row(connection).await?;
+        let has_mail = User::clear_failed_logins(connection, user, client, now).await?;
+        Ok(Some(BegunLogin { issued, has_mail }))
+    }
+
+    /// Completes a half-finished login whose code was right. `None` if that session ended or
+    /// the account changed meanwhile.
+    pub async fn finish_pending_login(
+        &self,
+        connection: &mut Connection,
+        challenge: &Challenge,
+        client: &Client,
+        now: i64,
+    ) -> Result<Option<BegunLogin>, AppError> {
+        if !self.end_row(connection).await? {
+            return Ok(None);
+        }
+        let (user, version) = (&challenge.user_id, challenge.auth_version);
+        let remember = challenge.remember;
+        self.begin_login(connection, user, version, remember, client, now)
+            .await
+    }
+
+    /// Returns whether there was a row to end.
+    async fn end_row(&self, connection: &mut Connection) -> Result<bool, AppError> {
+        match &self.0.row {
+            Some(row) => Ok(SessionRow::end(connection, &row.id).await?),
+            None => Ok(false),
+        }
+    }
+
+    /// Gives a login a new token. `proved_at` is the time of a full authentication, or `None`
+    /// to keep the last one. `challenge` becomes the open challenge. `None` if the session
+    /// ended meanwhile.
+    pub async fn renew(
+        &self,
+        connection: &mut Connection,
+        proved_at: Option<i64>,
+        challenge: Option<&ChallengeId>,
+        now: i64,
+    ) -> Result<Option<Issued>, AppError> {
+        let (
+            Some(row),
+            Visitor::LoggedIn {
+                authenticated_at, ..
+            },
+        ) = (self.row(), self.visitor())
+        else {
+            return Ok(None);
+        };
+        let proved_at = proved_at.unwrap_or(*authenticated_at);
+        Ok(row.renew(connection, proved_at, challenge, now).await?)
+    }
+
+    /// Locks the account's row. Returns whether the login has not ended and the account has
+    /// not changed since the request began, which must then no longer act.
+    pub async fn still_holds(&self, connection: &mut Connection) -> Result<bool, Error> {
+        let (Some(row), Some(user)) = (self.row(), self.user()) else {
+            return Ok(false);
+        };
+        Ok(User::lock(connection, &user.id, user.auth_version).await?
+            && row.is_living(connection).await?)
+    }
+
+    /// Ends the session on the server, and its cookie.
+    pub async fn end(&self, connection: &mut Connection) -> Result<(), AppError> {
+        if self.0.row.is_some() {
+            self.end_row(connection).await?;
+            self.change_cookie(CookieChange::Remove);
+        }
+        Ok(())
+    }
+
+    /// Ends the session, and begins one without a login that has a flash message. For a user
+    /// whose sessions all end.
+    pub async fn end_with_message(
+        &self,
+        connection: &mut Connection,
+        kind: Kind,
+        text: &str,
+        now: i64,
+    ) -> Result<Issued, AppError> {
+        self.end_row(connection).await?;
+        let id = SessionId::from(Id::default().to_string());
+        let data = data_with(kind, text);
+        Ok(SessionRow::begin_anonymous(connection, &id, None, &data, now).await?)
+    }
+
+    /// Leaves a flash message for the first page of a login that has just begun.
+    pub async fn leave_message(
+        connection: &mut Connection,
+        issued: &Issued,
+        kind: Kind,
+        text: &str,
+    ) -> Result<(), AppError> {
+        Ok(SessionRow::set_data(connection, issued, &data_with(kind, text)).await?)
+    }
+}
