@@ -24,11 +24,11 @@ use crate::middleware::request_log::RequestLog;
 use crate::middleware::{
     client_address, error_pages, metrics as count, security_headers, session, to_the_end,
 };
-use crate::models::rate_limit::RateLimit;
 use crate::models::rate_limit::{
     CALLS_OF_ACCOUNT, CHANGES_PER_CLIENT, FACTOR_CHANGES, LOGINS, PASSWORD_CHANGES,
     PASSWORD_RESETS, PROFILE_CHANGES, REAUTHENTICATIONS, RECOVERY_CODE_SETS, REGISTRATIONS,
-    REJECTED_REGISTRATIONS, RESET_REQUESTS, SENDS_OF_ACCOUNT, WRONG_CODES, WRONG_RECOVERY_CODES,
+    REJECTED_REGISTRATIONS, RESET_REQUESTS, RateLimit, SENDS_OF_ACCOUNT, WRONG_CODES,
+    WRONG_RECOVERY_CODES,
 };
 use crate::state::AppState;
 
@@ -88,8 +88,8 @@ fn pages(routes: Routes) -> Routes {
         .get("/not_me", not_me::form)
         .post("/not_me", not_me::lock, unlimited("locks an account; a link does it once"))
         .group(Access::Guest)
-        .get("/register", auth::register_form)
-        .post("/register", auth::register, limit(&[REGISTRATIONS, REJECTED_REGISTRATIONS]))
+        .get("/register", auth::register::form)
+        .post("/register", auth::register::register, limit(&[REGISTRATIONS, REJECTED_REGISTRATIONS]))
         .get("/login", auth::login_form)
         .post("/login", auth::login, limit(&[LOGINS]))
         .get("/reset_password_request", password::reset::request_form)

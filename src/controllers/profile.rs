@@ -110,7 +110,7 @@ pub async fn edit(
             Ok(too_many(exceeded, shown))
         }
         Err(SaveError::UsernameTaken | SaveError::EmailTaken) => {
-            let errors = Errors::one("username", "Please use a different username");
+            let errors = Errors::one("username", username::TAKEN);
             Ok(unprocessable(edit_page(&page, form, errors).await?))
         }
     }

@@ -6,6 +6,9 @@ use std::borrow::Cow;
 const MIN: usize = 2;
 const MAX: usize = 32;
 
+/// The message for a name that is reserved, or that another account has or had.
+pub const TAKEN: &str = "Please use a different username";
+
 /// Names that would make others believe that the site itself speaks.
 const RESERVED: [&str; 24] = [
     "abuse",
@@ -63,7 +66,7 @@ pub fn parse(typed: &str) -> Result<String, Cow<'static, str>> {
         );
     }
     if RESERVED.iter().any(|word| resembles(name, word)) {
-        return Err("Please use a different username".into());
+        return Err(TAKEN.into());
     }
     Ok(name.to_owned())
 }

@@ -1,119 +1,30 @@
-//! Registration, login, logout and reauthentication.
+//! Login and logout; beside them registration and reauthentication.
 
 pub mod password_check;
 pub mod reauth;
+pub mod register;
 
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::header::HeaderName;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
-use crate::controllers::password::check_strength;
-use crate::controllers::{onwards, too_many, too_many_errors, unprocessable};
+use crate::controllers::onwards;
 use crate::error::AppError;
 use crate::extractors::{Form, Page, RouteLimits};
 use crate::forms::Errors;
-use crate::forms::auth::{LoginForm, NextQuery, RegisterForm};
+use crate::forms::auth::{LoginForm, NextQuery};
 use crate::forms::local_path::LocalPath;
 use crate::forms::phone_number::country_of;
 use crate::models::activity::{Activity, Happening};
 use crate::models::authentication::Refused;
 use crate::models::challenge::{Challenge, NewChallenge, NewLogin, Outcome, Purpose};
 use crate::models::client::Client;
-use crate::models::rate_limit::{Attempt, REJECTED_REGISTRATIONS, refund};
-use crate::models::user::{SaveError, User, UserId};
+use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::auth::{LoginPage, LogoutPage, RegisterPage};
+use crate::views::auth::{LoginPage, LogoutPage};
 use crate::views::layout::{Kind, Message};
-
-const USERNAME_TAKEN: &str = "Please use a different username";
-const EMAIL_TAKEN: &str = "Please use a different email address";
-
-/// `GET /register`
-pub async fn register_form(page: Page) -> Result<Response, AppError> {
-    register_page(&page, &RegisterForm::default(), Errors::default()).await
-}
-
-/// `POST /register`. Before any work it counts as a registration and as a rejected one; the
-/// result decides which of the two is refunded.
-pub async fn register(
-    State(app): State<AppState>,
-    session: Session,
-    page: Page,
-    client: Client,
-    limits: RouteLimits,
-    Form(form): Form<RegisterForm>,
-) -> Result<Response, AppError> {
-    let now = app.clock.now();
-    let mut connection = app.database.acquire().await?;
-    let taken = limits.take(&mut connection, "", now).await?;
-    drop(connection); // hashing is slow: other requests need the connection
-    let attempt = match taken {
-        Ok(attempt) => attempt,
-        Err(exceeded) => {
-            let errors = too_many_errors(exceeded);
-            let shown = register_page(&page, &form, errors).await?;
-            return Ok(too_many(exceeded, shown));
-        }
-    };
-    let rejection = attempt.under(&[REJECTED_REGISTRATIONS]);
-    let (errors, refunded) = match create(&app, &client, &form, &rejection).await {
-        Ok(Ok(id)) => return registered(&session, &id).await,
-        Ok(Err(errors)) => (Ok(errors), attempt.not_under(&[REJECTED_REGISTRATIONS])),
-        // A flood that keeps the hashing busy must not consume other people's attempts.
-        Err(error) => (Err(error), attempt),
-    };
-    refund(&mut *app.database.acquire().await?, &refunded).await?;
-    Ok(unprocessable(register_page(&page, &form, errors?).await?))
-}
-
-/// Creates the account, or returns the errors by field.
-async fn create(
-    app: &AppState,
-    client: &Client,
-    form: &RegisterForm,
-    rejection: &Attempt,
-) -> Result<Result<UserId, Errors>, AppError> {
-    let new = match form.validate() {
-        Ok(new) => new,
-        Err(errors) => return Ok(Err(errors)),
-    };
-    let (name, email) = (&new.username, &new.email);
-    if let Err(errors) = check_strength(app, client, &new.password, name, email).await? {
-        return Ok(Err(errors));
-    }
-    let (passwords, now) = (app.passwords_for(client), app.clock.now());
-    match User::create(&app.database, &passwords, new, rejection, now).await {
-        Ok(id) => Ok(Ok(id)),
-        Err(SaveError::UsernameTaken) => Ok(Err(Errors::one("username", USERNAME_TAKEN))),
-        Err(SaveError::EmailTaken) => Ok(Err(Errors::one("email", EMAIL_TAKEN))),
-        Err(SaveError::RateLimited(exceeded)) => Ok(Err(too_many_errors(exceeded))),
-        Err(SaveError::Other(error)) => Err(error.into()),
-    }
-}
-
-async fn registered(session: &Session, id: &UserId) -> Result<Response, AppError> {
-    let user = id.as_str();
-    tracing::info!(event = "registered", user, "an account was made");
-    let welcome = "You have successfully registered. Login to continue";
-    session.add_message(Kind::Success, welcome).await?;
-    Ok(Redirect::to("/login").into_response())
-}
-
-async fn register_page(
-    page: &Page,
-    form: &RegisterForm,
-    errors: Errors,
-) -> Result<Response, AppError> {
-    let page = RegisterPage {
-        layout: page.layout("Register").await?,
-        username: form.username.clone(),
-        email: form.email.clone(),
-        errors,
-    };
-    Ok(page.into_response())
-}
 
 /// `GET /login`. After a redirect from another page it says why. `next` alone tells it so, and
 /// visitors need no session. All other visitors get the same page, which is rendered once.
@@ -270,10 +181,7 @@ async fn half_login(
 }
 
 async fn login_refused(page: &Page, form: &LoginForm, why: Refused) -> Result<Response, AppError> {
-    tracing::info!(
-        event = "login_failed",
-        "a name and a password were not accepted"
-    );
+    tracing::info!(event = "login_failed", "login failed");
     let shown = LoginPage {
         layout: page.layout("Login").await?,
         username: form.username.clone(),
