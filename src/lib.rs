@@ -188,8 +188,8 @@ impl App {
     }
 
     /// Serves until `shutdown` is ready, and then shuts down gracefully. Requests under way,
-    /// also those whose client has gone, may take [`GRACE`]. Then the emails being sent is sent
-    /// or put back and the database closed, within [`App::cleanup_deadline`]. `limits` is
+    /// also those whose client has gone, may take [`GRACE`]. Then the emails being sent are
+    /// sent or put back and the database closed, within [`App::cleanup_deadline`]. `limits` is
     /// how much of the wire one client, and all of them, may take.
     ///
     /// # Errors

@@ -60,30 +60,12 @@ pub async fn enable(
             return Ok(unprocessable(page));
         }
     };
-    let (now, limits) = (app.clock.now(), app.send_limits(phone.as_str(), &client));
-    let new = NewChallenge {
-        user: &user,
-        purpose: Purpose::Enable,
-        phone: phone.as_str(),
-        next: None,
-        remember: false,
-        country: Some(phone.country()),
-        limits: &limits,
-        session: session.row(),
-        login: None,
-    };
-    let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
+    let opened = open(&app, &session, &client, &user, &phone).await?;
     let (delivery, another) = match opened {
         Ok(challenge) if challenge.delivery.may_have_arrived() => {
             return sending::begin(&app, &session, &challenge).await;
         }
-        Ok(challenge) => {
-            let outcome = Outcome::NotSent;
-            challenge
-                .close(&app.database, &app.verify, outcome, now)
-                .await?;
-            (challenge.delivery, Another::Now)
-        }
+        Ok(challenge) => (challenge.delivery, Another::Now),
         Err(NotOpened::HeldBack(another)) => (Delivery::HeldBack, another),
         Err(NotOpened::Outdated) => return Ok(signed_out()),
     };
@@ -91,6 +73,37 @@ pub async fn enable(
     let errors = not_sent(delivery, another);
     let page = enable_page(&page, &user, form.verification_phone, errors).await?;
     Ok(refusal(status, retry_after, page))
+}
+
+/// Opens the challenge of adding a number. A code that could not be sent closes it again.
+async fn open(
+    app: &AppState,
+    session: &Session,
+    client: &Client,
+    user: &User,
+    phone: &PhoneNumber,
+) -> Result<Result<Challenge, NotOpened>, AppError> {
+    let new = NewChallenge {
+        user,
+        purpose: Purpose::Enable,
+        phone: phone.as_str(),
+        next: None,
+        remember: false,
+        country: Some(phone.country()),
+        limits: &app.send_limits(phone.as_str(), client),
+        session: session.row(),
+        login: None,
+    };
+    let now = app.clock.now();
+    let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
+    if let Ok(challenge) = &opened
+        && !challenge.delivery.may_have_arrived()
+    {
+        let outcome = Outcome::NotSent;
+        let closed = challenge.close(&app.database, &app.verify, outcome, now);
+        closed.await?;
+    }
+    Ok(opened)
 }
 
 fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'static str> {

@@ -67,14 +67,16 @@ impl Challenge {
         code: &SecretString,
         now: i64,
     ) -> Result<(), Refused> {
-        let checked = self.check_uncounted(database, verify, code, now).await;
+        let checked = self
+            .check_without_metrics(database, verify, code, now)
+            .await;
         let outcome = checked.as_ref().map_or_else(Refused::as_str, |()| "right");
         let metrics = verify.metrics();
         metrics.code_checked(self.country.as_deref(), outcome);
         checked
     }
 
-    async fn check_uncounted(
+    async fn check_without_metrics(
         &self,
         database: &Database,
         verify: &TwilioVerify,

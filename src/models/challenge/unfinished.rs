@@ -36,7 +36,8 @@ pub(super) async fn queue(
     }
     let mail = Mail::Notice(Notice::new(Event::UnfinishedLogin, login.client, now));
     mail.enqueue_for_later(connection, opened.as_str(), user, now, due)
-        .await
+        .await?;
+    Ok(())
 }
 
 /// Withdraws the notice after the right code and refunds its limit, unless an instance is

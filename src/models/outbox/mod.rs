@@ -73,24 +73,14 @@ impl Mail {
         user: &UserId,
         now: i64,
     ) -> Result<bool> {
-        self.insert(connection, &random_id()?, user, now, now).await
+        let id = random_id()?;
+        self.enqueue_for_later(connection, &id, user, now, now)
+            .await
     }
 
     /// Queues the email under an id by which it can be withdrawn. It is sent when it is
     /// `due`, at most [`LONGEST_PAUSE`] from now.
     pub(super) async fn enqueue_for_later(
-        &self,
-        connection: &mut Connection,
-        id: &str,
-        user: &UserId,
-        now: i64,
-        due: i64,
-    ) -> Result<()> {
-        self.insert(connection, id, user, now, due).await?;
-        Ok(())
-    }
-
-    async fn insert(
         &self,
         connection: &mut Connection,
         id: &str,
