@@ -9,6 +9,7 @@ mod next;
 mod passwords;
 mod registrations;
 mod wrong_passwords;
+mod wrong_passwords_of_client;
 
 use crate::support::{Browser, PASSWORD, Page, TestApp};
 

@@ -1,21 +1,21 @@
-//! How often somebody may type a wrong password.
+//! The limits of wrong passwords by username.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use twostep::models::rate_limit::{WRONG_PASSWORDS, WRONG_PASSWORDS_PER_CLIENT};
+use twostep::models::rate_limit::WRONG_PASSWORDS;
 
 use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp, until};
 
-const WRONG: &str = "a wrong one";
+pub(super) const WRONG: &str = "a wrong one";
 
 const FAILURES: &str = "SELECT failed_logins FROM users WHERE username_key = 'alice'";
 
 const WRITTEN_DOWN: &str = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_password'";
 
 /// Wrong passwords that are told to be wrong.
-async fn fail(browser: &Browser, name: &str, times: usize) {
+pub(super) async fn fail(browser: &Browser, name: &str, times: usize) {
     for number in 1..=times {
         let page = browser.log_in(name, WRONG).await;
         assert_eq!(page.status, 422, "{name}, {number}");
@@ -30,7 +30,7 @@ async fn counted(app: &TestApp, name: &str) -> i64 {
 
 /// Asserts a refusal that says how long to wait.
 #[track_caller]
-fn assert_too_many(page: &Page, seconds: &str, words: &str) {
+pub(super) fn assert_too_many(page: &Page, seconds: &str, words: &str) {
     assert_eq!(page.status, 429, "{}", page.text());
     assert_eq!(page.header("retry-after"), Some(seconds));
     let sentence = format!("Too many wrong passwords. Try again in {words}.");
@@ -320,81 +320,6 @@ async fn attack_05_a_thief_gets_no_more_guesses_under_another_name() {
     // The owner's log-in is counted by name.
     let page = app.browser().log_in("alice", PASSWORD).await;
     page.redirects_to("/home");
-}
-
-/// Counts that many wrong passwords of an address, of other names.
-async fn fill(app: &TestApp, address: &str, times: usize) {
-    app.fill(&WRONG_PASSWORDS_PER_CLIENT, address, times).await;
-}
-
-/// ASVS 2.3.2, 6.3.1
-#[tokio::test]
-async fn sixty_in_ten_minutes_are_answered_to_one_address() {
-    let app = TestApp::production("http://127.0.0.1:9").await;
-    app.register("alice").await;
-    let browser = app.browser();
-    fill(&app, "127.0.0.1", 58).await;
-    fail(&browser, "bob", 1).await;
-    app.browser()
-        .log_in("alice", PASSWORD)
-        .await
-        .redirects_to("/home");
-    fail(&browser, "carol", 1).await;
-    for (name, password) in [("doris", WRONG), ("alice", PASSWORD), ("", "")] {
-        let page = browser.log_in(name, password).await;
-        assert_too_many(&page, "600", "10 minutes");
-    }
-    app.advance(599);
-    let page = browser.log_in("alice", PASSWORD).await;
-    assert_too_many(&page, "1", "1 second");
-    app.advance(1);
-    browser
-        .log_in("alice", PASSWORD)
-        .await
-        .redirects_to("/home");
-}
-
-#[tokio::test]
-async fn the_limit_by_address_is_none_of_another_address() {
-    let app = TestApp::behind_proxy().await;
-    app.register("alice").await;
-    fill(&app, "203.0.113.9", 60).await;
-    fill(&app, "2001:db8:1:2::/64", 60).await;
-    for address in ["203.0.113.9", "2001:db8:1:2::9", "::ffff:203.0.113.9"] {
-        let page = app.browser().at(address).log_in("alice", PASSWORD).await;
-        assert_too_many(&page, "600", "10 minutes");
-    }
-    for address in ["203.0.113.8", "2001:db8:1:3::9"] {
-        let page = app.browser().at(address).log_in("alice", PASSWORD).await;
-        page.redirects_to("/home");
-    }
-}
-
-#[tokio::test]
-async fn the_longer_wait_is_told() {
-    let app = TestApp::behind_proxy().await;
-    let browser = app.browser().at("203.0.113.9");
-    fail(&browser, "alice", 10).await;
-    app.advance(400);
-    fill(&app, "203.0.113.9", 50).await;
-    let page = browser.log_in("alice", WRONG).await;
-    assert_too_many(&page, "500", "9 minutes");
-    let page = browser.log_in("bob", WRONG).await;
-    assert_too_many(&page, "200", "4 minutes");
-}
-
-#[tokio::test]
-async fn in_development_it_does_not_apply_to_this_machine() {
-    let app = TestApp::behind_proxy().await;
-    for network in ["127.0.0.1", "::/64"] {
-        fill(&app, network, 60).await;
-    }
-    for address in ["127.0.0.1", "::1", "127.9.9.9"] {
-        fail(&app.browser().at(address), "alice", 10).await;
-    }
-    // The one by name does.
-    let page = app.browser().log_in("alice", WRONG).await;
-    assert_too_many(&page, "900", "15 minutes");
 }
 
 #[tokio::test]

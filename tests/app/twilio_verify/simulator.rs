@@ -7,25 +7,26 @@ use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use twostep::dev::simulator::{
-    BLOCKED, DemoPhone, Failure, LANDLINE, SILENT, TOO_MANY, UNAVAILABLE, is_demo_number,
+    BLOCKED, DemoPhone, LANDLINE, SILENT, TOO_MANY, UNAVAILABLE, is_demo_number,
 };
 use twostep::services::clock::Clock;
 use twostep::services::twilio_verify::{
-    CancelError, Channel, CheckError, SendError, Sent, Service, TwilioVerify, Verdict,
+    Channel, CheckError, SendError, Sent, Service, TwilioVerify, Verdict,
 };
 
 use super::{TO, sent, spec};
 
 const START: i64 = 1_700_000_000;
 
-struct Demo {
-    phone: DemoPhone,
+/// The demo phone, with a client of its simulator.
+pub(super) struct Demo {
+    pub(super) phone: DemoPhone,
     clock: Clock,
-    client: TwilioVerify,
+    pub(super) client: TwilioVerify,
 }
 
 impl Demo {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let clock = Clock::manual(START);
         let phone = DemoPhone::start(clock.clone()).await.unwrap();
         let mut settings = phone.settings();
@@ -37,14 +38,14 @@ impl Demo {
         }
     }
 
-    fn impatient_client(&self) -> TwilioVerify {
+    pub(super) fn impatient_client(&self) -> TwilioVerify {
         let mut settings = self.phone.settings();
         settings.timeout = Duration::from_millis(300);
         TwilioVerify::new(settings).unwrap()
     }
 
     /// A code by SMS: its verification's SID, and the code.
-    async fn text(&self) -> (String, String) {
+    pub(super) async fn text(&self) -> (String, String) {
         let sent = self
             .client
             .send(Service::Main, TO, ready(true))
@@ -57,13 +58,13 @@ impl Demo {
         self.phone.messages()[0].code.clone()
     }
 
-    async fn check(&self, sid: &str, code: &str) -> Result<Verdict, CheckError> {
+    pub(super) async fn check(&self, sid: &str, code: &str) -> Result<Verdict, CheckError> {
         let code = SecretString::from(code);
         self.client.check(Service::Main, TO, Some(sid), &code).await
     }
 
     /// A request past the client: status, Twilio code, body.
-    async fn post(&self, path: &str, form: &[(&str, &str)]) -> (u16, i64, Value) {
+    pub(super) async fn post(&self, path: &str, form: &[(&str, &str)]) -> (u16, i64, Value) {
         let settings = self.phone.settings();
         let password = settings.password.expose_secret().to_owned();
         self.post_as(&settings.username, &password, &settings.service, path, form)
@@ -113,7 +114,7 @@ impl Demo {
     }
 }
 
-fn wrong(code: &str) -> &'static str {
+pub(super) fn wrong(code: &str) -> &'static str {
     if code == "000000" { "111111" } else { "000000" }
 }
 
@@ -406,97 +407,4 @@ async fn no_limit_applies_to_a_demo_number() {
         assert!(is_demo_number(number));
     }
     assert!(!is_demo_number("+12025550109") && !is_demo_number("+12025550115"));
-}
-
-#[tokio::test]
-async fn a_hostile_peer_never_gets_a_code_approved() {
-    for failure in [
-        Failure::Status(200, None),
-        Failure::Status(500, None),
-        Failure::Status(401, Some(20003)),
-        Failure::Hangup,
-        Failure::Garbage,
-        Failure::Redirect,
-        Failure::OtherTo,
-        Failure::OtherSid,
-    ] {
-        let demo = Demo::start().await;
-        let (sid, code) = demo.text().await;
-        demo.phone.fail_with(Some(failure));
-        for entered in [code.as_str(), wrong(&code)] {
-            let result = demo.check(&sid, entered).await;
-            assert_eq!(result, Err(CheckError::Unavailable), "{failure:?}");
-        }
-        assert_eq!(demo.phone.counters().followed, 0);
-        demo.phone.fail_with(None);
-        assert_eq!(demo.check(&sid, &code).await, Ok(Verdict::Approved));
-    }
-}
-
-#[tokio::test]
-async fn a_cancelling_that_is_not_confirmed_is_an_error() {
-    for failure in [
-        Failure::Status(500, None),
-        Failure::Hangup,
-        Failure::Garbage,
-        Failure::Redirect,
-        Failure::OtherSid,
-    ] {
-        let demo = Demo::start().await;
-        let (sid, _) = demo.text().await;
-        demo.phone.fail_with(Some(failure));
-        let result = demo.client.cancel(Service::Main, &sid).await;
-        assert_eq!(result, Err(CancelError), "{failure:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_peer_that_calls_a_pending_code_valid_gets_it_refused() {
-    let demo = Demo::start().await;
-    let (sid, code) = demo.text().await;
-    demo.phone.fail_with(Some(Failure::PendingButValid));
-    assert_eq!(demo.check(&sid, &code).await, Ok(Verdict::Wrong));
-    let form = [("VerificationSid", sid.as_str()), ("Code", code.as_str())];
-    let (_, _, body) = demo.post("VerificationCheck", &form).await;
-    assert_eq!(
-        (&body["status"], &body["valid"]),
-        (&"pending".into(), &true.into())
-    );
-}
-
-#[tokio::test]
-async fn a_silent_peer_is_waited_for_no_longer_than_the_time_out() {
-    let demo = Demo::start().await;
-    let (sid, code) = demo.text().await;
-    demo.phone.fail_with(Some(Failure::Silence));
-    let client = demo.impatient_client();
-    let code = SecretString::from(code);
-    let result = client.check(Service::Main, TO, Some(&sid), &code).await;
-    assert_eq!(result, Err(CheckError::Unavailable));
-    assert_eq!(client.cancel(Service::Main, &sid).await, Err(CancelError));
-    let result = client.send(Service::Main, TO, ready(true)).await;
-    assert_eq!(result, sent(None, Channel::Sms));
-}
-
-#[tokio::test]
-async fn a_hostile_peers_sends_are_unknown_or_failed_by_the_same_table() {
-    for (failure, creates, expected) in [
-        (Failure::Hangup, 1, sent(None, Channel::Sms)),
-        (Failure::Garbage, 1, sent(None, Channel::Sms)),
-        (Failure::OtherTo, 1, sent(None, Channel::Sms)),
-        (Failure::Redirect, 2, Err(SendError::Failed)),
-        (Failure::Status(500, None), 2, Err(SendError::Failed)),
-        (
-            Failure::Status(403, Some(60410)),
-            1,
-            Err(SendError::Blocked),
-        ),
-    ] {
-        let demo = Demo::start().await;
-        demo.phone.fail_with(Some(failure));
-        let result = demo.client.send(Service::Main, TO, ready(true)).await;
-        assert_eq!(result, expected, "{failure:?}");
-        assert_eq!(demo.phone.counters().creates, creates, "{failure:?}");
-        assert_eq!(demo.phone.counters().followed, 0);
-    }
 }
