@@ -50,7 +50,7 @@ fn statements() -> Vec<String> {
     let begins = Regex::new(r"^(SELECT|INSERT|UPDATE|DELETE|WITH) ").unwrap();
     let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/models"));
     let all = sources.iter().flat_map(|text| literals(text));
-    // What is continued by rows or keys is looked at with one of them.
+    // The code appends rows or keys to these statements: one is enough for the plan.
     let continued = |text: String| match text.trim_end() {
         it if it.ends_with(" VALUES") => format!("{it} ('x', 0, 0, 0)"),
         it if it.ends_with(" IN") => format!("{it} ('x')"),

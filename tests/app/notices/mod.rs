@@ -154,7 +154,7 @@ async fn a_log_in_after_five_failures_is_told_and_after_four_is_not() {
 }
 
 #[tokio::test]
-async fn failures_that_a_limit_kept_from_being_told_are_told_at_a_later_log_in() {
+async fn a_notice_of_failures_that_a_limit_held_back_is_sent_at_a_later_login() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     for (seconds, failures, told) in [(0, 5, 1), (900, 5, 0), (1800, 0, 0), (900, 0, 1)] {

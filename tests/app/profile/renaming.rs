@@ -1,4 +1,4 @@
-//! Renaming: how often, who is told, and what becomes of the former names.
+//! Renaming: its limit, the email about it, and former usernames.
 
 use twostep::models::rate_limit::RENAMES;
 
@@ -13,7 +13,7 @@ async fn rename(browser: &Browser, name: &str) -> Page {
     edit(browser, name, "").await
 }
 
-/// Whether somebody else may register with a name.
+/// Whether another user can register a name.
 async fn is_free(app: &TestApp, name: &str) -> bool {
     let email = format!("{name}-{}@example.org", app.state.clock.now());
     let page = app.browser().register(name, &email, PASSWORD).await;
@@ -54,7 +54,7 @@ async fn five_new_names_a_day_and_no_sixth() {
 
 /// ASVS 6.3.7
 #[tokio::test]
-async fn a_new_name_is_told_by_email_with_the_former_one() {
+async fn a_rename_sends_an_email_with_the_former_username() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     rename(&alice, "bella").await.redirects_to("/user/bella");
@@ -76,7 +76,7 @@ async fn a_new_name_is_told_by_email_with_the_former_one() {
     let link = page.value_of("link").unwrap();
     assert_eq!(owner.post("/not_me", &[("link", &link)]).await.status, 200);
     assert!(!alice.is_logged_in().await);
-    // Nothing is told of a change that is none.
+    // Saving the profile with the same username sends no email.
     let app = TestApp::start().await;
     let carol = app.signed_in("carol").await;
     edit(&carol, "carol", "Hello").await;

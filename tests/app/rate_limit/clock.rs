@@ -1,4 +1,4 @@
-//! The app was used while its clock was two hours ahead; then the clock is corrected.
+//! The app ran while its clock was two hours ahead. Then the clock is corrected.
 
 use crate::support::{NOW, OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
@@ -10,7 +10,7 @@ async fn corrected(app: TestApp) -> TestApp {
     app.restarted_at(now, &[]).await
 }
 
-/// Everything that makes people wait was used up in the future.
+/// An app with users, whose clock is two hours ahead.
 async fn used_up() -> TestApp {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
@@ -56,7 +56,7 @@ async fn a_code_sent_in_the_future_holds_back_neither_a_new_one_nor_another() {
     let browser = app.half_logged_in("alice").await;
     let cookie = browser.session_cookie().unwrap();
     let app = corrected(app).await;
-    // The same browser asks for another code, and a second one begins anew.
+    // The same browser requests another code. A second browser starts another login.
     let browser = app.browser();
     browser.set_session_cookie(&cookie);
     let page = browser.get("/verify_2fa").await;

@@ -259,7 +259,7 @@ async fn a_window_of_the_future_makes_nobody_wait() {
 }
 
 #[tokio::test]
-async fn half_four_fifths_and_all_of_a_budget_are_told_once_each() {
+async fn half_four_fifths_and_all_of_a_budget_are_logged_once_each() {
     let app = TestApp::start().await;
     let bucket = [SENDS_OF_SERVICE.daily(10, "")];
     logs::keep();

@@ -153,7 +153,7 @@ async fn guess(app: &TestApp, name: &str, guesses: std::ops::Range<usize>) {
 
 /// ASVS 6.3.5
 #[tokio::test]
-async fn attack_21_more_than_a_hundred_wrong_passwords_a_day_are_told_and_refuse_nobody() {
+async fn attack_21_more_than_a_hundred_wrong_passwords_a_day_are_emailed_and_refuse_nobody() {
     let settings = [
         ("TRUSTED_PROXIES", "127.0.0.1"),
         ("SMTP_URL", "smtp://127.0.0.1:1"),

@@ -38,7 +38,7 @@ async fn every_route_that_changes_something_names_a_limit_or_why_it_has_none() {
     assert!(changing >= 18, "{changing}");
 }
 
-/// Somebody who may send the form of a route, and the form.
+/// A user who may send the form of a route, and the form.
 struct Actor {
     browser: Browser,
     form: Vec<(&'static str, String)>,

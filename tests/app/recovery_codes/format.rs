@@ -1,4 +1,4 @@
-//! What a recovery code looks like, how it may be typed, and what the database holds.
+//! The format of a recovery code, accepted spellings, and the stored hash.
 
 use data_encoding::HEXLOWER;
 use secrecy::ExposeSecret;

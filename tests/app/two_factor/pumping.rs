@@ -233,7 +233,7 @@ async fn attack_12_many_accounts_with_one_phone_get_the_share_of_one() {
     let page = browser.enable(OTHER_PHONE).await;
     let refused = "Too many codes were sent to this number. Try again in 10 hours";
     assert_limited(&page, &format!("{refused}."));
-    // What was sent while enabling holds back no login.
+    // Codes that were sent to add the number don't count against logins.
     for n in 0..10 {
         let mallory = app.half_logged_in(&format!("mallory{n}")).await;
         mallory.verify(&app.last_code()).await.redirects_to("/home");

@@ -57,7 +57,7 @@ async fn attack_21_an_address_has_300_registrations_rejected_an_hour() {
     let page = browser.register("harry", "m@example.com", PASSWORD).await;
     assert_limited(&page, "Too many registrations from your network.", HOUR);
     app.users_log_in().await;
-    // Somebody else registers.
+    // Another user registers.
     let ginny = app.attacker("ginny", "198.51.100.9").await;
     assert!(ginny.is_logged_in().await);
 }

@@ -1,4 +1,4 @@
-//! What leaves rows behind: renames, half-finished logins, reset requests.
+//! Attacks that insert rows: renames, half-finished logins, reset requests, added numbers.
 
 use twostep::models::rate_limit::RENAMES;
 
@@ -140,7 +140,7 @@ async fn reset_requests_are_ten_an_hour_and_leave_no_row() {
     assert_eq!(page.status, 303);
 }
 
-/// Those that are held back, and those that carry on the last code.
+/// A challenge may carry the last code over, and a held-back code opens none.
 ///
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
