@@ -239,7 +239,7 @@ async fn insert_sessions(app: &TestApp, count: i64) {
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
          INSERT INTO sessions (id, token_hash, user_id, authenticated_at, remember, data, \
          created_at, last_active_at, idle_expires_at, expires_at, address, user_agent) \
-         SELECT 's' || i, 'h' || i, users.id, 1, 0, '{}', 1, $2 + 60 * i, $3, $3, '203.0.113.9', \
+         SELECT 'inserted-' || i, 'h' || i, users.id, 1, 0, '{}', 1, $2 + 60 * i, $3, $3, '203.0.113.9', \
          'x' FROM n, users",
     )
     .bind(count)
@@ -262,15 +262,18 @@ async fn it_lists_fifty_sessions_and_says_how_many_more_there_are() {
     insert_sessions(&app, 49).await;
     let page = alice.get("/security").await;
     assert_eq!((sessions(&page).len(), more(&page)), (50, vec![]));
-    app.execute("DELETE FROM sessions WHERE id LIKE 's%'").await;
+    app.execute("DELETE FROM sessions WHERE id LIKE 'inserted-%'")
+        .await;
     insert_sessions(&app, 50).await;
     let page = alice.get("/security").await;
     assert_eq!(sessions(&page).len(), 50);
     assert_eq!(more(&page), ["and 1 more"]);
-    app.execute("DELETE FROM sessions WHERE id LIKE 's%'").await;
+    app.execute("DELETE FROM sessions WHERE id LIKE 'inserted-%'")
+        .await;
     insert_sessions(&app, 1_049).await;
     assert_eq!(more(&alice.get("/security").await), ["and 1000 more"]);
-    app.execute("DELETE FROM sessions WHERE id LIKE 's%'").await;
+    app.execute("DELETE FROM sessions WHERE id LIKE 'inserted-%'")
+        .await;
     insert_sessions(&app, 1_050).await;
     assert_eq!(
         more(&alice.get("/security").await),
@@ -283,8 +286,10 @@ async fn the_session_that_asks_is_listed_though_fifty_were_active_later() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     insert_sessions(&app, 60).await;
-    app.execute("UPDATE sessions SET last_active_at = last_active_at + 3600 WHERE id LIKE 's%'")
-        .await;
+    app.execute(
+        "UPDATE sessions SET last_active_at = last_active_at + 3600 WHERE id LIKE 'inserted-%'",
+    )
+    .await;
     let page = alice.get("/security").await;
     let listed = sessions(&page);
     assert_eq!(listed.len(), 50);
