@@ -28,13 +28,13 @@ pub enum AppError {
     MissingLayer(&'static str),
 }
 
-/// What the text of an error that passes begins with in [`of_store`].
+/// What the text of an error that passes begins with in [`into_store_error`].
 const PASSES: &str = "not just now: ";
 
 /// A database's error as one of tower-sessions' stores, which holds nothing but a text:
 /// [`AppError`] must still know whether it passes.
-pub fn of_store(error: &models::Error) -> Store {
-    let passes = if error.passes() { PASSES } else { "" };
+pub fn into_store_error(error: &models::Error) -> Store {
+    let passes = if error.is_transient() { PASSES } else { "" };
     Store::Backend(format!("{passes}{}", error.with_causes()))
 }
 
@@ -49,7 +49,7 @@ impl AppError {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Unreadable(status) => *status,
-            Self::Model(error) if error.passes() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Model(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Session(SessionError::Store(Store::Backend(text)))
                 if text.starts_with(PASSES) =>
             {
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     fn status(error: sqlx::Error) -> StatusCode {
-        let error = of_store(&error.into());
+        let error = into_store_error(&error.into());
         AppError::from(SessionError::from(error)).status()
     }
 

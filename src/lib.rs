@@ -88,7 +88,6 @@ pub enum StartError {
 
 impl StartError {
     /// Whether a setting is wrong, so that no other try will go better.
-    #[must_use]
     pub const fn is_of_settings(&self) -> bool {
         matches!(
             self,
@@ -116,9 +115,6 @@ pub struct App {
 impl App {
     /// Opens the database, starts the services and puts the parts together.
     /// `twilio_timeout` is the longest wait for an answer of Twilio's.
-    ///
-    /// # Errors
-    /// When one of the parts cannot be started.
     pub async fn build(
         config: Config,
         clock: Clock,
@@ -182,7 +178,6 @@ impl App {
     }
 
     /// Where metrics are told, if they are.
-    #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics.as_ref()?.local_addr().ok()
     }
@@ -191,9 +186,6 @@ impl App {
     /// also those whose client has gone, may take [`GRACE`]. Then the emails being sent are
     /// sent or put back and the database closed, within [`App::cleanup_deadline`]. `limits` is
     /// how much of the wire one client, and all of them, may take.
-    ///
-    /// # Errors
-    /// When the listener has no address.
     pub async fn serve(
         mut self,
         listener: TcpListener,
@@ -260,7 +252,6 @@ impl App {
 
     /// What sends the mail of this app, whose links lead to `port` unless
     /// `BASE_URL` says otherwise.
-    #[must_use]
     pub fn mail_worker(&self, port: u16) -> MailWorker {
         MailWorker {
             database: self.state.database.clone(),

@@ -140,14 +140,14 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
         "Listening on http://{}",
         listener.local_addr()?
     );
-    app.serve(listener, Limits::default(), asked_to_end(signals))
+    app.serve(listener, Limits::default(), shutdown_signal(signals))
         .await?;
     Ok(())
 }
 
 /// Ready at the first signal. The next one ends the program at once, whatever is under
 /// way.
-async fn asked_to_end(mut signals: Signals) {
+async fn shutdown_signal(mut signals: Signals) {
     signals.next().await;
     tracing::info!(event = "stopping", "finishing what is under way");
     tokio::spawn(async move {

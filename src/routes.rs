@@ -22,7 +22,7 @@ use crate::dev;
 use crate::middleware::access::{Access, Guard};
 use crate::middleware::request_log::RequestLog;
 use crate::middleware::{
-    client_address, error_pages, metrics as count, security_headers, session, to_the_end,
+    client_address, error_pages, metrics as count, run_to_completion, security_headers, session,
 };
 use crate::models::rate_limit::{
     CALLS_OF_ACCOUNT, CHANGES_PER_CLIENT, FACTOR_CHANGES, LOGINS, PASSWORD_CHANGES,
@@ -185,11 +185,11 @@ fn refused(app: &AppState, status: StatusCode) -> impl Handler<((),), AppState> 
         form_on: None,
         limits: &[],
     };
-    answer.layer((no_other_site(), session::layer(guard)))
+    answer.layer((csrf_layer(), session::layer(guard)))
 }
 
 /// Refuses cross-site requests.
-fn no_other_site() -> CsrfLayer<fn(ProtectionError) -> Response> {
+fn csrf_layer() -> CsrfLayer<fn(ProtectionError) -> Response> {
     CsrfLayer::new().with_rejection_response(error_pages::cross_site as fn(_) -> _)
 }
 
@@ -273,7 +273,7 @@ impl Routes {
             limit,
         };
         let handler = match self.has_sessions {
-            true => self.behind_its_layers(&route, handler),
+            true => self.with_middleware(&route, handler),
             false => handler,
         };
         self.router = self.router.route(path, handler);
@@ -283,7 +283,7 @@ impl Routes {
 
     /// The middleware of a page's requests. It runs only for known methods: any other is 405
     /// for all users.
-    fn behind_its_layers(
+    fn with_middleware(
         &self,
         route: &Route,
         handler: MethodRouter<AppState>,
@@ -299,13 +299,9 @@ impl Routes {
         };
         let changes = !route.method.is_safe();
         let of_forms = changes.then(|| {
-            let to_the_end = from_fn_with_state(self.app.clone(), to_the_end::run);
-            (DefaultBodyLimit::max(BODY_LIMIT), to_the_end)
+            let run_to_completion = from_fn_with_state(self.app.clone(), run_to_completion::run);
+            (DefaultBodyLimit::max(BODY_LIMIT), run_to_completion)
         });
-        handler.route_layer((
-            no_other_site(),
-            option_layer(of_forms),
-            session::layer(guard),
-        ))
+        handler.route_layer((csrf_layer(), option_layer(of_forms), session::layer(guard)))
     }
 }

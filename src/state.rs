@@ -74,7 +74,6 @@ impl AppState {
     /// The client for limits by client. None for the local machine in development, so that
     /// developers don't lock themselves out. Wrong passwords by name and wrong recovery codes
     /// count there too.
-    #[must_use]
     pub fn limited_client<'a>(&self, client: &'a Client) -> Option<&'a Client> {
         let is_own_machine = client.address.is_loopback();
         let is_exempt = is_own_machine && self.config.environment == Environment::Development;
@@ -83,7 +82,6 @@ impl AppState {
 
     /// Password hashing in a fair queue between clients. All networks of an IPv6 site are one
     /// client, since their owner would otherwise get a place in the queue for each.
-    #[must_use]
     pub fn passwords_for(&self, client: &Client) -> Passwords {
         let client = self.limited_client(client);
         let key = client.map(|client| client.site().unwrap_or_else(|| client.network()));
@@ -91,7 +89,6 @@ impl AppState {
     }
 
     /// The limits of sending codes to a number for this client.
-    #[must_use]
     pub fn send_limits(&self, phone: &str, client: &Client) -> SendLimits {
         SendLimits {
             // The demo phone's numbers, each of which simulates a failure.

@@ -137,9 +137,6 @@ impl From<sqlx::Error> for Error {
 
 /// Carries out a command, and returns what there is to say: lines of plain text without
 /// secrets.
-///
-/// # Errors
-/// When there is no database or no such account, or the work cannot be done.
 pub async fn run(command: OperatorCommand, clock: &Clock) -> Result<String, Error> {
     match command {
         OperatorCommand::Database(command) => on_database(command, clock).await,

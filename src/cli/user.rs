@@ -1,10 +1,10 @@
 //! Looking after one account. What changes it is one transaction each.
 
 use super::{Error, Name, UserCommand};
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
 use crate::models::mail_token::MailToken;
-use crate::models::outbox::{Event, Mail, Notice};
+use crate::models::outbox::{Mail, Notice, NoticeKind};
 use crate::models::rate_limit::{SENDS_OF_ACCOUNT, WRONG_CODES, reset};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
@@ -87,7 +87,7 @@ async fn lock(database: &Database, user: &User, now: i64) -> Result<String, Erro
     }
     end_everything(&mut transaction, id, now).await?;
     MailToken::delete_resets(&mut transaction, id).await?;
-    Activity::record(&mut transaction, id, Happening::LockedByOperator, None, now).await?;
+    Activity::record(&mut transaction, id, Event::LockedByOperator, None, now).await?;
     transaction.commit().await?;
     Ok(format!("{name} is locked, and logged out everywhere.\n"))
 }
@@ -100,7 +100,7 @@ async fn unlock(database: &Database, user: &User, now: i64) -> Result<String, Er
         reset(&mut transaction, &limit.buckets(id.as_str()), now).await?;
     }
     if was_locked {
-        let what = Happening::UnlockedByOperator;
+        let what = Event::UnlockedByOperator;
         Activity::record(&mut transaction, id, what, None, now).await?;
     }
     transaction.commit().await?;
@@ -125,10 +125,10 @@ async fn reset_two_factor(database: &Database, user: &User, now: i64) -> Result<
     end_everything(&mut transaction, id, now).await?;
     Mail::forget_former_phones(&mut transaction, id).await?;
     RecoveryCode::delete_all(&mut transaction, id).await?;
-    Notice::by_operator(Event::TwoFactorResetByOperator, now)
+    Notice::by_operator(NoticeKind::TwoFactorResetByOperator, now)
         .enqueue(&mut transaction, id)
         .await?;
-    let what = Happening::TwoFactorResetByOperator;
+    let what = Event::TwoFactorResetByOperator;
     Activity::record(&mut transaction, id, what, None, now).await?;
     transaction.commit().await?;
     Ok(format!(
@@ -141,9 +141,9 @@ async fn reset_two_factor(database: &Database, user: &User, now: i64) -> Result<
 async fn end_sessions(database: &Database, user: &User, now: i64) -> Result<String, Error> {
     let id = &user.id;
     let mut transaction = database.begin().await?;
-    User::outdate_logins(&mut transaction, id).await?;
+    User::bump_auth_version(&mut transaction, id).await?;
     end_everything(&mut transaction, id, now).await?;
-    let what = Happening::SessionsEndedByOperator;
+    let what = Event::SessionsEndedByOperator;
     Activity::record(&mut transaction, id, what, None, now).await?;
     transaction.commit().await?;
     Ok(format!("{} is logged out everywhere.\n", user.username))
@@ -152,7 +152,7 @@ async fn end_sessions(database: &Database, user: &User, now: i64) -> Result<Stri
 async fn delete(database: &Database, user: &User) -> Result<String, Error> {
     let mut transaction = database.begin().await?;
     // The account's row first, as everywhere.
-    User::outdate_logins(&mut transaction, &user.id).await?;
+    User::bump_auth_version(&mut transaction, &user.id).await?;
     User::delete(&mut transaction, &user.id).await?;
     transaction.commit().await?;
     Ok(format!(

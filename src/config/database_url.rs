@@ -35,7 +35,6 @@ pub(super) fn read(name: &'static str, value: &str) -> Result<SecretString, Conf
 }
 
 /// Whether a database's URL names one of SQLite's, and not one of PostgreSQL's.
-#[must_use]
 pub fn is_sqlite(url: &str) -> bool {
     url.starts_with("sqlite:")
 }

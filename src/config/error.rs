@@ -17,7 +17,6 @@ impl ConfigError {
     }
 
     /// The name of the setting, or `.env` for the file itself.
-    #[must_use]
     pub fn setting(&self) -> &'static str {
         self.setting
     }

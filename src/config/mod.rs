@@ -117,9 +117,6 @@ impl Config {
     /// [`Config::connection_url`] without the other settings, for the operator's
     /// commands: they need nothing else, and half a setting of Twilio's must not
     /// keep anybody from locking an account.
-    ///
-    /// # Errors
-    /// `DATABASE_URL` is wrong, or a `.env` cannot be read.
     pub fn connection_url_from_environment() -> Result<SecretString, ConfigError> {
         let variables = environment::variables(&["DATABASE_URL"])?;
         let url = database_url(&Variables(&variables))?;
@@ -127,18 +124,12 @@ impl Config {
     }
 
     /// The URL of an SQLite database that a command is given; errors call it `name`.
-    ///
-    /// # Errors
-    /// It is none.
     pub fn sqlite_url(name: &'static str, url: &SecretString) -> Result<SecretString, ConfigError> {
         let expected = "an SQLite database, such as sqlite://twostep.db";
         database_url::of_engine(name, url, is_sqlite, expected)
     }
 
     /// The same for a database of PostgreSQL's.
-    ///
-    /// # Errors
-    /// It is none.
     pub fn postgresql_url(
         name: &'static str,
         url: &SecretString,
@@ -227,7 +218,6 @@ impl Config {
 
     /// The URL on which links are built, of a server that listens on `port`:
     /// `BASE_URL`, or `http://localhost:{port}` where it is not said.
-    #[must_use]
     pub fn base_url_for(&self, port: u16) -> Url {
         self.base_url.clone().unwrap_or_else(|| {
             let mut url = self.localhost.clone();
@@ -239,7 +229,6 @@ impl Config {
 
     /// `DATABASE_URL` as sqlx wants it: with `mode=rwc` for an SQLite URL that
     /// names no mode, because the `Any` driver creates no file without.
-    #[must_use]
     pub fn connection_url(&self) -> SecretString {
         database_url::creating(&self.database_url)
     }

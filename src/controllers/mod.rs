@@ -53,7 +53,7 @@ fn too_many_errors(exceeded: RateLimitExceeded) -> Errors {
 }
 
 /// To where a form was to lead, or home.
-fn onwards(next: Option<&LocalPath>) -> Response {
+fn redirect_to_next(next: Option<&LocalPath>) -> Response {
     Redirect::to(next.map_or("/home", LocalPath::as_str)).into_response()
 }
 

@@ -12,11 +12,11 @@ use crate::controllers::page_cookie::PageCookie;
 use crate::error::AppError;
 use crate::extractors::{Form, Page};
 use crate::forms::not_me::NotMeForm;
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
 use crate::models::mail_token::{MailToken, Purpose};
-use crate::models::outbox::{Event, Mail};
+use crate::models::outbox::{Mail, NoticeKind};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
 use crate::models::token::Token;
@@ -112,8 +112,8 @@ pub async fn lock(
         true => User::restore_phone(&mut transaction, user, former_phone, link.created_at).await?,
         false => None,
     };
-    let closed = close_doors(&mut transaction, user, now).await?;
-    let what = Happening::NotMe;
+    let closed = revoke_all_access(&mut transaction, user, now).await?;
+    let what = Event::NotMe;
     Activity::record(&mut transaction, user, what, Some(&client), now).await?;
     transaction.commit().await?;
     app.mail.wake();
@@ -162,7 +162,7 @@ async fn end_recovery_codes(
 
 /// Nobody is in any more, and nobody gets in but by the mail that is queued here
 /// and, where it is on, the second step. Returns what Twilio is to forget.
-async fn close_doors(
+async fn revoke_all_access(
     connection: &mut Connection,
     user: &UserId,
     now: i64,
@@ -184,7 +184,7 @@ async fn find(app: &AppState, headers: &HeaderMap) -> Result<Option<MailToken>, 
     MailToken::find_not_me(&app.database, &token, app.clock.now()).await
 }
 
-fn parts(link: &MailToken) -> Option<(&MailToken, Event, Option<&str>)> {
+fn parts(link: &MailToken) -> Option<(&MailToken, NoticeKind, Option<&str>)> {
     match &link.purpose {
         Purpose::NotMe {
             event,

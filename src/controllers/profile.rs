@@ -8,9 +8,9 @@ use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::profile::{EditProfileForm, Profile};
 use crate::forms::{Errors, username};
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::client::Client;
-use crate::models::outbox::{Event, Notice};
+use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::user::{SaveError, User};
 use crate::session::Session;
@@ -152,11 +152,11 @@ async fn save(
         .await?;
     let is_renamed = *name != user.username;
     if is_renamed {
-        Notice::new(Event::Renamed, client, now)
+        Notice::new(NoticeKind::Renamed, client, now)
             .with_former_username(&user.username)
             .enqueue(&mut transaction, &user.id)
             .await?;
-        let what = Happening::Renamed;
+        let what = Event::Renamed;
         Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
     }
     transaction.commit().await?;

@@ -7,9 +7,9 @@ use crate::controllers::{signed_out, too_many, too_many_errors};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Page, RouteLimits};
 use crate::forms::Errors;
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::client::Client;
-use crate::models::outbox::{Event, Notice};
+use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::user::User;
 use crate::session::Session;
@@ -55,10 +55,10 @@ pub async fn renew(
         return Ok(too_many(exceeded, page));
     }
     let codes = RecoveryCode::make_set(&mut transaction, &user.id, now).await?;
-    Notice::new(Event::RecoveryCodesRenewed, &client, now)
+    Notice::new(NoticeKind::RecoveryCodesRenewed, &client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;
-    let what = Happening::RecoveryCodesRenewed;
+    let what = Event::RecoveryCodesRenewed;
     Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
     transaction.commit().await?;
     app.mail.wake();

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use crate::controllers::{auth, signed_out};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Page};
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, Outcome};
 use crate::models::client::Client;
 use crate::models::recovery_code::RecoveryCode;
@@ -61,7 +61,7 @@ pub async fn revoke(
     }
     let ended = SessionRow::end_one(&mut transaction, &user.id, &id).await?;
     let ended = ended.ok_or(AppError::NotFound)?;
-    let what = Happening::EndedSession;
+    let what = Event::EndedSession;
     Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
     transaction.commit().await?;
     close_begun(&app, vec![ended], now).await?;
@@ -90,7 +90,7 @@ pub async fn revoke_others(
     let (kind, message) = if ended.is_empty() {
         (Kind::Info, "There was no other session.")
     } else {
-        let what = Happening::EndedOtherSessions;
+        let what = Event::EndedOtherSessions;
         Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
         (Kind::Success, "All other sessions have ended.")
     };

@@ -51,13 +51,11 @@ pub struct LoginForm {
 
 impl LoginForm {
     /// The name as it counts, whether anybody can be called that or not.
-    #[must_use]
     pub fn typed_name(&self) -> &str {
         self.username.trim()
     }
 
     /// The name to look for: what nobody can be called is nobody.
-    #[must_use]
     pub fn name(&self) -> &str {
         let name = self.typed_name();
         if username::is_wellformed(name) {
@@ -69,14 +67,12 @@ impl LoginForm {
 
     /// Whether the log-in is to outlive the browser: any value does, but those
     /// that say no.
-    #[must_use]
     pub fn remember_me(&self) -> bool {
         let value = self.remember_me.trim().to_ascii_lowercase();
         !["", "0", "false", "n", "off"].contains(&value.as_str())
     }
 
     /// Where to go afterwards.
-    #[must_use]
     pub fn next(&self) -> Option<LocalPath> {
         LocalPath::received(&self.next)
     }
@@ -93,7 +89,6 @@ pub struct ReauthForm {
 
 impl ReauthForm {
     /// Where to go afterwards.
-    #[must_use]
     pub fn next(&self) -> Option<LocalPath> {
         LocalPath::received(&self.next)
     }
@@ -108,14 +103,12 @@ pub struct NextQuery {
 
 impl NextQuery {
     /// Where to go afterwards.
-    #[must_use]
     pub fn next(&self) -> Option<LocalPath> {
         LocalPath::received(&self.next)
     }
 
     /// Whether the visitor was sent here from a page that asks for a log-in.
-    #[must_use]
-    pub fn was_sent(&self) -> bool {
+    pub fn has_next(&self) -> bool {
         !self.next.is_empty()
     }
 }

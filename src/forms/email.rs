@@ -12,7 +12,6 @@ const MAX: usize = 254;
 pub const INVALID: &str = "Enter a valid email address";
 
 /// Whether a trimmed text could pass for an address: what is left out is nobody's.
-#[must_use]
 pub fn is_plausible(text: &str) -> bool {
     let has_two_sides = text
         .split_once('@')
@@ -22,9 +21,6 @@ pub fn is_plausible(text: &str) -> bool {
 
 /// Checks an address and returns it trimmed. Both judges must agree: either
 /// alone lets rubbish through.
-///
-/// # Errors
-/// A sentence for the field.
 pub fn parse(typed: &str) -> Result<String, Cow<'static, str>> {
     let address = typed.trim();
     let valid =

@@ -13,7 +13,6 @@ pub struct LocalPath(String);
 impl LocalPath {
     /// Reads `next`. Anything that is not plainly a local path is `None`, and so
     /// is the log-out page, to which nobody wants to return.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let after_slash = text.strip_prefix('/')?;
         let harmless = text.len() <= MAX_LENGTH
@@ -27,7 +26,6 @@ impl LocalPath {
 
     /// Reads `next` as a browser sent it. No page of ours sends one that is refused,
     /// so that is logged (ASVS 16.3.3).
-    #[must_use]
     pub fn received(text: &str) -> Option<Self> {
         let path = Self::parse(text);
         if path.is_none() && !text.is_empty() {
@@ -37,13 +35,11 @@ impl LocalPath {
     }
 
     /// The home page.
-    #[must_use]
     pub fn home() -> Self {
         Self("/home".to_owned())
     }
 
     /// The path with its query.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

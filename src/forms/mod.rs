@@ -21,7 +21,6 @@ pub struct Errors(Vec<(&'static str, Cow<'static, str>)>);
 
 impl Errors {
     /// Errors with one entry.
-    #[must_use]
     pub fn one(field: &'static str, sentence: impl Into<Cow<'static, str>>) -> Self {
         let mut errors = Self::default();
         errors.add(field, sentence);
@@ -45,7 +44,6 @@ impl Errors {
     }
 
     /// The sentence for a field, if there is one.
-    #[must_use]
     pub fn get(&self, field: &str) -> Option<&str> {
         self.0
             .iter()
@@ -54,7 +52,6 @@ impl Errors {
     }
 
     /// Whether nothing is wrong.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

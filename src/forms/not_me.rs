@@ -11,7 +11,6 @@ pub struct NotMeForm {
 
 impl NotMeForm {
     /// Whether the page that the form came from was about the link of that name.
-    #[must_use]
     pub fn is_about(&self, link: &str) -> bool {
         self.link == link
     }

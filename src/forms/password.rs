@@ -57,9 +57,6 @@ pub struct ResetRequestForm {
 impl ResetRequestForm {
     /// The address to look for. What could pass for one is looked for too, so
     /// that it gets the answer that everybody gets.
-    ///
-    /// # Errors
-    /// What is wrong, by field.
     pub fn parse(&self) -> Result<&str, Errors> {
         let address = self.email.trim();
         if email::is_plausible(address) {
@@ -82,7 +79,6 @@ pub struct ResetForm {
 impl ResetForm {
     /// Whether the page that the form came from may have been about the link of that
     /// name: a program that fills the form by itself need not say.
-    #[must_use]
     pub fn may_be_about(&self, link: &str) -> bool {
         self.link.as_ref().is_none_or(|named| named == link)
     }

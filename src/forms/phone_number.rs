@@ -61,19 +61,16 @@ impl PhoneNumber {
     }
 
     /// The number in E.164: `+12025550110`.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.e164
     }
 
     /// The region code of its country (`US`).
-    #[must_use]
     pub fn country(&self) -> &'static str {
         self.region
     }
 
     /// Whether the number belongs to one of these regions (`SMS_COUNTRIES`).
-    #[must_use]
     pub fn in_countries(&self, allowed: &BTreeSet<String>) -> bool {
         allowed.contains(self.region)
     }
@@ -81,7 +78,6 @@ impl PhoneNumber {
 
 /// The region code of the country of a stored number; `None` for a number of no country.
 /// A type that is refused today may have been accepted when the number was stored.
-#[must_use]
 pub fn country_of(e164: &str) -> Option<&'static str> {
     Valid::read(e164)?.country()
 }

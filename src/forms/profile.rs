@@ -29,9 +29,6 @@ pub struct Profile {
 impl EditProfileForm {
     /// Checks every field. Somebody's own name is always right, whatever the
     /// rules say today.
-    ///
-    /// # Errors
-    /// What is wrong, by field.
     pub fn parse(&self, current_username: &str) -> Result<Profile, Errors> {
         let mut errors = Errors::default();
         let username = if self.username.trim() == current_username {

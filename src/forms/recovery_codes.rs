@@ -14,13 +14,11 @@ pub struct RecoveryForm {
 
 impl RecoveryForm {
     /// Whether nothing was typed, which is no attempt.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.recovery_code.expose_secret().trim().is_empty()
     }
 
     /// The code, where it looks like one.
-    #[must_use]
     pub fn code(&self) -> Option<RecoveryCode> {
         RecoveryCode::parse(self.recovery_code.expose_secret())
     }

@@ -21,7 +21,6 @@ pub struct VerifyForm {
 impl VerifyForm {
     /// The code: 4 to 10 digits (what Twilio Verify can be set to), once blanks
     /// and dashes are dropped. Anything else is none, and is sent to nobody.
-    #[must_use]
     pub fn code(&self) -> Option<SecretString> {
         let code: String = self
             .token

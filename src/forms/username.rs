@@ -40,7 +40,6 @@ const RESERVED: [&str; 24] = [
 /// Whether a text has the form of a name: 2 to 32 of `A-Z a-z 0-9 . _ -`, the
 /// first and the last a letter or a digit. ASCII alone, so that no letter can
 /// look like another.
-#[must_use]
 pub fn is_wellformed(name: &str) -> bool {
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = name.as_bytes();
@@ -53,9 +52,6 @@ pub fn is_wellformed(name: &str) -> bool {
 }
 
 /// Checks a name that somebody wants to have, and returns it trimmed.
-///
-/// # Errors
-/// A sentence for the field.
 pub fn parse(typed: &str) -> Result<String, Cow<'static, str>> {
     let name = typed.trim();
     if !is_wellformed(name) {

@@ -130,7 +130,6 @@ fn wanted(uri: &Uri, method: &Method) -> LocalPath {
 }
 
 /// A link to `page` that carries `next`.
-#[must_use]
 pub fn with_next(page: &str, next: &LocalPath) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("next", next.as_str())
@@ -175,9 +174,6 @@ async fn nothing_pending(session: &Session) -> Result<Response, AppError> {
 }
 
 /// The answer to a code that comes too late.
-///
-/// # Errors
-/// When the session's data cannot be read.
 pub async fn expired(session: &Session) -> Result<Response, AppError> {
     session
         .add_message(Kind::Info, "That code has expired.")

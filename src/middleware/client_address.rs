@@ -24,7 +24,6 @@ pub fn find(trusted: &[IpNet], mut request: Request) -> Request {
 
 /// Reads `X-Forwarded-For` from the right, for as long as each hop is a trusted
 /// proxy (ASVS 15.3.4): what is further left, anybody may have written.
-#[must_use]
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut address = peer.to_canonical();

@@ -6,7 +6,6 @@ use axum::http::{HeaderMap, header};
 /// decodes `%73ession` lets anybody set what a name's `__Host-` or `__Secure-`
 /// keeps them from, and one that gives up at a byte of another cookie logs people
 /// out. Of two with the name neither is believed.
-#[must_use]
 pub fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers
         .get_all(header::COOKIE)

@@ -31,7 +31,7 @@ pub fn render(app: &AppState, response: Response) -> Response {
         return response;
     }
     let request_id = response.headers().get(X_REQUEST_ID);
-    let (heading, sentence) = words(status);
+    let (heading, sentence) = message(status);
     let page = ErrorPage {
         layout: Layout {
             title: heading.to_owned(),
@@ -90,7 +90,7 @@ pub fn cross_site(error: ProtectionError) -> Response {
     StatusCode::FORBIDDEN.into_response()
 }
 
-fn words(status: StatusCode) -> (&'static str, &'static str) {
+fn message(status: StatusCode) -> (&'static str, &'static str) {
     match status {
         StatusCode::FORBIDDEN => (
             "Request refused",

@@ -6,6 +6,6 @@ pub mod cookie;
 pub mod error_pages;
 pub mod metrics;
 pub mod request_log;
+pub mod run_to_completion;
 pub mod security_headers;
 pub mod session;
-pub mod to_the_end;

@@ -48,7 +48,6 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSub
 
 /// What every response carries. What says nothing of caching must not be kept anywhere:
 /// only static files do.
-#[must_use]
 pub fn of(environment: Environment) -> HeaderMap {
     let of_all = HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value)));
     let mut headers = HeaderMap::from_iter(of_all);

@@ -55,7 +55,7 @@ impl Category {
 /// An event of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString)]
 #[strum(serialize_all = "snake_case")]
-pub enum Happening {
+pub enum Event {
     /// A login with the password alone.
     LoggedIn,
     /// A login with password and code.
@@ -102,7 +102,7 @@ pub enum Happening {
     SessionsEndedByOperator,
 }
 
-impl Happening {
+impl Event {
     /// Whether an attempt to log in or to confirm failed.
     pub fn is_failure(self) -> bool {
         self.category() == Category::Failure
@@ -129,7 +129,7 @@ impl Happening {
 pub struct Activity {
     /// The event.
     #[sqlx(rename = "event", try_from = "&'a str")]
-    pub what: Happening,
+    pub what: Event,
     /// The address of the client; none for the operator.
     pub address: Option<String>,
     /// The user agent of the client.
@@ -152,7 +152,7 @@ impl Activity {
     pub async fn record(
         connection: &mut Connection,
         user: &UserId,
-        what: Happening,
+        what: Event,
         client: Option<&Client>,
         now: i64,
     ) -> Result<()> {
@@ -164,7 +164,7 @@ impl Activity {
     pub(super) async fn record_if_known(
         connection: &mut Connection,
         user: Option<&UserId>,
-        what: Happening,
+        what: Event,
         client: Option<&Client>,
         now: i64,
     ) -> Result<()> {

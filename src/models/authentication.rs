@@ -4,9 +4,9 @@ use secrecy::SecretString;
 use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row};
 
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::client::Client;
-use crate::models::outbox::{Event, Notice};
+use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::rate_limit::{
     Attempt, Bucket, RateLimit, RateLimitExceeded, WRONG_PASSWORDS, WRONG_PASSWORDS_PER_ACCOUNT,
     WRONG_PASSWORDS_PER_CLIENT, WRONG_PASSWORDS_PER_SITE, refund, take, try_take,
@@ -179,7 +179,7 @@ impl User {
             .bind(id.map_or("", UserId::as_str))
             .execute(&mut *transaction)
             .await?;
-        let what = Happening::WrongPassword;
+        let what = Event::WrongPassword;
         Activity::record_if_known(&mut transaction, id, what, Some(client), now).await?;
         refund(&mut transaction, &attempt.not_under(&WRONG)).await?;
         let account = credentials.account(id);
@@ -190,7 +190,7 @@ impl User {
                 user = id.map(UserId::as_str),
                 "more wrong passwords in a day than a user mistypes"
             );
-            let notice = Notice::new(Event::ManyWrongPasswords, client, now);
+            let notice = Notice::new(NoticeKind::ManyWrongPasswords, client, now);
             notice
                 .enqueue_if_known(&mut transaction, id, &account)
                 .await?;
@@ -218,7 +218,7 @@ impl User {
             return Ok(false);
         };
         let is_told = failed >= FAILURES_TO_TELL;
-        let notice = Notice::new(Event::LoginAfterFailures, client, now);
+        let notice = Notice::new(NoticeKind::LoginAfterFailures, client, now);
         if is_told && !notice.enqueue(connection, id).await? {
             return Ok(false);
         }

@@ -3,7 +3,7 @@
 use sqlx::Row;
 use strum::AsRefStr;
 
-use crate::models::outbox::{Event, Mail};
+use crate::models::outbox::{Mail, NoticeKind};
 use crate::models::rate_limit::RESET_LIFE;
 use crate::models::token::Token;
 use crate::models::user::UserId;
@@ -18,7 +18,7 @@ pub enum Purpose {
     /// To undo the event of a notice.
     NotMe {
         /// The event.
-        event: Event,
+        event: NoticeKind,
         /// The phone number before the event, in E.164.
         former_phone: Option<String>,
     },
@@ -171,7 +171,7 @@ impl MailToken {
         Ok(true)
     }
 
-    /// Whether the event of one of a user's links [`Event::doubts_recovery_codes`]. This holds
+    /// Whether the event of one of a user's links [`NoticeKind::doubts_recovery_codes`]. This holds
     /// for whichever link is used, since it consumes the others.
     pub async fn doubts_recovery_codes(
         connection: &mut Connection,
@@ -184,9 +184,9 @@ impl MailToken {
         )
         .bind(user.as_str())
         .bind(now)
-        .bind(serde_json::to_string(&Event::TwoFactorEnabled)?)
-        .bind(serde_json::to_string(&Event::RecoveryCodeUsed)?)
-        .bind(serde_json::to_string(&Event::RecoveryCodesRenewed)?)
+        .bind(serde_json::to_string(&NoticeKind::TwoFactorEnabled)?)
+        .bind(serde_json::to_string(&NoticeKind::RecoveryCodeUsed)?)
+        .bind(serde_json::to_string(&NoticeKind::RecoveryCodesRenewed)?)
         .fetch_optional(connection)
         .await?;
         Ok(found.is_some())

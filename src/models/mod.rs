@@ -57,7 +57,7 @@ impl Error {
     }
 
     /// Whether the error is transient: the server is busy, or the database is out of reach.
-    pub fn passes(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Passwords(passwords::Error::Busy) => true,
             Self::Database(sqlx::Error::Database(error)) => {

@@ -111,7 +111,7 @@ impl RecoveryCode {
 
     /// Consumes the code in the caller's transaction. Returns whether it was the user's and
     /// unused: of parallel calls, one gets a yes.
-    pub async fn use_up(
+    pub async fn consume(
         &self,
         connection: &mut Connection,
         user: &UserId,

@@ -95,7 +95,6 @@ fn content_type(extension: &str) -> Option<&'static str> {
 
 /// The address of a static file, `js/app.js` for example. An unknown name
 /// gives an address that answers 404: a misprint must not take a page down.
-#[must_use]
 pub fn url(path: &str) -> &'static str {
     CATALOGUE
         .urls
@@ -104,7 +103,6 @@ pub fn url(path: &str) -> &'static str {
 }
 
 /// The file at a hashed path, `js/app.<hash>.js` for example.
-#[must_use]
 pub fn find(hashed_path: &str) -> Option<&'static Asset> {
     CATALOGUE.assets.get(hashed_path)
 }

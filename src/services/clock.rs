@@ -17,19 +17,16 @@ enum Source {
 
 impl Clock {
     /// The machine's own clock.
-    #[must_use]
     pub fn system() -> Self {
         Self(Source::System)
     }
 
     /// A clock that stands still at `now` (Unix seconds) until [`Clock::advance`].
-    #[must_use]
     pub fn manual(now: i64) -> Self {
         Self(Source::Manual(Arc::new(AtomicI64::new(now))))
     }
 
     /// The time in whole Unix seconds.
-    #[must_use]
     pub fn now(&self) -> i64 {
         match &self.0 {
             Source::Manual(seconds) => seconds.load(Ordering::SeqCst),
@@ -51,7 +48,6 @@ impl Clock {
 }
 
 /// What the wall clock says, by which the log goes whatever the clock of the state does.
-#[must_use]
 #[allow(clippy::disallowed_methods)] // the one place that reads it
 pub fn wall_clock() -> SystemTime {
     SystemTime::now()

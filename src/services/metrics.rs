@@ -206,9 +206,6 @@ impl Metrics {
     }
 
     /// Everything as text, with what is so `now`.
-    ///
-    /// # Errors
-    /// When the library cannot write a number. It has no cause to, in memory.
     pub fn write(&self, now: Now) -> Result<String, fmt::Error> {
         let number = |it: usize| i64::try_from(it).unwrap_or(i64::MAX);
         let it = &self.0;

@@ -99,9 +99,6 @@ impl fmt::Debug for Passwords {
 
 impl Passwords {
     /// Starts one thread per core.
-    ///
-    /// # Errors
-    /// When a thread cannot be started or there are no random numbers.
     pub fn start() -> Result<Self, Error> {
         let queue = Arc::new(Queue::new(QUEUE_LENGTH));
         // First, so that threads end again where a later one cannot be started.
@@ -121,7 +118,6 @@ impl Passwords {
     }
 
     /// The same threads for one client. Everyone without a key counts as one client.
-    #[must_use]
     pub fn for_client(&self, key: Option<String>) -> Self {
         Self {
             client: key.map(Arc::from),
@@ -130,7 +126,6 @@ impl Passwords {
     }
 
     /// How much work there is right now.
-    #[must_use]
     pub fn load(&self) -> Load {
         self.threads.0.load()
     }

@@ -15,9 +15,6 @@ pub struct Signals {
 
 impl Signals {
     /// Begins to listen: from now on none of these signals ends the program by itself.
-    ///
-    /// # Errors
-    /// When the system has none to give.
     #[cfg(unix)]
     pub fn listen() -> std::io::Result<Self> {
         #[cfg(target_os = "linux")]
@@ -39,9 +36,6 @@ impl Signals {
     }
 
     /// Begins to listen.
-    ///
-    /// # Errors
-    /// Never.
     #[cfg(not(unix))]
     pub fn listen() -> std::io::Result<Self> {
         Ok(Self {})

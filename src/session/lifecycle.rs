@@ -114,8 +114,10 @@ impl Session {
         let (Some(row), Some(user)) = (self.row(), self.user()) else {
             return Ok(false);
         };
-        Ok(User::lock(connection, &user.id, user.auth_version).await?
-            && row.is_living(connection).await?)
+        Ok(
+            User::lock_for_update(connection, &user.id, user.auth_version).await?
+                && row.is_active(connection).await?,
+        )
     }
 
     /// Ends the session on the server, and its cookie.

@@ -73,7 +73,6 @@ struct Inner {
 
 impl Session {
     /// The session that a request's cookie opened, or an empty one.
-    #[must_use]
     pub fn new(database: &Database, row: Option<SessionRow>, now: i64, method: &Method) -> Self {
         // A GET never makes a session for a message; nobody sees what a HEAD leads to.
         let keeps_messages = match *method {
@@ -111,19 +110,16 @@ impl Session {
     }
 
     /// Who sent the request.
-    #[must_use]
     pub fn visitor(&self) -> &Visitor {
         &self.0.visitor
     }
 
     /// The living row behind the cookie.
-    #[must_use]
     pub fn row(&self) -> Option<&SessionRow> {
         self.0.row.as_ref()
     }
 
     /// The user, if somebody is logged in.
-    #[must_use]
     pub fn user(&self) -> Option<&User> {
         match &self.0.visitor {
             Visitor::LoggedIn { user, .. } => Some(user),
@@ -134,7 +130,6 @@ impl Session {
     /// Whether the last full proof of who it is is less than [`FRESH`] old. One that lies
     /// further in the future was noted by a wrong clock, and does not count. Clocks of
     /// several instances may differ a little.
-    #[must_use]
     pub fn is_fresh(&self, now: i64) -> bool {
         match self.0.visitor {
             Visitor::LoggedIn {
@@ -145,7 +140,6 @@ impl Session {
     }
 
     /// The verification that is open in this session.
-    #[must_use]
     pub fn challenge(&self) -> Option<&ChallengeId> {
         match &self.0.visitor {
             Visitor::PendingLogin { challenge } => Some(challenge),
@@ -155,9 +149,6 @@ impl Session {
     }
 
     /// Keeps a message for the next page, once however often it is added.
-    ///
-    /// # Errors
-    /// When the data cannot be read.
     pub async fn add_message(&self, kind: Kind, text: &str) -> Result<(), AppError> {
         if !self.0.keeps_messages {
             return Ok(());
@@ -175,9 +166,6 @@ impl Session {
     }
 
     /// Takes the messages out, for the page that shows them.
-    ///
-    /// # Errors
-    /// When the data cannot be read.
     pub async fn take_messages(&self) -> Result<Vec<Message>, AppError> {
         // remove() marks the data as modified even where nothing was there.
         let messages = self.messages().await?;
@@ -202,9 +190,6 @@ impl Session {
     }
 
     /// Writes the data, if it changed.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn save(&self) -> Result<(), AppError> {
         if self.is_modified() {
             Box::pin(self.data().save()).await?;
@@ -218,7 +203,6 @@ impl Session {
     }
 
     /// What becomes of the cookie: asked once, at the end of the request.
-    #[must_use]
     pub fn take_cookie_change(&self) -> CookieChange {
         std::mem::take(&mut self.0.cookie.lock().unwrap_or_else(PoisonError::into_inner))
     }

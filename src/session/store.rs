@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::{SessionStore, session_store};
 
-use crate::error::of_store;
+use crate::error::into_store_error;
 use crate::models::session::{Issued, SessionId, SessionRow};
 use crate::models::{self, Database};
 
@@ -89,5 +89,5 @@ fn encode(record: &Record) -> session_store::Result<String> {
 }
 
 fn backend(error: impl Into<models::Error>) -> session_store::Error {
-    of_store(&error.into())
+    into_store_error(&error.into())
 }

@@ -8,7 +8,6 @@ const UNKNOWN: &str = "an unknown browser";
 /// The browser and the system that a `User-Agent` tells of, as in `Firefox on
 /// Linux`. Anybody can claim to be any of them; and an iPad that asks for desktop
 /// pages says that it is a Mac.
-#[must_use]
 pub fn in_words(user_agent: &str) -> String {
     let found = Parser::new().parse(user_agent).unwrap_or_default();
     let browser = browser(found.name, user_agent).unwrap_or(UNKNOWN);

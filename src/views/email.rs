@@ -7,7 +7,7 @@ use time::macros::format_description;
 use super::browser;
 use super::recovery_codes::left;
 use super::two_factor::masked;
-use crate::models::outbox::{Event, Notice};
+use crate::models::outbox::{Notice, NoticeKind};
 
 /// A mail's subject and its two parts.
 #[derive(Clone, Debug)]
@@ -33,9 +33,6 @@ pub struct ResetPasswordEmail {
 
 impl ResetPasswordEmail {
     /// Writes the mail.
-    ///
-    /// # Errors
-    /// When a template cannot be filled in.
     pub fn render(&self) -> Result<Content, askama::Error> {
         let mail = &Self {
             username: plain(&self.username),
@@ -93,7 +90,6 @@ pub struct Origin {
 
 impl NoticeEmail {
     /// The mail of a notice, with the link to undo what it tells of.
-    #[must_use]
     pub fn new(username: String, notice: &Notice, link: String, hours: i64) -> Self {
         Self {
             subject: subject(notice.event),
@@ -111,9 +107,6 @@ impl NoticeEmail {
     }
 
     /// Writes the mail.
-    ///
-    /// # Errors
-    /// When a template cannot be filled in.
     pub fn render(&self) -> Result<Content, askama::Error> {
         Ok(Content {
             subject: self.subject.to_owned(),
@@ -135,20 +128,22 @@ struct NoticeHtml<'a> {
     mail: &'a NoticeEmail,
 }
 
-const fn subject(event: Event) -> &'static str {
+const fn subject(event: NoticeKind) -> &'static str {
     match event {
-        Event::PasswordChanged => "Your Twostep password was changed",
-        Event::PasswordReset => "Your Twostep password was reset",
-        Event::TwoFactorEnabled => "Two-factor authentication is on for your Twostep account",
-        Event::PhoneChanged => "The phone number of your Twostep account was changed",
-        Event::TwoFactorDisabled => "Two-factor authentication is off for your Twostep account",
-        Event::Renamed => "Your Twostep username was changed",
-        Event::ManyWrongPasswords => "Many wrong passwords for your Twostep account",
-        Event::LoginAfterFailures => "A log-in to your Twostep account after wrong passwords",
-        Event::UnfinishedLogin => "An unfinished log-in to your Twostep account",
-        Event::RecoveryCodeUsed => "A recovery code of your Twostep account was used",
-        Event::RecoveryCodesRenewed => "New recovery codes for your Twostep account",
-        Event::TwoFactorResetByOperator => {
+        NoticeKind::PasswordChanged => "Your Twostep password was changed",
+        NoticeKind::PasswordReset => "Your Twostep password was reset",
+        NoticeKind::TwoFactorEnabled => "Two-factor authentication is on for your Twostep account",
+        NoticeKind::PhoneChanged => "The phone number of your Twostep account was changed",
+        NoticeKind::TwoFactorDisabled => {
+            "Two-factor authentication is off for your Twostep account"
+        }
+        NoticeKind::Renamed => "Your Twostep username was changed",
+        NoticeKind::ManyWrongPasswords => "Many wrong passwords for your Twostep account",
+        NoticeKind::LoginAfterFailures => "A log-in to your Twostep account after wrong passwords",
+        NoticeKind::UnfinishedLogin => "An unfinished log-in to your Twostep account",
+        NoticeKind::RecoveryCodeUsed => "A recovery code of your Twostep account was used",
+        NoticeKind::RecoveryCodesRenewed => "New recovery codes for your Twostep account",
+        NoticeKind::TwoFactorResetByOperator => {
             "The operator switched two-factor authentication off for your Twostep account"
         }
     }
@@ -157,20 +152,22 @@ const fn subject(event: Event) -> &'static str {
 fn what(notice: &Notice) -> String {
     let former = notice.former_phone.as_deref().map(masked);
     let sentence = match (notice.event, former) {
-        (Event::PasswordChanged, _) => "The password was changed.",
-        (Event::PasswordReset, _) => "A new password was set through a link that we mailed you.",
-        (Event::TwoFactorEnabled, _) => "Two-factor authentication was switched on.",
-        (Event::PhoneChanged, Some(phone)) => {
+        (NoticeKind::PasswordChanged, _) => "The password was changed.",
+        (NoticeKind::PasswordReset, _) => {
+            "A new password was set through a link that we mailed you."
+        }
+        (NoticeKind::TwoFactorEnabled, _) => "Two-factor authentication was switched on.",
+        (NoticeKind::PhoneChanged, Some(phone)) => {
             return format!("Codes no longer go to {phone}, but to another number.");
         }
-        (Event::PhoneChanged, None) => "The number to which codes go was changed.",
-        (Event::TwoFactorDisabled, Some(phone)) => {
+        (NoticeKind::PhoneChanged, None) => "The number to which codes go was changed.",
+        (NoticeKind::TwoFactorDisabled, Some(phone)) => {
             return format!(
                 "Two-factor authentication was switched off. Codes went to {phone} before."
             );
         }
-        (Event::TwoFactorDisabled, None) => "Two-factor authentication was switched off.",
-        (Event::Renamed, _) => {
+        (NoticeKind::TwoFactorDisabled, None) => "Two-factor authentication was switched off.",
+        (NoticeKind::Renamed, _) => {
             let former = notice
                 .former_username
                 .as_deref()
@@ -181,42 +178,42 @@ fn what(notice: &Notice) -> String {
                  reserved for you for 30 days."
             );
         }
-        (Event::ManyWrongPasswords, _) => {
+        (NoticeKind::ManyWrongPasswords, _) => {
             "More than 100 wrong passwords were entered for your account within a day. \
              Nobody got in by them. If your password is one that you use elsewhere, change it."
         }
-        (Event::LoginAfterFailures, _) => {
+        (NoticeKind::LoginAfterFailures, _) => {
             "Somebody logged in after several attempts with a wrong password."
         }
-        (Event::UnfinishedLogin, _) => {
+        (NoticeKind::UnfinishedLogin, _) => {
             "Somebody entered the right password, but not the code that we sent."
         }
-        (Event::RecoveryCodeUsed, _) => {
+        (NoticeKind::RecoveryCodeUsed, _) => {
             let left = notice.recovery_codes_left.map(left).unwrap_or_default();
             let what = "A recovery code was entered in place of the code to your phone.";
             return format!("{what} {left}").trim_end().to_owned();
         }
-        (Event::RecoveryCodesRenewed, _) => {
+        (NoticeKind::RecoveryCodesRenewed, _) => {
             "New recovery codes were made. The old ones work no more."
         }
-        (Event::TwoFactorResetByOperator, _) => {
+        (NoticeKind::TwoFactorResetByOperator, _) => {
             "Two-factor authentication was switched off by the operator."
         }
     };
     sentence.to_owned()
 }
 
-const fn remedy(event: Event) -> &'static str {
+const fn remedy(event: NoticeKind) -> &'static str {
     match event {
-        Event::TwoFactorDisabled => {
+        NoticeKind::TwoFactorDisabled => {
             "The link logs everybody out, switches two-factor authentication on again with the \
              former number, and locks the password until you set a new one by mail."
         }
-        Event::PhoneChanged => {
+        NoticeKind::PhoneChanged => {
             "The link logs everybody out, puts the former number back, and locks the password \
              until you set a new one by mail."
         }
-        Event::RecoveryCodeUsed | Event::RecoveryCodesRenewed => {
+        NoticeKind::RecoveryCodeUsed | NoticeKind::RecoveryCodesRenewed => {
             "The link logs everybody out, ends all recovery codes, and locks the password until \
              you set a new one by mail. Codes still go to your phone."
         }

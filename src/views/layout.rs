@@ -37,7 +37,6 @@ pub enum Kind {
 
 impl Kind {
     /// Bootstrap's name of it.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Success => "success",

@@ -23,14 +23,12 @@ pub mod two_factor;
 
 /// The address of a static file: a path of ours and a hash, with nothing to escape in
 /// it. Templates call it by this name, and a test looks for it there.
-#[must_use]
 pub fn asset(path: &str) -> Safe<&'static str> {
     Safe(crate::services::assets::url(path))
 }
 
 /// The first field that is wrong, which takes the focus; empty where none is.
-#[must_use]
-pub fn first_wrong(errors: &Errors) -> &'static str {
+pub fn first_invalid_field(errors: &Errors) -> &'static str {
     errors
         .iter()
         .map(|(field, _)| field)
@@ -56,7 +54,6 @@ const AHEAD: i64 = 1 - HOUR;
 const LAST: i64 = 253_402_300_799;
 
 /// Puts `at` into words as seen from `now` (Unix seconds both).
-#[must_use]
 pub fn timestamp(at: i64, now: i64) -> Timestamp {
     let at = at.clamp(0, LAST);
     let moment = OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -89,7 +86,6 @@ pub fn exceeded(exceeded: RateLimitExceeded) -> String {
 }
 
 /// A time to wait, in words: never shorter than it is.
-#[must_use]
 pub fn duration(seconds: i64) -> String {
     let (count, unit) = match seconds {
         ..=90 => (seconds.max(1), "second"),
@@ -178,12 +174,12 @@ mod tests {
 
     #[test]
     fn the_first_wrong_field_is_never_the_form_itself() {
-        assert_eq!(first_wrong(&Errors::default()), "");
-        assert_eq!(first_wrong(&Errors::one("form", "x")), "");
+        assert_eq!(first_invalid_field(&Errors::default()), "");
+        assert_eq!(first_invalid_field(&Errors::one("form", "x")), "");
         let mut errors = Errors::one("form", "x");
         errors.add("email", "y");
         errors.add("password", "z");
-        assert_eq!(first_wrong(&errors), "email");
+        assert_eq!(first_invalid_field(&errors), "email");
     }
 
     fn only<'a>(page: &'a Html, selector: &str) -> ElementRef<'a> {

@@ -5,7 +5,7 @@ use askama_web::WebTemplate;
 
 use super::layout::Layout;
 use super::two_factor::masked;
-use crate::models::outbox::Event;
+use crate::models::outbox::NoticeKind;
 
 /// `/not_me`, while the link stands.
 #[derive(Clone, Debug, Template, WebTemplate)]
@@ -60,35 +60,36 @@ pub enum Factor {
 
 impl Factor {
     /// For a notice of `event`, where `restored` is the number that comes back.
-    #[must_use]
-    pub fn new(event: Event, restored: Option<&str>) -> Self {
+    pub fn new(event: NoticeKind, restored: Option<&str>) -> Self {
         match (event, restored) {
             (_, Some(phone)) => Self::Restored(masked(phone)),
-            (Event::TwoFactorResetByOperator, None) => Self::ResetByOperator,
-            (Event::TwoFactorEnabled | Event::PhoneChanged | Event::TwoFactorDisabled, None) => {
-                Self::Kept
-            }
+            (NoticeKind::TwoFactorResetByOperator, None) => Self::ResetByOperator,
+            (
+                NoticeKind::TwoFactorEnabled
+                | NoticeKind::PhoneChanged
+                | NoticeKind::TwoFactorDisabled,
+                None,
+            ) => Self::Kept,
             _ => Self::Untouched,
         }
     }
 }
 
 /// What a notice told of.
-#[must_use]
-pub fn what(event: Event) -> &'static str {
+pub fn what(event: NoticeKind) -> &'static str {
     match event {
-        Event::PasswordChanged => "The password was changed.",
-        Event::PasswordReset => "The password was set anew through a link in a mail.",
-        Event::TwoFactorEnabled => "Two-factor authentication was switched on.",
-        Event::PhoneChanged => "The phone that gets the codes was changed.",
-        Event::TwoFactorDisabled => "Two-factor authentication was switched off.",
-        Event::Renamed => "The username was changed.",
-        Event::ManyWrongPasswords => "Many wrong passwords were entered for the account.",
-        Event::LoginAfterFailures => "Somebody logged in after several wrong passwords.",
-        Event::UnfinishedLogin => "Somebody knew the password, but did not enter the code.",
-        Event::RecoveryCodeUsed => "A recovery code was entered in place of the phone's code.",
-        Event::RecoveryCodesRenewed => "New recovery codes were made.",
-        Event::TwoFactorResetByOperator => {
+        NoticeKind::PasswordChanged => "The password was changed.",
+        NoticeKind::PasswordReset => "The password was set anew through a link in a mail.",
+        NoticeKind::TwoFactorEnabled => "Two-factor authentication was switched on.",
+        NoticeKind::PhoneChanged => "The phone that gets the codes was changed.",
+        NoticeKind::TwoFactorDisabled => "Two-factor authentication was switched off.",
+        NoticeKind::Renamed => "The username was changed.",
+        NoticeKind::ManyWrongPasswords => "Many wrong passwords were entered for the account.",
+        NoticeKind::LoginAfterFailures => "Somebody logged in after several wrong passwords.",
+        NoticeKind::UnfinishedLogin => "Somebody knew the password, but did not enter the code.",
+        NoticeKind::RecoveryCodeUsed => "A recovery code was entered in place of the phone's code.",
+        NoticeKind::RecoveryCodesRenewed => "New recovery codes were made.",
+        NoticeKind::TwoFactorResetByOperator => {
             "Two-factor authentication was switched off by the operator."
         }
     }

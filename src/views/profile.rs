@@ -46,7 +46,6 @@ const AVATAR_SIZE: u32 = 256;
 
 impl ProfilePage {
     /// The profile of `user` as it is at `now` (Unix seconds).
-    #[must_use]
     pub fn new(layout: Layout, user: &User, is_own: bool, now: i64) -> Self {
         Self {
             layout,

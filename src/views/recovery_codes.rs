@@ -27,7 +27,6 @@ pub struct RecoveryCodesPage {
 
 impl RecoveryCodesPage {
     /// The page where `count` codes are left.
-    #[must_use]
     pub fn new(layout: Layout, count: i64, errors: Errors) -> Self {
         Self {
             layout,
@@ -63,7 +62,6 @@ pub struct EnterPage {
 }
 
 /// How many codes are left: one sentence.
-#[must_use]
 pub fn left(count: i64) -> String {
     match count {
         0 => "No recovery codes are left.".to_owned(),
@@ -73,13 +71,11 @@ pub fn left(count: i64) -> String {
 }
 
 /// The same where these are few: none where there is nothing to warn of.
-#[must_use]
 pub fn few(count: i64) -> Option<String> {
     (count <= FEW).then(|| left(count))
 }
 
 /// What the next page says once a code was used, and `count` are left.
-#[must_use]
 pub fn used(count: i64) -> String {
     let advice = match few(count) {
         Some(_) => " Make a new set soon.",

@@ -8,7 +8,7 @@ use super::layout::Layout;
 use super::recovery_codes::left;
 use super::two_factor::masked;
 use super::{Timestamp, timestamp};
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::session::{LogIn, SessionId};
 use crate::models::user::User;
 
@@ -41,7 +41,6 @@ pub struct SecondStep {
 
 impl SecondStep {
     /// That of `user`, of whose recovery codes so many are left.
-    #[must_use]
     pub fn of(user: &User, recovery_codes: i64) -> Option<Self> {
         let phone = user.verification_phone.as_deref()?;
         Some(Self {
@@ -88,7 +87,6 @@ impl SecurityPage {
 }
 
 /// The sessions as they are at `now` (Unix seconds), seen from `this`.
-#[must_use]
 pub fn session_items(sessions: &[LogIn], this: &SessionId, now: i64) -> Vec<SessionItem> {
     let session = |it: &LogIn| SessionItem {
         id: it.id.as_str().to_owned(),
@@ -102,7 +100,6 @@ pub fn session_items(sessions: &[LogIn], this: &SessionId, now: i64) -> Vec<Sess
 }
 
 /// What happened, as it is told at `now` (Unix seconds).
-#[must_use]
 pub fn activity_items(activity: &[Activity], now: i64) -> Vec<ActivityItem> {
     activity.iter().map(|it| item(it, now)).collect()
 }
@@ -128,30 +125,30 @@ fn address(address: Option<&str>) -> String {
     }
 }
 
-const fn what(happening: Happening) -> &'static str {
+const fn what(happening: Event) -> &'static str {
     match happening {
-        Happening::LoggedIn => "Logged in with the password",
-        Happening::LoggedInWithCode => "Logged in with the password and a code",
-        Happening::LoggedInWithRecoveryCode => "Logged in with the password and a recovery code",
-        Happening::WrongPassword => "A wrong password was entered",
-        Happening::WrongCode => "A wrong code was entered",
-        Happening::WrongRecoveryCode => "A wrong recovery code was entered",
-        Happening::Reauthenticated => "Confirmed again who it is",
-        Happening::LoggedOut => "Logged out",
-        Happening::EndedSession => "Ended another session",
-        Happening::EndedOtherSessions => "Ended all other sessions",
-        Happening::Renamed => "The name was changed",
-        Happening::PasswordChanged => "The password was changed",
-        Happening::PasswordReset => "A new password was set through a mailed link",
-        Happening::TwoFactorEnabled => "Two-factor authentication was switched on",
-        Happening::PhoneChanged => "The phone number was changed",
-        Happening::TwoFactorDisabled | Happening::TwoFactorResetByOperator => {
+        Event::LoggedIn => "Logged in with the password",
+        Event::LoggedInWithCode => "Logged in with the password and a code",
+        Event::LoggedInWithRecoveryCode => "Logged in with the password and a recovery code",
+        Event::WrongPassword => "A wrong password was entered",
+        Event::WrongCode => "A wrong code was entered",
+        Event::WrongRecoveryCode => "A wrong recovery code was entered",
+        Event::Reauthenticated => "Confirmed again who it is",
+        Event::LoggedOut => "Logged out",
+        Event::EndedSession => "Ended another session",
+        Event::EndedOtherSessions => "Ended all other sessions",
+        Event::Renamed => "The name was changed",
+        Event::PasswordChanged => "The password was changed",
+        Event::PasswordReset => "A new password was set through a mailed link",
+        Event::TwoFactorEnabled => "Two-factor authentication was switched on",
+        Event::PhoneChanged => "The phone number was changed",
+        Event::TwoFactorDisabled | Event::TwoFactorResetByOperator => {
             "Two-factor authentication was switched off"
         }
-        Happening::RecoveryCodesRenewed => "New recovery codes were made",
-        Happening::NotMe => "The account was locked with \u{201c}This was not me\u{201d}",
-        Happening::LockedByOperator => "The account was locked",
-        Happening::UnlockedByOperator => "The account was unlocked",
-        Happening::SessionsEndedByOperator => "All sessions were ended",
+        Event::RecoveryCodesRenewed => "New recovery codes were made",
+        Event::NotMe => "The account was locked with \u{201c}This was not me\u{201d}",
+        Event::LockedByOperator => "The account was locked",
+        Event::UnlockedByOperator => "The account was unlocked",
+        Event::SessionsEndedByOperator => "All sessions were ended",
     }
 }

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::layout::Layout;
 use super::{Timestamp, duration, exceeded, timestamp};
 use crate::forms::Errors;
-use crate::models::challenge::{Another, Challenge, Delivery, Purpose};
+use crate::models::challenge::{Challenge, Delivery, Purpose, ResendStatus};
 use crate::models::rate_limit::RateLimitExceeded;
 
 /// `/enable_2fa`
@@ -53,28 +53,25 @@ pub struct VerifyPage {
 #[derive(Clone, Copy, Debug)]
 pub struct Next {
     /// Another code.
-    pub code: Another,
+    pub code: ResendStatus,
     /// A call with it.
-    pub call: Another,
+    pub call: ResendStatus,
     /// Why no code is taken now, not even a right one.
     pub none_taken: Option<RateLimitExceeded>,
 }
 
 impl Next {
     /// Seconds until a code may be asked for; none where that is now, or never.
-    #[must_use]
     pub fn wait(&self) -> Option<i64> {
         Some(self.code.wait()).filter(|seconds| *seconds > 0)
     }
 
     /// Whether a code may be asked for, now or after the wait.
-    #[must_use]
     pub fn offers_code(&self) -> bool {
-        self.code != Another::NoMoreCodes
+        self.code != ResendStatus::NoMoreCodes
     }
 
     /// Whether a call may be asked for at the same time as a code.
-    #[must_use]
     pub fn offers_call(&self) -> bool {
         self.offers_code() && self.call == self.code
     }
@@ -82,7 +79,6 @@ impl Next {
 
 impl VerifyPage {
     /// The page of an open verification as it is at `now` (Unix seconds).
-    #[must_use]
     pub fn new(
         layout: Layout,
         challenge: &Challenge,
@@ -93,7 +89,7 @@ impl VerifyPage {
         let (phone, purpose) = (masked(&challenge.phone), challenge.purpose);
         let delivered = challenge.delivery.may_have_arrived() && next.none_taken.is_none();
         let delivery = match (next.none_taken, challenge.delivery) {
-            (Some(too_many), _) => why_not(Another::Limited(too_many), purpose),
+            (Some(too_many), _) => why_not(ResendStatus::Limited(too_many), purpose),
             (None, Delivery::Sms) => format!("We texted a code to {phone}"),
             (None, Delivery::Call) => format!("We are calling {phone} with your code"),
             (None, Delivery::Sending | Delivery::Unknown) => {
@@ -125,7 +121,6 @@ impl VerifyPage {
     }
 
     /// The page of a verification that takes no more codes.
-    #[must_use]
     pub fn exhausted(layout: Layout, challenge: &Challenge, sentence: &'static str) -> Self {
         let page = match challenge.purpose {
             Purpose::LogIn => "/login",
@@ -139,8 +134,8 @@ impl VerifyPage {
             delivered: false,
             sent: None,
             next: Next {
-                code: Another::NoMoreCodes,
-                call: Another::NoMoreCodes,
+                code: ResendStatus::NoMoreCodes,
+                call: ResendStatus::NoMoreCodes,
                 none_taken: None,
             },
             begin_again: Some(page),
@@ -161,8 +156,7 @@ impl VerifyPage {
 }
 
 /// Why no code went out, and what to do next.
-#[must_use]
-pub fn not_delivered(delivery: Delivery, another: Another, purpose: Purpose) -> String {
+pub fn not_delivered(delivery: Delivery, another: ResendStatus, purpose: Purpose) -> String {
     match delivery {
         Delivery::HeldBack => why_not(another, purpose),
         Delivery::TooMany => {
@@ -178,21 +172,20 @@ pub fn not_delivered(delivery: Delivery, another: Another, purpose: Purpose) -> 
 }
 
 /// Why none may be asked for now, and what to do next.
-#[must_use]
-pub fn why_not(another: Another, purpose: Purpose) -> String {
+pub fn why_not(another: ResendStatus, purpose: Purpose) -> String {
     match another {
-        Another::Now => "You can ask for a code now.".to_owned(),
-        Another::NoMoreCodes => {
+        ResendStatus::Now => "You can ask for a code now.".to_owned(),
+        ResendStatus::NoMoreCodes => {
             "No more codes can be sent this time. Cancel and begin again.".to_owned()
         }
-        Another::NoMoreCalls => {
+        ResendStatus::NoMoreCalls => {
             "We have called you once already. Ask for a text instead.".to_owned()
         }
-        Another::Soon(seconds) => format!(
+        ResendStatus::Soon(seconds) => format!(
             "A code was asked for a moment ago. You can ask for another in {}.",
             duration(seconds)
         ),
-        Another::Limited(too_many) => {
+        ResendStatus::Limited(too_many) => {
             let sentence = exceeded(too_many);
             let sentence = sentence.trim_end_matches('.');
             format!("{sentence}{}.", or_recovery_code(purpose))
@@ -208,7 +201,6 @@ const fn or_recovery_code(purpose: Purpose) -> &'static str {
 }
 
 /// A number as pages show it: its last three digits. The blank does not break.
-#[must_use]
 pub fn masked(phone: &str) -> String {
     let hidden = phone.chars().count().saturating_sub(3);
     let end: String = phone.chars().skip(hidden).collect();

@@ -4,7 +4,7 @@
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder};
 use twostep::middleware::access::Access;
-use twostep::models::outbox::Event;
+use twostep::models::outbox::NoticeKind;
 
 use crate::access::{PAGES, Role, app_with_people, concrete};
 use crate::security::end_buttons;
@@ -169,7 +169,7 @@ async fn attack_11_another_site_can_send_no_form_of_ours() {
             browser.get(&app.reset_link("harry").await).await;
         }
         if form.path == "/not_me" {
-            let link = app.not_me("harry", Event::PasswordChanged, None).await;
+            let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
             browser.get(&link).await.redirects_to("/not_me");
         }
         if form.path.starts_with("/sessions/") {

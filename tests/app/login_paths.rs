@@ -1,7 +1,7 @@
 //! Which requests make a log-in, and which lead out of one.
 
 use reqwest::Method;
-use twostep::models::outbox::Event;
+use twostep::models::outbox::NoticeKind;
 
 use crate::access::{PAGES, Role, app_with_people, concrete};
 use crate::support::{PASSWORD, TestApp};
@@ -40,7 +40,7 @@ async fn only_the_log_in_and_its_codes_make_a_log_in() {
             // Both links of the mails were followed, too.
             let link = app.reset_link(name).await;
             browser.get(&link).await.redirects_to("/reset_password");
-            let link = app.not_me(name, Event::PasswordChanged, None).await;
+            let link = app.not_me(name, NoticeKind::PasswordChanged, None).await;
             browser.get(&link).await.redirects_to("/not_me");
             let link = browser.get("/not_me").await.value_of("link").unwrap();
             let email = format!("new-{name}@example.com");

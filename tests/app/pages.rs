@@ -2,7 +2,7 @@
 //! it is needed.
 
 use scraper::Selector;
-use twostep::models::outbox::Event;
+use twostep::models::outbox::NoticeKind;
 
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
@@ -58,11 +58,11 @@ async fn every_page(app: &TestApp) -> Vec<Page> {
     app.execute("DELETE FROM recovery_codes").await;
     visit(&harry, "/home /recovery_codes", &mut pages).await;
     for event in [
-        Event::TwoFactorDisabled,
-        Event::TwoFactorEnabled,
-        Event::LoginAfterFailures,
-        Event::RecoveryCodeUsed,
-        Event::TwoFactorResetByOperator,
+        NoticeKind::TwoFactorDisabled,
+        NoticeKind::TwoFactorEnabled,
+        NoticeKind::LoginAfterFailures,
+        NoticeKind::RecoveryCodeUsed,
+        NoticeKind::TwoFactorResetByOperator,
     ] {
         let link = app.not_me("harry", event, Some(OTHER_PHONE)).await;
         guest.get(&link).await.redirects_to("/not_me");

@@ -1,6 +1,6 @@
 //! Every page, in each state that looks different, one after the other.
 
-use twostep::models::outbox::Event;
+use twostep::models::outbox::NoticeKind;
 
 use crate::chrome::Chrome;
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
@@ -245,7 +245,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
     async fn not_me(&mut self) {
         self.see("not-me-expired", "/not_me/x", "This link has expired.")
             .await;
-        let event = Event::PhoneChanged;
+        let event = NoticeKind::PhoneChanged;
         let link = self.app.not_me("harry", event, Some(OTHER_PHONE)).await;
         self.see("not-me", &link, "locks others out").await;
         let button = self.chrome.one("main form button").await;

@@ -9,14 +9,14 @@ use axum::extract::{Query, State};
 use axum::http::header::HeaderName;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
-use crate::controllers::onwards;
+use crate::controllers::redirect_to_next;
 use crate::error::AppError;
 use crate::extractors::{Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::auth::{LoginForm, NextQuery};
 use crate::forms::local_path::LocalPath;
 use crate::forms::phone_number::country_of;
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::authentication::Refused;
 use crate::models::challenge::{Challenge, NewChallenge, NewLogin, Outcome, Purpose};
 use crate::models::client::Client;
@@ -34,7 +34,7 @@ pub async fn login_form(
     page: Page,
     Query(query): Query<NextQuery>,
 ) -> Result<Response, AppError> {
-    let is_everybodys = session.row().is_none() && !query.was_sent();
+    let is_everybodys = session.row().is_none() && !query.has_next();
     if is_everybodys && let Some(text) = app.login_page.get() {
         return Ok(Html(text.clone()).into_response());
     }
@@ -57,7 +57,7 @@ async fn login_page(
         None => None,
     };
     let mut layout = page.layout("Login").await?;
-    if query.was_sent() && layout.messages.is_empty() {
+    if query.has_next() && layout.messages.is_empty() {
         let text = "Please log in to access this page.".to_owned();
         layout.messages.push(Message {
             kind: Kind::Info,
@@ -88,7 +88,7 @@ pub async fn login(
         Err(why) => return login_refused(&page, &form, why).await,
     };
     let answer = match &user.verification_phone {
-        Some(phone) => half_login(&app, &session, &user, phone, &form, &client).await?,
+        Some(phone) => start_login_challenge(&app, &session, &user, phone, &form, &client).await?,
         None => full_login(&app, &session, &user, &form, &client).await?,
     };
     match answer {
@@ -121,7 +121,7 @@ async fn full_login(
     let Some(begun) = begun else {
         return Ok(None);
     };
-    let what = Happening::LoggedIn;
+    let what = Event::LoggedIn;
     Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
     transaction.commit().await?;
     session.send(begun.issued);
@@ -134,12 +134,12 @@ async fn full_login(
         amr = "pwd",
         "logged in"
     );
-    Ok(Some(onwards(form.next().as_ref())))
+    Ok(Some(redirect_to_next(form.next().as_ref())))
 }
 
 /// Opens a challenge for an account with two-factor authentication, and a session that may
 /// complete it. If no code could be sent, the next page says so.
-async fn half_login(
+async fn start_login_challenge(
     app: &AppState,
     session: &Session,
     user: &User,
@@ -219,7 +219,7 @@ pub async fn logout(
     }
     session.end(&mut transaction).await?;
     if let Some(user) = session.user() {
-        let what = Happening::LoggedOut;
+        let what = Event::LoggedOut;
         Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
     }
     transaction.commit().await?;

@@ -5,7 +5,7 @@ use axum::response::Response;
 
 use crate::controllers::auth::password_check;
 use crate::controllers::two_factor::sending;
-use crate::controllers::{onwards, signed_out};
+use crate::controllers::{redirect_to_next, signed_out};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::Errors;
@@ -13,7 +13,7 @@ use crate::forms::auth::{NextQuery, ReauthForm};
 use crate::forms::local_path::LocalPath;
 use crate::forms::phone_number::country_of;
 use crate::models::Connection;
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, NewChallenge, Purpose};
 use crate::models::client::Client;
 use crate::models::session::Issued;
@@ -51,7 +51,9 @@ pub async fn reauth(
         }
     };
     match &user.verification_phone {
-        Some(phone) => half_reauth(&app, &session, &user, phone, next.as_ref(), &client).await,
+        Some(phone) => {
+            start_reauth_challenge(&app, &session, &user, phone, next.as_ref(), &client).await
+        }
         None => whole_reauth(&app, &session, &user, next.as_ref(), &client).await,
     }
 }
@@ -66,7 +68,8 @@ async fn whole_reauth(
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    let proved = proved_again(&mut transaction, session, &user.id, client, now).await?;
+    let proved =
+        complete_reauthentication(&mut transaction, session, &user.id, client, now).await?;
     let Some(issued) = proved else {
         return Ok(signed_out());
     };
@@ -74,12 +77,12 @@ async fn whole_reauth(
     session.send(issued);
     let user = user.id.as_str();
     tracing::info!(event = "reauth", user, amr = "pwd", "proved again");
-    Ok(onwards(next))
+    Ok(redirect_to_next(next))
 }
 
 /// Records that the logged-in user has authenticated in full. Returns the session's new
 /// token, to send after the commit. `None` if the session has ended.
-pub async fn proved_again(
+pub async fn complete_reauthentication(
     connection: &mut Connection,
     session: &Session,
     user: &UserId,
@@ -88,14 +91,14 @@ pub async fn proved_again(
 ) -> Result<Option<Issued>, AppError> {
     let issued = session.renew(connection, Some(now), None, now).await?;
     if issued.is_some() {
-        let what = Happening::Reauthenticated;
+        let what = Event::Reauthenticated;
         Activity::record(connection, user, what, Some(client), now).await?;
     }
     Ok(issued)
 }
 
 /// Opens a challenge for a user with two-factor authentication.
-async fn half_reauth(
+async fn start_reauth_challenge(
     app: &AppState,
     session: &Session,
     user: &User,

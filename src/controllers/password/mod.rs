@@ -13,11 +13,11 @@ use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::password::{self, ChangeForm};
 use crate::models;
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
 use crate::models::mail_token::MailToken;
-use crate::models::outbox::{Event, Notice};
+use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::session::SessionRow;
 use crate::models::user::User;
 use crate::session::Session;
@@ -91,10 +91,10 @@ async fn set(
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
     MailToken::delete_resets(&mut transaction, &user.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
-    Notice::new(Event::PasswordChanged, client, now)
+    Notice::new(NoticeKind::PasswordChanged, client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;
-    let what = Happening::PasswordChanged;
+    let what = Event::PasswordChanged;
     Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
     transaction.commit().await?;
     session.send(issued);

@@ -14,10 +14,10 @@ use crate::error::AppError;
 use crate::extractors::{Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::password::{ResetForm, ResetRequestForm};
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
 use crate::models::mail_token::MailToken;
-use crate::models::outbox::{Event, Notice};
+use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::rate_limit::{RESET_LIFE, RateLimitExceeded, forget_login_sends};
 use crate::models::reset_request;
 use crate::models::session::SessionRow;
@@ -261,10 +261,10 @@ async fn set(
     SessionRow::end_all(&mut transaction, &user.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
     forget_login_sends(&mut transaction, &user.id, now).await?;
-    Notice::new(Event::PasswordReset, client, now)
+    Notice::new(NoticeKind::PasswordReset, client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;
-    let what = Happening::PasswordReset;
+    let what = Event::PasswordReset;
     Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
     transaction.commit().await?;
     app.mail.wake();

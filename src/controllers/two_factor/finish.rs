@@ -3,16 +3,16 @@
 
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::controllers::auth::reauth::proved_again;
-use crate::controllers::{onwards, signed_out};
+use crate::controllers::auth::reauth::complete_reauthentication;
+use crate::controllers::{redirect_to_next, signed_out};
 use crate::error::AppError;
 use crate::extractors::Page;
 use crate::forms::local_path::LocalPath;
 use crate::middleware::access::expired;
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, Delivery, Purpose};
 use crate::models::client::Client;
-use crate::models::outbox::{Event, Notice};
+use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::rate_limit::{Attempt, refund};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
@@ -59,7 +59,7 @@ struct UsedUp {
 impl Proof<'_> {
     /// Consumes the proof and the challenge. `None` if either was gone. A used recovery code is
     /// emailed to the user.
-    async fn use_up(
+    async fn consume(
         self,
         connection: &mut Connection,
         challenge: &Challenge,
@@ -73,12 +73,12 @@ impl Proof<'_> {
             return Ok(consumed.then_some(UsedUp { recovery_codes }));
         };
         let open = challenge.recover(connection, now).await?;
-        if !(open && code.use_up(connection, user, now).await?) {
+        if !(open && code.consume(connection, user, now).await?) {
             return Ok(None);
         }
         refund(connection, attempt).await?;
         let left = RecoveryCode::left(connection, user).await?;
-        Notice::new(Event::RecoveryCodeUsed, client, now)
+        Notice::new(NoticeKind::RecoveryCodeUsed, client, now)
             .with_recovery_codes_left(left)
             .enqueue(connection, user)
             .await?;
@@ -110,15 +110,15 @@ pub(super) async fn finish_login(
         .finish_pending_login(&mut transaction, challenge, client, now)
         .await?;
     let used_up = proof
-        .use_up(&mut transaction, challenge, client, now)
+        .consume(&mut transaction, challenge, client, now)
         .await?;
     let (Some(used_up), Some(begun)) = (used_up, begun) else {
         return expired(session).await;
     };
     let user = &challenge.user_id;
     let what = match proof {
-        Proof::Code => Happening::LoggedInWithCode,
-        Proof::RecoveryCode(..) => Happening::LoggedInWithRecoveryCode,
+        Proof::Code => Event::LoggedInWithCode,
+        Proof::RecoveryCode(..) => Event::LoggedInWithRecoveryCode,
     };
     Activity::record(&mut transaction, user, what, Some(client), now).await?;
     if let Some(left) = used_up.recovery_codes {
@@ -145,16 +145,16 @@ pub(super) async fn finish_reauth(
     let now = app.clock.now();
     let (user, version) = (&challenge.user_id, challenge.auth_version);
     let mut transaction = app.database.begin().await?;
-    if !User::lock(&mut transaction, user, version).await? {
+    if !User::lock_for_update(&mut transaction, user, version).await? {
         return expired(session).await;
     }
     let used_up = proof
-        .use_up(&mut transaction, challenge, client, now)
+        .consume(&mut transaction, challenge, client, now)
         .await?;
     let Some(used_up) = used_up else {
         return expired(session).await;
     };
-    let proved = proved_again(&mut transaction, session, user, client, now).await?;
+    let proved = complete_reauthentication(&mut transaction, session, user, client, now).await?;
     let Some(issued) = proved else {
         return Ok(signed_out());
     };
@@ -200,7 +200,7 @@ async fn finish_enable(
         Some(_) => Vec::new(),
         None => RecoveryCode::make_set(&mut transaction, &user.id, now).await?,
     };
-    tell_of_phone(&mut transaction, user, client, now).await?;
+    notify_phone_changed(&mut transaction, user, client, now).await?;
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();
@@ -228,7 +228,7 @@ async fn enabled(
 }
 
 /// Records the change and emails the user. `before` is the account before the change.
-async fn tell_of_phone(
+async fn notify_phone_changed(
     connection: &mut Connection,
     before: &User,
     client: &Client,
@@ -236,8 +236,8 @@ async fn tell_of_phone(
 ) -> Result<(), Error> {
     let former = before.verification_phone.as_deref();
     let (event, what) = match former {
-        Some(_) => (Event::PhoneChanged, Happening::PhoneChanged),
-        None => (Event::TwoFactorEnabled, Happening::TwoFactorEnabled),
+        Some(_) => (NoticeKind::PhoneChanged, Event::PhoneChanged),
+        None => (NoticeKind::TwoFactorEnabled, Event::TwoFactorEnabled),
     };
     Notice::new(event, client, now)
         .with_former_phone(former)
@@ -257,5 +257,5 @@ async fn phone_changed(session: &Session, user: &User) -> Result<Response, AppEr
 
 fn to_next(challenge: &Challenge) -> Response {
     let next = challenge.next.as_deref().and_then(LocalPath::parse);
-    onwards(next.as_ref())
+    redirect_to_next(next.as_ref())
 }

@@ -18,12 +18,12 @@ use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::phone_number::PhoneNumber;
 use crate::forms::two_factor::EnableForm;
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{
-    Another, Challenge, Delivery, NewChallenge, NotOpened, Outcome, Purpose,
+    Challenge, Delivery, NewChallenge, NotOpened, Outcome, Purpose, ResendStatus,
 };
 use crate::models::client::Client;
-use crate::models::outbox::{Event, Notice};
+use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
 use crate::models::user::User;
@@ -65,7 +65,7 @@ pub async fn enable(
         Ok(challenge) if challenge.delivery.may_have_arrived() => {
             return sending::begin(&app, &session, &challenge).await;
         }
-        Ok(challenge) => (challenge.delivery, Another::Now),
+        Ok(challenge) => (challenge.delivery, ResendStatus::Now),
         Err(NotOpened::HeldBack(another)) => (Delivery::HeldBack, another),
         Err(NotOpened::Outdated) => return Ok(signed_out()),
     };
@@ -115,7 +115,7 @@ fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'st
 }
 
 /// The form's error when no code could be sent.
-fn not_sent(delivery: Delivery, another: Another) -> Errors {
+fn not_sent(delivery: Delivery, another: ResendStatus) -> Errors {
     match delivery {
         Delivery::InvalidNumber => Errors::one("verification_phone", "Invalid phone number"),
         Delivery::Blocked => Errors::one("verification_phone", CANNOT_SEND_TO_NUMBER),
@@ -193,11 +193,11 @@ pub async fn disable(
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
     RecoveryCode::delete_all(&mut transaction, &user.id).await?;
-    Notice::new(Event::TwoFactorDisabled, &client, now)
+    Notice::new(NoticeKind::TwoFactorDisabled, &client, now)
         .with_former_phone(Some(phone))
         .enqueue(&mut transaction, &user.id)
         .await?;
-    let what = Happening::TwoFactorDisabled;
+    let what = Event::TwoFactorDisabled;
     Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
     transaction.commit().await?;
     session.send(issued);

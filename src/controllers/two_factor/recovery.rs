@@ -11,7 +11,7 @@ use crate::error::AppError;
 use crate::extractors::{Form, Page, Pending};
 use crate::forms::Errors;
 use crate::forms::recovery_codes::RecoveryForm;
-use crate::models::activity::Happening;
+use crate::models::activity::Event;
 use crate::models::challenge::{Challenge, Purpose};
 use crate::models::client::Client;
 use crate::models::rate_limit::{RateLimitExceeded, WRONG_RECOVERY_CODES, take};
@@ -86,7 +86,7 @@ async fn wrong(
     client: &Client,
     challenge: &Challenge,
 ) -> Result<Response, AppError> {
-    let (what, now) = (Happening::WrongRecoveryCode, app.clock.now());
+    let (what, now) = (Event::WrongRecoveryCode, app.clock.now());
     record(app, challenge, what, client, now).await?;
     let user = challenge.user_id.as_str();
     tracing::info!(event = "recovery_code_refused", user, "wrong recovery code");

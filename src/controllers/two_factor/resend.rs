@@ -11,7 +11,7 @@ use crate::error::AppError;
 use crate::extractors::{Page, Pending};
 use crate::forms::Errors;
 use crate::middleware::access::expired;
-use crate::models::challenge::{Another, Challenge, ResendRefused, Way};
+use crate::models::challenge::{Challenge, ResendRefused, ResendStatus, Way};
 use crate::models::client::Client;
 use crate::models::rate_limit::SEND_INTERVAL;
 use crate::session::Session;
@@ -60,14 +60,14 @@ async fn send_again(
         // The page shows the result anyway.
         Ok(delivery) => {
             challenge.delivery = delivery;
-            let (status, retry_after) = status_of(delivery, Another::Soon(SEND_INTERVAL));
+            let (status, retry_after) = status_of(delivery, ResendStatus::Soon(SEND_INTERVAL));
             let page = verify_page(app, page, client, &challenge, Errors::default()).await?;
             Ok(refusal(status, retry_after, page))
         }
         Err(ResendRefused::NotNow(another)) => {
             let errors = Errors::one("form", why_not(another, challenge.purpose));
             let retry_after = match another {
-                Another::NoMoreCodes | Another::NoMoreCalls => challenge.ends_in(now),
+                ResendStatus::NoMoreCodes | ResendStatus::NoMoreCalls => challenge.ends_in(now),
                 _ => another.wait(),
             };
             let page = verify_page(app, page, client, &challenge, errors).await?;

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::controllers::signed_out;
 use crate::error::AppError;
-use crate::models::challenge::{Another, Challenge, Delivery};
+use crate::models::challenge::{Challenge, Delivery, ResendStatus};
 use crate::models::rate_limit::SEND_INTERVAL;
 use crate::session::Session;
 use crate::state::AppState;
@@ -32,7 +32,7 @@ pub(in crate::controllers) async fn begin(
 }
 
 /// The status of the answer to a delivery, and the seconds until a retry makes sense.
-pub(super) fn status_of(delivery: Delivery, another: Another) -> (StatusCode, Option<i64>) {
+pub(super) fn status_of(delivery: Delivery, another: ResendStatus) -> (StatusCode, Option<i64>) {
     let wait = another.wait();
     match delivery {
         Delivery::InvalidNumber | Delivery::Blocked => (StatusCode::UNPROCESSABLE_ENTITY, None),

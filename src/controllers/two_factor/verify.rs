@@ -5,13 +5,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::finish::finish;
-use crate::controllers::{self, onwards, signed_out};
+use crate::controllers::{self, redirect_to_next, signed_out};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, Pending};
 use crate::forms::Errors;
 use crate::forms::two_factor::VerifyForm;
 use crate::middleware::access::expired;
-use crate::models::activity::{Activity, Happening};
+use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, Outcome, Purpose, Refused, Way};
 use crate::models::client::Client;
 use crate::models::session::SessionRow;
@@ -57,7 +57,7 @@ pub async fn verify(
     };
     tracing::info!(event = "code_refused", user = challenge.user_id.as_str(), reason = %refused, "code refused");
     if matches!(refused, Refused::Wrong | Refused::Exhausted) {
-        let what = Happening::WrongCode;
+        let what = Event::WrongCode;
         record(&app, &challenge, what, &client, now).await?;
     }
     let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
@@ -88,7 +88,7 @@ pub async fn verify(
 pub(super) async fn record(
     app: &AppState,
     challenge: &Challenge,
-    what: Happening,
+    what: Event,
     client: &Client,
     now: i64,
 ) -> Result<(), AppError> {
@@ -163,6 +163,6 @@ pub async fn cancel(
     SessionRow::forget_challenge(&mut connection, &row.id).await?;
     Ok(match challenge.purpose {
         Purpose::Enable => Redirect::to(&format!("/user/{}", user.username)).into_response(),
-        _ => onwards(None),
+        _ => redirect_to_next(None),
     })
 }

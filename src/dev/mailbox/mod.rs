@@ -38,7 +38,6 @@ pub struct Message {
 
 impl Message {
     /// The link that the mail carries: its text's first word that is one.
-    #[must_use]
     pub fn link(&self) -> Option<&str> {
         let is_link = |word: &&str| word.starts_with("http://") || word.starts_with("https://");
         self.text.split_whitespace().find(is_link)
@@ -69,19 +68,16 @@ impl DemoMailbox {
     }
 
     /// The last 50 mails, newest first.
-    #[must_use]
     pub fn messages(&self) -> Vec<Message> {
         self.lock().iter().cloned().collect()
     }
 
     /// One of them.
-    #[must_use]
     pub fn message(&self, id: &str) -> Option<Message> {
         self.lock().iter().find(|message| message.id == id).cloned()
     }
 
     /// How many mails were received so far, those that are gone included.
-    #[must_use]
     pub fn received(&self) -> usize {
         *self.0.received.borrow()
     }

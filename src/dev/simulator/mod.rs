@@ -79,9 +79,6 @@ pub struct Counters {
 impl DemoPhone {
     /// Starts the simulator, with credentials and services of its own; its
     /// codes expire by `clock`.
-    ///
-    /// # Errors
-    /// When no port can be bound, or the system has no random numbers.
     pub async fn start(clock: Clock) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let base_url = format!("http://{}", listener.local_addr()?);
@@ -104,7 +101,6 @@ impl DemoPhone {
     }
 
     /// What points the client at this phone, with the default time-outs.
-    #[must_use]
     pub fn settings(&self) -> Settings {
         Settings {
             base_url: self.0.base_url.clone(),
@@ -118,13 +114,11 @@ impl DemoPhone {
     }
 
     /// The last 50 texts and calls, newest first.
-    #[must_use]
     pub fn messages(&self) -> Vec<Message> {
         self.lock().messages.iter().cloned().collect()
     }
 
     /// How many requests arrived so far.
-    #[must_use]
     pub fn counters(&self) -> Counters {
         self.lock().counters
     }

@@ -27,7 +27,6 @@ const SENDS: usize = 5;
 const CHECKS: u32 = 5;
 
 /// Whether a number (E.164) is one with a set behaviour; no limit applies to it.
-#[must_use]
 pub fn is_demo_number(number: &str) -> bool {
     [LANDLINE, BLOCKED, TOO_MANY, UNAVAILABLE, SILENT].contains(&number)
 }

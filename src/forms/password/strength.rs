@@ -23,9 +23,6 @@ const MIN_OWN_CHARACTERS: usize = 4;
 
 /// Checks the strength of a password for the user with that name and email. It keeps a core
 /// busy for tens of milliseconds.
-///
-/// # Errors
-/// A sentence for the field `password`.
 pub fn check_strength(password: &SecretString, username: &str, email: &str) -> Result<(), Errors> {
     let password = password.expose_secret();
     let mailbox = email.split('@').next().unwrap_or_default();

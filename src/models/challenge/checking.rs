@@ -131,19 +131,19 @@ impl Challenge {
     /// Consumes the challenge in the caller's transaction. Returns whether it was open: of
     /// parallel calls, one gets a yes.
     pub async fn consume(&self, connection: &mut Connection, now: i64) -> Result<bool> {
-        self.use_up(connection, Outcome::Approved, now).await
+        self.close_with(connection, Outcome::Approved, now).await
     }
 
     /// The same for a recovery code. It also refunds the sends of the account's logins.
     pub async fn recover(&self, connection: &mut Connection, now: i64) -> Result<bool> {
-        if !self.use_up(connection, Outcome::Recovered, now).await? {
+        if !self.close_with(connection, Outcome::Recovered, now).await? {
             return Ok(false);
         }
         forget_login_sends(connection, &self.user_id, now).await?;
         Ok(true)
     }
 
-    async fn use_up(
+    async fn close_with(
         &self,
         connection: &mut Connection,
         outcome: Outcome,

@@ -115,7 +115,7 @@ impl Challenge {
         let mut transaction = database.begin().await?;
         // Waits for a request that carries this challenge over. Otherwise PostgreSQL might
         // show neither the old nor the new challenge as open, and the code would be canceled.
-        User::lock(&mut transaction, &self.user_id, self.auth_version).await?;
+        User::lock_for_update(&mut transaction, &self.user_id, self.auth_version).await?;
         let recorded = sqlx::query(
             "UPDATE challenges SET delivery = $1, provider_sid = $2 WHERE closed_at IS NULL \
              AND user_id = $3 AND purpose = $4 AND phone = $5 AND (id = $6 OR delivery = $7)",

@@ -12,7 +12,7 @@ pub use checking::Refused;
 pub use delivery::{Delivery, Way};
 pub use id::ChallengeId;
 pub use opening::{NewChallenge, NewLogin, NotOpened};
-pub use resending::{Another, ResendRefused};
+pub use resending::{ResendRefused, ResendStatus};
 
 use sqlx::FromRow;
 use strum::{AsRefStr, EnumString};

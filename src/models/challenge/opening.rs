@@ -1,7 +1,7 @@
 //! Opening a challenge, which supersedes others or carries one on.
 
 use crate::models::challenge::{
-    Another, Challenge, ChallengeId, Delivery, Outcome, Purpose, Way, unfinished,
+    Challenge, ChallengeId, Delivery, Outcome, Purpose, ResendStatus, Way, unfinished,
 };
 use crate::models::client::Client;
 use crate::models::rate_limit::{
@@ -64,7 +64,7 @@ pub enum NotOpened {
     /// The account changed since it was checked, or the session has ended.
     Outdated,
     /// No code can be sent now to the number that is being added.
-    HeldBack(Another),
+    HeldBack(ResendStatus),
 }
 
 /// The new row's columns about sending.
@@ -72,7 +72,7 @@ struct Sending {
     /// The counted attempt of a code to send.
     attempt: Option<Attempt>,
     /// Why no code is sent.
-    held_back: Option<Another>,
+    held_back: Option<ResendStatus>,
     provider_sid: Option<String>,
     delivery: Delivery,
     sends: i64,
@@ -97,11 +97,11 @@ impl Challenge {
         now: i64,
     ) -> Result<std::result::Result<Self, NotOpened>> {
         let mut transaction = database.begin().await?;
-        if !User::lock(&mut transaction, &new.user.id, new.user.auth_version).await? {
+        if !User::lock_for_update(&mut transaction, &new.user.id, new.user.auth_version).await? {
             return Ok(Err(NotOpened::Outdated));
         }
         if let Some(session) = new.session
-            && !session.is_living(&mut transaction).await?
+            && !session.is_active(&mut transaction).await?
         {
             return Ok(Err(NotOpened::Outdated));
         }
@@ -173,7 +173,7 @@ impl Sending {
         let taken = take(connection, &buckets, now).await?;
         Ok(Self {
             attempt: None,
-            held_back: taken.err().map(Another::Limited),
+            held_back: taken.err().map(ResendStatus::Limited),
             provider_sid: old.provider_sid.clone(),
             delivery: old.delivery,
             sends: old.sends,
@@ -200,10 +200,10 @@ impl Sending {
             is_new_number: is_adding || User::has_new_phone(connection, &new.user.id, now).await?,
         };
         let (attempt, held_back) = match recent {
-            Some(at) => (None, Some(Another::Soon(at + SEND_INTERVAL - now))),
+            Some(at) => (None, Some(ResendStatus::Soon(at + SEND_INTERVAL - now))),
             None => match new.limits.take_first(connection, &request, now).await? {
                 Ok(attempt) => (Some(attempt), None),
-                Err(exceeded) => (None, Some(Another::Limited(exceeded))),
+                Err(exceeded) => (None, Some(ResendStatus::Limited(exceeded))),
             },
         };
         let delivery = match attempt {

@@ -11,7 +11,7 @@ use crate::services::twilio_verify::TwilioVerify;
 
 /// When a challenge may send another code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Another {
+pub enum ResendStatus {
     /// Now.
     Now,
     /// In so many seconds: the last send is too recent.
@@ -24,7 +24,7 @@ pub enum Another {
     NoMoreCalls,
 }
 
-impl Another {
+impl ResendStatus {
     /// Seconds until another code may be sent.
     pub const fn wait(self) -> i64 {
         match self {
@@ -40,7 +40,7 @@ impl Another {
 pub enum ResendRefused {
     /// Not now, or never.
     #[error("not now: {0:?}")]
-    NotNow(Another),
+    NotNow(ResendStatus),
     /// The challenge expired, was consumed, closed or superseded.
     #[error("the verification is gone")]
     Gone,
@@ -75,7 +75,7 @@ impl Challenge {
         let request = self.code_request(&mut transaction, now).await?;
         let buckets = limits.buckets(&request, way == Way::Call, false);
         let taken = take(&mut transaction, &buckets, now).await?;
-        let attempt = taken.map_err(|it| ResendRefused::NotNow(Another::Limited(it)))?;
+        let attempt = taken.map_err(|it| ResendRefused::NotNow(ResendStatus::Limited(it)))?;
         transaction.commit().await?;
         let delivery = self.deliver(database, verify, way, limits, attempt, now);
         Ok(delivery.await?)
@@ -144,7 +144,7 @@ impl Challenge {
         };
         let another = current.another(database, limits, way, now).await?;
         Ok(ResendRefused::NotNow(match another {
-            Another::Now => Another::Soon(1), // another challenge sent one meanwhile
+            ResendStatus::Now => ResendStatus::Soon(1), // another challenge sent one meanwhile
             other => other,
         }))
     }
@@ -156,15 +156,15 @@ impl Challenge {
         limits: &SendLimits,
         way: Way,
         now: i64,
-    ) -> Result<Another> {
+    ) -> Result<ResendStatus> {
         if limits.unlimited {
-            return Ok(Another::Now);
+            return Ok(ResendStatus::Now);
         }
         if self.sends >= SENDS_OF_CHALLENGE {
-            return Ok(Another::NoMoreCodes);
+            return Ok(ResendStatus::NoMoreCodes);
         }
         if way == Way::Call && self.calls >= CALLS_OF_CHALLENGE {
-            return Ok(Another::NoMoreCalls);
+            return Ok(ResendStatus::NoMoreCalls);
         }
         let mut connection = database.acquire().await?;
         let request = self.code_request(&mut connection, now).await?;
@@ -172,9 +172,9 @@ impl Challenge {
         let limited = exceeded(&mut connection, &buckets, now).await?;
         let soon = self.seconds_until_send(now);
         Ok(match limited {
-            Some(exceeded) if exceeded.retry_after >= soon => Another::Limited(exceeded),
-            _ if soon > 0 => Another::Soon(soon),
-            _ => Another::Now,
+            Some(exceeded) if exceeded.retry_after >= soon => ResendStatus::Limited(exceeded),
+            _ if soon > 0 => ResendStatus::Soon(soon),
+            _ => ResendStatus::Now,
         })
     }
 

@@ -5,7 +5,7 @@
 //! withdraws it, not canceling: otherwise an intruder who has only the password could hide it.
 
 use crate::models::challenge::{ChallengeId, NewLogin};
-use crate::models::outbox::{Event, Mail, Notice};
+use crate::models::outbox::{Mail, Notice, NoticeKind};
 use crate::models::rate_limit::{UNFINISHED_LOGIN_NOTICES, refund_since, try_take};
 use crate::models::user::UserId;
 use crate::models::{Connection, Result};
@@ -34,7 +34,7 @@ pub(super) async fn queue(
     if try_take(connection, &buckets, now).await?.is_err() {
         return Ok(());
     }
-    let mail = Mail::Notice(Notice::new(Event::UnfinishedLogin, login.client, now));
+    let mail = Mail::Notice(Notice::new(NoticeKind::UnfinishedLogin, login.client, now));
     mail.enqueue_for_later(connection, opened.as_str(), user, now, due)
         .await?;
     Ok(())

@@ -3,7 +3,7 @@
 
 mod notice;
 
-pub use notice::{Event, Notice};
+pub use notice::{Notice, NoticeKind};
 
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row};

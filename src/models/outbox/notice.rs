@@ -12,7 +12,7 @@ use crate::models::{Connection, Result};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// The event.
-    pub event: Event,
+    pub event: NoticeKind,
     /// Unix seconds.
     pub at: i64,
     /// The address of the client; none for the operator.
@@ -30,7 +30,7 @@ pub struct Notice {
 /// The event of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Event {
+pub enum NoticeKind {
     /// The password was changed by a user who knew it.
     PasswordChanged,
     /// The password was set by an emailed link.
@@ -57,7 +57,7 @@ pub enum Event {
     TwoFactorResetByOperator,
 }
 
-impl Event {
+impl NoticeKind {
     /// Whether anyone can cause the event at will and no other limit bounds it.
     const fn is_repeatable(self) -> bool {
         matches!(self, Self::LoginAfterFailures | Self::ManyWrongPasswords)
@@ -81,7 +81,7 @@ impl Event {
 
 impl Notice {
     /// The notice of an event that happens now.
-    pub fn new(event: Event, client: &Client, now: i64) -> Self {
+    pub fn new(event: NoticeKind, client: &Client, now: i64) -> Self {
         Self {
             address: Some(client.address.to_string()),
             user_agent: Some(client.user_agent.clone()),
@@ -90,7 +90,7 @@ impl Notice {
     }
 
     /// The notice of something that the operator does now, without a client.
-    pub const fn by_operator(event: Event, now: i64) -> Self {
+    pub const fn by_operator(event: NoticeKind, now: i64) -> Self {
         Self {
             event,
             at: now,

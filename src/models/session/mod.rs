@@ -169,7 +169,7 @@ impl SessionRow {
     ) -> Result<Option<Issued>> {
         let life = Life::of(true, remember);
         let token = Token::generate()?;
-        if !User::lock(connection, user, auth_version).await? {
+        if !User::lock_for_update(connection, user, auth_version).await? {
             return Ok(None);
         }
         let done = sqlx::query(
@@ -269,7 +269,7 @@ impl SessionRow {
     /// Whether the session is still active with the request's token. A request checks this
     /// before it ends other sessions or changes the account, in a transaction that holds the
     /// account's row: if two sessions end each other, one succeeds.
-    pub async fn is_living(&self, connection: &mut Connection) -> Result<bool> {
+    pub async fn is_active(&self, connection: &mut Connection) -> Result<bool> {
         let found: Option<i64> =
             sqlx::query_scalar("SELECT created_at FROM sessions WHERE id = $1 AND token_hash = $2")
                 .bind(self.id.as_str())

@@ -254,7 +254,11 @@ impl User {
     /// Locks the account's row for this transaction, unless `auth_version` is outdated or the
     /// operator has locked the account. Returns whether it did. Transactions that begin with
     /// this run one after the other on either engine.
-    pub async fn lock(connection: &mut Connection, id: &UserId, auth_version: i64) -> Result<bool> {
+    pub async fn lock_for_update(
+        connection: &mut Connection,
+        id: &UserId,
+        auth_version: i64,
+    ) -> Result<bool> {
         let done = sqlx::query(
             "UPDATE users SET auth_version = auth_version \
              WHERE id = $1 AND auth_version = $2 AND locked_at IS NULL",

@@ -61,7 +61,7 @@ impl User {
     }
 
     /// Makes all pending logins fail.
-    pub async fn outdate_logins(connection: &mut Connection, id: &UserId) -> Result<()> {
+    pub async fn bump_auth_version(connection: &mut Connection, id: &UserId) -> Result<()> {
         sqlx::query("UPDATE users SET auth_version = auth_version + 1 WHERE id = $1")
             .bind(id.as_str())
             .execute(connection)

@@ -94,9 +94,6 @@ impl Mailer {
     }
 
     /// Sends a mail.
-    ///
-    /// # Errors
-    /// When nobody took it.
     pub async fn send(&self, email: &Email) -> Result<(), SendError> {
         match self {
             Self::Smtp(smtp) => smtp.send(email).await,

@@ -30,14 +30,12 @@ pub struct Verification {
 
 impl Verification {
     /// What a body describes, if it does.
-    #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
         serde_json::from_slice(body).ok()
     }
 }
 
 /// Twilio's error code, if a body has one.
-#[must_use]
 pub fn error_code(body: &[u8]) -> Option<i64> {
     #[derive(Deserialize)]
     struct Refusal {
@@ -109,7 +107,6 @@ impl From<reqwest::Error> for NoAnswer {
 ///
 /// `Failed` is the only one after which a call is tried. A block of fraud
 /// guard must never be: it watches SMS only, and a call would pay the attacker.
-#[must_use]
 pub fn refusal(status: u16, code: Option<i64>) -> SendError {
     match (status, code) {
         (_, Some(60200 | 21211 | 21614)) => SendError::InvalidNumber,
@@ -122,7 +119,6 @@ pub fn refusal(status: u16, code: Option<i64>) -> SendError {
 }
 
 /// Whether a text is `^VE[0-9a-fA-F]{32}$`, so that it may stand in a path.
-#[must_use]
 pub fn is_verification_sid(text: &str) -> bool {
     text.strip_prefix("VE")
         .is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))

@@ -72,7 +72,6 @@ pub enum Channel {
 
 impl Channel {
     /// Twilio's name of the channel: `sms` or `call`.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sms => "sms",
@@ -160,10 +159,6 @@ impl fmt::Debug for TwilioVerify {
 impl TwilioVerify {
     /// A client for these settings. Installs the program's TLS provider unless
     /// there is one.
-    ///
-    /// # Errors
-    /// When TLS cannot be set up, for instance on a machine without root
-    /// certificates.
     pub fn new(settings: Settings) -> Result<Self, reqwest::Error> {
         // An error says that there is a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -185,14 +180,12 @@ impl TwilioVerify {
     }
 
     /// The same client, whose codes count in `metrics`.
-    #[must_use]
     pub fn counted_in(mut self, metrics: Metrics) -> Self {
         self.metrics = metrics;
         self
     }
 
     /// Where whoever uses this client counts what came of its codes.
-    #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
@@ -220,9 +213,6 @@ impl TwilioVerify {
     }
 
     /// Sends a code to `to` (E.164) by voice call.
-    ///
-    /// # Errors
-    /// See [`SendError`].
     pub async fn call(&self, service: Service, to: &str) -> Result<Sent, SendError> {
         self.create(service, to, Channel::Call).await
     }
@@ -233,9 +223,6 @@ impl TwilioVerify {
     /// Approved only for a status of exactly `approved` with this `to` and,
     /// where it is known, this `sid`. Twilio's legacy field `valid` is not read
     /// ("Use `status` instead", Verification Check resource).
-    ///
-    /// # Errors
-    /// See [`CheckError`].
     pub async fn check(
         &self,
         service: Service,

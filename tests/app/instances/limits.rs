@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use tokio::task::JoinSet;
-use twostep::models::outbox::{Event, Notice};
+use twostep::models::outbox::{Notice, NoticeKind};
 use twostep::models::user::User;
 use twostep::services::clock::Clock;
 
@@ -94,7 +94,7 @@ async fn each_mail_is_sent_once() {
     );
     let now = Clock::system().now();
     for _ in 0..MAILS {
-        let notice = Notice::new(Event::PasswordChanged, &a_client(), now);
+        let notice = Notice::new(NoticeKind::PasswordChanged, &a_client(), now);
         notice.enqueue(&mut transaction, &alice).await.unwrap();
     }
     transaction.commit().await.unwrap();

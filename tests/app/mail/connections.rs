@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use twostep::models::outbox::{Event, Mail};
+use twostep::models::outbox::{Mail, NoticeKind};
 use twostep::tasks::mail::CONNECTIONS;
 
 use super::{Office, notice, patient_mailer};
@@ -20,7 +20,7 @@ async fn patient_office(server: &SmtpServer) -> Office {
 
 async fn enqueue_notices(office: &Office, count: usize) {
     for _ in 0..count {
-        let mail = Mail::Notice(notice(Event::PasswordChanged));
+        let mail = Mail::Notice(notice(NoticeKind::PasswordChanged));
         office.enqueue(&mail).await;
     }
 }

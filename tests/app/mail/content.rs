@@ -1,22 +1,22 @@
 //! What the mails say.
 
 use scraper::{Html, Selector};
-use twostep::models::outbox::{Event, Notice};
+use twostep::models::outbox::{Notice, NoticeKind};
 use twostep::views::email::{Content, NoticeEmail, ResetPasswordEmail};
 
 use super::notice;
 use crate::support::{NOW, keep};
 
-const EVENTS: [Event; 9] = [
-    Event::PasswordChanged,
-    Event::PasswordReset,
-    Event::TwoFactorEnabled,
-    Event::PhoneChanged,
-    Event::TwoFactorDisabled,
-    Event::LoginAfterFailures,
-    Event::UnfinishedLogin,
-    Event::RecoveryCodeUsed,
-    Event::RecoveryCodesRenewed,
+const EVENTS: [NoticeKind; 9] = [
+    NoticeKind::PasswordChanged,
+    NoticeKind::PasswordReset,
+    NoticeKind::TwoFactorEnabled,
+    NoticeKind::PhoneChanged,
+    NoticeKind::TwoFactorDisabled,
+    NoticeKind::LoginAfterFailures,
+    NoticeKind::UnfinishedLogin,
+    NoticeKind::RecoveryCodeUsed,
+    NoticeKind::RecoveryCodesRenewed,
 ];
 
 const LINK: &str = "https://login.example/not_me/abc";
@@ -84,7 +84,7 @@ fn both_parts_of_a_notice_tell_what_when_and_from_where() {
 /// ASVS 14.2.4
 #[test]
 fn a_number_is_masked() {
-    for event in [Event::PhoneChanged, Event::TwoFactorDisabled] {
+    for event in [NoticeKind::PhoneChanged, NoticeKind::TwoFactorDisabled] {
         let mut notice = notice(event);
         notice.former_phone = Some("+254720227267".to_owned());
         let mail = render(&notice);
@@ -97,7 +97,7 @@ fn a_number_is_masked() {
 
 #[test]
 fn attack_15_what_a_browser_calls_itself_stands_in_no_mail() {
-    let mut notice = notice(Event::UnfinishedLogin);
+    let mut notice = notice(NoticeKind::UnfinishedLogin);
     let long = "x".repeat(5000);
     for (typed, shown) in [
         ("", "an unknown browser"),
@@ -135,7 +135,7 @@ fn attack_15_what_a_browser_calls_itself_stands_in_no_mail() {
 #[test]
 fn attack_15_a_user_name_is_text_and_never_a_link() {
     let name = "www.evil.example".to_owned();
-    let notice = notice(Event::UnfinishedLogin);
+    let notice = notice(NoticeKind::UnfinishedLogin);
     let told = NoticeEmail::new(name.clone(), &notice, LINK.to_owned(), 24);
     let reset = ResetPasswordEmail {
         username: name,
@@ -157,7 +157,7 @@ fn the_use_of_a_recovery_code_tells_how_many_are_left() {
         (1, "One recovery code is left."),
         (0, "No recovery codes are left."),
     ] {
-        let mail = render(&notice(Event::RecoveryCodeUsed).with_recovery_codes_left(left));
+        let mail = render(&notice(NoticeKind::RecoveryCodeUsed).with_recovery_codes_left(left));
         assert!(mail.text.contains(sentence), "{}", mail.text);
         assert!(mail.html.contains(sentence), "{}", mail.html);
     }
@@ -165,7 +165,7 @@ fn the_use_of_a_recovery_code_tells_how_many_are_left() {
 
 #[test]
 fn a_notice_of_what_the_operator_did_has_no_address_and_no_browser() {
-    let notice = Notice::by_operator(Event::TwoFactorResetByOperator, NOW);
+    let notice = Notice::by_operator(NoticeKind::TwoFactorResetByOperator, NOW);
     let mail = render(&notice);
     assert!(mail.subject.contains("operator") && mail.subject.contains("Twostep"));
     for part in [&mail.text, &words(&mail.html)] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::AnyPool;
 use twostep::App;
 use twostep::config::Config;
-use twostep::models::outbox::{Event, Mail, Notice};
+use twostep::models::outbox::{Mail, Notice, NoticeKind};
 use twostep::models::rate_limit::Attempt;
 use twostep::models::user::{NewUser, User};
 use twostep::services::clock::Clock;
@@ -143,7 +143,7 @@ fn email() -> Email {
     }
 }
 
-fn notice(event: Event) -> Notice {
+fn notice(event: NoticeKind) -> Notice {
     Notice {
         event,
         at: NOW,

@@ -1,6 +1,6 @@
 //! Which email goes next, and when.
 
-use twostep::models::outbox::{Event, Mail, Notice, Queued};
+use twostep::models::outbox::{Mail, Notice, NoticeKind, Queued};
 
 use super::{Office, create, notice};
 use crate::support::smtp::{SmtpServer, Tls};
@@ -27,7 +27,7 @@ async fn awaited_links_go_first_and_a_user_with_many_notices_delays_no_other() {
     let office = Office::new(&server).await;
     let bob = create(&office.app.state, "bob").await;
     let carol = create(&office.app.state, "carol").await;
-    let a_notice = Mail::Notice(notice(Event::PasswordChanged));
+    let a_notice = Mail::Notice(notice(NoticeKind::PasswordChanged));
     for (user, mail) in [
         (&office.user, &a_notice),
         (&office.user, &a_notice),
@@ -62,7 +62,7 @@ async fn an_email_that_is_not_due_holds_up_none_behind_it() {
     let server = SmtpServer::start(Tls::Never).await;
     let office = Office::new(&server).await;
     let bob = create(&office.app.state, "bob").await;
-    let a_notice = Mail::Notice(notice(Event::PasswordChanged));
+    let a_notice = Mail::Notice(notice(NoticeKind::PasswordChanged));
     office.enqueue(&Mail::ResetPassword).await;
     let link = Queued::take(&office.pool, NOW).await.unwrap().unwrap();
     link.put_back(&office.pool, "later", false, NOW)
@@ -110,7 +110,7 @@ async fn a_clock_that_was_two_hours_ahead_delays_no_email() {
     app.advance(2 * 60 * 60);
     let (alice, now) = (app.user("alice").await.id, app.state.clock.now());
     let mut connection = app.pool.acquire().await.unwrap();
-    for event in [Event::PasswordChanged, Event::PasswordReset] {
+    for event in [NoticeKind::PasswordChanged, NoticeKind::PasswordReset] {
         let notice = Notice::new(event, &a_client(), now);
         notice.enqueue(&mut connection, &alice).await.unwrap();
     }

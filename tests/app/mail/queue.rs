@@ -1,6 +1,6 @@
 //! The worker and its queue: nothing is lost, and nothing is sent twice.
 
-use twostep::models::outbox::{Event, Mail, Queued};
+use twostep::models::outbox::{Mail, NoticeKind, Queued};
 use twostep::services::mailer::Mailer;
 use twostep::services::metrics::Now;
 
@@ -16,7 +16,7 @@ async fn a_mail_is_sent_once_with_a_link_that_the_database_does_not_hold() {
     let office = Office::new(&server).await;
     office.enqueue(&Mail::ResetPassword).await;
     office
-        .enqueue(&Mail::Notice(notice(Event::PasswordChanged)))
+        .enqueue(&Mail::Notice(notice(NoticeKind::PasswordChanged)))
         .await;
     office.worker.deliver_due().await;
     office.worker.deliver_due().await;
@@ -56,7 +56,7 @@ async fn a_notice_says_in_whole_hours_how_long_its_link_lives() {
         let office = Office::new(&server).await;
         office.advance(age);
         office
-            .enqueue(&Mail::Notice(notice(Event::PasswordChanged)))
+            .enqueue(&Mail::Notice(notice(NoticeKind::PasswordChanged)))
             .await;
         office.worker.deliver_due().await;
         let body = server.received()[0].body();
@@ -171,7 +171,7 @@ async fn an_email_that_waited_for_the_program_for_a_day_is_given_up_unsent() {
     for (waited, sent) in [(DAY - 1, true), (DAY, false), (3 * DAY, false)] {
         for mail in [
             Mail::ResetPassword,
-            Mail::Notice(notice(Event::PasswordChanged)),
+            Mail::Notice(notice(NoticeKind::PasswordChanged)),
         ] {
             let server = SmtpServer::start(Tls::Never).await;
             let office = Office::new(&server).await;
@@ -199,14 +199,14 @@ async fn after_days_without_a_server_a_fresh_email_is_sent_and_no_old_one() {
     server.refuse("CONNECT", "421 closed");
     office.enqueue(&Mail::ResetPassword).await;
     office
-        .enqueue(&Mail::Notice(notice(Event::PhoneChanged)))
+        .enqueue(&Mail::Notice(notice(NoticeKind::PhoneChanged)))
         .await;
     office.worker.deliver_due().await;
     assert_eq!(office.queued().await, 2);
     office.advance(3 * DAY);
     server.behave();
     office
-        .enqueue(&Mail::Notice(notice(Event::PasswordChanged)))
+        .enqueue(&Mail::Notice(notice(NoticeKind::PasswordChanged)))
         .await;
     office.worker.deliver_due().await;
     let subjects = server.received()[0].headers("Subject");
@@ -287,7 +287,7 @@ async fn several_workers_send_a_mail_once() {
     let office = Office::new(&server).await;
     for _ in 0..8 {
         office
-            .enqueue(&Mail::Notice(notice(Event::PhoneChanged)))
+            .enqueue(&Mail::Notice(notice(NoticeKind::PhoneChanged)))
             .await;
     }
     let workers: Vec<_> = (0..6)

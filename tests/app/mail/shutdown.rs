@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use twostep::models::outbox::{Event, Mail};
+use twostep::models::outbox::{Mail, NoticeKind};
 use twostep::server::Limits;
 
 use super::{Office, notice, patient_mailer};
@@ -20,7 +20,7 @@ async fn a_worker_sends_when_it_is_woken() {
     let worker = tokio::spawn(office.worker.clone().run(stopped));
     for count in 1..=3 {
         office
-            .enqueue(&Mail::Notice(notice(Event::PhoneChanged)))
+            .enqueue(&Mail::Notice(notice(NoticeKind::PhoneChanged)))
             .await;
         office.app.state.mail.wake();
         until(|| server.received().len() == count).await;

@@ -1,7 +1,7 @@
 //! What becomes of the second step: it is only ever strengthened. Tried by who
 //! reads alice's mail and holds none of her phones.
 
-use twostep::models::outbox::Event;
+use twostep::models::outbox::NoticeKind;
 
 use super::{DAY, is_done, is_expired, press, press_again};
 use crate::support::{Browser, OTHER_PHONE, PHONE, THIRD_PHONE, TestApp};
@@ -100,14 +100,14 @@ async fn no_other_notice_touches_it() {
     let (app, alice) = alice_with(PHONE).await;
     change(&app, &alice, THIRD_PHONE).await;
     for event in [
-        Event::PasswordChanged,
-        Event::PasswordReset,
-        Event::LoginAfterFailures,
-        Event::UnfinishedLogin,
-        Event::TwoFactorEnabled,
-        Event::RecoveryCodeUsed,
-        Event::RecoveryCodesRenewed,
-        Event::TwoFactorResetByOperator,
+        NoticeKind::PasswordChanged,
+        NoticeKind::PasswordReset,
+        NoticeKind::LoginAfterFailures,
+        NoticeKind::UnfinishedLogin,
+        NoticeKind::TwoFactorEnabled,
+        NoticeKind::RecoveryCodeUsed,
+        NoticeKind::RecoveryCodesRenewed,
+        NoticeKind::TwoFactorResetByOperator,
     ] {
         // Even where a link said a number that it never has.
         for former in [None, Some(INTRUDERS)] {
@@ -168,7 +168,7 @@ async fn two_changes_in_a_row_lead_back_to_the_beginning() {
 async fn a_harmless_link_does_not_use_up_the_one_that_brings_the_number_back() {
     let (app, alice) = alice_with(PHONE).await;
     let owners = change(&app, &alice, INTRUDERS).await;
-    for event in [Event::LoginAfterFailures, Event::TwoFactorEnabled] {
+    for event in [NoticeKind::LoginAfterFailures, NoticeKind::TwoFactorEnabled] {
         let harmless = app.not_me("alice", event, None).await;
         assert_eq!(after(&app, &harmless).await.as_deref(), Some(INTRUDERS));
     }
@@ -244,7 +244,7 @@ async fn no_chain_of_links_ends_with_less_or_with_a_number_of_the_intruders() {
         let mut links = vec![disable(&app, &alice).await];
         app.advance(60);
         links.push(change(&app, &alice, THIRD_PHONE).await);
-        links.push(app.not_me("alice", Event::UnfinishedLogin, None).await);
+        links.push(app.not_me("alice", NoticeKind::UnfinishedLogin, None).await);
         links.rotate_left(order % 3);
         if order >= 3 {
             links.swap(0, 1);
@@ -262,7 +262,7 @@ async fn no_chain_of_links_ends_with_less_or_with_a_number_of_the_intruders() {
 async fn of_two_links_in_two_tabs_each_button_does_what_its_page_says_or_nothing() {
     let (app, alice) = alice_with(PHONE).await;
     let off = disable(&app, &alice).await;
-    let other = app.not_me("alice", Event::PasswordChanged, None).await;
+    let other = app.not_me("alice", NoticeKind::PasswordChanged, None).await;
     let owner = app.browser();
     owner.get(&off).await.redirects_to("/not_me");
     let first_tab = owner.get("/not_me").await.value_of("link").unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use reqwest::header::{COOKIE, SET_COOKIE};
 use twostep::models::mail_token::{MailToken, Purpose};
-use twostep::models::outbox::{Event, Mail};
+use twostep::models::outbox::{Mail, NoticeKind};
 use twostep::models::token::Token;
 
 use crate::logs;
@@ -16,17 +16,17 @@ use crate::support::{Browser, NOW, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
 const DAY: u64 = 24 * 60 * 60;
 const EXPIRED: &str = "This link has expired.";
-const ALL: [Event; 10] = [
-    Event::PasswordChanged,
-    Event::PasswordReset,
-    Event::TwoFactorEnabled,
-    Event::PhoneChanged,
-    Event::TwoFactorDisabled,
-    Event::LoginAfterFailures,
-    Event::UnfinishedLogin,
-    Event::RecoveryCodeUsed,
-    Event::RecoveryCodesRenewed,
-    Event::TwoFactorResetByOperator,
+const ALL: [NoticeKind; 10] = [
+    NoticeKind::PasswordChanged,
+    NoticeKind::PasswordReset,
+    NoticeKind::TwoFactorEnabled,
+    NoticeKind::PhoneChanged,
+    NoticeKind::TwoFactorDisabled,
+    NoticeKind::LoginAfterFailures,
+    NoticeKind::UnfinishedLogin,
+    NoticeKind::RecoveryCodeUsed,
+    NoticeKind::RecoveryCodesRenewed,
+    NoticeKind::TwoFactorResetByOperator,
 ];
 
 /// Follows the link and presses the button.
@@ -64,7 +64,7 @@ async fn is_expired(app: &TestApp, link: &str) {
 async fn its_cookie_counts_under_its_own_name_and_alone() {
     let app = TestApp::start().await;
     app.register("harry").await;
-    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
     let token = link.rsplit('/').next().unwrap();
     for (cookie, is_shown) in [
         (format!("not_me_token={token}"), true),
@@ -114,7 +114,7 @@ async fn the_password_works_no_more_until_a_new_one_is_set() {
     let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
     let hash = "SELECT COUNT(*) FROM users WHERE password_hash = '!'";
-    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
     is_done(&press(&app.browser(), &link).await);
     assert_eq!(app.count(hash).await, 1);
     for password in [PASSWORD, "!", "", "a wrong one"] {
@@ -144,7 +144,7 @@ async fn attack_13_an_unusable_password_takes_as_long_as_a_wrong_one() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     app.register("ron").await;
-    let link = app.not_me("harry", Event::PasswordReset, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordReset, None).await;
     is_done(&press(&app.browser(), &link).await);
     let browser = app.browser();
     let mut times = [Duration::MAX; 2];
@@ -165,7 +165,9 @@ async fn attack_13_an_unusable_password_takes_as_long_as_a_wrong_one() {
 async fn reading_uses_nothing_up() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
-    let link = app.not_me("harry", Event::LoginAfterFailures, None).await;
+    let link = app
+        .not_me("harry", NoticeKind::LoginAfterFailures, None)
+        .await;
     let scanner = app.browser();
     let before = app.dump().await;
     for _ in 0..3 {
@@ -185,7 +187,7 @@ async fn reading_uses_nothing_up() {
 async fn a_link_works_once_and_of_parallel_uses_one() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
-    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
     let browser = app.browser();
     browser.get(&link).await;
     let uses = (0..20).map(|_| {
@@ -213,12 +215,12 @@ async fn a_link_works_once_and_of_parallel_uses_one() {
 async fn a_link_lives_for_a_day() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
-    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
     let late = app.browser();
     late.get(&link).await.redirects_to("/not_me");
     app.advance(DAY - 1);
     assert!(!late.get("/not_me").await.says(EXPIRED));
-    let in_time = app.not_me("harry", Event::PasswordReset, None).await;
+    let in_time = app.not_me("harry", NoticeKind::PasswordReset, None).await;
     app.advance(1);
     is_expired(&app, &link).await;
     // Opened in time, pressed too late.
@@ -233,7 +235,7 @@ async fn a_link_lives_for_a_day() {
 #[tokio::test]
 async fn a_link_lives_for_at_most_two_days_after_the_event() {
     let purpose = Purpose::NotMe {
-        event: Event::PasswordChanged,
+        event: NoticeKind::PasswordChanged,
         former_phone: None,
     };
     let day = i64::try_from(DAY).unwrap();
@@ -261,7 +263,7 @@ async fn a_link_lives_for_at_most_two_days_after_the_event() {
 async fn a_link_that_was_found_in_time_is_not_used_too_late() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
-    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
     let token = Token::received(link.trim_start_matches("/not_me/"));
     let (database, now) = (&app.pool, app.state.clock.now());
     let found = MailToken::find_not_me(database, &token, now).await.unwrap();
@@ -292,7 +294,7 @@ async fn what_was_never_mailed_as_such_a_link_is_none() {
 async fn a_bad_link_forgets_the_good_one_before_it() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
-    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
     let browser = app.browser();
     browser.get(&link).await;
     browser
@@ -306,14 +308,14 @@ async fn a_bad_link_forgets_the_good_one_before_it() {
 async fn a_link_is_for_its_own_account_whoever_presses_the_button() {
     let app = TestApp::keeping_mail().await;
     let (harry, ron) = (app.signed_in("harry").await, app.signed_in("ron").await);
-    let link = app.not_me("ron", Event::PasswordChanged, None).await;
+    let link = app.not_me("ron", NoticeKind::PasswordChanged, None).await;
     let page = press(&harry, &link).await;
     is_done(&page);
     assert!(harry.is_logged_in().await && !ron.is_logged_in().await);
     assert!(app.mails("harry").await.is_empty());
 
     // In one's own session: it is over, here too, and the page says so.
-    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
     let page = press(&harry, &link).await;
     is_done(&page);
     assert!(page.all("nav a").contains(&"Log in".to_owned()));
@@ -327,9 +329,13 @@ async fn all_other_links_of_the_account_go_too() {
     app.register("harry").await;
     app.register("ron").await;
     let reset = app.mailed("harry", &Purpose::ResetPassword).await;
-    let other = app.not_me("harry", Event::LoginAfterFailures, None).await;
-    let rons = app.not_me("ron", Event::LoginAfterFailures, None).await;
-    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let other = app
+        .not_me("harry", NoticeKind::LoginAfterFailures, None)
+        .await;
+    let rons = app
+        .not_me("ron", NoticeKind::LoginAfterFailures, None)
+        .await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
     is_done(&press(&app.browser(), &link).await);
     is_expired(&app, &other).await;
     let (database, now) = (&app.pool, app.state.clock.now());
@@ -344,7 +350,7 @@ async fn all_other_links_of_the_account_go_too() {
 async fn all_or_nothing() {
     let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
-    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
     let mailbox = app.browser();
     mailbox.get(&link).await;
     let before = app.dump().await;
@@ -361,7 +367,7 @@ async fn a_log_in_that_is_under_way_does_not_outlive_it() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     for _ in 0..5 {
-        let link = app.not_me("harry", Event::PasswordChanged, None).await;
+        let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
         let (mailbox, intruder) = (app.browser(), app.browser());
         mailbox.get(&link).await;
         let (done, _) = tokio::join!(press_again(&mailbox), intruder.log_in("harry", PASSWORD));
@@ -388,7 +394,7 @@ async fn the_token_is_kept_in_a_short_lived_cookie_that_is_for_this_host_in_prod
         ),
     ] {
         app.register("harry").await;
-        let link = app.not_me("harry", Event::PasswordChanged, None).await;
+        let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
         let browser = app.browser();
         let (pair, attributes) = cookie(&browser.get(&link).await);
         let token = link.trim_start_matches("/not_me/");
@@ -409,7 +415,7 @@ async fn attack_22_no_token_and_no_number_is_in_the_log() {
     logs::keep();
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
-    let event = Event::TwoFactorDisabled;
+    let event = NoticeKind::TwoFactorDisabled;
     let link = app.not_me("harry", event, Some(PHONE)).await;
     is_done(&press(&app.browser(), &link).await);
     let lines = logs::take().join("\n");
@@ -424,7 +430,7 @@ async fn attack_22_no_token_and_no_number_is_in_the_log() {
 async fn attack_11_another_site_cannot_press_the_button() {
     let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
-    let link = app.not_me("harry", Event::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
     harry.get(&link).await;
     let foreign = harry
         .request(Method::POST, "/not_me")

@@ -1,7 +1,7 @@
 //! What "this was not me" does to the recovery codes: somebody who made them, or
 //! used one, must not keep them.
 
-use twostep::models::outbox::Event;
+use twostep::models::outbox::NoticeKind;
 
 use super::{ALL, DAY, is_done, press};
 use crate::recovery_codes::codes_on;
@@ -16,9 +16,9 @@ async fn the_notices_that_tell_of_codes_end_them_and_the_others_do_not() {
         app.with_two_factor("alice", PHONE).await;
         app.with_two_factor("ron", OTHER_PHONE).await;
         let ends = [
-            Event::TwoFactorEnabled,
-            Event::RecoveryCodeUsed,
-            Event::RecoveryCodesRenewed,
+            NoticeKind::TwoFactorEnabled,
+            NoticeKind::RecoveryCodeUsed,
+            NoticeKind::RecoveryCodesRenewed,
         ]
         .contains(&event);
         let link = app.not_me("alice", event, None).await;
@@ -42,13 +42,14 @@ async fn the_notices_that_tell_of_codes_end_them_and_the_others_do_not() {
 #[tokio::test]
 async fn a_harmless_link_that_is_used_first_does_not_spare_an_intruders_codes() {
     for (event, former) in [
-        (Event::LoginAfterFailures, None),
-        (Event::PhoneChanged, Some(PHONE)),
+        (NoticeKind::LoginAfterFailures, None),
+        (NoticeKind::PhoneChanged, Some(PHONE)),
     ] {
         let app = TestApp::keeping_mail().await;
         let intruder = app.with_two_factor("alice", PHONE).await;
         intruder.post("/recovery_codes", &[]).await;
-        app.not_me("alice", Event::RecoveryCodesRenewed, None).await;
+        app.not_me("alice", NoticeKind::RecoveryCodesRenewed, None)
+            .await;
         let link = app.not_me("alice", event, former).await;
         let page = press(&app.browser(), &link).await;
         is_done(&page);
@@ -61,9 +62,12 @@ async fn a_harmless_link_that_is_used_first_does_not_spare_an_intruders_codes() 
 async fn a_notice_about_codes_that_its_owner_let_pass_ends_none() {
     let app = TestApp::keeping_mail().await;
     app.with_two_factor("alice", PHONE).await;
-    app.not_me("alice", Event::RecoveryCodesRenewed, None).await;
+    app.not_me("alice", NoticeKind::RecoveryCodesRenewed, None)
+        .await;
     app.advance(DAY);
-    let link = app.not_me("alice", Event::LoginAfterFailures, None).await;
+    let link = app
+        .not_me("alice", NoticeKind::LoginAfterFailures, None)
+        .await;
     is_done(&press(&app.browser(), &link).await);
     assert_eq!(app.recovery_codes_left("alice").await, 10);
 }
@@ -75,7 +79,9 @@ async fn a_code_that_the_intruder_made_opens_nothing_afterwards() {
     let codes = codes_on(&intruder.post("/recovery_codes", &[]).await);
     app.advance(31);
     let half = app.half_logged_in("alice").await;
-    let link = app.not_me("alice", Event::RecoveryCodesRenewed, None).await;
+    let link = app
+        .not_me("alice", NoticeKind::RecoveryCodesRenewed, None)
+        .await;
     is_done(&press(&app.browser(), &link).await);
     half.recover(&codes[0]).await.redirects_to("/login");
     assert!(!half.is_logged_in().await && !intruder.is_logged_in().await);
@@ -86,8 +92,8 @@ async fn a_code_that_the_intruder_made_opens_nothing_afterwards() {
 #[tokio::test]
 async fn codes_that_came_with_an_intruders_number_go_with_it() {
     for pressed in [
-        vec![Event::TwoFactorDisabled],
-        vec![Event::TwoFactorEnabled, Event::TwoFactorDisabled],
+        vec![NoticeKind::TwoFactorDisabled],
+        vec![NoticeKind::TwoFactorEnabled, NoticeKind::TwoFactorDisabled],
     ] {
         let app = TestApp::keeping_mail().await;
         let intruder = app.with_two_factor("alice", PHONE).await;
@@ -118,7 +124,7 @@ async fn a_number_that_comes_back_comes_without_codes_and_home_says_so() {
     let app = TestApp::keeping_mail().await;
     let intruder = app.with_two_factor("alice", PHONE).await;
     intruder.post("/disable_2fa", &[]).await;
-    let event = Event::TwoFactorDisabled;
+    let event = NoticeKind::TwoFactorDisabled;
     let link = app.not_me("alice", event, Some(PHONE)).await;
     is_done(&press(&app.browser(), &link).await);
     assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
@@ -143,7 +149,7 @@ async fn to_deny_the_operators_reset_brings_no_number_back() {
     let app = TestApp::keeping_mail().await;
     let alice = app.with_two_factor("alice", PHONE).await;
     alice.post("/disable_2fa", &[]).await;
-    let event = Event::TwoFactorResetByOperator;
+    let event = NoticeKind::TwoFactorResetByOperator;
     let link = app.not_me("alice", event, None).await;
     let browser = app.browser();
     browser.get(&link).await;

@@ -5,7 +5,7 @@ mod unfinished_login;
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, USER_AGENT};
-use twostep::models::outbox::{Event, Notice};
+use twostep::models::outbox::{Notice, NoticeKind};
 
 use crate::support::{Browser, NOW, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
@@ -36,14 +36,14 @@ async fn each_change_of_the_second_step_is_told_once() {
 
     app.enable(&alice, PHONE).await;
     let notice = only_notice(&app, "alice").await;
-    assert_eq!(notice.event, Event::TwoFactorEnabled);
+    assert_eq!(notice.event, NoticeKind::TwoFactorEnabled);
     assert_eq!((notice.at, notice.former_phone.as_deref()), (NOW, None));
     assert_eq!(notice.address.as_deref(), Some("127.0.0.1"));
 
     app.empty_outbox().await;
     app.enable(&alice, OTHER_PHONE).await;
     let notice = only_notice(&app, "alice").await;
-    assert_eq!(notice.event, Event::PhoneChanged);
+    assert_eq!(notice.event, NoticeKind::PhoneChanged);
     assert_eq!(notice.former_phone.as_deref(), Some(PHONE));
 
     app.empty_outbox().await;
@@ -51,7 +51,7 @@ async fn each_change_of_the_second_step_is_told_once() {
     let page = post_as(agent, &alice, "/disable_2fa", String::new()).await;
     page.redirects_to("/user/alice");
     let notice = only_notice(&app, "alice").await;
-    assert_eq!(notice.event, Event::TwoFactorDisabled);
+    assert_eq!(notice.event, NoticeKind::TwoFactorDisabled);
     assert_eq!(notice.former_phone.as_deref(), Some(OTHER_PHONE));
     assert_eq!(notice.user_agent.as_deref(), Some("Teapot/1.0evil"));
 
@@ -146,7 +146,7 @@ async fn a_log_in_after_five_failures_is_told_and_after_four_is_not() {
         let notices = app.notices("harry").await;
         assert_eq!(notices.len(), told, "after {failures}");
         for notice in notices {
-            assert_eq!(notice.event, Event::LoginAfterFailures);
+            assert_eq!(notice.event, NoticeKind::LoginAfterFailures);
             assert_eq!(notice.user_agent.as_deref(), Some("Teapot/1.0"));
         }
         app.empty_outbox().await;
@@ -210,10 +210,10 @@ async fn with_two_factor_authentication_only_the_code_completes_a_log_in() {
     app.advance(31);
     let browser = app.half_logged_in("alice").await;
     let events = |notices: Vec<Notice>| notices.iter().map(|it| it.event).collect::<Vec<_>>();
-    let unfinished = [Event::UnfinishedLogin];
+    let unfinished = [NoticeKind::UnfinishedLogin];
     assert_eq!(events(app.notices("alice").await), unfinished);
     browser.verify(&app.last_code()).await.redirects_to("/home");
-    let told = [Event::LoginAfterFailures];
+    let told = [NoticeKind::LoginAfterFailures];
     assert_eq!(events(app.notices("alice").await), told);
 }
 

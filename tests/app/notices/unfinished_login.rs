@@ -1,6 +1,6 @@
 //! The password was right and no right code followed: told within a day, once.
 
-use twostep::models::outbox::{Event, Mail, Queued};
+use twostep::models::outbox::{Mail, NoticeKind, Queued};
 
 use super::{only_notice, post_as};
 use crate::support::{Browser, NOW, PASSWORD, PHONE, TestApp};
@@ -35,7 +35,7 @@ async fn log_in(app: &TestApp, browser: &Browser) {
 /// The one notice is about the intruder.
 async fn intruder_is_told(app: &TestApp) {
     let notice = only_notice(app, "alice").await;
-    assert_eq!(notice.event, Event::UnfinishedLogin);
+    assert_eq!(notice.event, NoticeKind::UnfinishedLogin);
     assert_eq!(notice.user_agent.as_deref(), Some("Intruder"));
 }
 
@@ -105,7 +105,7 @@ async fn an_intruder_in_the_midst_of_the_owners_log_in_is_not_hidden_either() {
     log_in(&app, &alice).await;
     // The day's one notice says that there was one.
     let notice = only_notice(&app, "alice").await;
-    assert_eq!(notice.event, Event::UnfinishedLogin);
+    assert_eq!(notice.event, NoticeKind::UnfinishedLogin);
 }
 
 #[tokio::test]

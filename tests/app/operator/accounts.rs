@@ -1,6 +1,6 @@
 //! Looking at an account, locking it, ending its sessions.
 
-use twostep::models::outbox::{Event, Mail};
+use twostep::models::outbox::{Mail, NoticeKind};
 use twostep::models::rate_limit::{SENDS_OF_ACCOUNT, WRONG_CODES};
 use twostep::models::session::{SessionId, SessionRow};
 
@@ -203,7 +203,7 @@ async fn an_account_is_shown_without_its_secrets() {
     let secrets = [
         browser.session_cookie().unwrap(),
         app.reset_link("alice").await.split_off(16),
-        app.not_me("alice", Event::PhoneChanged, Some(OTHER_PHONE))
+        app.not_me("alice", NoticeKind::PhoneChanged, Some(OTHER_PHONE))
             .await
             .split_off(8),
         PHONE[1..].to_owned(),

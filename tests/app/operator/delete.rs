@@ -1,6 +1,6 @@
 //! Deleting an account: nothing of it stays.
 
-use twostep::models::outbox::Event;
+use twostep::models::outbox::NoticeKind;
 
 use super::run;
 use crate::support::{OTHER_PHONE, PHONE, TestApp};
@@ -29,7 +29,8 @@ async fn nothing_of_a_deleted_account_stays() {
     let half = app.half_logged_in("alice").await;
     app.browser().log_in("alice", "wrong").await;
     app.reset_link("alice").await;
-    app.not_me("alice", Event::PhoneChanged, Some(PHONE)).await;
+    app.not_me("alice", NoticeKind::PhoneChanged, Some(PHONE))
+        .await;
     let id = app.user("alice").await.id;
     app.execute(
         "INSERT INTO recovery_codes (code_hash, user_id, created_at) \

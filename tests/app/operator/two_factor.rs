@@ -1,6 +1,6 @@
 //! Switching the second step off for somebody who lost the phone.
 
-use twostep::models::outbox::Event;
+use twostep::models::outbox::NoticeKind;
 
 use super::{catch_up, run};
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp, link};
@@ -53,7 +53,9 @@ async fn after_a_reset_no_link_brings_the_number_back() {
     let app = TestApp::keeping_mail().await;
     let browser = app.with_two_factor("alice", PHONE).await;
     app.enable(&browser, OTHER_PHONE).await;
-    let link = app.not_me("alice", Event::PhoneChanged, Some(PHONE)).await;
+    let link = app
+        .not_me("alice", NoticeKind::PhoneChanged, Some(PHONE))
+        .await;
     let notices = app.notices("alice").await;
     assert!(notices.iter().any(|it| it.former_phone.is_some()));
     let queued = notices.len();

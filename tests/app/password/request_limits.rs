@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use twostep::models::outbox::{Event, Notice};
+use twostep::models::outbox::{Notice, NoticeKind};
 use twostep::models::rate_limit::{RESET_MAILS_OF_ACCOUNT, RESET_REQUESTS};
 use twostep::models::reset_request::{self, Resolved};
 use twostep::tasks::mail::CONNECTIONS;
@@ -162,7 +162,7 @@ async fn attack_13_a_known_and_an_unknown_address_write_the_same_until_the_worke
     let id = app.user("alice").await.id;
     let mut connection = app.pool.acquire().await.unwrap();
     for _ in 0..CONNECTIONS {
-        let notice = Notice::new(Event::PasswordChanged, &a_client(), NOW);
+        let notice = Notice::new(NoticeKind::PasswordChanged, &a_client(), NOW);
         notice.enqueue(&mut connection, &id).await.unwrap();
     }
     drop(connection);

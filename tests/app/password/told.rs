@@ -1,6 +1,6 @@
 //! A new password is told by mail, and is set in whole or not at all.
 
-use twostep::models::outbox::Event;
+use twostep::models::outbox::NoticeKind;
 
 use super::{NEW, assert_password, change, reset, with_link};
 use crate::notices::only_notice;
@@ -17,14 +17,14 @@ async fn a_change_and_a_reset_are_told_once_each_and_without_a_secret() {
         .await
         .redirects_to("/user/alice");
     let told = only_notice(&app, "alice").await;
-    assert_eq!(told.event, Event::PasswordChanged);
+    assert_eq!(told.event, NoticeKind::PasswordChanged);
     assert!(!format!("{:?}", app.mails("alice").await).contains(NEW));
 
     app.empty_outbox().await;
     let link = with_link(&app, "alice").await;
     reset(&link, PASSWORD).await.redirects_to("/login");
     let told = only_notice(&app, "alice").await;
-    assert_eq!(told.event, Event::PasswordReset);
+    assert_eq!(told.event, NoticeKind::PasswordReset);
     assert!(!format!("{:?}", app.mails("alice").await).contains(PASSWORD));
 }
 

@@ -5,7 +5,7 @@ mod lease;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use twostep::models::outbox::Event;
+use twostep::models::outbox::NoticeKind;
 use twostep::models::purge::{BATCH, Deleted, Kind};
 use twostep::models::rate_limit::{WRONG_CODES, take};
 use twostep::tasks::purge::{Purge, purge};
@@ -238,7 +238,7 @@ async fn nothing_that_lives_is_touched() {
     app.advance(60);
     let half = app.half_logged_in("alice").await;
     let reset = app.reset_link("alice").await;
-    let not_me = app.not_me("alice", Event::PasswordChanged, None).await;
+    let not_me = app.not_me("alice", NoticeKind::PasswordChanged, None).await;
     let now = app.state.clock.now();
     app.fill(&WRONG_CODES, "alice", 10).await;
     app.advance(599);

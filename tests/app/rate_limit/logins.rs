@@ -1,6 +1,6 @@
 //! Limits on logins that succeed, and what many wrong passwords lead to.
 
-use twostep::models::outbox::{Event, Mail};
+use twostep::models::outbox::{Mail, NoticeKind};
 use twostep::models::rate_limit::{
     EMAILS_OF_KIND, LOGINS, WRONG_PASSWORDS, WRONG_PASSWORDS_PER_ACCOUNT,
 };
@@ -133,7 +133,7 @@ async fn in_development_no_limit_on_logins_holds_on_this_machine() {
 }
 
 /// The events of the notices that wait for an account.
-async fn notices(app: &TestApp, username: &str) -> Vec<Event> {
+async fn notices(app: &TestApp, username: &str) -> Vec<NoticeKind> {
     let mails = app.mails(username).await.into_iter();
     let events = mails.filter_map(|(mail, _)| match mail {
         Mail::Notice(notice) => Some(notice.event),
@@ -168,7 +168,10 @@ async fn attack_21_more_than_a_hundred_wrong_passwords_a_day_are_emailed_and_ref
     assert_eq!(notices(&app, "alice").await, []);
     logs::keep();
     guess(&app, "ALICE", 2..4).await;
-    assert_eq!(notices(&app, "alice").await, [Event::ManyWrongPasswords]);
+    assert_eq!(
+        notices(&app, "alice").await,
+        [NoticeKind::ManyWrongPasswords]
+    );
     let lines = logs::take().concat();
     assert!(lines.contains("event=\"many_wrong_passwords\""), "{lines}");
     // One an hour, however many there are.

@@ -1,7 +1,7 @@
 //! A recovery code in place of the phone's: what it finishes, and what it does not.
 
 use twostep::dev::simulator::Failure;
-use twostep::models::outbox::{Event, Mail};
+use twostep::models::outbox::{Mail, NoticeKind};
 
 use super::{INVALID, WRONG, alice_of, assert_invalid, codes_on};
 use crate::logs;
@@ -80,7 +80,7 @@ async fn it_finishes_a_log_in_with_its_place_to_go_and_its_long_life() {
 
     // What is told replaces the notice of a log-in that was never finished.
     let notice = only_notice(&app, "alice").await;
-    assert_eq!(notice.event, Event::RecoveryCodeUsed);
+    assert_eq!(notice.event, NoticeKind::RecoveryCodeUsed);
     assert_eq!(notice.recovery_codes_left, Some(9));
     let former = app.browser();
     former.set_session_cookie(&half.unwrap());
@@ -145,7 +145,7 @@ async fn it_finishes_a_re_authentication_which_makes_the_session_fresh() {
     assert_eq!(page.status, 200);
     assert!(page.says("You used a recovery code, which works no more."));
     let notice = only_notice(&app, "alice").await;
-    assert_eq!(notice.event, Event::RecoveryCodeUsed);
+    assert_eq!(notice.event, NoticeKind::RecoveryCodeUsed);
     let recorded = "SELECT COUNT(*) FROM activity WHERE event = 'reauthenticated'";
     assert_eq!(app.count(recorded).await, 1);
     alice.get(PAGE).await.redirects_to("/home");
@@ -290,7 +290,7 @@ async fn a_notice_of_an_unfinished_log_in_is_withdrawn_and_told_again_another_ti
     app.empty_outbox().await;
     app.half_logged_in("alice").await;
     let notice = only_notice(&app, "alice").await;
-    assert_eq!(notice.event, Event::UnfinishedLogin);
+    assert_eq!(notice.event, NoticeKind::UnfinishedLogin);
 }
 
 #[tokio::test]

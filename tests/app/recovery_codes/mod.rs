@@ -8,7 +8,7 @@ mod limits;
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use twostep::models::outbox::Event;
+use twostep::models::outbox::NoticeKind;
 
 use crate::notices::only_notice;
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
@@ -145,7 +145,7 @@ async fn a_new_set_is_shown_once_and_ends_the_old_one_at_once() {
     assert!(other.is_logged_in().await, "the other sessions stay");
 
     let notice = only_notice(&app, "alice").await;
-    assert_eq!(notice.event, Event::RecoveryCodesRenewed);
+    assert_eq!(notice.event, NoticeKind::RecoveryCodesRenewed);
     assert_eq!(notice.address.as_deref(), Some("127.0.0.1"));
     let recorded = "SELECT COUNT(*) FROM activity WHERE event = 'recovery_codes_renewed' \
                     AND address = '127.0.0.1'";

@@ -1,8 +1,8 @@
 //! What the page tells of what happened.
 
-use twostep::models::activity::Happening;
+use twostep::models::activity::Event;
 use twostep::models::client::Client;
-use twostep::models::outbox::Event;
+use twostep::models::outbox::NoticeKind;
 
 use super::{FIREFOX, activity, happenings, record};
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
@@ -56,7 +56,9 @@ async fn what_somebody_does_is_told_newest_first_though_it_was_in_one_second() {
 async fn that_an_account_was_locked_by_its_owner_is_told() {
     let app = TestApp::start().await;
     app.register("alice").await;
-    let link = app.not_me("alice", Event::LoginAfterFailures, None).await;
+    let link = app
+        .not_me("alice", NoticeKind::LoginAfterFailures, None)
+        .await;
     let alice = app.browser();
     alice.get(&link).await.redirects_to("/not_me");
     let link = alice.get("/not_me").await.value_of("link").unwrap();
@@ -77,22 +79,19 @@ async fn each_kind_is_told_in_words_of_its_own_with_browser_address_and_time() {
     app.execute("DELETE FROM activity").await;
     for (what, words) in [
         (
-            Happening::LoggedInWithRecoveryCode,
+            Event::LoggedInWithRecoveryCode,
             "Logged in with the password and a recovery code",
         ),
-        (Happening::WrongPassword, "A wrong password was entered"),
-        (Happening::WrongCode, "A wrong code was entered"),
+        (Event::WrongPassword, "A wrong password was entered"),
+        (Event::WrongCode, "A wrong code was entered"),
         (
-            Happening::WrongRecoveryCode,
+            Event::WrongRecoveryCode,
             "A wrong recovery code was entered",
         ),
-        (Happening::Renamed, "The name was changed"),
-        (Happening::EndedSession, "Ended another session"),
-        (Happening::EndedOtherSessions, "Ended all other sessions"),
-        (
-            Happening::RecoveryCodesRenewed,
-            "New recovery codes were made",
-        ),
+        (Event::Renamed, "The name was changed"),
+        (Event::EndedSession, "Ended another session"),
+        (Event::EndedOtherSessions, "Ended all other sessions"),
+        (Event::RecoveryCodesRenewed, "New recovery codes were made"),
     ] {
         record(&app, "alice", what, Some(&laptop())).await;
         app.advance(60);
@@ -107,16 +106,13 @@ async fn what_the_operator_did_says_so() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     for (what, words) in [
-        (Happening::LockedByOperator, "The account was locked"),
-        (Happening::UnlockedByOperator, "The account was unlocked"),
+        (Event::LockedByOperator, "The account was locked"),
+        (Event::UnlockedByOperator, "The account was unlocked"),
         (
-            Happening::TwoFactorResetByOperator,
+            Event::TwoFactorResetByOperator,
             "Two-factor authentication was switched off",
         ),
-        (
-            Happening::SessionsEndedByOperator,
-            "All sessions were ended",
-        ),
+        (Event::SessionsEndedByOperator, "All sessions were ended"),
     ] {
         record(&app, "alice", what, None).await;
         let page = alice.get("/security").await;
@@ -130,10 +126,10 @@ async fn what_somebody_repeats_pushes_nothing_else_off_the_page() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     app.execute("DELETE FROM activity").await;
-    record(&app, "alice", Happening::PasswordChanged, Some(&laptop())).await;
-    record(&app, "alice", Happening::Renamed, Some(&laptop())).await;
-    record(&app, "alice", Happening::LoggedIn, Some(&laptop())).await;
-    record(&app, "alice", Happening::WrongCode, Some(&laptop())).await;
+    record(&app, "alice", Event::PasswordChanged, Some(&laptop())).await;
+    record(&app, "alice", Event::Renamed, Some(&laptop())).await;
+    record(&app, "alice", Event::LoggedIn, Some(&laptop())).await;
+    record(&app, "alice", Event::WrongCode, Some(&laptop())).await;
     let quiet = [
         "A wrong code was entered",
         "Logged in with the password",
@@ -141,11 +137,7 @@ async fn what_somebody_repeats_pushes_nothing_else_off_the_page() {
         "The password was changed",
     ];
     assert_eq!(happenings(&alice.get("/security").await), quiet);
-    for what in [
-        Happening::Renamed,
-        Happening::LoggedIn,
-        Happening::WrongPassword,
-    ] {
+    for what in [Event::Renamed, Event::LoggedIn, Event::WrongPassword] {
         for _ in 0..60 {
             app.advance(1);
             record(&app, "alice", what, Some(&laptop())).await;
@@ -177,10 +169,10 @@ async fn an_account_keeps_its_latest_two_hundred_events() {
     let alice = app.signed_in("alice").await;
     app.execute("DELETE FROM activity").await;
     let kept = [
-        (Happening::PhoneChanged, 80),
-        (Happening::WrongCode, 50),
-        (Happening::LoggedIn, 50),
-        (Happening::Renamed, 20),
+        (Event::PhoneChanged, 80),
+        (Event::WrongCode, 50),
+        (Event::LoggedIn, 50),
+        (Event::Renamed, 20),
     ];
     let rows = "SELECT COUNT(*) FROM activity";
     let mut before = 0;
@@ -210,9 +202,9 @@ async fn an_account_keeps_its_latest_two_hundred_events() {
 async fn failures_stand_among_the_rest_by_their_time() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
-    record(&app, "alice", Happening::WrongPassword, Some(&laptop())).await;
-    record(&app, "alice", Happening::PasswordReset, Some(&laptop())).await;
-    record(&app, "alice", Happening::WrongCode, Some(&laptop())).await;
+    record(&app, "alice", Event::WrongPassword, Some(&laptop())).await;
+    record(&app, "alice", Event::PasswordReset, Some(&laptop())).await;
+    record(&app, "alice", Event::WrongCode, Some(&laptop())).await;
     assert_eq!(
         happenings(&alice.get("/security").await),
         [

@@ -5,7 +5,7 @@ mod ending;
 mod in_flight;
 mod page;
 
-use twostep::models::activity::{Activity, Happening};
+use twostep::models::activity::{Activity, Event};
 use twostep::models::client::Client;
 
 use crate::notices::post_as;
@@ -48,7 +48,7 @@ async fn log_in_as(app: &TestApp, username: &str, user_agent: &[u8]) -> Browser 
 }
 
 /// Writes down what happened to an account, as what does it would.
-async fn record(app: &TestApp, username: &str, what: Happening, client: Option<&Client>) {
+async fn record(app: &TestApp, username: &str, what: Event, client: Option<&Client>) {
     let (user, now) = (app.user(username).await.id, app.state.clock.now());
     let mut connection = app.pool.acquire().await.unwrap();
     Activity::record(&mut connection, &user, what, client, now)

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use sqlx::Row;
-use twostep::models::activity::Happening;
+use twostep::models::activity::Event;
 
 use super::{FIREFOX, IPHONE, activity, end_buttons, log_in_as, record, sessions};
 use crate::support::{NOW, PASSWORD, PHONE, TestApp, a_client};
@@ -141,8 +141,8 @@ async fn nothing_secret_and_nobody_elses_stands_on_it() {
     let app = TestApp::start().await;
     let mallory = app.with_two_factor("mallory", "+447400123456").await;
     let alice = app.with_two_factor("alice", PHONE).await;
-    record(&app, "mallory", Happening::WrongPassword, Some(&a_client())).await;
-    record(&app, "mallory", Happening::LockedByOperator, None).await;
+    record(&app, "mallory", Event::WrongPassword, Some(&a_client())).await;
+    record(&app, "mallory", Event::LockedByOperator, None).await;
     let second = app.half_logged_in("alice").await;
     second.verify(&app.last_code()).await.redirects_to("/home");
 

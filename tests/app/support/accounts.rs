@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 use sqlx::Row;
 use twostep::models::authentication::Credentials;
 use twostep::models::mail_token::{MailToken, Purpose};
-use twostep::models::outbox::Event;
+use twostep::models::outbox::NoticeKind;
 use twostep::models::recovery_code::RecoveryCode;
 use twostep::models::user::User;
 
@@ -109,7 +109,7 @@ impl TestApp {
     }
 
     /// A link "This was not me" of an account, as a path.
-    pub async fn not_me(&self, username: &str, event: Event, former: Option<&str>) -> String {
+    pub async fn not_me(&self, username: &str, event: NoticeKind, former: Option<&str>) -> String {
         let former_phone = former.map(str::to_owned);
         let purpose = Purpose::NotMe {
             event,
