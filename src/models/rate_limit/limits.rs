@@ -1,5 +1,5 @@
-//! Every rate limit. `routes.rs` names those of routes; the models take those that depend on
-//! the request's content (wrong passwords, phone numbers, emails).
+//! All rate limits. `routes.rs` declares those of routes. The models take those that depend on
+//! the request's content: wrong passwords, phone numbers, emails.
 
 use crate::models::rate_limit::Per::{Account, AccountAndClient, Client, Service, Subject};
 use crate::models::rate_limit::{Per, RateLimit, Window};
@@ -18,10 +18,10 @@ const fn limit(name: Name, per: Per, windows: &'static [Window], message: Name) 
     RateLimit { name, per, windows, message }
 }
 
-/// A password reset link lives so many seconds (ASVS 6.4.1).
+/// Seconds until a password reset link expires (ASVS 6.4.1).
 pub const RESET_LIFE: i64 = 30 * MINUTE;
 
-/// A challenge lives so many seconds from its start; a resend does not extend it (ASVS 6.5.5).
+/// Seconds until a challenge expires. A resend does not extend it (ASVS 6.5.5).
 pub const CHALLENGE_LIFE: i64 = 10 * MINUTE;
 
 /// Codes that one challenge checks (ASVS 6.6.3).
@@ -39,23 +39,24 @@ pub const SEND_INTERVAL: i64 = 30;
 /// Each kind of change to an account's protection.
 const CHANGES: &[Window] = &[within(HOUR, 10), within(DAY, 30)];
 
-/// Codes that nobody enters.
+/// Codes that are sent and not entered.
 const UNUSED: &[Window] = &[within(HOUR, 6), within(DAY, 12)];
 
-/// The capacity follows from `SMS_DAILY_LIMIT`, by UTC days: see `sends.rs`.
+/// `SMS_DAILY_LIMIT` defines the capacity per UTC day: see `sends.rs`.
 const BY_SETTING: &[Window] = &[];
 
-/// By username, known or not, and client: at a login, a reauthentication, a password change.
+/// By username and client, for known and unknown usernames. It covers logins, reauthentication
+/// and password changes.
 pub const WRONG_PASSWORDS: RateLimit = limit("wrong_passwords", Subject, &[within(15 * MINUTE, 10)], "Too many wrong passwords.");
 
-/// The same by IPv6 /48: a line may have 256 networks, each with the limit above.
+/// The same by IPv6 /48, since one customer may have 256 networks, each with the limit above.
 pub const WRONG_PASSWORDS_PER_SITE: RateLimit = limit("wrong_passwords_of_site", Subject, &[within(15 * MINUTE, 50)], "Too many wrong passwords.");
 
 /// Over all usernames.
 pub const WRONG_PASSWORDS_PER_CLIENT: RateLimit = limit("wrong_passwords_of_address", Client, &[within(10 * MINUTE, 60)], "Too many wrong passwords.");
 
-/// Over all clients. It refuses nothing, since otherwise a stranger could lock the owner out:
-/// the owner gets an email, and the log a warning.
+/// Over all clients. It refuses nothing, since a stranger could otherwise lock the owner out.
+/// Beyond it, the owner gets an email and the log a warning.
 pub const WRONG_PASSWORDS_PER_ACCOUNT: RateLimit = limit("wrong_passwords_of_account", Account, &[within(DAY, 100)], "Too many wrong passwords.");
 
 /// Logins that complete or reach the code page. It applies to right and wrong passwords.
@@ -64,10 +65,10 @@ pub const LOGINS: RateLimit = limit("logins", AccountAndClient, &[within(HOUR, 3
 /// Passwords that logged-in users confirmed.
 pub const REAUTHENTICATIONS: RateLimit = limit("reauthentications", AccountAndClient, &[within(HOUR, 30)], "You have confirmed your password too often.");
 
-/// Over all sessions (ASVS 6.6.3). Beyond it, not even a right code is accepted.
+/// Over all sessions (ASVS 6.6.3). Beyond it, even a right code is refused.
 pub const WRONG_CODES: RateLimit = limit("wrong_codes", Account, &[within(HOUR, 10), within(DAY, 20)], "Too many wrong codes were entered for this account.");
 
-/// By client too, so that a stranger who knows the password does not block the owner.
+/// Also by client, so that a stranger who knows the password does not block the owner.
 pub const WRONG_RECOVERY_CODES: RateLimit = limit("wrong_recovery_codes", AccountAndClient, &[within(15 * MINUTE, 5)], "Too many wrong recovery codes.");
 
 /// New sets of recovery codes. Each is emailed to the user.
@@ -76,8 +77,8 @@ pub const RECOVERY_CODE_SETS: RateLimit = limit("recovery_code_sets", Account, C
 /// Password changes by logged-in users. Each is emailed to the user.
 pub const PASSWORD_CHANGES: RateLimit = limit("password_changes", Account, CHANGES, "Too many changes of your password.");
 
-/// Password resets by an emailed link. They count apart from changes, so that a thief of a
-/// session can't use up the owner's.
+/// Password resets by an emailed link. They are separate from changes, so that a session thief
+/// can't exhaust the owner's.
 pub const PASSWORD_RESETS: RateLimit = limit("password_resets", Account, CHANGES, "Too many new passwords.");
 
 /// Factors added or removed. Adding one counts with its first code.
@@ -111,32 +112,32 @@ pub const NUMBER_TRIED: RateLimit = limit("number_tried", Subject, &[within(DAY,
 /// Codes sent to an account, entered or not, since they cost the same.
 pub const DAILY_SENDS_OF_ACCOUNT: RateLimit = limit("all_sends_of_account", Account, BY_SETTING, "Too many codes were sent for this account.");
 
-/// The same by number, since a user may have many accounts. Adding a phone counts apart.
+/// The same by number, since a user may have many accounts. Adding a phone is separate.
 pub const DAILY_SENDS_TO_NUMBER: RateLimit = limit("all_sends_to_number", Subject, BY_SETTING, "Too many codes were sent to this number.");
 
 /// Codes sent by the whole service.
 pub const SENDS_OF_SERVICE: RateLimit = limit("sends_of_service", Service, BY_SETTING, "Codes cannot be sent at the moment.");
 
-/// Codes to numbers that are being added, or were less than a day ago.
+/// Codes to numbers that are being added or were added less than a day ago.
 pub const SENDS_TO_NEW_NUMBERS: RateLimit = limit("sends_to_new_numbers", Service, BY_SETTING, "Codes cannot be sent at the moment.");
 
 /// Calls, also in place of a failed SMS.
 pub const CALLS_OF_ACCOUNT: RateLimit = limit("calls_of_account", Account, &[within(DAY, 6)], "We have called you too often. Ask for a text instead.");
 
-/// The same by number. Adding a phone counts apart.
+/// The same by number. Adding a phone is separate.
 pub const CALLS_TO_NUMBER: RateLimit = limit("calls_to_number", Subject, &[within(DAY, 6)], "We have called this number too often. Ask for a text instead.");
 
 /// Calls by the whole service.
 pub const CALLS_OF_SERVICE: RateLimit = limit("calls_of_service", Service, BY_SETTING, "We cannot call at the moment. Ask for a text instead.");
 
-/// Password reset emails. Beyond it none is sent, without an error. The window is as long as
-/// a link's life: if a stranger requests all of them, the owner still has one that works.
+/// Password reset emails. Beyond it none is sent, without an error. The window is as long as a
+/// link is valid, so the owner has one that works even if a stranger requested all of them.
 pub const RESET_MAILS_OF_ACCOUNT: RateLimit = limit("reset_mails_of_account", Account, &[within(RESET_LIFE, 3)], "Too many links to a new password.");
 
 /// Requests for such an email.
 pub const RESET_REQUESTS: RateLimit = limit("reset_mails_of_address", Client, &[within(HOUR, 10)], "Too many requests from your network.");
 
-/// Emails that anyone can cause at will, by account and event.
+/// Emails that anyone can cause at will, by account and kind.
 pub const EMAILS_OF_KIND: RateLimit = limit("emails_of_kind", Subject, &[within(HOUR, 1)], "Too many emails.");
 
 /// Notices of unfinished logins.
@@ -145,5 +146,5 @@ pub const UNFINISHED_LOGIN_NOTICES: RateLimit = limit("unfinished_login_notices"
 /// New accounts.
 pub const REGISTRATIONS: RateLimit = limit("registrations_of_address", Client, &[within(HOUR, 100)], "Too many registrations from your network.");
 
-/// Registrations that are refused: the form is invalid, or a name or address is taken.
+/// Registrations with an invalid form, or with a username or email address that is taken.
 pub const REJECTED_REGISTRATIONS: RateLimit = limit("rejected_registrations", Client, &[within(HOUR, 300)], "Too many registrations from your network.");

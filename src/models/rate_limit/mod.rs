@@ -12,7 +12,7 @@
 //! An attempt counts before its work, and is refunded if it turns out not to matter. If the
 //! process dies between the two, the attempt stays counted.
 
-#[rustfmt::skip] // a line for each limit
+#[rustfmt::skip] // one line per limit
 mod limits;
 mod sends;
 mod statements;
@@ -20,29 +20,25 @@ mod statements;
 pub use limits::*;
 pub use sends::{BUDGETS, CodeRequest, SendLimits, budgets, forget_login_sends};
 
-use std::fmt::Write;
-
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
-use sqlx::any::AnyArguments;
-use sqlx::{Any, Arguments, QueryBuilder, Row};
 
 use crate::models::client::Client;
-use crate::models::rate_limit::statements::{Refund, bind, count, lower};
+use crate::models::rate_limit::statements::{Refund, count, lower};
 use crate::models::{Connection, Result};
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// The clocks of two instances may differ by so many seconds.
+/// Seconds by which the clocks of two instances may differ.
 const CLOCK_SKEW: i64 = 60;
 
 /// The capacity of an IPv6 /48, as a multiple of one /64's.
 const SITE_FACTOR: i64 = 10;
 
-/// The attempts that a window of so many seconds permits.
+/// A window of time and the attempts that it permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// The attempts that pass.
+    /// The permitted attempts.
     pub capacity: i64,
     /// The length in seconds.
     pub seconds: i64,
@@ -72,19 +68,20 @@ pub struct RateLimit {
     pub name: &'static str,
     /// The subject.
     pub per: Per,
-    /// From the shortest to the longest; none if a setting defines the daily capacity.
+    /// From the shortest to the longest. Empty if a setting defines the daily capacity.
     pub windows: &'static [Window],
     /// The message to the user; the time of the next attempt follows it.
     pub message: &'static str,
 }
 
 impl RateLimit {
-    /// The buckets of a subject, one per window.
+    /// Returns the buckets of a subject, one per window.
     pub fn buckets(&self, subject: &str) -> Vec<Bucket> {
         self.scaled(subject, 1)
     }
 
-    /// The buckets of an account and a client. Without a client, limits by client have none.
+    /// Returns the buckets of an account and a client. Limits by client have none without a
+    /// client.
     pub fn buckets_of(&self, account: &str, client: Option<&Client>) -> Vec<Bucket> {
         let prefix = match self.per {
             Per::Client => String::new(),
@@ -101,7 +98,7 @@ impl RateLimit {
         buckets
     }
 
-    /// The bucket of a limit whose capacity is set per UTC day.
+    /// Returns the bucket of a limit whose capacity is set per UTC day.
     pub fn daily(&self, capacity: i64, subject: &str) -> Bucket {
         Bucket {
             limit: *self,
@@ -173,16 +170,24 @@ struct Counted {
 }
 
 impl Attempt {
-    /// The parts that count under one of these limits.
+    /// The part that counts under one of these limits.
     pub fn under(&self, limits: &[RateLimit]) -> Self {
-        let parts = self.0.iter().filter(|it| limits.contains(&it.limit));
-        Self(parts.cloned().collect())
+        self.filter(|limit| limits.contains(limit))
     }
 
-    /// The parts that count under none of these limits.
+    /// The part that counts under none of these limits.
     pub fn not_under(&self, limits: &[RateLimit]) -> Self {
-        let parts = self.0.iter().filter(|it| !limits.contains(&it.limit));
-        Self(parts.cloned().collect())
+        self.filter(|limit| !limits.contains(limit))
+    }
+
+    fn filter(&self, is_kept: impl Fn(&RateLimit) -> bool) -> Self {
+        Self(
+            self.0
+                .iter()
+                .filter(|it| is_kept(&it.limit))
+                .cloned()
+                .collect(),
+        )
     }
 
     /// Adds the parts of another attempt.
@@ -195,14 +200,14 @@ impl Attempt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("rate limit exceeded: {}", .limit.name)]
 pub struct RateLimitExceeded {
-    /// The limit whose window ends last.
+    /// The full bucket's limit. Of several, the one whose window ends last.
     pub limit: RateLimit,
     /// Seconds until its window ends, at least one.
     pub retry_after: i64,
 }
 
 /// Counts an attempt in all of these buckets, or in none if one is full. All attempts lock
-/// their buckets in the same order. A transaction that locks other rows must lock them first.
+/// their buckets in the same order. A transaction must lock all other rows before.
 pub async fn take(
     connection: &mut Connection,
     buckets: &[Bucket],
@@ -236,7 +241,7 @@ pub(super) async fn try_take(
     refund(connection, &counted).await?;
     match exceeded(connection, buckets, now).await? {
         Some(exceeded) => Ok(Err(exceeded)),
-        // Another connection has refunded an attempt meanwhile.
+        // Another connection refunded an attempt meanwhile.
         None => Ok(Err(RateLimitExceeded {
             limit: sorted.swap_remove(0).limit,
             retry_after: 1,
@@ -244,7 +249,7 @@ pub(super) async fn try_take(
     }
 }
 
-/// The exceeded limit whose window ends last, if any.
+/// Finds the exceeded limit whose window ends last, if any is exceeded.
 pub async fn exceeded(
     connection: &mut Connection,
     buckets: &[Bucket],
@@ -270,34 +275,26 @@ pub struct Usage {
     expires_at: i64,
 }
 
-/// The usage of each bucket, in their order.
+/// Loads the usage of each bucket, in their order.
 pub async fn usage(
     connection: &mut Connection,
     buckets: &[Bucket],
     now: i64,
 ) -> Result<Vec<Usage>> {
-    let mut arguments = AnyArguments::default();
-    bind(&mut arguments, now)?;
-    let mut keys = String::from("''");
-    for bucket in buckets {
-        bind(&mut arguments, bucket.key.clone())?;
-        let _ = write!(keys, ", ${}", arguments.len());
-    }
-    let select = "SELECT key, count, expires_at FROM rate_limits WHERE expires_at > $1 AND key IN ";
-    let rows = QueryBuilder::<Any>::with_arguments(select, arguments)
-        .push(format!("({keys})"))
-        .build()
-        .fetch_all(connection)
-        .await?;
     let mut usage = Vec::with_capacity(buckets.len());
     for bucket in buckets {
-        let (mut count, mut expires_at) = (0, bucket.end(now));
-        for row in &rows {
-            let end = row.try_get("expires_at")?;
-            if row.try_get::<&str, _>("key")? == bucket.key && end <= bucket.end(now) + CLOCK_SKEW {
-                (count, expires_at) = (row.try_get("count")?, end);
-            }
-        }
+        let end = bucket.end(now);
+        let row: Option<(i64, i64)> = sqlx::query_as(
+            r"SELECT count, expires_at
+            FROM rate_limits
+            WHERE key = $1 AND expires_at > $2 AND expires_at <= $3",
+        )
+        .bind(&bucket.key)
+        .bind(now)
+        .bind(end + CLOCK_SKEW)
+        .fetch_optional(&mut *connection)
+        .await?;
+        let (count, expires_at) = row.unwrap_or((0, end));
         usage.push(Usage {
             count,
             started_at: expires_at - bucket.seconds(),
@@ -309,16 +306,15 @@ pub async fn usage(
 
 /// Refunds an attempt in the windows that counted it.
 pub async fn refund(connection: &mut Connection, attempt: &Attempt) -> Result<()> {
-    let counted = attempt.0.iter();
-    let refunds = counted.map(|it| Refund {
+    let refund = |it: &Counted| Refund {
         key: it.key.clone(),
         count: 1,
         until: it.expires_at,
-    });
-    lower(connection, refunds.collect()).await
+    };
+    lower(connection, attempt.0.iter().map(refund).collect()).await
 }
 
-/// Refunds `count` attempts from `since` on, except in windows that have started later.
+/// Refunds `count` attempts since a time, except in windows that started later.
 pub async fn refund_since(
     connection: &mut Connection,
     buckets: &[Bucket],
@@ -342,7 +338,7 @@ pub async fn reset(connection: &mut Connection, buckets: &[Bucket], now: i64) ->
     lower(connection, resets_of(buckets, now)).await
 }
 
-/// Every window that counts at `now`, also one of an instance whose clock is ahead.
+/// Covers every window that counts at `now`, also one of an instance whose clock is ahead.
 fn resets_of(buckets: &[Bucket], now: i64) -> Vec<Refund> {
     refunds_of(buckets, i64::MAX, now + CLOCK_SKEW)
 }

@@ -1,4 +1,4 @@
-//! The limits that a code counts in before it is sent.
+//! The limits that count a code before it is sent.
 
 use crate::models::client::Client;
 use crate::models::rate_limit::statements::lower;
@@ -15,16 +15,17 @@ use crate::models::{Connection, Result};
 /// The service-wide budgets.
 pub const BUDGETS: [RateLimit; 3] = [SENDS_OF_SERVICE, SENDS_TO_NEW_NUMBERS, CALLS_OF_SERVICE];
 
-/// The minimum and maximum of codes per day to an account or a number, whatever the service
-/// may send.
+/// The minimum and maximum of daily codes to an account or a number, whatever the service's
+/// own limit is.
 const SHARE: (i64, i64) = (5, 30);
 
-/// The facts that limits of sending depend on, besides the [`CodeRequest`].
+/// The parameters of the limits on sending that are the same for every [`CodeRequest`] of a
+/// request.
 #[derive(Debug, Clone)]
 pub struct SendLimits {
-    /// Whether the number is one of the demo phone's, which have no limits.
+    /// Whether the number belongs to the demo phone, which has no limits.
     pub unlimited: bool,
-    /// The client; none if limits by client do not apply.
+    /// The client. `None` if limits by client do not apply.
     pub client: Option<Client>,
     /// `SMS_DAILY_LIMIT`.
     pub daily_limit: i64,
@@ -37,14 +38,14 @@ pub struct CodeRequest<'a> {
     pub user: &'a UserId,
     /// The phone number, in E.164.
     pub phone: &'a str,
-    /// Whether the number is being added. Those codes count apart, so that strangers who add
-    /// a number never block its owner's login.
+    /// Whether the number is being added. Those codes have separate buckets, so that strangers
+    /// who add a number never block its owner's login.
     pub is_adding: bool,
     /// Whether the number is being added, or was less than a day ago.
     pub is_new_number: bool,
 }
 
-/// The budget of a service-wide limit.
+/// Returns the bucket of a service-wide limit.
 pub fn budget(limit: &RateLimit, daily_limit: i64) -> Bucket {
     let capacity = if *limit == SENDS_TO_NEW_NUMBERS {
         daily_limit - daily_limit / 2
@@ -56,7 +57,7 @@ pub fn budget(limit: &RateLimit, daily_limit: i64) -> Bucket {
     limit.daily(capacity, "")
 }
 
-/// The name, today's usage and the capacity of each budget.
+/// Loads the name, today's usage and the capacity of each budget.
 pub async fn budgets(
     connection: &mut Connection,
     daily_limit: i64,
@@ -69,13 +70,13 @@ pub async fn budgets(
 }
 
 impl CodeRequest<'_> {
-    /// The number as a subject: while it is being added, it has separate buckets.
+    /// The number as a subject. It has separate buckets while it is being added.
     fn number(&self) -> String {
         let prefix = if self.is_adding { "enable " } else { "" };
         format!("{prefix}{}", self.phone)
     }
 
-    /// The buckets that a verified code refunds.
+    /// Returns the buckets that a verified code refunds.
     fn refundable(&self) -> Vec<Bucket> {
         let mut buckets = SENDS_OF_ACCOUNT.buckets(self.user.as_str());
         if self.is_adding {
@@ -88,8 +89,8 @@ impl CodeRequest<'_> {
         NUMBER_TRIED.buckets(&format!("{} {}", self.user.as_str(), self.phone))
     }
 
-    /// Refunds what a verified code has counted since the challenge was opened: its sends,
-    /// its number, and the account's wrong codes.
+    /// Refunds the attempts of a verified code since the challenge was opened: its sends, its
+    /// number, and the account's wrong codes.
     pub async fn refund_verified(
         &self,
         connection: &mut Connection,
@@ -109,9 +110,9 @@ impl CodeRequest<'_> {
     }
 }
 
-/// Refunds the unused codes of an account's logins: the password has changed since, or the
-/// user has logged in another way. Codes for adding a phone stay counted, since they may have
-/// been sent to anyone.
+/// Refunds the unused codes of an account's logins, after the password changed or the user
+/// logged in another way. Codes for adding a phone stay counted, since they may have been sent
+/// to anyone.
 pub async fn forget_login_sends(
     connection: &mut Connection,
     user: &UserId,
@@ -121,7 +122,8 @@ pub async fn forget_login_sends(
         let window = usage(connection, std::slice::from_ref(&bucket), now).await?;
         let started_at = window.first().map_or(now, |window| window.started_at);
         let sends: i64 = sqlx::query_scalar(
-            "SELECT CAST(COALESCE(SUM(sends), 0) AS BIGINT) FROM challenges
+            r"SELECT CAST(COALESCE(SUM(sends), 0) AS BIGINT)
+            FROM challenges
             WHERE user_id = $1 AND purpose IN ('login', 'reauth') AND created_at >= $2
                 AND (outcome IS NULL OR outcome NOT IN ('approved', 'recovered'))",
         )
@@ -133,7 +135,8 @@ pub async fn forget_login_sends(
     }
     // They must not be refunded twice.
     sqlx::query(
-        "UPDATE challenges SET sends = 0
+        r"UPDATE challenges
+        SET sends = 0
         WHERE user_id = $1 AND purpose IN ('login', 'reauth') AND closed_at IS NOT NULL",
     )
     .bind(user.as_str())
@@ -143,8 +146,8 @@ pub async fn forget_login_sends(
 }
 
 impl SendLimits {
-    /// The buckets of a code by SMS or by a requested call. The first code for a number that
-    /// is being added counts as a change of factors too.
+    /// Returns the buckets of a code by SMS or by a requested call. The first code for a number
+    /// that is being added counts as a change of factors too.
     pub fn buckets(&self, request: &CodeRequest<'_>, is_call: bool, is_first: bool) -> Vec<Bucket> {
         if self.unlimited {
             return Vec::new();
@@ -170,7 +173,7 @@ impl SendLimits {
         buckets
     }
 
-    /// The buckets of a call, requested or in place of a failed SMS.
+    /// Returns the buckets of a call, either requested or in place of a failed SMS.
     pub fn call_buckets(&self, request: &CodeRequest<'_>) -> Vec<Bucket> {
         if self.unlimited {
             return Vec::new();
