@@ -56,7 +56,7 @@ fn describe(user: &User, overview: &Overview, last: Option<&Activity>, now: i64)
     let never = || "never".to_owned();
     let last_activity = |it: &Activity| {
         let from = it.address.as_ref().map(|it| format!(", from {it}"));
-        let what = it.what.as_ref().replace('_', " ");
+        let what = it.event.as_ref().replace('_', " ");
         format!("{what}, {}{}", when(it.at), from.unwrap_or_default())
     };
     let locked = overview.locked_at.map(|at| format!("since {}", when(at)));

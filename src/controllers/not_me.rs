@@ -61,14 +61,14 @@ pub async fn form(
     let (mut connection, now) = (app.database.acquire().await?, app.clock.now());
     let recovery_codes_end =
         MailToken::doubts_recovery_codes(&mut connection, &link.user_id, now).await?;
-    drop(connection);
     let restored = match event.restores_phone() {
         true => {
-            User::restorable_phone(&app.database, &link.user_id, former_phone, link.created_at)
-                .await?
+            let (user, at) = (&link.user_id, link.created_at);
+            User::restorable_phone(&mut connection, user, former_phone, at).await?
         }
         false => None,
     };
+    drop(connection);
     Ok(NotMePage {
         layout,
         link: link.name().to_owned(),

@@ -29,7 +29,7 @@ pub async fn home(
     let few_recovery_codes = match two_factor_enabled {
         true => {
             let mut connection = app.database.acquire().await?;
-            few(RecoveryCode::left(&mut connection, &user.id).await?)
+            few(RecoveryCode::count_unused(&mut connection, &user.id).await?)
         }
         false => None,
     };

@@ -54,7 +54,7 @@ pub async fn renew(
         let page = codes_page(&app, &page, &user, too_many_errors(exceeded)).await?;
         return Ok(too_many(exceeded, page));
     }
-    let codes = RecoveryCode::make_set(&mut transaction, &user.id, now).await?;
+    let codes = RecoveryCode::create_set(&mut transaction, &user.id, now).await?;
     Notice::new(NoticeKind::RecoveryCodesRenewed, &client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;
@@ -82,7 +82,7 @@ async fn codes_page(
     errors: Errors,
 ) -> Result<RecoveryCodesPage, AppError> {
     let mut connection = app.database.acquire().await?;
-    let left = RecoveryCode::left(&mut connection, &user.id).await?;
+    let left = RecoveryCode::count_unused(&mut connection, &user.id).await?;
     drop(connection);
     let layout = page.layout("Recovery codes").await?;
     Ok(RecoveryCodesPage::new(layout, left, errors))

@@ -28,7 +28,7 @@ pub async fn show(
     let mut connection = app.database.acquire().await?;
     let sessions = LogIn::active(&mut connection, &user.id, this, now).await?;
     let activity = Activity::recent(&mut connection, &user.id).await?;
-    let codes = RecoveryCode::left(&mut connection, &user.id).await?;
+    let codes = RecoveryCode::count_unused(&mut connection, &user.id).await?;
     drop(connection); // the layout may need one
     let layout = page.layout("Security").await?;
     Ok(SecurityPage {

@@ -1,4 +1,4 @@
-//! The events of an account, which the security page lists. Each is written in the
+//! The events of an account, which the security page lists. Each row is written in the
 //! transaction of its event.
 
 use sqlx::{FromRow, Row};
@@ -9,19 +9,19 @@ use crate::models::token::random_id;
 use crate::models::user::UserId;
 use crate::models::{Connection, Result};
 
-/// How long an event is kept, in seconds.
+/// Seconds for which an event is kept.
 pub const KEPT: i64 = 90 * 24 * 60 * 60;
 
-/// Events on the page.
+/// The most events that the page shows.
 const SHOWN: usize = 30;
 
-/// Events push out only others of their category: an intruder can't hide a new phone number
-/// behind failed logins or renames.
+/// An event displaces only others of its category, so that an intruder can't hide a new phone
+/// number behind failed logins or renames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Category {
     /// Changes of password, factors, recovery codes and locks.
     Protection = 0,
-    /// Failed attempts to log in or to confirm.
+    /// Failed attempts to log in or to reauthenticate.
     Failure = 1,
     /// Logins, logouts and sessions.
     Access = 2,
@@ -32,7 +32,7 @@ enum Category {
 impl Category {
     const ALL: [Self; 4] = [Self::Protection, Self::Failure, Self::Access, Self::Profile];
 
-    /// The rows that an account keeps, 200 in total.
+    /// The most rows that an account keeps, 200 over all categories.
     const fn kept(self) -> i64 {
         match self {
             Self::Protection => 80,
@@ -41,8 +41,8 @@ impl Category {
         }
     }
 
-    /// The places that the category has on the page, [`SHOWN`] in total. The newest events
-    /// of any category fill those that stay free.
+    /// The slots on the page, [`SHOWN`] over all categories. The newest events of any
+    /// category fill the free ones.
     const fn shown(self) -> usize {
         match self {
             Self::Protection => 11,
@@ -56,11 +56,11 @@ impl Category {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum Event {
-    /// A login with the password alone.
+    /// A login with only the password.
     LoggedIn,
-    /// A login with password and code.
+    /// A login with the password and a code.
     LoggedInWithCode,
-    /// A login with password and recovery code.
+    /// A login with the password and a recovery code.
     LoggedInWithRecoveryCode,
     /// A wrong password.
     WrongPassword,
@@ -72,15 +72,15 @@ pub enum Event {
     Reauthenticated,
     /// A logout.
     LoggedOut,
-    /// The user ended one other session.
+    /// The user logged out one other device.
     EndedSession,
-    /// The user ended all other sessions.
+    /// The user logged out all other devices.
     EndedOtherSessions,
-    /// The name was changed.
+    /// The username was changed.
     Renamed,
     /// The password was changed.
     PasswordChanged,
-    /// The password was set by an emailed link.
+    /// The password was reset by an emailed link.
     PasswordReset,
     /// Two-factor authentication was turned on.
     TwoFactorEnabled,
@@ -88,7 +88,7 @@ pub enum Event {
     PhoneChanged,
     /// Two-factor authentication was turned off.
     TwoFactorDisabled,
-    /// A new set of recovery codes was made.
+    /// New recovery codes replaced the old ones.
     RecoveryCodesRenewed,
     /// The account was locked by a "this was not me" link.
     NotMe,
@@ -103,7 +103,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whether an attempt to log in or to confirm failed.
+    /// Whether it is a failed attempt to log in or to reauthenticate.
     pub fn is_failure(self) -> bool {
         self.category() == Category::Failure
     }
@@ -128,61 +128,62 @@ impl Event {
 #[derive(Debug, Clone, FromRow)]
 pub struct Activity {
     /// The event.
-    #[sqlx(rename = "event", try_from = "&'a str")]
-    pub what: Event,
-    /// The address of the client; none for the operator.
+    #[sqlx(try_from = "&'a str")]
+    pub event: Event,
+    /// The client's address. `None` for the operator.
     pub address: Option<String>,
-    /// The user agent of the client.
+    /// The client's user agent. `None` for the operator.
     pub user_agent: Option<String>,
     /// Unix seconds.
     pub at: i64,
 }
 
-/// The events of an account that the page shows.
+/// An account's events for the page.
 #[derive(Debug)]
 pub struct Recent {
     /// Newest first.
     pub shown: Vec<Activity>,
-    /// How many more there are.
+    /// The number of older events that are not shown.
     pub more: usize,
 }
 
 impl Activity {
-    /// Records an event that happens now. `client` is none for the operator.
+    /// Records an event that happens now. `client` is `None` for the operator.
     pub async fn record(
         connection: &mut Connection,
         user: &UserId,
-        what: Event,
+        event: Event,
         client: Option<&Client>,
         now: i64,
     ) -> Result<()> {
-        Self::record_if_known(connection, Some(user), what, client, now).await
+        Self::record_if_known(connection, Some(user), event, client, now).await
     }
 
-    /// The same for a username that may be unknown. Then the same statements run and write
-    /// nothing, so that the time does not reveal which usernames exist.
+    /// The same for a username that may be unknown. Without a user, the same statements run
+    /// and write nothing, so that the time does not reveal which usernames exist.
     pub(super) async fn record_if_known(
         connection: &mut Connection,
         user: Option<&UserId>,
-        what: Event,
+        event: Event,
         client: Option<&Client>,
         now: i64,
     ) -> Result<()> {
         let user = user.map_or("", UserId::as_str);
-        let category = what.category();
-        // A number orders the events of one second. The condition names all categories,
-        // since they come before the time in the index.
+        let category = event.category();
+        // `number` orders the events of one second. The condition lists all categories,
+        // because `category` comes before `at` in the index.
         sqlx::query(
-            "INSERT INTO activity (id, user_id, event, address, user_agent, category, at, number)
+            r"INSERT INTO activity (id, user_id, event, address, user_agent, category, at, number)
             SELECT $1, u.id, $2, $3, $4, $5, $6, (
-                SELECT COALESCE(MAX(number), 0) + 1 FROM activity
+                SELECT COALESCE(MAX(number), 0) + 1
+                FROM activity
                 WHERE user_id = u.id AND category IN (0, 1, 2, 3) AND at = $6
             )
             FROM users u
             WHERE u.id = $7",
         )
         .bind(random_id()?)
-        .bind(what.as_ref())
+        .bind(event.as_ref())
         .bind(client.map(|client| client.address.to_string()))
         .bind(client.map(|client| client.user_agent.as_str()))
         .bind(category as i64)
@@ -190,11 +191,12 @@ impl Activity {
         .bind(user)
         .execute(&mut *connection)
         .await?;
-        // Events of the future were written by a wrong clock and push out no others.
+        // Events of the future, which a wrong clock wrote, do not displace others.
         sqlx::query(
-            "DELETE FROM activity
+            r"DELETE FROM activity
             WHERE user_id = $1 AND category = $2 AND (at, number) < (
-                SELECT at, number FROM activity
+                SELECT at, number
+                FROM activity
                 WHERE user_id = $1 AND category = $2 AND at <= $4
                 ORDER BY at DESC, number DESC
                 LIMIT 1 OFFSET $3
@@ -209,12 +211,13 @@ impl Activity {
         Ok(())
     }
 
-    /// The latest events.
+    /// Loads the latest events.
     pub async fn recent(connection: &mut Connection, user: &UserId) -> Result<Recent> {
         let mut all: Vec<(Self, i64)> = Vec::new();
         for category in Category::ALL {
             let rows = sqlx::query(
-                "SELECT event, address, user_agent, at, number FROM activity
+                r"SELECT event, address, user_agent, at, number
+                FROM activity
                 WHERE user_id = $1 AND category = $2
                 ORDER BY at DESC, number DESC
                 LIMIT $3",
@@ -229,24 +232,22 @@ impl Activity {
             }
         }
         all.sort_by_key(|(it, number)| std::cmp::Reverse((it.at, *number)));
-        let all = all.into_iter().map(|(it, _)| it).collect();
-        Ok(newest(all))
+        Ok(select_shown(all.into_iter().map(|(it, _)| it).collect()))
     }
 }
 
-/// The events that the page has room for: see [`Category::shown`].
-fn newest(all: Vec<Activity>) -> Recent {
+/// Selects the events that fit on the page: see [`Category::shown`].
+fn select_shown(all: Vec<Activity>) -> Recent {
     let total = all.len();
     let mut free = SHOWN;
     for category in Category::ALL {
-        let of_category = all.iter().filter(|it| it.what.category() == category);
+        let of_category = all.iter().filter(|it| it.event.category() == category);
         free -= of_category.count().min(category.shown());
     }
-    let mut places = Category::ALL.map(Category::shown);
+    let mut slots = Category::ALL.map(Category::shown);
     let mut shown = all;
     shown.retain(|it| {
-        let place = places.get_mut(it.what.category() as usize);
-        match place {
+        match slots.get_mut(it.event.category() as usize) {
             Some(own) if *own > 0 => *own -= 1,
             _ if free > 0 => free -= 1,
             _ => return false,

@@ -1,8 +1,7 @@
-//! Password checks, and the limits of wrong ones.
+//! Password checks, and the limits on wrong passwords.
 
 use secrecy::SecretString;
-use sqlx::any::AnyRow;
-use sqlx::{FromRow, Row};
+use sqlx::FromRow;
 
 use crate::models::activity::{Activity, Event};
 use crate::models::client::Client;
@@ -11,29 +10,29 @@ use crate::models::rate_limit::{
     Attempt, Bucket, RateLimit, RateLimitExceeded, WRONG_PASSWORDS, WRONG_PASSWORDS_PER_ACCOUNT,
     WRONG_PASSWORDS_PER_CLIENT, WRONG_PASSWORDS_PER_SITE, refund, take, try_take,
 };
-use crate::models::user::{User, UserId, case_key};
+use crate::models::user::{User, UserId, case_key, user_columns};
 use crate::models::{Connection, Database, Result};
 use crate::services::passwords::Passwords;
 
-/// The owner gets an email about a login after so many failed ones.
-const FAILURES_TO_TELL: i64 = 5;
+/// Failed logins after which the next login is emailed to the owner.
+const FAILURES_TO_REPORT: i64 = 5;
 
-/// The limits that count wrong passwords only.
+/// The limits that count only wrong passwords.
 const WRONG: [RateLimit; 3] = [
     WRONG_PASSWORDS,
     WRONG_PASSWORDS_PER_SITE,
     WRONG_PASSWORDS_PER_CLIENT,
 ];
 
-/// A username and a password, as a client sent them.
+/// A username and a password from a client.
 #[derive(Debug)]
 pub struct Credentials<'a> {
-    /// The name as typed, which the limits count.
+    /// The username as typed, which the limits count.
     pub typed: &'a str,
-    /// The name to look up: one that cannot exist if the typed name is not valid.
+    /// The username to look up. An invalid one is replaced by one that cannot exist.
     pub username: &'a str,
-    /// The user who is logged in and confirms the password.
-    pub signed_in: Option<&'a UserId>,
+    /// The logged-in user who confirms the password.
+    pub current_user: Option<&'a UserId>,
     /// The password.
     pub password: SecretString,
     /// The client that sent the request.
@@ -44,41 +43,50 @@ pub struct Credentials<'a> {
     pub limits: &'static [RateLimit],
 }
 
-/// Why a password was not accepted.
+/// Why a user was not authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum AuthenticationError {
     /// The username or the password is wrong, or the account is locked.
-    Wrong,
+    InvalidCredentials,
     /// A limit is exceeded. The password was not compared.
-    TooMany(RateLimitExceeded),
+    RateLimited(RateLimitExceeded),
+}
+
+#[derive(FromRow)]
+struct Account {
+    #[sqlx(flatten)]
+    user: User,
+    password_hash: String,
+    locked_at: Option<i64>,
 }
 
 impl Credentials<'_> {
-    /// The buckets of an attempt. For a user who is logged in, the account counts besides the
-    /// name: otherwise someone who stole the session could rename the account after every
-    /// ten guesses.
+    /// The buckets of an attempt. For a logged-in user they count the account besides the
+    /// username. Otherwise a session thief could rename the account after every ten guesses.
     fn buckets(&self, found: Option<&UserId>) -> Vec<Bucket> {
-        let mut whom = vec![format!("name {}", case_key(self.typed))];
-        whom.extend(self.signed_in.map(|id| format!("account {}", id.as_str())));
-        let places = [
-            (WRONG_PASSWORDS, Some(self.client.network())),
-            (WRONG_PASSWORDS_PER_SITE, self.client.site()),
-        ];
+        let mut subjects = vec![format!("name {}", case_key(self.typed))];
+        subjects.extend(
+            self.current_user
+                .map(|id| format!("account {}", id.as_str())),
+        );
         let mut buckets = WRONG_PASSWORDS_PER_CLIENT.buckets_of("", self.limited_client);
-        for (limit, place) in places {
-            let Some(place) = place else { continue };
-            // The place comes first, since it holds no blank. A typed name may.
-            let bucket = |whom: &String| limit.buckets(&format!("{place} {whom}"));
-            buckets.extend(whom.iter().flat_map(bucket));
+        for subject in subjects {
+            // The network comes first, since it contains no space. A typed name may.
+            let network = self.client.network();
+            buckets.extend(WRONG_PASSWORDS.buckets(&format!("{network} {subject}")));
+            if let Some(site) = self.client.site() {
+                buckets.extend(WRONG_PASSWORDS_PER_SITE.buckets(&format!("{site} {subject}")));
+            }
         }
         let account = self.account(found);
-        let right = self.limits.iter();
-        buckets.extend(right.flat_map(|it| it.buckets_of(&account, self.limited_client)));
+        for limit in self.limits {
+            buckets.extend(limit.buckets_of(&account, self.limited_client));
+        }
         buckets
     }
 
-    /// The subject of limits by account. An unknown name counts as well, so that it costs
-    /// the same time.
+    /// The subject of limits by account. An unknown username counts too, so that it takes the
+    /// same time.
     fn account(&self, found: Option<&UserId>) -> String {
         match found {
             Some(id) => id.as_str().to_owned(),
@@ -86,86 +94,84 @@ impl Credentials<'_> {
         }
     }
 
-    /// The account's row with its password hash. If the user who is logged in was renamed
-    /// meanwhile, another account may have the name: that one is not returned.
-    async fn find(&self, connection: &mut Connection) -> Result<Option<AnyRow>> {
-        let row = sqlx::query(
-            "SELECT id AS user_id, username, email, auth_version, verification_phone, about_me, \
-             last_seen_at, password_hash, locked_at FROM users WHERE username_key = $1",
-        )
+    /// Finds the account. If the logged-in user was renamed meanwhile, another account may
+    /// have the username: that one is not returned.
+    async fn find(&self, connection: &mut Connection) -> Result<Option<Account>> {
+        let account: Option<Account> = sqlx::query_as(concat!(
+            "SELECT ",
+            user_columns!(),
+            ", password_hash, locked_at FROM users WHERE username_key = $1"
+        ))
         .bind(case_key(self.username))
         .fetch_optional(connection)
         .await?;
-        let is_own = match (&row, self.signed_in) {
-            (Some(row), Some(id)) => row.try_get::<String, _>("user_id")? == id.as_str(),
-            _ => true,
-        };
-        Ok(row.filter(|_| is_own))
+        Ok(account.filter(|it| self.current_user.is_none_or(|id| it.user.id == *id)))
     }
 }
 
 impl User {
-    /// The account with that username and password, unless the operator has locked it.
+    /// Finds the account with this username and password, unless the operator has locked it.
     ///
-    /// The attempt counts as wrong before the password is compared, and is refunded if it
-    /// was right: so parallel attempts never get more answers than the limits allow. If the
-    /// comparison fails, the attempt does not count. An unknown name and a locked account
-    /// cost the same work as a wrong password. A hash with outdated parameters is replaced.
+    /// The attempt counts as wrong before the password is compared, and is refunded if it was
+    /// right. So parallel attempts never get more answers than the limits allow. If the
+    /// comparison fails, the attempt does not count. An unknown username and a locked account
+    /// take the same work as a wrong password. A hash with outdated parameters is replaced.
     pub async fn authenticate(
         database: &Database,
         passwords: &Passwords,
         credentials: Credentials<'_>,
         now: i64,
-    ) -> Result<Result<Self, Refused>> {
+    ) -> Result<Result<Self, AuthenticationError>> {
         let mut connection = database.acquire().await?;
-        let row = credentials.find(&mut connection).await?;
-        let id: Option<UserId> = row.as_ref().map(|row| row.try_get("user_id")).transpose()?;
+        let account = credentials.find(&mut connection).await?;
+        let id = account.as_ref().map(|account| account.user.id.clone());
         let buckets = credentials.buckets(id.as_ref());
         let attempt = match take(&mut connection, &buckets, now).await? {
             Ok(attempt) => attempt,
-            Err(exceeded) => return Ok(Err(Refused::TooMany(exceeded))),
+            Err(exceeded) => return Ok(Err(AuthenticationError::RateLimited(exceeded))),
         };
-        drop(connection); // hashing is slow: other requests need the connection
-        let (refunded, answer) = match Self::compare(database, passwords, &credentials, row).await {
-            Ok(Compared::Wrong) => {
-                Self::record_failed_login(database, id.as_ref(), &credentials, &attempt, now)
-                    .await?;
-                return Ok(Err(Refused::Wrong));
+        drop(connection); // hashing is slow, and other requests need the connection
+        let result = Self::compare(database, passwords, &credentials, account).await;
+        let refunded = match &result {
+            Ok(Ok(_)) => attempt.under(&WRONG),
+            Ok(Err(_)) => {
+                let id = id.as_ref();
+                Self::record_failed_login(database, id, &credentials, &attempt, now).await?;
+                return result;
             }
-            Ok(Compared::Right(user)) => (attempt.under(&WRONG), Ok(Ok(user))),
             // A flood that keeps the hashing busy must not consume other users' attempts.
-            Err(error) => (attempt, Err(error)),
+            Err(_) => attempt,
         };
         refund(&mut *database.acquire().await?, &refunded).await?;
-        answer
+        result
     }
 
     async fn compare(
         database: &Database,
         passwords: &Passwords,
         credentials: &Credentials<'_>,
-        row: Option<AnyRow>,
-    ) -> Result<Compared> {
-        let stored = row.as_ref().map(|row| row.try_get("password_hash"));
-        let stored: Option<String> = stored.transpose()?;
-        let password = credentials.password.clone();
-        let comparison = passwords.compare(password.clone(), stored.as_deref());
-        let found = comparison.await?;
-        let (Some(row), Some(stored)) = (row, stored) else {
-            return Ok(Compared::Wrong);
+        account: Option<Account>,
+    ) -> Result<Result<Self, AuthenticationError>> {
+        let password = &credentials.password;
+        let stored = account.as_ref().map(|account| &*account.password_hash);
+        let found = passwords.compare(password.clone(), stored).await?;
+        let account = account.filter(|it| found.matches && it.locked_at.is_none());
+        let Some(Account {
+            user,
+            password_hash,
+            ..
+        }) = account
+        else {
+            return Ok(Err(AuthenticationError::InvalidCredentials));
         };
-        let user = Self::from_row(&row)?;
-        let is_locked = row.try_get::<Option<i64>, _>("locked_at")?.is_some();
-        if is_locked || !found.matches {
-            return Ok(Compared::Wrong);
-        }
         if found.outdated {
-            user.rehash(database, passwords, password, &stored).await?;
+            user.rehash(database, passwords, password.clone(), &password_hash)
+                .await?;
         }
-        Ok(Compared::Right(user))
+        Ok(Ok(user))
     }
 
-    /// Records a wrong password. For an unknown name the same statements do the same work.
+    /// Records a wrong password. For an unknown username the same statements run.
     async fn record_failed_login(
         database: &Database,
         id: Option<&UserId>,
@@ -179,8 +185,8 @@ impl User {
             .bind(id.map_or("", UserId::as_str))
             .execute(&mut *transaction)
             .await?;
-        let what = Event::WrongPassword;
-        Activity::record_if_known(&mut transaction, id, what, Some(client), now).await?;
+        let event = Event::WrongPassword;
+        Activity::record_if_known(&mut transaction, id, event, Some(client), now).await?;
         refund(&mut transaction, &attempt.not_under(&WRONG)).await?;
         let account = credentials.account(id);
         let buckets = WRONG_PASSWORDS_PER_ACCOUNT.buckets(&account);
@@ -188,7 +194,7 @@ impl User {
             tracing::warn!(
                 event = "many_wrong_passwords",
                 user = id.map(UserId::as_str),
-                "more wrong passwords in a day than a user mistypes"
+                "many wrong passwords for an account"
             );
             let notice = Notice::new(NoticeKind::ManyWrongPasswords, client, now);
             notice
@@ -199,9 +205,10 @@ impl User {
         Ok(())
     }
 
-    /// Clears the count of failed logins after an email to the owner about them, and returns
-    /// whether there is one. If a limit held it back, the next login sends it. The caller's
-    /// transaction holds the account's row, so only one of two parallel logins does.
+    /// Resets the count of failed logins, and emails the owner about many of them. Returns
+    /// whether there is an email. If a limit holds it back, the count stays for the next
+    /// login. The caller's transaction holds the account's row, so that of two parallel logins
+    /// only one sends it.
     pub async fn clear_failed_logins(
         connection: &mut Connection,
         id: &UserId,
@@ -209,7 +216,9 @@ impl User {
         now: i64,
     ) -> Result<bool> {
         let failed: Option<i64> = sqlx::query_scalar(
-            "SELECT failed_logins FROM users WHERE id = $1 AND failed_logins > 0",
+            r"SELECT failed_logins
+            FROM users
+            WHERE id = $1 AND failed_logins > 0",
         )
         .bind(id.as_str())
         .fetch_optional(&mut *connection)
@@ -217,20 +226,20 @@ impl User {
         let Some(failed) = failed else {
             return Ok(false);
         };
-        let is_told = failed >= FAILURES_TO_TELL;
+        let is_reported = failed >= FAILURES_TO_REPORT;
         let notice = Notice::new(NoticeKind::LoginAfterFailures, client, now);
-        if is_told && !notice.enqueue(connection, id).await? {
+        if is_reported && !notice.enqueue(connection, id).await? {
             return Ok(false);
         }
         sqlx::query("UPDATE users SET failed_logins = 0 WHERE id = $1")
             .bind(id.as_str())
             .execute(connection)
             .await?;
-        Ok(is_told)
+        Ok(is_reported)
     }
 
-    /// Replaces the hash of the same password, so `auth_version` stays. A password that was
-    /// changed meanwhile stays too.
+    /// Replaces the hash of the same password, so `auth_version` stays. Does nothing if the
+    /// password was changed meanwhile.
     async fn rehash(
         &self,
         database: &Database,
@@ -247,9 +256,4 @@ impl User {
             .await?;
         Ok(())
     }
-}
-
-enum Compared {
-    Right(User),
-    Wrong,
 }

@@ -1,5 +1,5 @@
-//! Recovery codes: each stands in once for a code from the phone. The database holds only
-//! their hashes.
+//! Recovery codes. Each replaces a code from the phone once. The database holds only their
+//! hashes.
 
 use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret, SecretString};
@@ -12,7 +12,7 @@ use crate::models::{Connection, Database, Result};
 /// Codes in a set.
 const CODES: usize = 10;
 
-/// Symbols of a code, five random bits each: 120 bits (ASVS 6.5.4 asks for 20).
+/// Symbols of a code, of five random bits each: 120 bits (ASVS 6.5.4 requires 20).
 const SYMBOLS: usize = 24;
 
 /// Symbols between two dashes of a displayed code.
@@ -21,7 +21,7 @@ const GROUP: usize = 4;
 /// Crockford's base32: no letter resembles a digit, and there is no U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// A code in plain text, without dashes. It has no `Debug`.
+/// A code in plain text, without dashes.
 pub struct RecoveryCode(SecretString);
 
 impl RecoveryCode {
@@ -37,7 +37,7 @@ impl RecoveryCode {
         Ok(Self(code.into()))
     }
 
-    /// Reads a typed code: in any case, with blanks and dashes anywhere, O for 0, I or L for
+    /// Parses a typed code: in any case, with spaces and dashes anywhere, O for 0, I or L for
     /// 1. `None` if it is not a code.
     pub fn parse(typed: &str) -> Option<Self> {
         let code: Option<String> = typed
@@ -50,7 +50,7 @@ impl RecoveryCode {
         Some(Self(code.into()))
     }
 
-    /// The code for display: groups of four, joined by dashes.
+    /// Formats the code for display: groups of four, joined by dashes.
     pub fn grouped(&self) -> SecretString {
         let mut grouped = String::with_capacity(SYMBOLS + SYMBOLS / GROUP);
         for (at, symbol) in self.0.expose_secret().chars().enumerate() {
@@ -72,9 +72,9 @@ impl RecoveryCode {
         HEXLOWER.encode(&hasher.finalize())
     }
 
-    /// Makes a new set and deletes the old one. The caller's transaction has locked the
+    /// Creates a new set and deletes the old one. The caller's transaction has locked the
     /// account's row, so the later of two parallel calls wins.
-    pub async fn make_set(
+    pub async fn create_set(
         connection: &mut Connection,
         user: &UserId,
         now: i64,
@@ -84,7 +84,8 @@ impl RecoveryCode {
         for _ in 0..CODES {
             let code = Self::generate()?;
             sqlx::query(
-                "INSERT INTO recovery_codes (code_hash, user_id, created_at) VALUES ($1, $2, $3)",
+                r"INSERT INTO recovery_codes (code_hash, user_id, created_at)
+                VALUES ($1, $2, $3)",
             )
             .bind(code.hash(user))
             .bind(user.as_str())
@@ -96,11 +97,12 @@ impl RecoveryCode {
         Ok(set)
     }
 
-    /// Whether the code is one of the user's and unused. Only [`Self::use_up`] consumes it.
-    pub async fn is_good(&self, database: &Database, user: &UserId) -> Result<bool> {
+    /// Whether the code is one of the user's and unused.
+    pub async fn is_valid(&self, database: &Database, user: &UserId) -> Result<bool> {
         let found: Option<i64> = sqlx::query_scalar(
-            "SELECT created_at FROM recovery_codes \
-             WHERE code_hash = $1 AND user_id = $2 AND used_at IS NULL",
+            r"SELECT created_at
+            FROM recovery_codes
+            WHERE code_hash = $1 AND user_id = $2 AND used_at IS NULL",
         )
         .bind(self.hash(user))
         .bind(user.as_str())
@@ -109,8 +111,8 @@ impl RecoveryCode {
         Ok(found.is_some())
     }
 
-    /// Consumes the code in the caller's transaction. Returns whether it was the user's and
-    /// unused: of parallel calls, one gets a yes.
+    /// Marks the code as used, if it is one of the user's and unused. Returns whether it was:
+    /// of parallel calls, one returns true.
     pub async fn consume(
         &self,
         connection: &mut Connection,
@@ -118,8 +120,9 @@ impl RecoveryCode {
         now: i64,
     ) -> Result<bool> {
         let done = sqlx::query(
-            "UPDATE recovery_codes SET used_at = $1 \
-             WHERE code_hash = $2 AND user_id = $3 AND used_at IS NULL",
+            r"UPDATE recovery_codes
+            SET used_at = $1
+            WHERE code_hash = $2 AND user_id = $3 AND used_at IS NULL",
         )
         .bind(now)
         .bind(self.hash(user))
@@ -129,10 +132,12 @@ impl RecoveryCode {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The number of a user's unused codes.
-    pub async fn left(connection: &mut Connection, user: &UserId) -> Result<i64> {
+    /// Counts a user's unused codes.
+    pub async fn count_unused(connection: &mut Connection, user: &UserId) -> Result<i64> {
         Ok(sqlx::query_scalar(
-            "SELECT COUNT(*) FROM recovery_codes WHERE user_id = $1 AND used_at IS NULL",
+            r"SELECT COUNT(*)
+            FROM recovery_codes
+            WHERE user_id = $1 AND used_at IS NULL",
         )
         .bind(user.as_str())
         .fetch_one(connection)
@@ -149,7 +154,7 @@ impl RecoveryCode {
     }
 }
 
-/// The symbol of the alphabet that a typed character means.
+/// Maps a typed character to a symbol of the alphabet.
 fn symbol(typed: char) -> Option<char> {
     let symbol = match typed.to_ascii_uppercase() {
         'O' => '0',
@@ -160,7 +165,7 @@ fn symbol(typed: char) -> Option<char> {
     known.then_some(symbol)
 }
 
-/// Whether it is a hyphen, or a character that text programs replace hyphens with.
+/// Whether it is a hyphen, or a character that word processors put in its place.
 const fn is_dash(c: char) -> bool {
     matches!(c, '-' | '\u{ad}' | '\u{2010}'..='\u{2015}' | '\u{2212}')
 }

@@ -110,8 +110,8 @@ fn item(activity: &Activity, now: i64) -> ActivityItem {
         (browser::in_words(user_agent), address(Some(from)))
     });
     ActivityItem {
-        what: what(activity.what),
-        is_failure: activity.what.is_failure(),
+        what: what(activity.event),
+        is_failure: activity.event.is_failure(),
         by,
         at: timestamp(activity.at, now),
     }

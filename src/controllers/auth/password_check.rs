@@ -1,4 +1,4 @@
-//! Checking the password of a login or of a logged-in user, and the answer to a wrong one.
+//! Checks the password of a login or of a logged-in user, and answers a wrong one.
 
 use axum::response::{IntoResponse, Response};
 use secrecy::SecretString;
@@ -8,23 +8,23 @@ use crate::error::AppError;
 use crate::extractors::RouteLimits;
 use crate::forms::Errors;
 use crate::forms::auth::LoginForm;
-use crate::models::authentication::{Credentials, Refused};
+use crate::models::authentication::{AuthenticationError, Credentials};
 use crate::models::client::Client;
 use crate::models::rate_limit::RateLimit;
 use crate::models::user::User;
 use crate::state::AppState;
 
 /// Checks the username and password of a login form.
-pub(super) async fn of_login(
+pub(super) async fn check_login(
     app: &AppState,
     client: &Client,
     limits: &RouteLimits,
     form: &LoginForm,
-) -> Result<Result<User, Refused>, AppError> {
+) -> Result<Result<User, AuthenticationError>, AppError> {
     let credentials = Credentials {
         typed: form.typed_name(),
         username: form.name(),
-        signed_in: None,
+        current_user: None,
         password: form.password.clone(),
         client,
         limited_client: app.limited_client(client),
@@ -35,17 +35,17 @@ pub(super) async fn of_login(
 
 /// Checks the password of the logged-in user. Returns the account as it was compared. A right
 /// password counts in `limits`.
-pub(in crate::controllers) async fn of_user(
+pub(in crate::controllers) async fn check_current_user(
     app: &AppState,
     client: &Client,
     user: &User,
     password: SecretString,
     limits: &'static [RateLimit],
-) -> Result<Result<User, Refused>, AppError> {
+) -> Result<Result<User, AuthenticationError>, AppError> {
     let credentials = Credentials {
         typed: &user.username,
         username: &user.username,
-        signed_in: Some(&user.id),
+        current_user: Some(&user.id),
         password,
         client,
         limited_client: app.limited_client(client),
@@ -57,27 +57,30 @@ pub(in crate::controllers) async fn of_user(
 async fn authenticate(
     app: &AppState,
     credentials: Credentials<'_>,
-) -> Result<Result<User, Refused>, AppError> {
+) -> Result<Result<User, AuthenticationError>, AppError> {
     let (passwords, now) = (app.passwords_for(credentials.client), app.clock.now());
     Ok(User::authenticate(&app.database, &passwords, credentials, now).await?)
 }
 
 /// The form's error: the password is wrong, or a limit is exceeded.
-pub(in crate::controllers) fn errors(
-    why: Refused,
+pub(in crate::controllers) fn form_errors(
+    error: AuthenticationError,
     field: &'static str,
-    wrong: &'static str,
+    message: &'static str,
 ) -> Errors {
-    match why {
-        Refused::Wrong => Errors::one(field, wrong),
-        Refused::TooMany(exceeded) => too_many_errors(exceeded),
+    match error {
+        AuthenticationError::InvalidCredentials => Errors::one(field, message),
+        AuthenticationError::RateLimited(exceeded) => too_many_errors(exceeded),
     }
 }
 
-/// The form again, with its status.
-pub(in crate::controllers) fn answer(why: Refused, page: impl IntoResponse) -> Response {
-    match why {
-        Refused::Wrong => unprocessable(page),
-        Refused::TooMany(exceeded) => too_many(exceeded, page),
+/// Shows the form again, with the error's status.
+pub(in crate::controllers) fn respond(
+    error: AuthenticationError,
+    page: impl IntoResponse,
+) -> Response {
+    match error {
+        AuthenticationError::InvalidCredentials => unprocessable(page),
+        AuthenticationError::RateLimited(exceeded) => too_many(exceeded, page),
     }
 }

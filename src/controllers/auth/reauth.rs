@@ -1,4 +1,4 @@
-//! Reauthentication.
+//! Reauthentication: the user proves again who they are.
 
 use axum::extract::{Query, State};
 use axum::response::Response;
@@ -27,7 +27,7 @@ pub async fn form(page: Page, Query(query): Query<NextQuery>) -> Result<ReauthPa
     reauth_page(&page, query.next().as_ref(), Errors::default()).await
 }
 
-/// `POST /reauth`: the password, and with two-factor authentication a code.
+/// `POST /reauth`. It checks the password. With two-factor authentication, a code follows.
 pub async fn reauth(
     State(app): State<AppState>,
     session: Session,
@@ -38,28 +38,28 @@ pub async fn reauth(
     Form(form): Form<ReauthForm>,
 ) -> Result<Response, AppError> {
     let (next, password) = (form.next(), form.password.clone());
+    let limits = limits.declared;
     let checked =
-        password_check::of_user(&app, &client, &current, password, limits.declared).await?;
+        password_check::check_current_user(&app, &client, &current, password, limits).await?;
     let user = match checked {
         Ok(user) => user,
-        Err(why) => {
+        Err(error) => {
             let user = current.id.as_str();
-            tracing::info!(event = "reauth_failed", user, "a password was not accepted");
-            let errors = password_check::errors(why, "password", "Invalid password");
+            tracing::info!(event = "reauth_failed", user, "reauthentication failed");
+            let errors = password_check::form_errors(error, "password", "Invalid password");
             let shown = reauth_page(&page, next.as_ref(), errors).await?;
-            return Ok(password_check::answer(why, shown));
+            return Ok(password_check::respond(error, shown));
         }
     };
+    let next = next.as_ref();
     match &user.verification_phone {
-        Some(phone) => {
-            start_reauth_challenge(&app, &session, &user, phone, next.as_ref(), &client).await
-        }
-        None => whole_reauth(&app, &session, &user, next.as_ref(), &client).await,
+        Some(phone) => start_reauth_challenge(&app, &session, &user, phone, next, &client).await,
+        None => reauth_with_password(&app, &session, &user, next, &client).await,
     }
 }
 
 /// Reauthenticates a user without two-factor authentication.
-async fn whole_reauth(
+async fn reauth_with_password(
     app: &AppState,
     session: &Session,
     user: &User,
@@ -68,20 +68,20 @@ async fn whole_reauth(
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    let proved =
+    let issued =
         complete_reauthentication(&mut transaction, session, &user.id, client, now).await?;
-    let Some(issued) = proved else {
+    let Some(issued) = issued else {
         return Ok(signed_out());
     };
     transaction.commit().await?;
     session.send(issued);
     let user = user.id.as_str();
-    tracing::info!(event = "reauth", user, amr = "pwd", "proved again");
+    tracing::info!(event = "reauth", user, amr = "pwd", "reauthenticated");
     Ok(redirect_to_next(next))
 }
 
-/// Records that the logged-in user has authenticated in full. Returns the session's new
-/// token, to send after the commit. `None` if the session has ended.
+/// Records that the logged-in user is recently authenticated. Returns the session's new token,
+/// to send after the commit. `None` if the session has ended.
 pub async fn complete_reauthentication(
     connection: &mut Connection,
     session: &Session,
@@ -91,8 +91,8 @@ pub async fn complete_reauthentication(
 ) -> Result<Option<Issued>, AppError> {
     let issued = session.renew(connection, Some(now), None, now).await?;
     if issued.is_some() {
-        let what = Event::Reauthenticated;
-        Activity::record(connection, user, what, Some(client), now).await?;
+        let event = Event::Reauthenticated;
+        Activity::record(connection, user, event, Some(client), now).await?;
     }
     Ok(issued)
 }

@@ -24,7 +24,7 @@ pub async fn form(page: Page) -> Result<Response, AppError> {
     register_page(&page, &RegisterForm::default(), Errors::default()).await
 }
 
-/// `POST /register`. Before any work it counts as a registration and as a rejected one; the
+/// `POST /register`. It counts as a registration and as a rejected one before any work. The
 /// result decides which of the two is refunded.
 pub async fn register(
     State(app): State<AppState>,
@@ -37,7 +37,7 @@ pub async fn register(
     let now = app.clock.now();
     let mut connection = app.database.acquire().await?;
     let taken = limits.take(&mut connection, "", now).await?;
-    drop(connection); // hashing is slow: other requests need the connection
+    drop(connection); // hashing is slow, and other requests need the connection
     let attempt = match taken {
         Ok(attempt) => attempt,
         Err(exceeded) => {
@@ -50,14 +50,14 @@ pub async fn register(
     let (errors, refunded) = match create(&app, &client, &form, &rejection).await {
         Ok(Ok(id)) => return registered(&session, &id).await,
         Ok(Err(errors)) => (Ok(errors), attempt.not_under(&[REJECTED_REGISTRATIONS])),
-        // A flood that keeps the hashing busy must not consume other people's attempts.
+        // A flood that keeps the hashing busy must not consume other users' attempts.
         Err(error) => (Err(error), attempt),
     };
     refund(&mut *app.database.acquire().await?, &refunded).await?;
     Ok(unprocessable(register_page(&page, &form, errors?).await?))
 }
 
-/// Creates the account, or returns the errors by field.
+/// Creates the account, or returns the form's errors.
 async fn create(
     app: &AppState,
     client: &Client,
@@ -84,7 +84,7 @@ async fn create(
 
 async fn registered(session: &Session, id: &UserId) -> Result<Response, AppError> {
     let user = id.as_str();
-    tracing::info!(event = "registered", user, "an account was made");
+    tracing::info!(event = "registered", user, "account created");
     let welcome = "You have successfully registered. Login to continue";
     session.add_message(Kind::Success, welcome).await?;
     Ok(Redirect::to("/login").into_response())

@@ -55,7 +55,9 @@ pub async fn change(
         return Ok(unprocessable(change_page(&page, errors).await?));
     }
     let typed = form.current_password;
-    match password_check::of_user(&app, &limits.client, &current, typed, limits.declared).await? {
+    match password_check::check_current_user(&app, &limits.client, &current, typed, limits.declared)
+        .await?
+    {
         Ok(user) => set(&app, &session, &limits.client, &user, password).await,
         Err(why) => {
             let user = current.id.as_str();
@@ -64,9 +66,9 @@ pub async fn change(
                 user,
                 "a password was not accepted"
             );
-            let errors = password_check::errors(why, "current_password", "Invalid password");
+            let errors = password_check::form_errors(why, "current_password", "Invalid password");
             let shown = change_page(&page, errors).await?;
-            Ok(password_check::answer(why, shown))
+            Ok(password_check::respond(why, shown))
         }
     }
 }

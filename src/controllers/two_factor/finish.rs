@@ -77,7 +77,7 @@ impl Proof<'_> {
             return Ok(None);
         }
         refund(connection, attempt).await?;
-        let left = RecoveryCode::left(connection, user).await?;
+        let left = RecoveryCode::count_unused(connection, user).await?;
         Notice::new(NoticeKind::RecoveryCodeUsed, client, now)
             .with_recovery_codes_left(left)
             .enqueue(connection, user)
@@ -198,7 +198,7 @@ async fn finish_enable(
     // A change of the number keeps the present set.
     let codes = match user.verification_phone {
         Some(_) => Vec::new(),
-        None => RecoveryCode::make_set(&mut transaction, &user.id, now).await?,
+        None => RecoveryCode::create_set(&mut transaction, &user.id, now).await?,
     };
     notify_phone_changed(&mut transaction, user, client, now).await?;
     transaction.commit().await?;

@@ -76,7 +76,7 @@ async fn good(
     let Some(code) = form.code() else {
         return Ok(None);
     };
-    let is_good = code.is_good(&app.database, &challenge.user_id).await?;
+    let is_good = code.is_valid(&app.database, &challenge.user_id).await?;
     Ok(is_good.then_some(code))
 }
 

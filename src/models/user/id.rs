@@ -1,4 +1,4 @@
-//! The id of an account, apart from [`super`], since the models that it imports need the id.
+//! The id of an account. It has its own module because [`super`] imports models that need it.
 
 /// The id of an account.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
@@ -6,7 +6,7 @@
 pub struct UserId(String);
 
 impl UserId {
-    /// The id as text.
+    /// The text of the id.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -15,12 +15,20 @@ use crate::models::token::random_id;
 use crate::models::{Connection, Database, Error, Result, is_violation_of};
 use crate::services::passwords::{Passwords, UNUSABLE};
 
-/// A visit is recorded at most once in so many seconds.
+/// Seconds between two recorded visits.
 const LAST_SEEN_INTERVAL: i64 = 60;
 
-/// A former username stays reserved for its account for so many seconds, so that nobody can
+/// Seconds for which a former username stays reserved for its account, so that nobody can
 /// impersonate the user right after a rename.
 const RESERVED_FOR: i64 = 30 * 24 * 60 * 60;
+
+/// The columns of a [`User`], as a literal for `concat!`.
+macro_rules! user_columns {
+    () => {
+        "id AS user_id, username, email, auth_version, verification_phone, about_me, last_seen_at"
+    };
+}
+pub(super) use user_columns;
 
 /// An account, without its password hash.
 #[derive(Debug, Clone, FromRow)]
@@ -28,26 +36,26 @@ pub struct User {
     /// The id.
     #[sqlx(rename = "user_id")]
     pub id: UserId,
-    /// The name as typed.
+    /// The username as typed.
     pub username: String,
-    /// The address as typed.
+    /// The email address as typed.
     pub email: String,
-    /// Every change of password or factor raises it.
+    /// Each change of the password or a factor increments it.
     pub auth_version: i64,
-    /// The phone number in E.164. If it is set, two-factor authentication is on.
+    /// The phone number in E.164. Two-factor authentication is on if it is set.
     pub verification_phone: Option<String>,
-    /// The profile's text, with `\n` as line end.
+    /// The profile's text, with `\n` line endings.
     pub about_me: String,
-    /// The last visit in Unix seconds, to the minute.
+    /// The last visit, in Unix seconds, to the minute.
     pub last_seen_at: Option<i64>,
 }
 
 /// The validated fields of a registration.
 #[derive(Debug)]
 pub struct NewUser {
-    /// The name as typed.
+    /// The username as typed.
     pub username: String,
-    /// The address as typed.
+    /// The email address as typed.
     pub email: String,
     /// The password, not yet hashed.
     pub password: SecretString,
@@ -56,11 +64,11 @@ pub struct NewUser {
 /// Why an account was not created or renamed.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
-    /// Another account has or had that name, in any case.
-    #[error("the name is taken")]
+    /// Another account has that name or has reserved it, in any case.
+    #[error("the username is taken")]
     UsernameTaken,
-    /// Another account has that address, in any case.
-    #[error("the address is taken")]
+    /// Another account has that email address, in any case.
+    #[error("the email address is taken")]
     EmailTaken,
     /// The account was renamed too often.
     #[error(transparent)]
@@ -95,9 +103,11 @@ impl User {
         let password_hash = passwords.hash(new.password).await.map_err(Error::from)?;
         let mut transaction = database.begin().await?;
         sqlx::query(
-            "INSERT INTO users (id, username, username_key, email, email_key, \
-             password_hash, auth_version, about_me, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, 1, '', $7)",
+            r"INSERT INTO users (
+                id, username, username_key, email, email_key,
+                password_hash, auth_version, about_me, created_at
+            )
+            VALUES ($1, $2, $3, $4, $5, $6, 1, '', $7)",
         )
         .bind(id.as_str())
         .bind(&new.username)
@@ -114,23 +124,25 @@ impl User {
         Ok(id)
     }
 
-    /// The account with an id.
+    /// Finds an account by its id.
     pub async fn find(database: &Database, id: &UserId) -> Result<Option<Self>> {
-        Ok(sqlx::query_as(
-            "SELECT id AS user_id, username, email, auth_version, verification_phone, about_me, \
-             last_seen_at FROM users WHERE id = $1",
-        )
+        Ok(sqlx::query_as(concat!(
+            "SELECT ",
+            user_columns!(),
+            " FROM users WHERE id = $1"
+        ))
         .bind(id.as_str())
         .fetch_optional(database)
         .await?)
     }
 
-    /// The account with a name, in any case.
+    /// Finds an account by its username, in any case.
     pub async fn find_by_username(database: &Database, username: &str) -> Result<Option<Self>> {
-        Ok(sqlx::query_as(
-            "SELECT id AS user_id, username, email, auth_version, verification_phone, about_me, \
-             last_seen_at FROM users WHERE username_key = $1",
-        )
+        Ok(sqlx::query_as(concat!(
+            "SELECT ",
+            user_columns!(),
+            " FROM users WHERE username_key = $1"
+        ))
         .bind(case_key(username))
         .fetch_optional(database)
         .await?)
@@ -146,7 +158,9 @@ impl User {
         now: i64,
     ) -> Result<(), SaveError> {
         sqlx::query(
-            "UPDATE users SET username = $1, username_key = $2, about_me = $3 WHERE id = $4",
+            r"UPDATE users
+            SET username = $1, username_key = $2, about_me = $3
+            WHERE id = $4",
         )
         .bind(username)
         .bind(case_key(username))
@@ -176,7 +190,7 @@ impl User {
             .execute(&mut *connection)
             .await?;
         sqlx::query(
-            "INSERT INTO former_usernames (username_key, user_id, reserved_until)
+            r"INSERT INTO former_usernames (username_key, user_id, reserved_until)
             VALUES ($1, $2, $3)
             ON CONFLICT (username_key) DO UPDATE SET
                 user_id = excluded.user_id,
@@ -190,7 +204,7 @@ impl User {
         Ok(())
     }
 
-    /// Whether a visit now has to be recorded.
+    /// Whether a visit now must be recorded.
     pub fn is_touch_due(&self, now: i64) -> bool {
         self.last_seen_at
             .is_none_or(|at| at > now || now - at >= LAST_SEEN_INTERVAL)
@@ -199,8 +213,10 @@ impl User {
     /// Records a visit, at most once in [`LAST_SEEN_INTERVAL`].
     pub async fn touch(&self, database: &Database, now: i64) -> Result<()> {
         sqlx::query(
-            "UPDATE users SET last_seen_at = $1 \
-             WHERE id = $2 AND (last_seen_at IS NULL OR last_seen_at <= $3 OR last_seen_at > $1)",
+            r"UPDATE users
+            SET last_seen_at = $1
+            WHERE id = $2
+                AND (last_seen_at IS NULL OR last_seen_at <= $3 OR last_seen_at > $1)",
         )
         .bind(now)
         .bind(self.id.as_str())
@@ -213,7 +229,9 @@ impl User {
     /// Replaces the password with one that never matches.
     pub async fn make_password_unusable(connection: &mut Connection, id: &UserId) -> Result<()> {
         sqlx::query(
-            "UPDATE users SET password_hash = $1, auth_version = auth_version + 1 WHERE id = $2",
+            r"UPDATE users
+            SET password_hash = $1, auth_version = auth_version + 1
+            WHERE id = $2",
         )
         .bind(UNUSABLE)
         .bind(id.as_str())
@@ -230,8 +248,9 @@ impl User {
         password_hash: &str,
     ) -> Result<bool> {
         let done = sqlx::query(
-            "UPDATE users SET password_hash = $1, auth_version = auth_version + 1 \
-             WHERE id = $2 AND auth_version = $3",
+            r"UPDATE users
+            SET password_hash = $1, auth_version = auth_version + 1
+            WHERE id = $2 AND auth_version = $3",
         )
         .bind(password_hash)
         .bind(id.as_str())
@@ -260,8 +279,9 @@ impl User {
         auth_version: i64,
     ) -> Result<bool> {
         let done = sqlx::query(
-            "UPDATE users SET auth_version = auth_version \
-             WHERE id = $1 AND auth_version = $2 AND locked_at IS NULL",
+            r"UPDATE users
+            SET auth_version = auth_version
+            WHERE id = $1 AND auth_version = $2 AND locked_at IS NULL",
         )
         .bind(id.as_str())
         .bind(auth_version)
@@ -280,7 +300,7 @@ async fn refuse_reserved(
     now: i64,
 ) -> Result<(), SaveError> {
     let reserved: Option<i64> = sqlx::query_scalar(
-        "SELECT reserved_until FROM former_usernames
+        r"SELECT reserved_until FROM former_usernames
         WHERE username_key = $1 AND user_id <> $2
             AND reserved_until > $3 AND reserved_until <= $4",
     )

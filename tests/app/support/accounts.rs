@@ -1,4 +1,4 @@
-//! Accounts, and browsers that are theirs.
+//! Accounts and their browsers.
 
 use secrecy::ExposeSecret;
 use sqlx::Row;
@@ -11,45 +11,48 @@ use twostep::models::user::User;
 use super::{Browser, PASSWORD, TestApp, a_client};
 
 impl TestApp {
-    /// Makes an account.
+    /// Creates an account.
     pub async fn register(&self, username: &str) {
         let email = format!("{username}@example.com");
         let page = self.browser().register(username, &email, PASSWORD).await;
         page.redirects_to("/login");
     }
 
-    /// Makes an account and logs it in.
+    /// Creates an account and logs it in.
     pub async fn signed_in(&self, username: &str) -> Browser {
         self.register(username).await;
+        self.logged_in(username).await
+    }
+
+    /// Logs in to an account without two-factor authentication.
+    pub async fn logged_in(&self, username: &str) -> Browser {
         let browser = self.browser();
-        browser
-            .log_in(username, PASSWORD)
-            .await
-            .redirects_to("/home");
+        let page = browser.log_in(username, PASSWORD).await;
+        page.redirects_to("/home");
         browser
     }
 
-    /// Makes an account with two-factor authentication on, logged in.
+    /// Creates an account with two-factor authentication, and logs it in.
     pub async fn with_two_factor(&self, username: &str, phone: &str) -> Browser {
         let browser = self.signed_in(username).await;
         self.enable(&browser, phone).await;
         browser
     }
 
-    /// Switches two-factor authentication on.
+    /// Turns on two-factor authentication.
     pub async fn enable(&self, browser: &Browser, phone: &str) {
         browser.enable(phone).await.redirects_to("/verify_2fa");
         let page = browser.verify(&self.last_code()).await;
         assert!(page.status == 200 || page.status == 303, "{}", page.text());
     }
 
-    /// The account as a log-in finds it whose password is right.
+    /// Loads an account by checking its password.
     pub async fn authenticated(&self, username: &str) -> User {
         let (state, client) = (&self.state, a_client());
         let credentials = Credentials {
             typed: username,
             username,
-            signed_in: None,
+            current_user: None,
             password: PASSWORD.into(),
             client: &client,
             limited_client: None,
@@ -60,45 +63,45 @@ impl TestApp {
         user.unwrap().expect("refused")
     }
 
-    /// A browser in which the password was right and the code is still to come.
+    /// A browser with a pending login, which needs the code.
     pub async fn half_logged_in(&self, username: &str) -> Browser {
         let browser = self.browser();
-        browser
-            .log_in(username, PASSWORD)
-            .await
-            .redirects_to("/verify_2fa");
+        let page = browser.log_in(username, PASSWORD).await;
+        page.redirects_to("/verify_2fa");
         browser
     }
 
-    /// The account of that name.
+    /// Loads an account by its username.
     pub async fn user(&self, username: &str) -> User {
         let user = User::find_by_username(&self.pool, username).await;
         user.unwrap().unwrap()
     }
 
-    /// A new set of recovery codes, made behind the app's back.
+    /// Creates a new set of recovery codes directly in the database.
     pub async fn recovery_codes(&self, username: &str) -> Vec<String> {
         let (id, now) = (self.user(username).await.id, self.state.clock.now());
         let mut connection = self.pool.acquire().await.unwrap();
-        let set = RecoveryCode::make_set(&mut connection, &id, now).await;
+        let set = RecoveryCode::create_set(&mut connection, &id, now).await;
         let grouped = |code: &RecoveryCode| code.grouped().expose_secret().to_owned();
         set.unwrap().iter().map(grouped).collect()
     }
 
-    /// How many recovery codes of an account are unused.
+    /// Counts an account's unused recovery codes.
     pub async fn recovery_codes_left(&self, username: &str) -> i64 {
         let id = self.user(username).await.id;
         let mut connection = self.pool.acquire().await.unwrap();
-        RecoveryCode::left(&mut connection, &id).await.unwrap()
+        RecoveryCode::count_unused(&mut connection, &id)
+            .await
+            .unwrap()
     }
 
-    /// The path of a new link to a new password, as it is mailed.
+    /// Creates a password reset link, and returns its path.
     pub async fn reset_link(&self, username: &str) -> String {
         let token = self.mailed(username, &Purpose::ResetPassword).await;
         format!("/reset_password/{token}")
     }
 
-    /// The number in an account's row.
+    /// Loads an account's phone number.
     pub async fn phone_of(&self, username: &str) -> Option<String> {
         sqlx::query("SELECT verification_phone FROM users WHERE username_key = $1")
             .bind(username)
@@ -108,7 +111,7 @@ impl TestApp {
             .get(0)
     }
 
-    /// A link "This was not me" of an account, as a path.
+    /// Creates a "this was not me" link, and returns its path.
     pub async fn not_me(&self, username: &str, event: NoticeKind, former: Option<&str>) -> String {
         let former_phone = former.map(str::to_owned);
         let purpose = Purpose::NotMe {
@@ -119,13 +122,13 @@ impl TestApp {
         format!("/not_me/{token}")
     }
 
-    /// The token of a link that an account was mailed.
+    /// Creates the token of an emailed link.
     pub async fn mailed(&self, username: &str, purpose: &Purpose) -> String {
         self.mailed_about(username, purpose, self.state.clock.now())
             .await
     }
 
-    /// The token of a link about an event `at` that time.
+    /// Creates the token of an emailed link about an event at a time.
     pub async fn mailed_about(&self, username: &str, purpose: &Purpose, at: i64) -> String {
         let (user, now) = (self.user(username).await.id, self.state.clock.now());
         let token = MailToken::issue(&self.pool, &user, purpose, at, now).await;
