@@ -1,4 +1,4 @@
-//! Names, addresses and codes that are taken are taken again, as they are kept.
+//! Accepted usernames, email addresses and codes are accepted again in their stored form.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

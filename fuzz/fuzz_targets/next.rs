@@ -1,4 +1,4 @@
-//! A `next` that is taken leads nowhere else.
+//! An accepted `next` never leads to another site.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

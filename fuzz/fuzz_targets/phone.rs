@@ -1,4 +1,4 @@
-//! A number that is taken is E.164, and taken again.
+//! An accepted phone number is E.164, and is accepted again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! An answer of Twilio's says what its JSON says, or nothing.
+//! A response of Twilio is read as in its JSON, or not at all.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
