@@ -1,7 +1,7 @@
 //! Twostep: accounts with a password and an optional second step by phone.
 //!
-//! `ARCHITECTURE.md` says which layer holds what. Here, and nowhere else, the
-//! parts are put together.
+//! `ARCHITECTURE.md` describes the layers. [`App`] is the composition root: it creates all
+//! parts of the app and connects them.
 
 pub mod cli;
 pub mod config;
@@ -29,7 +29,9 @@ use axum::Router;
 use lettre::message::Mailbox;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::config::{Config, Twilio};
 use crate::dev::mailbox::DemoMailbox;
@@ -47,47 +49,45 @@ use crate::state::{AppState, Parts};
 use crate::tasks::mail::{MailQueue, MailWorker};
 use crate::tasks::purge::Purge;
 
-/// How long requests under way may take once the program is asked to end: a
-/// little longer than the longest that a page may take.
+/// The time for running requests at shutdown: a little longer than the longest request.
 const GRACE: Duration = middleware::request_log::TIMEOUT.saturating_add(Duration::from_secs(5));
 
-/// How long the rest of the shutdown may take: the emails being sent, and closing the database.
+/// The time for the rest of the shutdown: the emails being sent, and closing the database.
 const CLEANUP: Duration = tasks::mail::AT_THE_END.saturating_add(Duration::from_secs(5));
 
-/// Connections at `METRICS_ADDR`: one or two ask there, and the files that a program may
-/// have open are for people.
+/// Connections at `METRICS_ADDR`. One or two are needed, and open files are for users.
 const METRICS_CONNECTIONS: usize = 8;
 
-/// Why the app could not be put together.
+/// Why the app could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// `DATABASE_URL` names no database that can be opened and migrated.
+    /// The database at `DATABASE_URL` cannot be opened or migrated.
     #[error("DATABASE_URL: the database cannot be opened: {0}")]
     Database(#[from] sqlx::Error),
     /// The hashing threads could not be started.
     #[error("{0}")]
     Passwords(#[from] passwords::Error),
-    /// Nothing can listen at `METRICS_ADDR`.
+    /// Cannot listen at `METRICS_ADDR`.
     #[error("METRICS_ADDR: cannot listen on {address}: {error}")]
     Metrics {
         /// The setting.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         error: std::io::Error,
     },
     /// The demo phone could not be started.
     #[error("the demo phone cannot be started: {0}")]
     DemoPhone(#[from] std::io::Error),
-    /// There is no client for Twilio, without certificates for instance.
-    #[error("no connection to Twilio can be made: {0}")]
+    /// The HTTP client for Twilio could not be created, for instance without certificates.
+    #[error("the client for Twilio cannot be created: {0}")]
     Twilio(#[from] reqwest::Error),
-    /// There is no client for the mail server.
-    #[error("SMTP_URL: no mail can be sent: {0}")]
+    /// The client for the mail server could not be created.
+    #[error("SMTP_URL: email cannot be sent: {0}")]
     Mailer(#[from] mailer::Error),
 }
 
 impl StartError {
-    /// Whether a setting is wrong, so that no other try will go better.
+    /// Whether a setting is wrong, so that a restart cannot help.
     pub const fn is_of_settings(&self) -> bool {
         matches!(
             self,
@@ -99,11 +99,11 @@ impl StartError {
 
 /// The app, ready to serve.
 pub struct App {
-    /// What its handlers can reach.
+    /// The state of its handlers.
     pub state: AppState,
-    /// Its addresses, and who may call them.
+    /// Its routes with their access.
     pub routes: Vec<Route>,
-    /// What deletes the rows that are over, once the app serves.
+    /// The background task that deletes expired rows.
     pub purge: Purge,
     /// How long background tasks and database connections may take to end.
     pub cleanup_deadline: Duration,
@@ -113,8 +113,8 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the database, starts the services and puts the parts together.
-    /// `twilio_timeout` is the longest wait for an answer of Twilio's.
+    /// Opens the database and starts the services. `twilio_timeout` is the longest wait for a
+    /// response of Twilio's.
     pub async fn build(
         config: Config,
         clock: Clock,
@@ -156,7 +156,7 @@ impl App {
             demo_mailbox,
             metrics,
             login_page: OnceLock::new(),
-            under_way: watch::Sender::new(()),
+            requests: TaskTracker::new(),
             clock,
         });
         let (router, routes) = routes::router(&state);
@@ -177,15 +177,14 @@ impl App {
         })
     }
 
-    /// Where metrics are told, if they are.
+    /// The address of the metrics, if they are served.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics.as_ref()?.local_addr().ok()
     }
 
-    /// Serves until `shutdown` is ready, and then shuts down gracefully. Requests under way,
+    /// Serves until `shutdown` completes, and then shuts down gracefully. Running requests,
     /// also those whose client has gone, may take [`GRACE`]. Then the emails being sent are
-    /// sent or put back and the database closed, within [`App::cleanup_deadline`]. `limits` is
-    /// how much of the wire one client, and all of them, may take.
+    /// sent or put back and the database closed, within [`App::cleanup_deadline`].
     pub async fn serve(
         mut self,
         listener: TcpListener,
@@ -196,34 +195,30 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(self.mail_worker(port).run(stopped.clone()));
         let purge = tokio::spawn(self.purge.run(stopped));
-        let metrics = self.metrics.take().map(|listener| {
+        let _metrics = self.metrics.take().map(|listener| {
             let router = routes::metrics_router(&self.state);
             let limits = Limits {
                 connections: METRICS_CONNECTIONS,
                 ..limits
             };
-            tokio::spawn(server::serve(listener, router, limits, pending()))
+            let server = server::serve(listener, router, limits, pending());
+            AbortOnDropHandle::new(tokio::spawn(server))
         });
-        let (asked, was_asked) = oneshot::channel();
-        let shutdown = async move {
-            shutdown.await;
-            let _ = asked.send(());
-        };
-        let deadline = async move {
-            match was_asked.await {
-                Ok(()) => tokio::time::sleep(GRACE).await,
-                Err(_) => pending().await,
-            }
-        };
+        let stopping = CancellationToken::new();
         let requests = async {
-            server::serve(listener, self.router, limits, shutdown).await;
-            // And those whose clients have gone.
-            self.state.under_way.closed().await;
+            server::serve(listener, self.router, limits, stopping.cancelled()).await;
+            self.state.requests.close();
+            self.state.requests.wait().await;
+        };
+        let deadline = async {
+            shutdown.await;
+            stopping.cancel();
+            tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
             () = requests => {}
             () = deadline => {
-                tracing::warn!(event = "cut_off", "requests were cut off at the end");
+                tracing::warn!(event = "cut_off", "shutdown deadline passed: requests were cut off");
             }
         }
         stop.send_replace(true);
@@ -233,13 +228,10 @@ impl App {
                     tracing::error!(event = "task_failed", task, %error, "background task panicked");
                 }
             }
-            if let Some(metrics) = metrics {
-                metrics.abort();
-            }
             self.state.readers.close().await;
             self.state.database.close().await;
         };
-        // A database that no longer answers must not keep the program.
+        // A database that no longer answers must not delay the end.
         let cleaned_up = tokio::time::timeout(self.cleanup_deadline, cleanup).await;
         if cleaned_up.is_err() {
             tracing::error!(
@@ -250,8 +242,7 @@ impl App {
         Ok(())
     }
 
-    /// What sends the mail of this app, whose links lead to `port` unless
-    /// `BASE_URL` says otherwise.
+    /// The email worker. Without `BASE_URL` its links lead to `port` on this machine.
     pub fn mail_worker(&self, port: u16) -> MailWorker {
         MailWorker {
             database: self.state.database.clone(),

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use axum::body::Bytes;
-use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Environment};
 use crate::dev::mailbox::DemoMailbox;
@@ -49,9 +49,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// The login page of visitors, rendered at its first request.
     pub login_page: OnceLock<Bytes>,
-    /// Counts running requests, which complete even if their client has disconnected: each has
-    /// a receiver, and the channel is closed while there is none.
-    pub under_way: watch::Sender<()>,
+    /// Running requests that complete even if their client has disconnected.
+    pub requests: TaskTracker,
     /// The time.
     pub clock: Clock,
 }

@@ -1,11 +1,9 @@
-//! The program is asked to end: Ctrl-C, or SIGTERM from a supervisor. Who asks twice
-//! does not want to wait. And it is told that a file is as long as it may be, which is
-//! no reason to end.
+//! The signals that ask the program to end: Ctrl-C, and SIGTERM from a supervisor.
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Hears the signals from the moment it is made.
+/// Receives the signals. From its creation on, they don't end the program by themselves.
 pub struct Signals {
     #[cfg(unix)]
     interrupt: Signal,
@@ -14,19 +12,22 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen: from now on none of these signals ends the program by itself.
+    /// Begins to listen.
     #[cfg(unix)]
     pub fn listen() -> std::io::Result<Self> {
+        // A file at its size limit (`ulimit -f`) then fails to be written, as on a full disk.
+        // Without a handler, SIGXFSZ would end the program.
         #[cfg(target_os = "linux")]
-        outlive_long_files()?;
+        drop(signal(SignalKind::from_raw(
+            rustix::process::Signal::XFSZ.as_raw(),
+        ))?);
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
     }
 
-    /// Waits for the next one, and returns the status of a program that it ends, as
-    /// shells tell it.
+    /// Waits for the next signal. Returns the exit code of a program that it ends.
     #[cfg(unix)]
     pub async fn next(&mut self) -> i32 {
         tokio::select! {
@@ -41,7 +42,7 @@ impl Signals {
         Ok(Self {})
     }
 
-    /// Waits for Ctrl-C, and returns the status of a program that it ends.
+    /// Waits for Ctrl-C. Returns the exit code of a program that it ends.
     #[cfg(not(unix))]
     pub async fn next(&mut self) -> i32 {
         if tokio::signal::ctrl_c().await.is_err() {
@@ -49,13 +50,4 @@ impl Signals {
         }
         130
     }
-}
-
-/// At the limit of a file's size (`ulimit -f`) a write fails, as on a full disk, and the
-/// signal that comes with it would end the program. Nobody waits for it here: what counts
-/// is that there is a handler, and tokio leaves that in place.
-#[cfg(target_os = "linux")]
-fn outlive_long_files() -> std::io::Result<()> {
-    let too_long = rustix::process::Signal::XFSZ.as_raw();
-    signal(SignalKind::from_raw(too_long)).map(drop)
 }

@@ -88,7 +88,7 @@ fn the_default_address_is_the_one_server_of_twilios_specification() {
 /// Who gave it up before would be told to try again what goes on.
 #[test]
 fn a_page_may_take_longer_than_a_slow_form_and_a_slow_twilio_together() {
-    let slowest = Limits::default().body + 3 * TIMEOUT;
+    let slowest = Limits::default().body_timeout + 3 * TIMEOUT;
     assert!(slowest < request_log::TIMEOUT, "{slowest:?}");
     let nginx = include_str!("../../../deploy/nginx.conf");
     let pattern = Regex::new(r"proxy_read_timeout (\d+)s;").unwrap();

@@ -1,4 +1,4 @@
-//! Requests that are built to be read in two ways, or to reach further than a form.
+//! Raw requests: ambiguous, malformed, oversized or slow, and input that aims beyond a form.
 
 mod malformed;
 mod oversized;
@@ -15,37 +15,37 @@ use twostep::dev::simulator::Counters;
 use crate::notices::only_notice;
 use crate::support::{PASSWORD, PATIENCE, TestApp};
 
-/// Sends bytes and reads what comes back until the connection ends.
+/// Sends bytes, and returns what comes back until the server closes the connection.
 async fn exchange(app: &TestApp, bytes: &str) -> String {
-    let mut stream = opened(app.address, bytes.as_bytes()).await;
+    let mut stream = connect_and_send(app.address, bytes.as_bytes()).await;
     stream.shutdown().await.unwrap();
-    rest(&mut stream).await
+    read_to_end(&mut stream).await
 }
 
-/// A connection on which this was sent.
-async fn opened(address: SocketAddr, bytes: &[u8]) -> TcpStream {
+/// Connects and sends bytes.
+async fn connect_and_send(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // Who is refused at its beginning may not be listened to any more.
+    // The server may have refused the first bytes and closed the connection.
     let _ = stream.write_all(bytes).await;
     stream
 }
 
-/// The status that an answer begins with.
-fn status(answer: &str) -> &str {
-    answer.split(' ').nth(1).unwrap_or("none")
+/// The status of a response.
+fn status(response: &str) -> &str {
+    response.split(' ').nth(1).unwrap_or("none")
 }
 
-/// What comes until the server ends the connection, which it has to.
-async fn rest(stream: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    let _ = end.expect("the connection is kept open");
-    String::from_utf8_lossy(&answer).into_owned()
+/// Reads until the server closes the connection, which it must.
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut response = Vec::new();
+    let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut response)).await;
+    let _ = closed.expect("the connection stays open");
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 /// ASVS 4.2.1
 #[tokio::test]
-async fn a_request_whose_length_is_told_twice_smuggles_no_second_one() {
+async fn a_request_with_an_ambiguous_length_smuggles_no_second_one() {
     let app = TestApp::start().await;
     let smuggled = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     let length = smuggled.len();
@@ -65,36 +65,39 @@ async fn a_request_whose_length_is_told_twice_smuggles_no_second_one() {
             "POST /login HTTP/1.1\r\nHost: x\r\n{headers}\r\n\
              Content-Type: application/x-www-form-urlencoded\r\n\r\n0\r\n\r\n{smuggled}"
         );
-        let answer = exchange(&app, &request).await;
-        // One answer at the most, and where it was read, then as one request.
+        let response = exchange(&app, &request).await;
+        // At most one response: the rest of the bytes is never a second request.
         assert!(
-            answer.matches("HTTP/1.1 ").count() <= 1,
-            "{headers}: {answer}"
+            response.matches("HTTP/1.1 ").count() <= 1,
+            "{headers}: {response}"
         );
-        assert!(!answer.ends_with("\r\n\r\nok"), "{headers}: {answer}");
+        assert!(!response.ends_with("\r\n\r\nok"), "{headers}: {response}");
     }
-    // It would have been answered, had it come by itself.
+    // Alone the same bytes are responseed.
     assert!(exchange(&app, smuggled).await.ends_with("ok"));
 }
 
 /// ASVS 4.1.4
 #[tokio::test]
-async fn no_request_is_passed_on_to_somewhere_else() {
+async fn the_app_is_no_proxy() {
     let app = TestApp::start().await;
     for line in [
         "CONNECT evil.example:443",
         "GET http://evil.example/healthz2",
     ] {
         let request = format!("{line} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
-        let answer = exchange(&app, &request).await;
-        let status = answer.split(' ').nth(1).unwrap_or_default();
-        assert!(["400", "404", "405"].contains(&status), "{line}: {answer}");
+        let response = exchange(&app, &request).await;
+        let status = status(&response);
+        assert!(
+            ["400", "404", "405"].contains(&status),
+            "{line}: {response}"
+        );
     }
 }
 
 /// ASVS 15.3.7
 #[tokio::test]
-async fn what_stands_in_the_address_takes_no_fields_place() {
+async fn query_parameters_do_not_replace_form_fields() {
     let app = TestApp::start().await;
     app.register("harry").await;
     let browser = app.browser();
@@ -106,7 +109,7 @@ async fn what_stands_in_the_address_takes_no_fields_place() {
     let fields = [("username", "harry"), ("password", PASSWORD)];
     let page = browser.post("/login?next=/user/harry", &fields).await;
     page.redirects_to("/home");
-    // Nor is a form read from a page's address.
+    // A form is not filled from the query either.
     let page = browser
         .get("/edit_profile?username=mallory&about_me=x")
         .await;
@@ -115,7 +118,7 @@ async fn what_stands_in_the_address_takes_no_fields_place() {
 
 /// ASVS 4.1.3, 15.3.4
 #[tokio::test]
-async fn a_client_that_says_where_it_is_from_is_not_believed() {
+async fn headers_about_the_client_address_are_ignored_without_a_trusted_proxy() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     for password in ["1", "2", "3", "4", "5", PASSWORD] {
@@ -143,12 +146,12 @@ async fn a_client_that_says_where_it_is_from_is_not_believed() {
             .header("x-forwarded-host", "evil.example")
             .header("x-user-id", "1");
         let page = browser.send(request).await;
-        // The cookie is no other for it, either.
+        // The protocol that they claim doesn't change the cookie.
         let secure = page.set_cookies().iter().any(|it| it.contains("Secure"));
         assert!(!secure, "{:?}", page.set_cookies());
     }
-    let told = only_notice(&app, "harry").await;
-    assert_eq!(told.address.as_deref(), Some("127.0.0.1"));
+    let notice = only_notice(&app, "harry").await;
+    assert_eq!(notice.address.as_deref(), Some("127.0.0.1"));
     let kept = "SELECT COUNT(*) FROM activity WHERE address = '127.0.0.1'";
     let all = app.count("SELECT COUNT(*) FROM activity").await;
     assert!(all > 0 && app.count(kept).await == all);
@@ -156,7 +159,7 @@ async fn a_client_that_says_where_it_is_from_is_not_believed() {
 
 /// ASVS 1.4.2
 #[tokio::test]
-async fn a_number_longer_than_any_other_is_text_like_any_other() {
+async fn huge_numbers_cause_no_server_error() {
     let app = TestApp::start().await;
     let harry = app.signed_in("harry").await;
     for number in [
@@ -194,7 +197,7 @@ async fn a_number_longer_than_any_other_is_text_like_any_other() {
 
 /// ASVS 1.3.3, 1.3.6
 #[tokio::test]
-async fn no_number_makes_the_app_ask_anybody_but_twilio() {
+async fn an_invalid_phone_number_causes_no_outgoing_request() {
     let app = TestApp::start().await;
     let harry = app.signed_in("harry").await;
     for typed in [
@@ -217,7 +220,7 @@ async fn no_number_makes_the_app_ask_anybody_but_twilio() {
 
 /// ASVS 1.3.11
 #[tokio::test]
-async fn an_address_with_a_line_end_is_no_address_in_any_form() {
+async fn an_email_with_a_line_break_is_refused_by_every_form() {
     let app = TestApp::keeping_mail().await;
     app.register("alice").await;
     for typed in [
