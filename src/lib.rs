@@ -148,7 +148,7 @@ impl App {
             config,
             readers,
             database,
-            readiness: Readiness::default(),
+            readiness: Readiness::new(url.expose_secret())?,
             passwords,
             verify: TwilioVerify::new(settings)?.counted_in(metrics.clone()),
             demo_phone,

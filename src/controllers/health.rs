@@ -1,4 +1,4 @@
-//! For whoever watches the program: is it alive, and can it work?
+//! Health checks.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -6,12 +6,12 @@ use axum::response::{IntoResponse, Response};
 
 use crate::state::AppState;
 
-/// `GET /healthz`: the program answers.
+/// `GET /healthz`: the program is alive.
 pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// `GET /readyz`: the database answers too, and takes what is written.
+/// `GET /readyz`: the database accepts writes.
 pub async fn readyz(State(app): State<AppState>) -> Response {
     if app.readiness.check(&app.database, &app.clock).await {
         "ok".into_response()

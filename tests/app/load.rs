@@ -1,5 +1,5 @@
-//! Many requests at once, and requests that nobody waits for: what they use is
-//! bounded, and comes back.
+//! Many parallel requests, and requests whose client has gone: their use of resources is
+//! bounded, and ends with them.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,14 @@ use tokio::task::JoinSet;
 use twostep::dev::simulator::Failure;
 use twostep::models::READERS;
 
+use crate::outages::assert_too_busy;
 use crate::support::database::on_postgresql;
 use crate::support::hashing::QUEUE;
-use crate::support::{PASSWORD, Page, TestApp, until};
+use crate::support::{PASSWORD, TestApp, until};
 
 /// ASVS 1.4.3
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn requests_that_were_given_up_leave_nothing_in_use() {
+async fn requests_of_disconnected_clients_release_their_connections() {
     let app = TestApp::start().await;
     let harry = app.signed_in("harry").await;
     let cookie = harry.session_cookie().unwrap();
@@ -30,7 +31,7 @@ async fn requests_that_were_given_up_leave_nothing_in_use() {
         stream.write_all(bytes.as_bytes()).await.unwrap();
     }
     let used = || database.size() - u32::try_from(database.num_idle()).unwrap();
-    // Those that sessions are read with are kept, on PostgreSQL from the same pool.
+    // The session readers keep theirs, on PostgreSQL from the same pool.
     let (kept, most) = match on_postgresql() {
         true => (READERS, 8 + READERS),
         false => (0, 1),
@@ -44,15 +45,14 @@ async fn requests_that_were_given_up_leave_nothing_in_use() {
 
 /// ASVS 15.2.2
 #[tokio::test]
-async fn while_every_core_hashes_pages_come_and_further_logins_are_refused() {
+async fn a_full_hashing_queue_refuses_logins_but_no_pages() {
     let app = TestApp::start().await;
     app.register("harry").await;
     let blocked = app.block_hashing(None, QUEUE).await;
     let (browser, asked) = (app.browser(), Instant::now());
     let page = browser.log_in("harry", PASSWORD).await;
-    assert!(asked.elapsed() < Duration::from_secs(10), "it has waited");
-    assert_busy(&page);
-    assert_eq!(page.first("h1").as_deref(), Some("Too busy"));
+    assert!(asked.elapsed() < Duration::from_secs(10), "it waited");
+    assert_too_busy(&page);
     for path in ["/login", "/register", "/healthz"] {
         assert_eq!(app.browser().get(path).await.status, 200, "{path}");
     }
@@ -61,15 +61,9 @@ async fn while_every_core_hashes_pages_come_and_further_logins_are_refused() {
     page.redirects_to("/home");
 }
 
-#[track_caller]
-fn assert_busy(page: &Page) {
-    assert_eq!(page.status, 503, "{}", page.text());
-    assert_eq!(page.header("retry-after"), Some("5"));
-}
-
 /// ASVS 15.2.2
 #[tokio::test]
-async fn a_client_that_fills_the_queue_is_refused_and_another_one_is_served() {
+async fn a_client_that_fills_the_hashing_queue_is_refused_but_others_are_served() {
     let app = TestApp::behind_proxy().await;
     app.register("harry").await;
     let waiting = || app.state.passwords.load().waiting;
@@ -80,12 +74,12 @@ async fn a_client_that_fills_the_queue_is_refused_and_another_one_is_served() {
     until(|| waiting() == QUEUE).await;
     let flooder = app.browser().at("2001:db8:1:ffff::2");
     let registered = flooder.register("mallory", "m@example.com", PASSWORD).await;
-    assert_busy(&registered);
-    assert_busy(&flooder.log_in("harry", PASSWORD).await);
-    // The newest job of the flood makes room for another client's.
+    assert_too_busy(&registered);
+    assert_too_busy(&flooder.log_in("harry", PASSWORD).await);
+    // The newest job of the flood is dropped for another client's.
     let browser = app.browser().at("2001:db8:2:1::1");
     let other = tokio::spawn(async move { browser.log_in("harry", PASSWORD).await });
-    assert_busy(&newest.await.unwrap());
+    assert_too_busy(&newest.await.unwrap());
     assert_eq!(waiting(), QUEUE);
     assert_eq!(blocked.release().await, 0);
     other.await.unwrap().redirects_to("/home");
@@ -116,11 +110,11 @@ async fn a_flood_from_five_addresses_refuses_no_login_of_another_address() {
     }
     // The queue is full once the first requests of the flood are refused.
     for _ in 0..ADDRESSES * REQUESTS - QUEUE {
-        assert_busy(&flood.join_next().await.unwrap().unwrap());
+        assert_too_busy(&flood.join_next().await.unwrap().unwrap());
     }
     let browser = app.browser().at("198.51.100.7");
     let login = tokio::spawn(async move { browser.log_in("harry", PASSWORD).await });
-    assert_busy(&flood.join_next().await.unwrap().unwrap());
+    assert_too_busy(&flood.join_next().await.unwrap().unwrap());
     blocked.release().await;
     login.await.unwrap().redirects_to("/home");
     for page in flood.join_all().await {
@@ -130,13 +124,13 @@ async fn a_flood_from_five_addresses_refuses_no_login_of_another_address() {
 
 /// ASVS 15.2.2, 15.4.4
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_hundred_log_ins_at_once_hold_up_no_page() {
+async fn a_hundred_parallel_logins_delay_no_page() {
     let app = TestApp::start().await;
-    let mut log_ins = JoinSet::new();
+    let mut logins = JoinSet::new();
     let started = Instant::now();
     for number in 0..100 {
         let browser = app.browser();
-        log_ins.spawn(async move { browser.log_in(&format!("nobody{number}"), "x").await });
+        logins.spawn(async move { browser.log_in(&format!("nobody{number}"), "x").await });
     }
     let mut times = Vec::new();
     while times.len() < 20 {
@@ -144,7 +138,7 @@ async fn a_hundred_log_ins_at_once_hold_up_no_page() {
         assert_eq!(browser.get("/login").await.status, 200);
         times.push(asked.elapsed());
     }
-    for page in log_ins.join_all().await {
+    for page in logins.join_all().await {
         match page.status {
             503 => assert!(page.header("retry-after").is_some()),
             status => assert_eq!(status, 422),
@@ -160,8 +154,8 @@ async fn a_hundred_log_ins_at_once_hold_up_no_page() {
 
 /// ASVS 13.2.6, 15.4.4, 16.5.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_twilio_that_does_not_answer_keeps_its_own_askers_waiting_alone() {
-    // More of them than there are connections to the database.
+async fn a_silent_twilio_delays_only_the_requests_that_wait_for_it() {
+    // More than there are connections to the database.
     const WAITING: u64 = 10;
     let app = TestApp::with_timeout(&[], Duration::from_secs(15)).await;
     let mut browsers = Vec::new();
@@ -182,6 +176,6 @@ async fn a_twilio_that_does_not_answer_keeps_its_own_askers_waiting_alone() {
     let page = harry.post("/edit_profile", &fields).await;
     page.redirects_to("/user/harry");
     assert_eq!(app.browser().get("/login").await.status, 200);
-    assert!(requests.try_join_next().is_none(), "nobody was waiting");
+    assert!(requests.try_join_next().is_none(), "no request was waiting");
     requests.abort_all();
 }

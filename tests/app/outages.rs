@@ -1,40 +1,39 @@
-//! A database that cannot work for a while: what people see, that it passes by itself,
-//! and that nothing is lost.
+//! A database or a system that cannot work for a while: users see a temporary error, it goes
+//! away by itself, and nothing is lost.
 
 use std::net::SocketAddr;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::logs;
 use crate::support::program::Program;
 use crate::support::scratch::{Scratch, execute};
-use crate::support::{Browser, PASSWORD, PATIENCE, Page, TestApp};
+use crate::support::{Browser, PASSWORD, PATIENCE, Page, TestApp, until};
 
-/// The page that asks to try again in a moment.
+/// Asserts that the page asks to try again in a moment.
 #[track_caller]
-fn is_put_off(page: &Page) {
+pub fn assert_too_busy(page: &Page) {
     assert_eq!(page.status, 503, "{}", page.text());
     assert_eq!(page.header("retry-after"), Some("5"));
     assert_eq!(page.first("h1").as_deref(), Some("Too busy"));
 }
 
-/// Waits until `/readyz` says so: what it found stands for a second.
-async fn ready_becomes(browser: &Browser, status: u16) {
+/// Waits until `/readyz` answers with a status: it reuses each result for a second.
+async fn wait_for_readiness(browser: &Browser, status: u16) {
     let deadline = Instant::now() + PATIENCE;
     while browser.get("/readyz").await.status != status {
-        assert!(Instant::now() < deadline, "/readyz never says {status}");
+        assert!(Instant::now() < deadline, "/readyz never becomes {status}");
         tokio::task::yield_now().await;
     }
 }
 
-/// The same of an app whose clock stands still.
-async fn ready_is(app: &TestApp, status: u16) {
+/// Asserts the next result of `/readyz`.
+pub async fn assert_readiness(app: &TestApp, status: u16) {
     app.advance(1);
     assert_eq!(app.browser().get("/readyz").await.status, status);
 }
@@ -44,40 +43,40 @@ async fn register(browser: &Browser, name: &str) -> Page {
     browser.register(name, &email, PASSWORD).await
 }
 
-/// Puts an end to writing to files by the program, the log's too, or allows it again.
-/// That is what a full disk is to it, and needs no other user's rights.
-fn limit_files(program: &Program, bytes: &str) {
-    let (process, limit) = (program.id().to_string(), format!("--fsize={bytes}:"));
-    let done = Command::new("prlimit")
+/// Sets a soft limit of a running program: `fsize`, `nofile`.
+fn set_limit(program: &Program, name: &str, limit: &str) {
+    let (process, limit) = (program.id().to_string(), format!("--{name}={limit}:"));
+    let prlimit = Command::new("prlimit")
         .args(["--pid", &process, &limit])
         .status();
-    assert!(done.unwrap().success());
+    assert!(prlimit.unwrap().success());
 }
 
+/// A limit of the size of files works like a full disk. It stops the log too.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_full_disk_puts_off_what_writes_and_loses_nothing() {
+async fn a_full_disk_makes_writes_fail_temporarily_and_loses_nothing() {
     let program = Program::start(&[]);
     let (alice, guest) = (program.browser(), program.browser());
     register(&alice, "alice").await.redirects_to("/login");
     alice.log_in("alice", PASSWORD).await.redirects_to("/home");
-    ready_becomes(&guest, 200).await;
+    wait_for_readiness(&guest, 200).await;
 
-    limit_files(&program, "0");
-    is_put_off(&register(&guest, "bob").await);
-    is_put_off(&program.browser().log_in("alice", PASSWORD).await);
+    set_limit(&program, "fsize", "0");
+    assert_too_busy(&register(&guest, "bob").await);
+    assert_too_busy(&program.browser().log_in("alice", PASSWORD).await);
     let about_me = [("username", "alice"), ("about_me", "never written")];
-    is_put_off(&alice.post("/edit_profile", &about_me).await);
-    ready_becomes(&guest, 503).await;
+    assert_too_busy(&alice.post("/edit_profile", &about_me).await);
+    wait_for_readiness(&guest, 503).await;
     assert_eq!(guest.get("/healthz").await.status, 200);
     assert_eq!(guest.get("/login").await.status, 200);
 
-    limit_files(&program, "unlimited");
-    ready_becomes(&guest, 200).await;
-    let page = alice.get("/user/alice").await; // the session is there
+    set_limit(&program, "fsize", "unlimited");
+    wait_for_readiness(&guest, 200).await;
+    let page = alice.get("/user/alice").await; // the session still exists
     assert!(page.status == 200 && !page.text().contains("never written"));
-    register(&guest, "bob").await.redirects_to("/login"); // nothing of him was left
-    // What is rolled back on a connection that met the full disk leaves no lock behind.
+    register(&guest, "bob").await.redirects_to("/login"); // nothing is left of the first try
+    // Rollbacks on a connection that met the full disk leave no lock behind.
     for _ in 0..10 {
         assert_eq!(register(&program.browser(), "bob").await.status, 422);
     }
@@ -89,14 +88,40 @@ async fn a_full_disk_puts_off_what_writes_and_loses_nothing() {
         .redirects_to("/home");
 }
 
-/// After a boot the database may come last: a supervisor tries again then.
+#[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_start_without_its_database_says_why_and_is_no_wrong_setting() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = nobody.local_addr().unwrap();
-    drop(nobody);
+async fn running_out_of_file_descriptors_is_logged_once_and_serving_goes_on_afterwards() {
+    let program = Program::start(&[]);
+    assert_eq!(program.browser().get("/login").await.status, 200);
+    let in_use = std::fs::read_dir(format!("/proc/{}/fd", program.id()));
+    let limit = in_use.unwrap().count() + 2;
+    set_limit(&program, "nofile", &limit.to_string());
+    let failures = || {
+        let lines = program.lines();
+        let failures = lines.iter().filter(|line| line["event"] == "accept_failed");
+        failures.count()
+    };
+    for _ in 0..2 {
+        let mut connections = Vec::new();
+        for _ in 0..8 {
+            connections.push(TcpStream::connect(program.address).await.unwrap());
+        }
+        until(|| failures() == 1).await;
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await; // further attempts fail
+        drop(connections);
+        assert_eq!(program.browser().get("/login").await.status, 200);
+    }
+    assert_eq!(failures(), 1);
+}
+
+/// After a boot the database may start last. The supervisor then restarts the app.
+#[tokio::test]
+async fn a_start_without_the_database_exits_with_1_and_the_reason() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
     let folder = tempfile::tempdir().unwrap();
-    let ended = Command::new(env!("CARGO_BIN_EXE_twostep"))
+    let output = Command::new(env!("CARGO_BIN_EXE_twostep"))
         .env_clear()
         .env("PORT", "0")
         .env(
@@ -106,20 +131,20 @@ async fn a_start_without_its_database_says_why_and_is_no_wrong_setting() {
         .current_dir(folder.path())
         .output()
         .unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     let start = "twostep: DATABASE_URL: the database cannot be opened: ";
-    assert!(said.starts_with(start), "{said}");
-    assert!(said.contains("Connection refused"), "{said}");
+    assert!(stderr.starts_with(start), "{stderr}");
+    assert!(stderr.contains("Connection refused"), "{stderr}");
     assert!(
-        !said.contains("hunter2") && said.lines().count() == 1,
-        "{said}"
+        !stderr.contains("hunter2") && stderr.lines().count() == 1,
+        "{stderr}"
     );
 }
 
-/// A fault that does not pass by itself is nothing to be tried again.
+/// It won't go away by itself, so users are not asked to try again.
 #[tokio::test]
-async fn a_broken_table_is_an_error_and_told_as_one() {
+async fn a_broken_table_is_500_and_logged_with_its_cause() {
     logs::keep();
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
@@ -131,30 +156,30 @@ async fn a_broken_table_is_an_error_and_told_as_one() {
     }
     logs::take();
     let pages = [
-        register(&app.browser(), "bob").await, // a session is made
-        alice.post("/disable_2fa", &[]).await, // a session is written to
+        register(&app.browser(), "bob").await, // creates a session
+        alice.post("/disable_2fa", &[]).await, // writes to the session
         app.browser().log_in("alice", PASSWORD).await,
     ];
     let lines = logs::take();
-    let told = lines.iter().filter(|it| it.contains("event=\"error\""));
-    let told: Vec<_> = told.collect();
+    let errors = lines.iter().filter(|it| it.contains("event=\"error\""));
+    let errors: Vec<_> = errors.collect();
     for page in &pages {
         assert_eq!(page.status, 500, "{}", page.text());
         assert_eq!(page.header("retry-after"), None);
     }
-    assert_eq!(told.len(), pages.len(), "{lines:?}");
-    for line in told {
+    assert_eq!(errors.len(), pages.len(), "{lines:?}");
+    for line in errors {
         assert_eq!(line.matches("activity").count(), 1, "{line}");
     }
 }
 
 #[tokio::test]
-async fn a_locked_database_puts_off_what_writes_and_loses_nothing() {
+async fn a_locked_database_makes_writes_fail_temporarily_and_loses_nothing() {
     let app = TestApp::on_sqlite().await;
     let (alice, guest) = (app.signed_in("alice").await, app.browser());
-    ready_is(&app, 200).await;
+    assert_readiness(&app, 200).await;
 
-    // Every connection waits for a lock as briefly as it can.
+    // All connections wait for locks as briefly as possible.
     let mut connections = Vec::new();
     for _ in 0..app.pool.options().get_max_connections() {
         connections.push(app.pool.acquire().await.unwrap());
@@ -169,95 +194,87 @@ async fn a_locked_database_puts_off_what_writes_and_loses_nothing() {
     let lock = sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await;
     lock.unwrap();
 
-    is_put_off(&register(&guest, "bob").await);
-    is_put_off(&guest.log_in("alice", PASSWORD).await);
-    is_put_off(&alice.post("/disable_2fa", &[]).await); // writes to the session alone
-    ready_is(&app, 503).await;
+    assert_too_busy(&register(&guest, "bob").await);
+    assert_too_busy(&guest.log_in("alice", PASSWORD).await);
+    assert_too_busy(&alice.post("/disable_2fa", &[]).await); // writes only to the session
+    assert_readiness(&app, 503).await;
     assert_eq!(guest.get("/healthz").await.status, 200);
 
     other.close().await.unwrap();
-    ready_is(&app, 200).await;
+    assert_readiness(&app, 200).await;
     assert_eq!(alice.get("/home").await.status, 200);
     register(&guest, "bob").await.redirects_to("/login");
     guest.log_in("bob", PASSWORD).await.redirects_to("/home");
 }
 
-/// Stands between the app and PostgreSQL.
-struct Line {
+/// A proxy between the app and PostgreSQL.
+struct TcpProxy {
     address: SocketAddr,
     server: SocketAddr,
-    accepting: Option<JoinHandle<()>>,
-    open: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    task: JoinHandle<()>,
 }
 
-impl Line {
-    async fn new(server: SocketAddr) -> Self {
-        let mut line = Self {
+impl TcpProxy {
+    async fn open_to(server: SocketAddr) -> Self {
+        let mut proxy = Self {
             address: ([127, 0, 0, 1], 0).into(),
             server,
-            accepting: None,
-            open: Arc::default(),
+            task: tokio::spawn(async {}),
         };
-        line.mend().await;
-        line
+        proxy.open().await;
+        proxy
     }
 
-    /// Lets connections through, at the address that it had before.
-    async fn mend(&mut self) {
+    /// Accepts connections, each time at the same address.
+    async fn open(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
-        let (server, open) = (self.server, self.open.clone());
-        self.accepting = Some(tokio::spawn(async move {
+        let server = self.server;
+        self.task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((mut client, _)) = listener.accept().await {
-                let through = tokio::spawn(async move {
+                connections.spawn(async move {
                     let mut server = TcpStream::connect(server).await.unwrap();
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
                 });
-                open.lock().unwrap().push(through);
             }
-        }));
+        });
     }
 
-    /// Ends all connections, and refuses others.
+    /// Closes all connections, and refuses new ones.
     async fn cut(&mut self) {
-        let accepting = self.accepting.take().unwrap();
-        accepting.abort();
-        let _ = accepting.await;
-        let open = std::mem::take(&mut *self.open.lock().unwrap());
-        for through in open {
-            through.abort();
-            let _ = through.await;
-        }
+        self.task.abort();
+        let _ = (&mut self.task).await;
     }
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: .ci/postgres"]
-async fn a_lost_connection_puts_off_everything_and_loses_nothing() {
+async fn a_lost_connection_makes_requests_fail_temporarily_and_loses_nothing() {
     let scratch = Scratch::new().await;
     let mut url = scratch.url();
     let (host, port) = (url.host_str().unwrap(), url.port().unwrap_or(5432));
     let server = tokio::net::lookup_host((host, port)).await.unwrap().next();
-    let mut line = Line::new(server.unwrap()).await;
+    let mut proxy = TcpProxy::open_to(server.unwrap()).await;
     url.set_host(Some("127.0.0.1")).unwrap();
-    url.set_port(Some(line.address.port())).unwrap();
+    url.set_port(Some(proxy.address.port())).unwrap();
     let app = TestApp::with(&[("DATABASE_URL", url.as_str())]).await;
     let (alice, guest) = (app.signed_in("alice").await, app.browser());
-    ready_is(&app, 200).await;
+    assert_readiness(&app, 200).await;
 
-    line.cut().await;
+    proxy.cut().await;
     let (home, bob) = tokio::join!(alice.get("/home"), register(&guest, "bob"));
-    is_put_off(&home);
-    is_put_off(&bob);
-    ready_is(&app, 503).await;
+    assert_too_busy(&home);
+    assert_too_busy(&bob);
+    assert_readiness(&app, 503).await;
     assert_eq!(guest.get("/healthz").await.status, 200);
 
-    line.mend().await;
-    ready_is(&app, 200).await;
+    proxy.open().await;
+    assert_readiness(&app, 200).await;
     assert_eq!(alice.get("/home").await.status, 200);
     register(&guest, "bob").await.redirects_to("/login");
     guest.log_in("bob", PASSWORD).await.redirects_to("/home");
-    // Mail that was asked for before and after is sent by the same worker.
+    // The email worker survived the outage.
     let fields = [("email", "bob@example.com")];
     let page = app.browser().post("/reset_password_request", &fields).await;
     page.redirects_to("/login");
@@ -266,13 +283,16 @@ async fn a_lost_connection_puts_off_everything_and_loses_nothing() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: .ci/postgres"]
-async fn a_server_that_ends_all_connections_is_not_noticed() {
+async fn users_do_not_notice_that_the_server_closes_all_connections() {
     let scratch = Scratch::new().await;
     let app = TestApp::with(&[("DATABASE_URL", scratch.url().as_str())]).await;
     let alice = app.signed_in("alice").await;
     for _ in 0..3 {
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let end = r"
+            SELECT pg_terminate_backend(pid)
+            FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()
+        ";
         execute(&scratch.url(), end.to_owned()).await;
         assert_eq!(alice.get("/home").await.status, 200);
         assert_eq!(alice.get("/security").await.status, 200);
