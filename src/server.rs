@@ -12,12 +12,12 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::header::{CONNECTION, HOST};
 use axum::http::uri::Authority;
-use axum::http::{StatusCode, Version};
+use axum::http::{HeaderValue, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
@@ -98,7 +98,9 @@ pub async fn serve(
         };
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(limits.write_timeout));
-        let service = service(router.clone(), peer, limits.body_timeout);
+        let router = router.clone();
+        let service =
+            service_fn(move |request| respond(router.clone(), request, peer, limits.body_timeout));
         let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -131,39 +133,31 @@ async fn accept(listener: &TcpListener, logged: &mut Option<Instant>) -> (TcpStr
     }
 }
 
-/// The app for one connection.
-fn service(
+/// Passes a request to the app.
+async fn respond(
     router: Router,
+    mut request: Request<Incoming>,
     peer: SocketAddr,
     body_timeout: Duration,
-) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> {
-    service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(BodyTimeout(body_timeout));
-        let router = router.clone();
-        async move {
-            if has_valid_host(&request) {
-                router.oneshot(request).await
-            } else {
-                Ok((StatusCode::BAD_REQUEST, [(CONNECTION, "close")]).into_response())
-            }
-        }
-    })
+) -> Result<Response, Infallible> {
+    if !has_valid_host(&request) {
+        return Ok((StatusCode::BAD_REQUEST, [(CONNECTION, "close")]).into_response());
+    }
+    request.extensions_mut().insert(ConnectInfo(peer));
+    request.extensions_mut().insert(BodyTimeout(body_timeout));
+    router.oneshot(request).await
 }
 
 /// Whether the request names one host, as RFC 9112, 3.2 requires: a proxy that sees another
-/// host than we do would apply another site's rules. HTTP/1.0 needs no `Host`. An empty one
-/// is valid.
+/// host than we do would apply another site's rules. HTTP/1.0 needs none; an empty one is valid.
 fn has_valid_host(request: &Request<Incoming>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
+    match (hosts.next().map(HeaderValue::as_bytes), hosts.next()) {
         (None, _) => request.version() < Version::HTTP_11,
-        (Some(host), None) => host.is_empty() || is_host(host.as_bytes()),
+        // An authority could also name a user.
+        (Some(host), None) => {
+            host.is_empty() || (!host.contains(&b'@') && Authority::try_from(host).is_ok())
+        }
         (Some(_), Some(_)) => false,
     }
-}
-
-/// Whether the text is a host with or without a port. An authority may name a user as well.
-fn is_host(text: &[u8]) -> bool {
-    !text.contains(&b'@') && Authority::try_from(text).is_ok()
 }

@@ -1,5 +1,6 @@
 //! Whether the database accepts writes, for health checks.
 
+use std::fs::Metadata;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Why the database is not ready.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
+    /// Everything that is written would be lost, and SQLite does not notice.
     #[error("the SQLite file was deleted or replaced")]
     FileReplaced,
     #[error("{}", .0.with_causes())]
@@ -26,63 +28,54 @@ enum Failure {
 
 /// Checks the database.
 pub struct Readiness {
-    file: Option<SqliteFile>,
-    last: Mutex<Last>,
-}
-
-/// The last check. Anyone may ask, so the result is reused for the rest of its second: a flood
-/// of requests writes one row per second.
-#[derive(Default)]
-struct Last {
-    second: Option<i64>,
-    failure: Option<String>,
+    /// The path of the SQLite file, and the file that the app has opened there.
+    file: Option<(PathBuf, FileId)>,
+    /// The second and the failure of the last check. Anyone may ask, so the result is reused
+    /// within its second: a flood of requests writes one row per second.
+    last: Mutex<(i64, Option<String>)>,
 }
 
 impl Readiness {
     /// Checks the open database at `url`.
     pub fn new(url: &str) -> Result<Self, sqlx::Error> {
-        let file = if is_sqlite(url) {
-            SqliteFile::new(url)?
-        } else {
-            None
-        };
-        Ok(Self {
-            file,
-            last: Mutex::default(),
-        })
+        let mut file = None;
+        if is_sqlite(url) {
+            let options: SqliteConnectOptions = url.parse()?;
+            let path = std::path::absolute(options.get_filename())?;
+            let metadata = path.metadata()?;
+            file = Some((path, file_id(&metadata)));
+        }
+        let last = Mutex::new((i64::MIN, None));
+        Ok(Self { file, last })
     }
 
-    /// Whether the database accepts a row. Reading would not detect a full disk or a lock. Each
-    /// failure is logged once, until it changes.
+    /// Whether the database accepts a row. Reading would not detect a full disk or a lock. A
+    /// failure is logged once until it changes.
     pub async fn check(&self, database: &Database, clock: &Clock) -> bool {
         let mut last = self.last.lock().await;
         let now = clock.now(); // after the lock: callers that waited reuse the result
-        if last.second != Some(now) {
+        if last.0 != now {
             let written = tokio::time::timeout(TIMEOUT, self.write(database, now)).await;
-            let failure = match written.unwrap_or(Err(Failure::TimedOut)) {
-                Ok(()) => None,
-                Err(failure) => Some(failure.to_string()),
-            };
+            let result = written.unwrap_or(Err(Failure::TimedOut));
+            let failure = result.err().map(|failure| failure.to_string());
             if let Some(error) = &failure
-                && last.failure != failure
+                && last.1 != failure
             {
                 tracing::warn!(event = "not_ready", error, "the database cannot be written");
             }
-            *last = Last {
-                second: Some(clock.now()),
-                failure,
-            };
+            *last = (clock.now(), failure);
         }
-        last.failure.is_none()
+        last.1.is_none()
     }
 
     /// Writes a row that has expired already, so the purge deletes it. No bucket has its key,
     /// since those are hashes.
     async fn write(&self, database: &Database, now: i64) -> Result<(), Failure> {
-        if let Some(file) = &self.file
-            && !file.is_same().await
-        {
-            return Err(Failure::FileReplaced);
+        if let Some((path, opened)) = &self.file {
+            let found = tokio::fs::metadata(path).await;
+            if !found.is_ok_and(|found| file_id(&found) == *opened) {
+                return Err(Failure::FileReplaced);
+            }
         }
         sqlx::query(
             r"
@@ -99,42 +92,17 @@ impl Readiness {
     }
 }
 
-/// The file that the app has opened. If its path no longer leads to it, everything that the app
-/// writes will be lost: SQLite itself does not notice.
-struct SqliteFile {
-    path: PathBuf,
-    identity: FileIdentity,
-}
-
 /// Device and inode.
-type FileIdentity = (u64, u64);
-
-impl SqliteFile {
-    /// None for a database in memory.
-    fn new(url: &str) -> Result<Option<Self>, sqlx::Error> {
-        let options: SqliteConnectOptions = url.parse()?;
-        let path = std::path::absolute(options.get_filename())?;
-        let metadata = path.metadata();
-        Ok(metadata.ok().map(|metadata| Self {
-            identity: identity(&metadata),
-            path,
-        }))
-    }
-
-    async fn is_same(&self) -> bool {
-        let metadata = tokio::fs::metadata(&self.path).await;
-        metadata.is_ok_and(|metadata| identity(&metadata) == self.identity)
-    }
-}
+type FileId = (u64, u64);
 
 #[cfg(unix)]
-fn identity(metadata: &std::fs::Metadata) -> FileIdentity {
+fn file_id(metadata: &Metadata) -> FileId {
     use std::os::unix::fs::MetadataExt;
     (metadata.dev(), metadata.ino())
 }
 
-/// Elsewhere an open file cannot be replaced.
+/// Other systems don't let an open file be replaced.
 #[cfg(not(unix))]
-fn identity(_: &std::fs::Metadata) -> FileIdentity {
+fn file_id(_: &Metadata) -> FileId {
     (0, 0)
 }

@@ -1,5 +1,4 @@
-//! The one reader of the wall clock. It is handed in through the state, so
-//! that tests move time instead of waiting for it.
+//! The clock of the app. It comes from the state, so that tests can move the time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -16,12 +15,12 @@ enum Source {
 }
 
 impl Clock {
-    /// The machine's own clock.
+    /// The system's clock.
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that stands still at `now` (Unix seconds) until [`Clock::advance`].
+    /// A clock that shows `now` (Unix seconds) until [`Clock::advance`].
     pub fn manual(now: i64) -> Self {
         Self(Source::Manual(Arc::new(AtomicI64::new(now))))
     }
@@ -38,7 +37,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward; the system's clock is left alone.
+    /// Moves a manual clock forward.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(seconds) = &self.0 {
             let by = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
@@ -47,8 +46,8 @@ impl Clock {
     }
 }
 
-/// What the wall clock says, by which the log goes whatever the clock of the state does.
-#[allow(clippy::disallowed_methods)] // the one place that reads it
+/// The time of the system's clock, for log lines.
+#[allow(clippy::disallowed_methods)] // the only reader
 pub fn wall_clock() -> SystemTime {
     SystemTime::now()
 }

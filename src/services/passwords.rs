@@ -8,7 +8,6 @@
 mod argon2id;
 mod queue;
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -27,7 +26,7 @@ const QUEUE_LENGTH: usize = 64;
 #[cfg(target_os = "linux")]
 const NICE: i32 = 5;
 
-/// Stands in place of a hash where no password matches until a new one is set.
+/// Stored instead of a hash while no password is valid, until a new one is set.
 pub const UNUSABLE: &str = "!";
 
 /// Why a password was neither hashed nor compared.
@@ -62,16 +61,16 @@ pub struct Comparison {
     pub outdated: bool,
 }
 
-/// How much work there is.
+/// The jobs of the hashing threads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Jobs that wait for a core.
+    /// Jobs in the queue.
     pub waiting: usize,
-    /// Jobs that have one.
+    /// Jobs that are running.
     pub running: usize,
 }
 
-/// Work for one of the threads, which lends it its memory.
+/// Work for one of the threads, with the thread's memory.
 type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
 
 /// The handle to the hashing threads. They end when its last clone is dropped.
@@ -91,17 +90,11 @@ impl Drop for Threads {
     }
 }
 
-impl fmt::Debug for Passwords {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Passwords").finish_non_exhaustive()
-    }
-}
-
 impl Passwords {
     /// Starts one thread per core.
     pub fn start() -> Result<Self, Error> {
         let queue = Arc::new(Queue::new(QUEUE_LENGTH));
-        // First, so that threads end again where a later one cannot be started.
+        // First, so that all threads end if a later one cannot start.
         let threads = Arc::new(Threads(Arc::clone(&queue)));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         for _ in 0..cores {
@@ -125,15 +118,12 @@ impl Passwords {
         }
     }
 
-    /// How much work there is right now.
+    /// The number of jobs right now.
     pub fn load(&self) -> Load {
         self.threads.0.load()
     }
 
     /// Hashes a password with a new salt, to a PHC string.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] when too many are waiting; others when hashing fails.
     pub async fn hash(&self, password: SecretString) -> Result<String, Error> {
         self.submit(move |memory| hash(&password, memory)).await?
     }
@@ -141,9 +131,6 @@ impl Passwords {
     /// Compares a password with a PHC string. Without one (no such user), or with
     /// [`UNUSABLE`], it does the same work and never matches, so the time reveals nothing.
     /// Another stored string that cannot be read never matches either.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] when too many are waiting; others when hashing fails.
     pub async fn compare(
         &self,
         password: SecretString,
@@ -162,9 +149,6 @@ impl Passwords {
 
     /// Runs other work that keeps a core busy, such as rating a password, on the same
     /// threads and with the same bound.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] when too much is waiting.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -44,10 +44,7 @@ impl<J> Queue<J> {
         }
     }
 
-    /// Adds a job, and drops another client's where the queue is full.
-    ///
-    /// # Errors
-    /// [`Full`] when the client itself has as many waiting jobs as any other.
+    /// Adds a job, and drops another client's if the queue is full.
     pub(super) fn push(&self, client: &Client, job: J) -> Result<(), Full> {
         let mut state = self.lock();
         let evicted = if state.load.waiting < self.capacity {
@@ -124,12 +121,8 @@ impl<J> State<J> {
         let count = |(_, jobs): &(Client, VecDeque<J>)| jobs.len();
         let own = self.clients.iter().find(|(it, _)| it == newcomer);
         let own = own.map_or(0, count);
-        let (index, most) = self
-            .clients
-            .iter()
-            .map(count)
-            .enumerate()
-            .max_by_key(|it| it.1)?;
+        let counts = self.clients.iter().map(count).enumerate();
+        let (index, most) = counts.max_by_key(|it| it.1)?;
         if own >= most {
             return None;
         }
@@ -147,12 +140,10 @@ impl<J> State<J> {
 mod tests {
     use super::*;
 
-    const CAPACITY: usize = 64;
-
-    /// A queue in which each of these clients has put so many jobs, one client after the
-    /// other. A job is its client's name and number.
+    /// Adds a number of jobs of each client, one client after the other. A job is named after
+    /// its client and number.
     fn queue(clients: &[(&str, usize)]) -> Queue<String> {
-        let queue = Queue::new(CAPACITY);
+        let queue = Queue::new(64);
         for (name, jobs) in clients {
             for number in 0..*jobs {
                 push(&queue, name, number).unwrap();
@@ -173,14 +164,10 @@ mod tests {
 
     #[test]
     fn clients_take_turns_and_each_ones_oldest_job_comes_first() {
-        let queue = queue(&[("a", 3), ("b", 1), ("c", 2)]);
-        assert_eq!(rest(&queue), ["a0", "b0", "c0", "a1", "c1", "a2"]);
-    }
-
-    #[test]
-    fn a_client_with_one_job_is_second_behind_one_with_63() {
-        let queue = queue(&[("flood", 63), ("alice", 1)]);
-        assert_eq!(rest(&queue)[..3], ["flood0", "alice0", "flood1"]);
+        let jobs = rest(&queue(&[("a", 3), ("b", 1), ("c", 2)]));
+        assert_eq!(jobs, ["a0", "b0", "c0", "a1", "c1", "a2"]);
+        let jobs = rest(&queue(&[("flood", 63), ("alice", 1)]));
+        assert_eq!(jobs[..3], ["flood0", "alice0", "flood1"]);
     }
 
     #[test]
@@ -202,79 +189,38 @@ mod tests {
     }
 
     #[test]
-    fn the_64th_job_fits_and_the_65th_evicts_the_newest_of_the_largest_client() {
-        let queue = queue(&[("flood", 40), ("other", 23)]);
-        push(&queue, "alice", 0).unwrap();
-        assert_eq!(queue.load().waiting, 64);
-        push(&queue, "bob", 0).unwrap();
-        assert_eq!(queue.load().waiting, 64);
-        let rest = rest(&queue);
-        assert_eq!(rest[..4], ["flood0", "other0", "alice0", "bob0"]);
-        assert_eq!(rest.last().unwrap(), "flood38");
-        assert!(rest.contains(&"other22".to_owned()));
-    }
-
-    #[test]
-    fn one_client_that_fills_the_queue_is_refused_and_still_another_gets_in() {
-        let queue = queue(&[("flood", 64)]);
-        assert_eq!(push(&queue, "flood", 64), Err(Full));
-        push(&queue, "alice", 0).unwrap();
-        assert_eq!(push(&queue, "flood", 64), Err(Full));
-        let rest = rest(&queue);
-        assert_eq!((rest.len(), rest[1].as_str()), (64, "alice0"));
-        assert_eq!(rest.last().unwrap(), "flood62");
-    }
-
-    #[test]
-    fn a_newcomer_whose_client_is_one_of_the_largest_is_refused() {
-        let queue = queue(&[("a", 32), ("b", 32)]);
-        for client in ["a", "b"] {
-            assert_eq!(push(&queue, client, 32), Err(Full));
+    fn a_full_queue_evicts_the_newest_job_of_the_largest_client_or_refuses() {
+        let singles: Vec<String> = (0..64).map(|number| format!("client{number}-")).collect();
+        let singles: Vec<(&str, usize)> = singles.iter().map(|name| (name.as_str(), 1)).collect();
+        for (clients, newcomer, expected) in [
+            (&[("flood", 40), ("other", 24)][..], "bob", Ok("flood39")),
+            (&[("flood", 64)], "flood", Err(Full)),
+            (&[("flood", 64)], "alice", Ok("flood63")),
+            (&[("a", 32), ("b", 32)], "a", Err(Full)),
+            (&[("a", 32), ("b", 32)], "b", Err(Full)),
+            (&[("a", 32), ("b", 32)], "c", Ok("b31")), // b has the last turn
+            (&[("a", 33), ("b", 31)], "b", Ok("a32")),
+            (&singles, "alice", Ok("client63-0")),
+        ] {
+            let full = queue(clients);
+            let pushed = push(&full, newcomer, 99);
+            assert_eq!(full.load().waiting, 64, "{clients:?}");
+            let (before, after) = (rest(&queue(clients)), rest(&full));
+            let evicted = before.iter().find(|job| !after.contains(job));
+            assert_eq!(evicted.map(String::as_str), expected.as_ref().ok().copied());
+            assert_eq!(pushed, expected.map(|_| ()), "{newcomer}, {clients:?}");
+            assert_eq!(after.contains(&format!("{newcomer}99")), pushed.is_ok());
         }
-        push(&queue, "c", 0).unwrap(); // from b, whose turn comes last
-        push(&queue, "b", 32).unwrap(); // from a, which has more now
-        let rest = rest(&queue);
-        assert!(!rest.contains(&"b31".to_owned()) && !rest.contains(&"a31".to_owned()));
-    }
-
-    #[test]
-    fn among_clients_with_one_job_each_the_last_one_makes_room() {
-        let names: Vec<String> = (0..CAPACITY)
-            .map(|number| format!("client{number}-"))
-            .collect();
-        let clients: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-        let queue = queue(&clients);
-        push(&queue, "alice", 0).unwrap();
-        let rest = rest(&queue);
-        assert_eq!((rest.len(), rest[63].as_str()), (64, "alice0"));
-        assert_eq!(rest[62], "client62-0");
     }
 
     #[test]
     fn jobs_count_as_waiting_then_as_running_then_no_longer() {
         let queue = queue(&[("a", 2)]);
-        assert_eq!(
-            queue.load(),
-            Load {
-                waiting: 2,
-                running: 0
-            }
-        );
+        let load = || (queue.load().waiting, queue.load().running);
+        assert_eq!(load(), (2, 0));
         queue.next();
-        assert_eq!(
-            queue.load(),
-            Load {
-                waiting: 1,
-                running: 1
-            }
-        );
+        assert_eq!(load(), (1, 1));
         queue.finish();
-        assert_eq!(
-            queue.load(),
-            Load {
-                waiting: 1,
-                running: 0
-            }
-        );
+        assert_eq!(load(), (1, 0));
     }
 }
