@@ -1,4 +1,4 @@
-//! The end of the program: real processes, real signals.
+//! Graceful shutdown of real processes by real signals.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,16 +26,16 @@ use crate::support::{
 
 const SID: &str = "VE0123456789abcdef0123456789abcdef";
 
-/// A Twilio that sends a code when the test lets it. Every code is right.
+/// A Twilio that answers when the test permits. It approves every code.
 #[derive(Clone)]
-struct Gate {
-    arrived: Arc<Semaphore>,
-    answers: Arc<Semaphore>,
+struct GatedTwilio {
+    requests: Arc<Semaphore>,
+    responses: Arc<Semaphore>,
 }
 
-async fn send(State(gate): State<Gate>) -> (StatusCode, String) {
-    gate.arrived.add_permits(1);
-    gate.answers.acquire().await.unwrap().forget();
+async fn send(State(twilio): State<GatedTwilio>) -> (StatusCode, String) {
+    twilio.requests.add_permits(1);
+    twilio.responses.acquire().await.unwrap().forget();
     (StatusCode::CREATED, verification("pending"))
 }
 
@@ -43,49 +43,50 @@ fn verification(status: &str) -> String {
     json!({ "sid": SID, "to": PHONE, "status": status }).to_string()
 }
 
-/// The program with such a Twilio, and an account whose log-in needs a code.
-async fn start() -> (Program, Gate) {
-    let gate = Gate {
-        arrived: Arc::new(Semaphore::new(0)),
-        answers: Arc::new(Semaphore::new(1)),
+/// The program with such a Twilio, and an account with two-factor authentication.
+async fn start() -> (Program, GatedTwilio) {
+    let twilio = GatedTwilio {
+        requests: Arc::new(Semaphore::new(0)),
+        responses: Arc::new(Semaphore::new(1)),
     };
     let service = "/v2/Services/{service}";
     let approve = || async { verification("approved") };
     let router = Router::new()
         .route(&format!("{service}/Verifications"), post(send))
         .route(&format!("{service}/VerificationCheck"), post(approve))
-        .with_state(gate.clone());
+        .with_state(twilio.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
 
-    let (account, service) = (
-        format!("AC{}", "a".repeat(32)),
-        format!("VA{}", "b".repeat(32)),
-    );
     let program = Program::start(&[
-        ("TWILIO_ACCOUNT_SID", &account),
+        ("TWILIO_ACCOUNT_SID", "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
         ("TWILIO_AUTH_TOKEN", "a-twilio-token"),
-        ("TWILIO_VERIFY_SERVICE_ID", &service),
+        (
+            "TWILIO_VERIFY_SERVICE_ID",
+            "VAbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+        ),
         ("TWILIO_VERIFY_BASE_URL", &url),
     ]);
-    let browser = program.browser();
-    browser
-        .register("alice", "alice@example.com", PASSWORD)
-        .await
-        .redirects_to("/login");
-    browser
-        .log_in("alice", PASSWORD)
-        .await
-        .redirects_to("/home");
+    let browser = register_alice(&program).await;
+    let page = browser.log_in("alice", PASSWORD).await;
+    page.redirects_to("/home");
     browser.enable(PHONE).await.redirects_to("/verify_2fa");
     assert_eq!(browser.verify("123456").await.status, 200);
-    gate.arrived.acquire().await.unwrap().forget();
-    (program, gate)
+    twilio.requests.acquire().await.unwrap().forget();
+    (program, twilio)
 }
 
-/// A log-in on a connection that is to be kept, as a browser keeps it.
-async fn begin_log_in(program: &Program) -> TcpStream {
+async fn register_alice(program: &Program) -> Browser {
+    let browser = program.browser();
+    let email = "alice@example.com";
+    let page = browser.register("alice", email, PASSWORD).await;
+    page.redirects_to("/login");
+    browser
+}
+
+/// Sends a login on a keep-alive connection.
+async fn send_login(program: &Program) -> TcpStream {
     let body = format!("username=alice&password={}", PASSWORD.replace(' ', "+"));
     let head = format!(
         "POST /login HTTP/1.1\r\nHost: {}\r\nSec-Fetch-Site: same-origin\r\n\
@@ -98,62 +99,59 @@ async fn begin_log_in(program: &Program) -> TcpStream {
     stream
 }
 
-async fn is_closed(program: &Program) {
-    while program.listens().await {
+/// Waits until the program accepts no new connection.
+async fn until_closed(program: &Program) {
+    while program.is_listening().await {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn a_code_that_is_being_sent_is_sent_and_its_log_in_answered() {
+async fn a_running_login_is_answered_after_a_signal() {
     for signal in ["TERM", "INT"] {
-        let (mut program, gate) = start().await;
+        let (mut program, twilio) = start().await;
         let idle = TcpStream::connect(program.address).await.unwrap();
-        let mut stream = begin_log_in(&program).await;
-        gate.arrived.acquire().await.unwrap().forget();
+        let mut stream = send_login(&program).await;
+        twilio.requests.acquire().await.unwrap().forget();
         program.signal(signal);
-        is_closed(&program).await;
-        gate.answers.add_permits(1);
-        let mut answer = String::new();
-        // It reads to the end, so the program closes the connection. Whether it says so in
-        // the answer depends on which of its tasks runs first.
-        let reading = stream.read_to_string(&mut answer);
-        tokio::time::timeout(PATIENCE, reading)
-            .await
-            .unwrap()
-            .unwrap();
-        let answer = answer.to_lowercase();
-        assert!(answer.starts_with("http/1.1 303 "), "{answer}");
-        assert!(answer.contains("\r\nlocation: /verify_2fa\r\n"), "{answer}");
-        assert_eq!(program.ended().await, Some(0), "{signal}");
+        until_closed(&program).await;
+        twilio.responses.add_permits(1);
+        let mut response = String::new();
+        // The program closes the connection, so this reads to its end.
+        let reading = stream.read_to_string(&mut response);
+        let read = tokio::time::timeout(PATIENCE, reading).await;
+        read.unwrap().unwrap();
+        let response = response.to_lowercase();
+        assert!(response.starts_with("http/1.1 303 "), "{response}");
+        assert!(
+            response.contains("\r\nlocation: /verify_2fa\r\n"),
+            "{response}"
+        );
+        assert_eq!(program.exit_code().await, Some(0), "{signal}");
         drop(idle);
-        let events: Vec<String> = program
-            .lines()
-            .iter()
-            .filter_map(|line| Some(line["event"].as_str()?.to_owned()))
-            .collect();
-        assert!(events.contains(&"stopping".to_owned()), "{events:?}");
-        assert!(!events.contains(&"cut_off".to_owned()), "{events:?}");
+        let lines = program.lines();
+        let has_event = |name| lines.iter().any(|line| line["event"] == name);
+        assert!(has_event("stopping") && !has_event("cut_off"), "{lines:?}");
     }
 }
 
 #[tokio::test]
-async fn a_code_that_is_being_sent_is_written_down_though_its_asker_has_gone() {
-    let (mut program, gate) = start().await;
-    let stream = begin_log_in(&program).await;
-    gate.arrived.acquire().await.unwrap().forget();
+async fn a_login_completes_at_shutdown_even_if_its_client_has_disconnected() {
+    let (mut program, twilio) = start().await;
+    let stream = send_login(&program).await;
+    twilio.requests.acquire().await.unwrap().forget();
     drop(stream);
     until(|| program.lines().iter().any(|line| line["status"] == 499)).await;
     program.signal("TERM");
-    is_closed(&program).await;
-    gate.answers.add_permits(1);
-    assert_eq!(program.ended().await, Some(0));
+    until_closed(&program).await;
+    twilio.responses.add_permits(1);
+    assert_eq!(program.exit_code().await, Some(0));
     let sent =
         "SELECT COUNT(*) FROM challenges WHERE purpose = 'login' AND provider_sid IS NOT NULL";
     assert_eq!(count(&program, sent).await, 1);
 }
 
-/// What the database that the program has left says.
+/// A count in the database of an ended program.
 async fn count(program: &Program, sql: &'static str) -> i64 {
     let file = program.folder.path().join("twostep.db");
     let database = twostep::models::connect(&format!("sqlite://{}", file.display())).await;
@@ -161,7 +159,7 @@ async fn count(program: &Program, sql: &'static str) -> i64 {
     count.unwrap()
 }
 
-/// The sum of what these metrics say.
+/// The sum of these metrics.
 async fn sum(metrics: &Browser, names: &[&str]) -> f64 {
     let text = metrics.get("/metrics").await.body;
     let value = |line: &str| {
@@ -173,22 +171,18 @@ async fn sum(metrics: &Browser, names: &[&str]) -> f64 {
 }
 
 #[tokio::test]
-async fn passwords_that_are_being_hashed_are_hashed() {
+async fn passwords_in_the_hashing_queue_are_hashed_before_the_end() {
     let mut program = Program::start(&[("METRICS_ADDR", "127.0.0.1:0")]);
     let metrics = program.lines().into_iter().find_map(|line| {
         let served = line["event"] == "metrics_served";
         served.then(|| line["address"].as_str().unwrap().parse().unwrap())
     });
     let metrics = Browser::new(metrics.unwrap());
-    let browser = program.browser();
-    browser
-        .register("alice", "alice@example.com", PASSWORD)
-        .await
-        .redirects_to("/login");
-    // More than most machines have cores, so that some wait for one.
+    register_alice(&program).await;
+    // More than most machines have cores, so that some wait in the queue.
     let mut streams = Vec::new();
     for _ in 0..8 {
-        streams.push(begin_log_in(&program).await);
+        streams.push(send_login(&program).await);
     }
     let under_way = [
         "twostep_hashes_running",
@@ -200,54 +194,49 @@ async fn passwords_that_are_being_hashed_are_hashed() {
     }
     program.signal("TERM");
     for stream in &mut streams {
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        assert!(response.starts_with("HTTP/1.1 303 "), "{response}");
     }
-    assert_eq!(program.ended().await, Some(0));
+    assert_eq!(program.exit_code().await, Some(0));
 }
 
 #[tokio::test]
 async fn a_second_signal_ends_the_program_at_once() {
     for (second, status) in [("TERM", 143), ("INT", 130)] {
-        let (mut program, gate) = start().await;
-        let mut stream = begin_log_in(&program).await;
-        gate.arrived.acquire().await.unwrap().forget();
+        let (mut program, twilio) = start().await;
+        let mut stream = send_login(&program).await;
+        twilio.requests.acquire().await.unwrap().forget();
         program.signal("TERM");
-        is_closed(&program).await;
+        until_closed(&program).await;
         program.signal(second);
-        assert_eq!(program.ended().await, Some(status));
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
-        assert!(answer.is_empty(), "{answer:?}");
+        assert_eq!(program.exit_code().await, Some(status));
+        let mut response = Vec::new();
+        let _ = stream.read_to_end(&mut response).await;
+        assert!(response.is_empty(), "{response:?}");
     }
 }
 
 #[tokio::test]
-async fn a_mail_in_hand_that_cannot_be_finished_is_left_for_the_next_start() {
+async fn an_email_that_a_second_signal_interrupts_stays_in_the_queue() {
     let server = SmtpServer::start(Tls::Never).await;
     server.misbehave("MAIL", Fault::Silence);
     let url = format!("smtp://127.0.0.1:{}", server.port);
     let mut program = Program::start(&[("SMTP_URL", &url)]);
-    let browser = program.browser();
-    browser
-        .register("alice", "alice@example.com", PASSWORD)
-        .await
-        .redirects_to("/login");
+    let browser = register_alice(&program).await;
     let fields = [("email", "alice@example.com")];
     browser.post("/reset_password_request", &fields).await;
     until(|| server.commands().contains(&"MAIL".to_owned())).await;
     program.signal("TERM");
-    is_closed(&program).await;
+    until_closed(&program).await;
     program.signal("TERM");
-    assert_eq!(program.ended().await, Some(143));
+    assert_eq!(program.exit_code().await, Some(143));
     let waiting = count(&program, "SELECT COUNT(*) FROM outbox").await;
     assert_eq!((waiting, server.received().len()), (1, 0));
 }
 
-/// The database is held by something that never ends.
 #[tokio::test]
-async fn a_database_that_cannot_be_closed_delays_the_end_until_the_deadline_only() {
+async fn a_database_that_cannot_be_closed_delays_the_end_only_until_the_deadline() {
     logs::keep();
     let database = TestDatabase::new().await;
     let variables = HashMap::from([("DATABASE_URL".to_owned(), database.url())]);
@@ -261,7 +250,7 @@ async fn a_database_that_cannot_be_closed_delays_the_end_until_the_deadline_only
     let served = app.serve(listener, Limits::default(), std::future::ready(()));
     tokio::time::timeout(PATIENCE, served)
         .await
-        .expect("it waits without bound")
+        .expect("it waits without a limit")
         .unwrap();
     let lines = logs::take().join("\n");
     assert!(lines.contains("cleanup_timed_out"), "{lines}");

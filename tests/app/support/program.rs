@@ -1,4 +1,4 @@
-//! The real program as a process of its own.
+//! The real program as a process.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::{Browser, PATIENCE, Page};
 
-/// A process, which ends with the test, also with one that fails.
+/// A process. It ends with the test, even if the test fails.
 struct Process(Child);
 
 impl Drop for Process {
@@ -21,26 +21,26 @@ impl Drop for Process {
     }
 }
 
-/// The program, in an empty folder, with its log as JSON.
+/// The running program, in an empty folder, with a JSON log.
 pub struct Program {
     process: Process,
     pub address: SocketAddr,
     pub folder: TempDir,
 }
 
-/// The program when it was started and may not serve yet.
+/// The program before it is ready.
 pub struct Starting {
     process: Process,
     folder: TempDir,
 }
 
 impl Starting {
-    /// Starts it with these settings alone.
+    /// Starts it with only these settings.
     pub fn new(settings: &[(&str, &str)]) -> Self {
         Self::in_folder(tempfile::tempdir().unwrap(), settings)
     }
 
-    /// Starts it in a folder that may hold a `.env`.
+    /// Starts it in a folder that may contain a `.env`.
     pub fn in_folder(folder: TempDir, settings: &[(&str, &str)]) -> Self {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_twostep"))
@@ -58,7 +58,7 @@ impl Starting {
         }
     }
 
-    /// Waits until it serves.
+    /// Waits until it is ready.
     pub fn serving(mut self) -> Program {
         let mut line = String::new();
         let mut out = BufReader::new(self.process.0.stdout.take().unwrap());
@@ -75,7 +75,7 @@ impl Starting {
 }
 
 impl Program {
-    /// Starts it with these settings alone, and waits until it serves.
+    /// Starts it with only these settings, and waits until it is ready.
     pub fn start(settings: &[(&str, &str)]) -> Self {
         Starting::new(settings).serving()
     }
@@ -85,7 +85,7 @@ impl Program {
         Browser::new(self.address)
     }
 
-    /// Its lines so far, each of which is JSON.
+    /// Its log lines so far.
     pub fn lines(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
         text.lines()
@@ -93,7 +93,7 @@ impl Program {
             .collect()
     }
 
-    /// The lines that a request wrote.
+    /// The log lines of a request.
     pub fn lines_of(&self, page: &Page) -> Vec<Value> {
         let id = page.header("x-request-id").unwrap();
         let mut lines = self.lines();
@@ -101,48 +101,46 @@ impl Program {
         lines
     }
 
-    /// The one line about an event that a request wrote.
+    /// The only log line of a request with this event.
     pub fn line(&self, page: &Page, event: &str) -> Value {
         let mut lines = self.lines_of(page);
         lines.retain(|line| line["event"] == event);
         assert_eq!(lines.len(), 1, "{event}: {:?}", self.lines_of(page));
         lines.remove(0)
     }
-}
 
-impl Program {
-    /// What the system calls it.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.0.id()
     }
 
-    /// Sends it a signal: `TERM`, `INT`.
+    /// Sends a signal: `TERM`, `INT`.
     pub fn signal(&self, name: &str) {
         let process = self.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &process]).status();
         assert!(sent.unwrap().success());
     }
 
-    /// Ends it in the hardest way.
+    /// Ends it by SIGKILL.
     pub fn kill(&mut self) {
         let _ = self.process.0.kill();
         let _ = self.process.0.wait();
     }
 
-    /// Waits until it has ended, and returns its status.
-    pub async fn ended(&mut self) -> Option<i32> {
+    /// Waits until it has ended.
+    pub async fn exit_code(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.process.0.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(Instant::now() < deadline, "it goes on");
+            assert!(Instant::now() < deadline, "it keeps running");
             tokio::task::yield_now().await;
         }
     }
 
-    /// Whether a new connection is taken.
-    pub async fn listens(&self) -> bool {
+    /// Whether it accepts a new connection.
+    pub async fn is_listening(&self) -> bool {
         TcpStream::connect(self.address).await.is_ok()
     }
 }

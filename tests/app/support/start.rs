@@ -1,4 +1,4 @@
-//! Starting an app, and starting it again.
+//! Starting and restarting the app.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
@@ -14,36 +14,36 @@ use twostep::services::clock::Clock;
 use super::{BEHIND_PROXY, NOW, TWILIO_TIMEOUT, TestApp, TestDatabase};
 
 impl TestApp {
-    /// The app as a developer gets it who configures nothing.
+    /// The app without any setting, as after a clone.
     pub async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// The app with these settings besides.
+    /// The app with these settings.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
         Self::with_timeout(settings, TWILIO_TIMEOUT).await
     }
 
-    /// The app with these settings, and this much patience with Twilio.
+    /// The app with these settings and this timeout for Twilio.
     pub async fn with_timeout(settings: &[(&str, &str)], timeout: Duration) -> Self {
         let database = TestDatabase::new().await;
         let limits = Limits::default();
         Self::on(database, settings, Clock::manual(NOW), timeout, limits).await
     }
 
-    /// The app with these limits of the wire.
+    /// The app with these limits of connections.
     pub async fn with_limits(limits: Limits) -> Self {
         let database = TestDatabase::new().await;
         Self::on(database, &[], Clock::manual(NOW), TWILIO_TIMEOUT, limits).await
     }
 
-    /// The app on SQLite, whatever the other tests run on.
+    /// The app on SQLite, even if the other tests run on PostgreSQL.
     pub async fn on_sqlite() -> Self {
         let (database, limits) = (TestDatabase::sqlite(), Limits::default());
         Self::on(database, &[], Clock::manual(NOW), TWILIO_TIMEOUT, limits).await
     }
 
-    /// The app on a database, in which another may have left something.
+    /// The app on a database that may contain rows.
     pub async fn on(
         mut database: TestDatabase,
         settings: &[(&str, &str)],
@@ -57,7 +57,7 @@ impl TestApp {
         }
         let config = Config::from_variables(&variables).unwrap();
         let mut app = App::build(config, clock, timeout).await.unwrap();
-        // A test that takes long on a busy machine must not find its rows gone.
+        // On a busy machine the purge could delete rows of a slow test.
         app.purge.start = Duration::MAX;
         let url = &variables["DATABASE_URL"];
         let pool = database.beside(&app.state.database, url).await;
@@ -66,12 +66,13 @@ impl TestApp {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let asked = async {
+        let shutdown = async {
             if stopped.await.is_err() {
-                std::future::pending::<()>().await; // the test is over
+                std::future::pending::<()>().await; // the test has ended
             }
         };
-        let served = tokio::spawn(async move { app.serve(listener, limits, asked).await.unwrap() });
+        let served =
+            tokio::spawn(async move { app.serve(listener, limits, shutdown).await.unwrap() });
         Self {
             state,
             routes,
@@ -85,13 +86,13 @@ impl TestApp {
         }
     }
 
-    /// Ends the app, and starts another with these settings on its database.
+    /// Stops the app, and starts another one with these settings on its database.
     pub async fn restarted(self, settings: &[(&str, &str)]) -> Self {
         let now = self.state.clock.now();
         self.restarted_at(now, settings).await
     }
 
-    /// The same at another time: earlier, where the clock was ahead.
+    /// The same at another time.
     pub async fn restarted_at(self, now: i64, settings: &[(&str, &str)]) -> Self {
         self.stop.send(()).unwrap();
         self.served.await.unwrap();
@@ -100,27 +101,27 @@ impl TestApp {
         Self::on(self.database, settings, clock, TWILIO_TIMEOUT, limits).await
     }
 
-    /// The app behind a proxy, so that browsers may be anywhere.
+    /// The app behind a proxy, so that browsers can have any address.
     pub async fn behind_proxy() -> Self {
         Self::with(&[BEHIND_PROXY]).await
     }
 
-    /// The app with a mail server that is not there, so that what is queued stays
-    /// in the outbox.
+    /// The app with an unreachable mail server, so that emails stay in the outbox.
     pub async fn keeping_mail() -> Self {
         Self::with(&[("SMTP_URL", "smtp://127.0.0.1:1")]).await
     }
 
-    /// The app as it goes online; Twilio is at `verify_url`.
+    /// The app in production, with Twilio at `verify_url`.
     pub async fn production(verify_url: &str) -> Self {
-        let account = format!("AC{}", "a".repeat(32));
-        let service = format!("VA{}", "b".repeat(32));
         Self::with(&[
             ("APP_ENV", "production"),
             ("BASE_URL", "https://login.example"),
-            ("TWILIO_ACCOUNT_SID", &account),
+            ("TWILIO_ACCOUNT_SID", "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
             ("TWILIO_AUTH_TOKEN", "a-twilio-token"),
-            ("TWILIO_VERIFY_SERVICE_ID", &service),
+            (
+                "TWILIO_VERIFY_SERVICE_ID",
+                "VAbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+            ),
             ("TWILIO_VERIFY_BASE_URL", verify_url),
             ("SMTP_URL", "smtp://127.0.0.1:1"),
             ("SMS_COUNTRIES", "all"),

@@ -160,6 +160,7 @@ async fn a_malformed_or_truncated_body_has_no_effect() {
     assert_eq!(app.dump().await, before);
 }
 
+/// ASVS 4.1.4
 #[tokio::test]
 async fn unusual_but_valid_requests_are_answered() {
     let app = TestApp::start().await;
@@ -184,6 +185,8 @@ async fn unusual_but_valid_requests_are_answered() {
             "Accept-Encoding: bomb;q=9, *;q=0\r\n",
             "200",
         ),
+        ("GET http://evil.example/healthz2 HTTP/1.1", "", "404"),
+        ("CONNECT evil.example:443 HTTP/1.1", "", "404"),
         ("get /login HTTP/1.1", "", "405"),
         ("FOO /login HTTP/1.1", "", "405"),
         ("TRACE /login HTTP/1.1", "Cookie: session=x\r\n", "405"),
