@@ -29,7 +29,7 @@ pub fn measure(runtime: &Runtime, site: &Site, server: &Server, rounds: Rounds) 
 }
 
 fn pages(runtime: &Runtime, site: &Site) -> Vec<Page> {
-    let css = assets::url("css/twostep.css");
+    let css = assets::url("css/app.css");
     let tag = css.rsplit('.').nth(1).unwrap_or_default();
     let known = format!("If-None-Match: W/\"{tag}\"\r\n");
     vec![

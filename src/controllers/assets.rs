@@ -1,128 +1,92 @@
-//! `/static/…`: files that never change under their name.
+//! `/static/…`
 
-use axum::extract::Path;
-use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
-};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use tower::ServiceExt;
 
-use crate::services::assets::{self, Asset};
+use crate::services::assets;
 
-const A_YEAR: &str = "public, max-age=31536000, immutable";
-
-/// A static file by its hashed path, or an empty 404.
-pub async fn show(Path(path): Path<String>, headers: HeaderMap) -> Response {
-    let Some(asset) = assets::find(&path) else {
-        return StatusCode::NOT_FOUND.into_response();
+/// Serves a static file, or an empty 404.
+pub async fn show(request: Request) -> Response {
+    let mut response = assets::router().oneshot(request).await.into_response();
+    let kind = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(HeaderValue::as_bytes);
+    let with_charset = match kind {
+        Some(b"text/css") => "text/css; charset=utf-8",
+        Some(b"text/javascript") => "text/javascript; charset=utf-8",
+        _ => return response,
     };
-    let kept = [(CACHE_CONTROL, A_YEAR), (ETAG, asset.etag.as_str())];
-    let varies = asset.small.is_some().then_some([(VARY, "accept-encoding")]);
-    if is_known(asset, &headers) {
-        return (StatusCode::NOT_MODIFIED, kept, varies, ()).into_response();
-    }
-    let kind = [(CONTENT_TYPE, asset.content_type)];
-    match &asset.small {
-        Some(small) if takes_brotli(&headers) => {
-            let coding = [(CONTENT_ENCODING, "br")];
-            (kept, varies, kind, coding, *small).into_response()
-        }
-        _ => (kept, varies, kind, asset.bytes).into_response(),
-    }
-}
-
-/// Whether `Accept-Encoding` names brotli, and not to refuse it.
-fn takes_brotli(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(ACCEPT_ENCODING).iter();
-    let mut codings = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','));
-    codings.any(|coding| {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
-        let weight = weight.trim().trim_start_matches(['q', 'Q', '=']);
-        name.trim().eq_ignore_ascii_case("br") && weight.parse().is_ok_and(|it: f32| it > 0.0)
-    })
-}
-
-/// Whether the client has this very file. `If-None-Match` compares weakly.
-fn is_known(asset: &Asset, headers: &HeaderMap) -> bool {
-    headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || opaque(tag) == opaque(&asset.etag))
-}
-
-fn opaque(tag: &str) -> &str {
-    tag.strip_prefix("W/").unwrap_or(tag)
+    let with_charset = HeaderValue::from_static(with_charset);
+    response.headers_mut().insert(CONTENT_TYPE, with_charset);
+    response
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use axum::http::header::{
+        ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderName, IF_NONE_MATCH,
+    };
+
     use super::*;
 
-    async fn get(path: &str, known: Option<&str>) -> Response {
-        let mut headers = HeaderMap::new();
-        if let Some(known) = known {
-            headers.insert(IF_NONE_MATCH, known.parse().unwrap());
-        }
-        show(Path(path.to_owned()), headers).await
+    async fn get(path: &str, header: HeaderName, value: &str) -> Response {
+        let request = Request::get(path).header(header, value);
+        show(request.body(Body::empty()).unwrap()).await
     }
 
     #[tokio::test]
-    async fn a_file_is_kept_for_a_year() {
-        let path = assets::url("css/twostep.css").trim_start_matches("/static/");
-        let response = get(path, None).await;
-        assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(response.headers()[CONTENT_TYPE], "text/css; charset=utf-8");
-        assert_eq!(response.headers().get_all(CONTENT_TYPE).iter().count(), 1);
-        assert_eq!(response.headers()[CACHE_CONTROL], A_YEAR);
-
-        let etag = response.headers()[ETAG].to_str().unwrap().to_owned();
-        for known in [
-            &etag,
-            etag.trim_start_matches("W/"),
-            "*",
-            &format!("\"x\", {etag}"),
+    async fn a_file_under_its_hashed_name_is_cached_for_a_year() {
+        for (path, kind) in [
+            ("css/app.css", "text/css; charset=utf-8"),
+            ("js/app.js", "text/javascript; charset=utf-8"),
+            ("images/mark.svg", "image/svg+xml"),
+            ("vendor/intl-tel-input-29.5.1/flags.webp", "image/webp"),
         ] {
-            let response = get(path, Some(known)).await;
-            assert_eq!(response.status(), StatusCode::NOT_MODIFIED, "{known}");
-            assert_eq!(response.headers()[ETAG], etag);
+            let url = assets::url(path);
+            let response = get(&url, IF_NONE_MATCH, "\"x\"").await;
+            assert_eq!(response.status(), StatusCode::OK, "{path}");
+            assert_eq!(response.headers()[CONTENT_TYPE], kind);
+            let caching = &response.headers()[CACHE_CONTROL];
+            assert_eq!(caching, "max-age=31536000, immutable");
+            let etag = response.headers()[ETAG].to_str().unwrap();
+            let response = get(&url, IF_NONE_MATCH, &format!("\"x\", W/{etag}")).await;
+            assert_eq!(response.status(), StatusCode::NOT_MODIFIED, "{path}");
         }
-        assert_eq!(get(path, Some("\"x\"")).await.status(), StatusCode::OK);
-    }
-
-    #[test]
-    fn brotli_goes_to_whom_it_suits() {
-        for (accepted, takes) in [
-            ("br", true),
-            ("gzip, deflate, br", true),
-            ("gzip;q=0.5, BR ; q=0.1", true),
-            ("br;q=0", false),
-            ("br;q=0.000", false),
-            ("br;q=x", false),
-            ("gzip, deflate", false),
-            ("brotli", false),
-            ("", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT_ENCODING, accepted.parse().unwrap());
-            assert_eq!(takes_brotli(&headers), takes, "{accepted}");
-        }
-        assert!(!takes_brotli(&HeaderMap::new()));
     }
 
     #[tokio::test]
-    async fn anything_else_is_not_found() {
+    async fn a_name_without_its_hash_is_not_cached() {
+        let response = get("/static/css/app.css", ACCEPT_ENCODING, "br").await;
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-cache");
         for path in [
             "",
-            "css/twostep.css",
+            "css/app.0000000000000000.css",
             "../Cargo.toml",
-            "css/twostep.0000000000000000.css",
+            "LICENSE",
         ] {
-            assert_eq!(get(path, None).await.status(), StatusCode::NOT_FOUND);
+            let response = get(&format!("/static/{path}"), ACCEPT_ENCODING, "br").await;
+            assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(response.headers().get(CACHE_CONTROL), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn text_is_compressed_for_browsers_that_accept_it() {
+        for (path, accepted, is_compressed) in [
+            ("css/app.css", "gzip, deflate, br", true),
+            ("css/app.css", "br;q=0", false),
+            ("css/app.css", "gzip", false),
+            ("vendor/intl-tel-input-29.5.1/flags.webp", "br", false),
+        ] {
+            let response = get(&assets::url(path), ACCEPT_ENCODING, accepted).await;
+            let encoding = response.headers().get(CONTENT_ENCODING);
+            assert_eq!(encoding.is_some(), is_compressed, "{path} {accepted}");
         }
     }
 }

@@ -1,6 +1,5 @@
 //! What pages show: askama structs with no logic beyond formatting.
 
-use askama::filters::Safe;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
@@ -21,10 +20,9 @@ pub mod recovery_codes;
 pub mod security;
 pub mod two_factor;
 
-/// The address of a static file: a path of ours and a hash, with nothing to escape in
-/// it. Templates call it by this name, and a test looks for it there.
-pub fn asset(path: &str) -> Safe<&'static str> {
-    Safe(crate::services::assets::url(path))
+/// The URL of a static file, for templates.
+pub fn asset(path: &str) -> String {
+    crate::services::assets::url(path)
 }
 
 /// The first field that is wrong, which takes the focus; empty where none is.

@@ -162,7 +162,7 @@ pub fn concrete(pattern: &str) -> String {
         .replace("/mailbox/{id}", "/mailbox/1")
         .replace("/sessions/{id}", "/sessions/1")
         .replace("{token}", "x")
-        .replace("/static/{*path}", assets::url("css/twostep.css"))
+        .replace("/static/{*path}", &assets::url("css/app.css"))
 }
 
 async fn ask(browser: &Browser, method: &Method, path: &str) -> Page {

@@ -69,7 +69,7 @@ async fn what_is_not_on_the_list_is_not_found() {
     let app = app_with_people().await;
     let cookie = Role::Fresh.browser(&app).await.session_cookie().unwrap();
     let cookie = format!("Cookie: session={cookie}");
-    let css = assets::url("css/twostep.css");
+    let css = assets::url("css/app.css");
     let misspelt = css.replace(".css", ".CSS");
     let deeper = format!("{css}/x");
     let others = [misspelt, deeper];
