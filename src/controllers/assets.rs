@@ -1,16 +1,26 @@
 //! `/static/…`
 
+use std::sync::LazyLock;
+
+use axum::Router;
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
+use tracing::subscriber::{NoSubscriber, with_default};
 
 use crate::services::assets;
 
+static FILES: LazyLock<Router> = LazyLock::new(|| {
+    // memory-serve logs a line per file.
+    let files = with_default(NoSubscriber::new(), || assets::files().into_router());
+    Router::new().nest("/static", files)
+});
+
 /// Serves a static file, or an empty 404.
 pub async fn show(request: Request) -> Response {
-    let mut response = assets::router().oneshot(request).await.into_response();
+    let mut response = FILES.clone().oneshot(request).await.into_response();
     let kind = response
         .headers()
         .get(CONTENT_TYPE)

@@ -40,7 +40,7 @@ pub async fn home(
     })
 }
 
-/// `GET /user/{username}`, in any case.
+/// `GET /user/{username}`. The case of the name doesn't matter.
 pub async fn show(
     State(app): State<AppState>,
     page: Page,
@@ -97,13 +97,13 @@ pub async fn edit(
         }
     };
     match saved {
-        Ok(Some(name)) => {
+        Ok(Saved::Saved(name)) => {
             session
                 .add_message(Kind::Success, "Your profile has been updated")
                 .await?;
             Ok(Redirect::to(&format!("/user/{name}")).into_response())
         }
-        Ok(None) => Ok(signed_out()),
+        Ok(Saved::SignedOut) => Ok(signed_out()),
         Err(SaveError::Other(error)) => Err(error.into()),
         Err(SaveError::RateLimited(exceeded)) => {
             let shown = edit_page(&page, form, too_many_errors(exceeded)).await?;
@@ -129,8 +129,14 @@ async fn edit_page(
     })
 }
 
-/// Saves the profile and returns the new username. `None` if the session has ended, since
-/// sending a form may take half a minute.
+/// The result of saving a profile.
+enum Saved {
+    /// With the new username.
+    Saved(String),
+    /// The session ended while the form was being sent.
+    SignedOut,
+}
+
 async fn save(
     app: &AppState,
     session: &Session,
@@ -138,11 +144,11 @@ async fn save(
     profile: &Profile,
     client: &Client,
     limits: &RouteLimits,
-) -> Result<Option<String>, SaveError> {
+) -> Result<Saved, SaveError> {
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     if !session.still_holds(&mut transaction).await? {
-        return Ok(None);
+        return Ok(Saved::SignedOut);
     }
     limits
         .take(&mut transaction, user.id.as_str(), now)
@@ -156,8 +162,8 @@ async fn save(
             .with_former_username(&user.username)
             .enqueue(&mut transaction, &user.id)
             .await?;
-        let what = Event::Renamed;
-        Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
+        let event = Event::Renamed;
+        Activity::record(&mut transaction, &user.id, event, Some(client), now).await?;
     }
     transaction.commit().await?;
     if is_renamed {
@@ -165,5 +171,5 @@ async fn save(
         let user = user.id.as_str();
         tracing::info!(event = "renamed", user, "username changed");
     }
-    Ok(Some(name.clone()))
+    Ok(Saved::Saved(name.clone()))
 }

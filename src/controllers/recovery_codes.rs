@@ -1,4 +1,4 @@
-//! The page of the recovery codes: how many are left, and a new set.
+//! The recovery codes page.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -17,7 +17,7 @@ use crate::state::AppState;
 use crate::views::layout::Kind;
 use crate::views::recovery_codes::{RecoveryCodesPage, RenewedPage};
 
-/// `GET /recovery_codes`: never a code.
+/// `GET /recovery_codes`. It shows the number of codes, never a code.
 pub async fn show(
     State(app): State<AppState>,
     session: Session,
@@ -25,14 +25,13 @@ pub async fn show(
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, AppError> {
     if user.verification_phone.is_none() {
-        return nothing_to_recover(&session, &user).await;
+        return redirect_without_two_factor(&session, &user).await;
     }
     let page = codes_page(&app, &page, &user, Errors::default()).await?;
     Ok(page.into_response())
 }
 
-/// `POST /recovery_codes`: a new set, in the answer and nowhere else. The old one
-/// works no more; sessions stay.
+/// `POST /recovery_codes`: replaces the set and shows the new one, only in this response.
 pub async fn renew(
     State(app): State<AppState>,
     session: Session,
@@ -42,7 +41,7 @@ pub async fn renew(
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, AppError> {
     if user.verification_phone.is_none() {
-        return nothing_to_recover(&session, &user).await;
+        return redirect_without_two_factor(&session, &user).await;
     }
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
@@ -58,14 +57,14 @@ pub async fn renew(
     Notice::new(NoticeKind::RecoveryCodesRenewed, &client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;
-    let what = Event::RecoveryCodesRenewed;
-    Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
+    let event = Event::RecoveryCodesRenewed;
+    Activity::record(&mut transaction, &user.id, event, Some(&client), now).await?;
     transaction.commit().await?;
     app.mail.wake();
     tracing::info!(
         event = "recovery_codes_renewed",
         user = user.id.as_str(),
-        "new recovery codes"
+        "recovery codes renewed"
     );
     Ok(RenewedPage {
         layout: page.layout("New recovery codes").await?,
@@ -88,8 +87,8 @@ async fn codes_page(
     Ok(RecoveryCodesPage::new(layout, left, errors))
 }
 
-async fn nothing_to_recover(session: &Session, user: &User) -> Result<Response, AppError> {
-    let text = "Recovery codes come with two-factor authentication, which is off.";
+async fn redirect_without_two_factor(session: &Session, user: &User) -> Result<Response, AppError> {
+    let text = "Turn on two-factor authentication to get recovery codes.";
     session.add_message(Kind::Info, text).await?;
     Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
 }

@@ -1,4 +1,4 @@
-//! The security page, and ending sessions.
+//! The security page, and revoking sessions.
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -14,7 +14,7 @@ use crate::models::session::{Ended, LogIn, SessionId, SessionRow};
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::Kind;
-use crate::views::security::{SecondStep, SecurityPage, activity_items, session_items};
+use crate::views::security::{SecurityPage, TwoFactor, activity_items, session_items};
 
 /// `GET /security`
 pub async fn show(
@@ -23,17 +23,17 @@ pub async fn show(
     page: Page,
     CurrentUser(user): CurrentUser,
 ) -> Result<SecurityPage, AppError> {
-    let this = &present(&session)?.id;
+    let this = &current_row(&session)?.id;
     let now = app.clock.now();
     let mut connection = app.database.acquire().await?;
     let sessions = LogIn::active(&mut connection, &user.id, this, now).await?;
     let activity = Activity::recent(&mut connection, &user.id).await?;
     let codes = RecoveryCode::count_unused(&mut connection, &user.id).await?;
-    drop(connection); // the layout may need one
+    drop(connection); // the layout may need it
     let layout = page.layout("Security").await?;
     Ok(SecurityPage {
         layout,
-        second_step: SecondStep::of(&user, codes),
+        two_factor: TwoFactor::of(&user, codes),
         sessions: session_items(&sessions.listed, this, now),
         more_sessions: sessions.more,
         activity: activity_items(&activity.shown, now),
@@ -41,7 +41,7 @@ pub async fn show(
     })
 }
 
-/// `POST /sessions/{id}/revoke`: ends one. Who ends the one they are in logs out.
+/// `POST /sessions/{id}/revoke`. Revoking the current session logs the user out.
 pub async fn revoke(
     State(app): State<AppState>,
     session: Session,
@@ -50,7 +50,7 @@ pub async fn revoke(
     Path(id): Path<String>,
 ) -> Result<Response, AppError> {
     let id = SessionId::received(&id).ok_or(AppError::NotFound)?;
-    if present(&session)?.id == id {
+    if current_row(&session)?.id == id {
         let out = auth::logout(State(app), session, client).await?;
         return Ok(out.into_response());
     }
@@ -61,26 +61,26 @@ pub async fn revoke(
     }
     let ended = SessionRow::end_one(&mut transaction, &user.id, &id).await?;
     let ended = ended.ok_or(AppError::NotFound)?;
-    let what = Event::EndedSession;
-    Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
+    let event = Event::EndedSession;
+    Activity::record(&mut transaction, &user.id, event, Some(&client), now).await?;
     transaction.commit().await?;
-    close_begun(&app, vec![ended], now).await?;
+    cancel_challenges(&app, vec![ended], now).await?;
     let user = user.id.as_str();
-    tracing::info!(event = "session_ended", user, "a session was ended");
+    tracing::info!(event = "session_ended", user, "session revoked");
     session
-        .add_message(Kind::Success, "The session has ended.")
+        .add_message(Kind::Success, "The device is logged out.")
         .await?;
     Ok(Redirect::to("/security").into_response())
 }
 
-/// `POST /sessions/revoke_others`: ends all but this one.
+/// `POST /sessions/revoke_others`
 pub async fn revoke_others(
     State(app): State<AppState>,
     session: Session,
     client: Client,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, AppError> {
-    let this = &present(&session)?.id;
+    let this = &current_row(&session)?.id;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     if !session.still_holds(&mut transaction).await? {
@@ -88,26 +88,26 @@ pub async fn revoke_others(
     }
     let ended = SessionRow::end_others(&mut transaction, &user.id, this).await?;
     let (kind, message) = if ended.is_empty() {
-        (Kind::Info, "There was no other session.")
+        (Kind::Info, "No other device was logged in.")
     } else {
-        let what = Event::EndedOtherSessions;
-        Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
-        (Kind::Success, "All other sessions have ended.")
+        let event = Event::EndedOtherSessions;
+        Activity::record(&mut transaction, &user.id, event, Some(&client), now).await?;
+        (Kind::Success, "All other devices are logged out.")
     };
     transaction.commit().await?;
-    close_begun(&app, ended, now).await?;
+    cancel_challenges(&app, ended, now).await?;
     let user = user.id.as_str();
-    tracing::info!(event = "sessions_ended", user, "other sessions were ended");
+    tracing::info!(event = "sessions_ended", user, "other sessions revoked");
     session.add_message(kind, message).await?;
     Ok(Redirect::to("/security").into_response())
 }
 
-fn present(session: &Session) -> Result<&SessionRow, AppError> {
+fn current_row(session: &Session) -> Result<&SessionRow, AppError> {
     session.row().ok_or(AppError::MissingLayer("access"))
 }
 
-/// What was begun in a session ends with it, here and at Twilio.
-async fn close_begun(app: &AppState, ended: Vec<Ended>, now: i64) -> Result<(), AppError> {
+/// Cancels the challenges of ended sessions, here and at Twilio.
+async fn cancel_challenges(app: &AppState, ended: Vec<Ended>, now: i64) -> Result<(), AppError> {
     for id in ended.into_iter().filter_map(|it| it.challenge) {
         if let Some(challenge) = Challenge::find_open(&app.database, &id, now).await? {
             challenge

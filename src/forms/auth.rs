@@ -1,4 +1,4 @@
-//! Registration, log-in, re-authentication.
+//! Registration, login, reauthentication.
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -11,16 +11,14 @@ use crate::models::user::NewUser;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct RegisterForm {
-    /// As typed.
     pub username: String,
-    /// As typed.
     pub email: String,
     password: SecretString,
     confirm_password: SecretString,
 }
 
 impl RegisterForm {
-    /// Checks every field, but not the strength of the password.
+    /// Validates every field, except the strength of the password.
     pub fn validate(&self) -> Result<NewUser, Errors> {
         let mut errors = Errors::default();
         let username = errors.take("username", username::parse(&self.username));
@@ -41,21 +39,19 @@ impl RegisterForm {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct LoginForm {
-    /// As typed.
     pub username: String,
-    /// As typed.
     pub password: SecretString,
     remember_me: String,
     next: String,
 }
 
 impl LoginForm {
-    /// The name as it counts, whether anybody can be called that or not.
+    /// The name for rate limits, valid or not.
     pub fn typed_name(&self) -> &str {
         self.username.trim()
     }
 
-    /// The name to look for: what nobody can be called is nobody.
+    /// The name to look up. An invalid name is empty, so it matches no user.
     pub fn name(&self) -> &str {
         let name = self.typed_name();
         if username::is_wellformed(name) {
@@ -65,14 +61,12 @@ impl LoginForm {
         }
     }
 
-    /// Whether the log-in is to outlive the browser: any value does, but those
-    /// that say no.
+    /// The session outlives the browser, unless the value is one that means no.
     pub fn remember_me(&self) -> bool {
         let value = self.remember_me.trim().to_ascii_lowercase();
         !["", "0", "false", "n", "off"].contains(&value.as_str())
     }
 
-    /// Where to go afterwards.
     pub fn next(&self) -> Option<LocalPath> {
         LocalPath::received(&self.next)
     }
@@ -82,13 +76,11 @@ impl LoginForm {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct ReauthForm {
-    /// As typed.
     pub password: SecretString,
     next: String,
 }
 
 impl ReauthForm {
-    /// Where to go afterwards.
     pub fn next(&self) -> Option<LocalPath> {
         LocalPath::received(&self.next)
     }
@@ -102,12 +94,11 @@ pub struct NextQuery {
 }
 
 impl NextQuery {
-    /// Where to go afterwards.
     pub fn next(&self) -> Option<LocalPath> {
         LocalPath::received(&self.next)
     }
 
-    /// Whether the visitor was sent here from a page that asks for a log-in.
+    /// The visitor was redirected from a page that requires a login.
     pub fn has_next(&self) -> bool {
         !self.next.is_empty()
     }

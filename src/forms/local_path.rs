@@ -1,52 +1,49 @@
-//! Where to go after a form: a path of this site, or nothing.
+//! The target of a redirect after a form: a path of this site.
 
 use url::Url;
 
-/// Longest path that is taken along.
+/// In bytes.
 const MAX_LENGTH: usize = 512;
 
-/// A path of this site that a browser can be sent to: one leading `/`, printable
-/// ASCII, and nothing that a browser could read as another host.
+/// A path of this site: one leading `/`, printable ASCII, and nothing that a browser could
+/// take for another host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalPath(String);
 
 impl LocalPath {
-    /// Reads `next`. Anything that is not plainly a local path is `None`, and so
-    /// is the log-out page, to which nobody wants to return.
+    /// Parses `next`. Anything but a local path is `None`, and so is the logout page.
     pub fn parse(text: &str) -> Option<Self> {
         let after_slash = text.strip_prefix('/')?;
-        let harmless = text.len() <= MAX_LENGTH
+        let is_local = text.len() <= MAX_LENGTH
             && text
                 .bytes()
                 .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
             && !starts_with_escaped_separator(after_slash)
-            && stays_here(text);
-        harmless.then(|| Self(text.to_owned()))
+            && resolves_locally(text);
+        is_local.then(|| Self(text.to_owned()))
     }
 
-    /// Reads `next` as a browser sent it. No page of ours sends one that is refused,
-    /// so that is logged (ASVS 16.3.3).
+    /// Parses `next` from a request. Our pages only send valid paths, so a refused one is
+    /// logged (ASVS 16.3.3).
     pub fn received(text: &str) -> Option<Self> {
         let path = Self::parse(text);
         if path.is_none() && !text.is_empty() {
-            tracing::warn!(event = "next_refused", "a next that is no local path");
+            tracing::warn!(event = "next_refused", "next is not a local path");
         }
         path
     }
 
-    /// The home page.
     pub fn home() -> Self {
         Self("/home".to_owned())
     }
 
-    /// The path with its query.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// `%2f`, `%5c` and control characters right after the slash: a program that
-/// decodes once more than it should would read `//` or a broken header.
+/// Finds `%2f`, `%5c` and control characters after the slash: a program that decodes once
+/// too often would read `//` or a broken header.
 fn starts_with_escaped_separator(after_slash: &str) -> bool {
     let start: String = after_slash
         .chars()
@@ -56,9 +53,9 @@ fn starts_with_escaped_separator(after_slash: &str) -> bool {
     start == "%2f" || start == "%5c" || start.starts_with("%0")
 }
 
-/// What a browser makes of it (WHATWG URL: dot segments go, `%2e` among them)
-/// is on the same host, holds no `//`, and is not the log-out.
-fn stays_here(text: &str) -> bool {
+/// Resolves the path as a browser does, which removes dot segments and `%2e`. The result
+/// must stay on the host, without `//`, and not be the logout page.
+fn resolves_locally(text: &str) -> bool {
     let Ok(here) = Url::parse("http://here.invalid/") else {
         return false;
     };
@@ -77,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn local_paths_are_taken_as_they_are() {
+    fn local_paths_are_accepted_unchanged() {
         for path in [
             "/",
             "/home",
@@ -94,7 +91,7 @@ mod tests {
 
     /// ASVS 1.5.3
     #[test]
-    fn everything_else_is_refused() {
+    fn anything_but_a_local_path_is_refused() {
         for path in [
             "",
             "home",

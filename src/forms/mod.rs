@@ -1,5 +1,9 @@
-//! Raw fields to parsed values, or errors by field. No database: what only the
-//! database can tell (a name is taken) comes back from its constraints.
+//! Forms: raw fields become parsed values or errors by field. Forms don't use the database:
+//! its constraints report a taken username.
+#![allow(
+    missing_docs,
+    reason = "most fields are named after the field of their form"
+)]
 
 pub mod auth;
 pub mod email;
@@ -14,27 +18,25 @@ pub mod username;
 
 use std::borrow::Cow;
 
-/// What is wrong with a form: at most one sentence a field, in the order in
-/// which the fields stand on the page.
+/// The errors of a form: at most one sentence per field, in the order of the page.
 #[derive(Debug, Default, Clone)]
 pub struct Errors(Vec<(&'static str, Cow<'static, str>)>);
 
 impl Errors {
-    /// Errors with one entry.
     pub fn one(field: &'static str, sentence: impl Into<Cow<'static, str>>) -> Self {
         let mut errors = Self::default();
         errors.add(field, sentence);
         errors
     }
 
-    /// Adds a sentence to a field; the first one said of a field stands.
+    /// Adds an error, unless the field already has one.
     pub fn add(&mut self, field: &'static str, sentence: impl Into<Cow<'static, str>>) {
         if self.get(field).is_none() {
             self.0.push((field, sentence.into()));
         }
     }
 
-    /// What a field came to, or its sentence added.
+    /// Returns a parsed field, or adds its error.
     pub fn take<T>(
         &mut self,
         field: &'static str,
@@ -43,7 +45,6 @@ impl Errors {
         parsed.map_err(|sentence| self.add(field, sentence)).ok()
     }
 
-    /// The sentence for a field, if there is one.
     pub fn get(&self, field: &str) -> Option<&str> {
         self.0
             .iter()
@@ -51,12 +52,10 @@ impl Errors {
             .map(|(_, sentence)| sentence.as_ref())
     }
 
-    /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Every field with its sentence.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0
             .iter()

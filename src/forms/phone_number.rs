@@ -1,10 +1,9 @@
-//! A phone number to which a code can be sent.
+//! Phone numbers that can receive codes.
 //!
-//! Validity and type come from libphonenumber's data in the `phonenumber`
-//! crate, matched here. Its own `parse`, `is_valid` and `number_type` are not
-//! used: they drop leading zeros, strip digits that belong to the number
-//! (`+250 06 593 457` in Rwanda, `+370 80 123 456` in Lithuania), and take a
-//! number for matching where only its beginning does.
+//! Validity and type come from libphonenumber's data in the `phonenumber` crate, matched
+//! here. The crate's own `parse`, `is_valid` and `number_type` drop leading zeros, strip
+//! digits of the number (`+250 06 593 457` in Rwanda, `+370 80 123 456` in Lithuania), and
+//! accept a number if only its beginning matches.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,14 +14,13 @@ use phonenumber::metadata::{DATABASE, Descriptor, Descriptors};
 #[cfg(test)]
 mod tests;
 
-/// Longest text that is looked at: a number of 15 digits, generously spaced.
+/// The maximum length of the text: 15 digits with generous spacing.
 const MAX_INPUT: usize = 40;
 
-/// Longest number that E.164 knows, country code included.
+/// The maximum number of digits in E.164, including the country code.
 const MAX_DIGITS: usize = 15;
 
-/// libphonenumber's region of the country codes that belong to no country: satellite
-/// phones and international networks.
+/// libphonenumber's region for satellite phones and international networks.
 const NO_COUNTRY: &str = "001";
 
 /// A valid phone number in E.164, of a type that may receive codes.
@@ -33,27 +31,24 @@ pub struct PhoneNumber {
     region: &'static str,
 }
 
-/// The text is no number to which codes are sent. It does not say why: the
-/// page shows one sentence for every reason.
+/// The number can't receive codes. The page shows the same sentence for every reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Invalid phone number")]
 pub struct PhoneNumberError;
 
 impl PhoneNumber {
-    /// Reads a number in international form, as a person types it: digits,
-    /// blanks and `+ - . ( )`, with a `+` at its beginning only. A national
-    /// prefix after the country code, as in `+44 (0)20 7946 0958`, is dropped.
+    /// Parses a number in international form: a `+`, then digits, spaces and `- . ( )`. It
+    /// drops a national prefix after the country code, as in `+44 (0)20 7946 0958`.
     ///
     /// # Errors
-    /// Anything else; a number that libphonenumber's data calls invalid; a number of no
-    /// country, such as satellite phones have; and the types personal number, premium rate,
-    /// shared cost, toll free, pager, UAN and voicemail. All of these are costly, or hide
-    /// where a call ends.
+    /// Anything else; a number that is invalid in libphonenumber's data; a number of no
+    /// country; and the types personal number, premium rate, shared cost, toll free, pager,
+    /// UAN and voicemail. They are expensive, or hide the destination of a call.
     pub fn parse(text: &str) -> Result<Self, PhoneNumberError> {
-        let valid = Valid::read(text).ok_or(PhoneNumberError)?;
-        match valid.country() {
-            Some(region) if !valid.is_refused() => Ok(Self {
-                e164: valid.e164(),
+        let number = ValidNumber::parse(text).ok_or(PhoneNumberError)?;
+        match number.country() {
+            Some(region) if !number.is_refused_type() => Ok(Self {
+                e164: number.e164(),
                 region,
             }),
             _ => Err(PhoneNumberError),
@@ -76,26 +71,26 @@ impl PhoneNumber {
     }
 }
 
-/// The region code of the country of a stored number; `None` for a number of no country.
-/// A type that is refused today may have been accepted when the number was stored.
+/// The region code of a stored number, whose type may have been accepted in the past.
+/// `None` for a number of no country.
 pub fn country_of(e164: &str) -> Option<&'static str> {
-    Valid::read(e164)?.country()
+    ValidNumber::parse(e164)?.country()
 }
 
-/// A number that is valid for libphonenumber's data, of any type.
-struct Valid {
+/// A number of any type that is valid in libphonenumber's data.
+struct ValidNumber {
     code: u16,
     national: String,
     metadata: &'static Metadata,
 }
 
-impl Valid {
-    fn read(text: &str) -> Option<Self> {
+impl ValidNumber {
+    fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_INPUT {
             return None;
         }
-        let typed = text.trim_matches(is_blank).strip_prefix('+')?;
-        if !typed.chars().all(|c| c.is_ascii_digit() || is_filler(c)) {
+        let typed = text.trim_matches(is_space).strip_prefix('+')?;
+        if !typed.chars().all(|c| c.is_ascii_digit() || is_separator(c)) {
             return None;
         }
         let digits: String = typed.chars().filter(char::is_ascii_digit).collect();
@@ -107,12 +102,12 @@ impl Valid {
                 (shorter, region_of(code, shorter)?)
             }
         };
-        let valid = Self {
+        let number = Self {
             code,
             national: national.to_owned(),
             metadata,
         };
-        (valid.e164().len() <= MAX_DIGITS + 1).then_some(valid)
+        (number.e164().len() <= MAX_DIGITS + 1).then_some(number)
     }
 
     fn e164(&self) -> String {
@@ -123,7 +118,7 @@ impl Valid {
         Some(self.metadata.id()).filter(|id| *id != NO_COUNTRY)
     }
 
-    fn is_refused(&self) -> bool {
+    fn is_refused_type(&self) -> bool {
         refused(self.metadata.descriptors())
             .into_iter()
             .flatten()
@@ -131,22 +126,22 @@ impl Valid {
     }
 }
 
-/// Shows nothing, so that no number reaches a log.
+/// Hides the number from logs.
 impl fmt::Debug for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PhoneNumber").finish_non_exhaustive()
     }
 }
 
-fn is_blank(c: char) -> bool {
+fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t')
 }
 
-fn is_filler(c: char) -> bool {
-    is_blank(c) || matches!(c, '-' | '.' | '(' | ')')
+fn is_separator(c: char) -> bool {
+    is_space(c) || matches!(c, '-' | '.' | '(' | ')')
 }
 
-/// No country code is the beginning of another, so the first one found is it.
+/// No country code is a prefix of another, so the first match is right.
 fn split_country_code(digits: &str) -> Option<(u16, &str)> {
     if digits.starts_with('0') {
         return None;
@@ -163,8 +158,8 @@ fn without_national_prefix(code: u16, national: &str) -> Option<&str> {
     national.strip_prefix(regions.first()?.national_prefix()?)
 }
 
-/// The region to which a valid number belongs: libphonenumber's
-/// `getRegionCodeForNumber`, where the main region of a code comes first.
+/// The region of a valid number, as in libphonenumber's `getRegionCodeForNumber`. The main
+/// region of a country code comes first.
 fn region_of(code: u16, national: &str) -> Option<&'static Metadata> {
     let regions = DATABASE.by_code(&code)?;
     let region = match regions.as_slice() {
@@ -210,9 +205,8 @@ fn refused(descriptors: &Descriptors) -> [Option<&Descriptor>; 7] {
     ]
 }
 
-/// Whether the whole number matches. `Descriptor::is_match` is content with its
-/// beginning, and so takes mobiles of Brazil (`+55 43 7077 7600`) for shared
-/// cost. Compiled in the crate's own cache, as the crate compiles its patterns.
+/// Matches the whole number. `Descriptor::is_match` matches a prefix, and so takes mobiles
+/// of Brazil (`+55 43 7077 7600`) for shared cost. The crate's cache keeps the patterns.
 fn matches(descriptor: &Descriptor, national: &str) -> bool {
     let lengths = descriptor.possible_length();
     if !lengths.is_empty() && !lengths.iter().any(|l| usize::from(*l) == national.len()) {

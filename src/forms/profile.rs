@@ -4,31 +4,26 @@ use serde::Deserialize;
 
 use crate::forms::{Errors, username};
 
-/// Most characters of "about me".
 const MAX_ABOUT_ME: usize = 140;
 
 /// `POST /edit_profile`
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct EditProfileForm {
-    /// As typed.
     pub username: String,
-    /// As typed.
     pub about_me: String,
 }
 
-/// A profile, checked.
+/// A valid profile.
 #[derive(Debug)]
 pub struct Profile {
-    /// The name as typed.
     pub username: String,
-    /// With `\n` as line end.
+    /// Its line ends are `\n`.
     pub about_me: String,
 }
 
 impl EditProfileForm {
-    /// Checks every field. Somebody's own name is always right, whatever the
-    /// rules say today.
+    /// Validates every field. The current username is valid even if the rules have changed.
     pub fn parse(&self, current_username: &str) -> Result<Profile, Errors> {
         let mut errors = Errors::default();
         let username = if self.username.trim() == current_username {
@@ -36,7 +31,7 @@ impl EditProfileForm {
         } else {
             errors.take("username", username::parse(&self.username))
         };
-        // Browsers send a line end as two characters; here it is one.
+        // Browsers send a line end as two characters. It counts as one.
         let about_me = self.about_me.replace("\r\n", "\n").replace('\r', "\n");
         let about_me = about_me.trim();
         if about_me.chars().count() > MAX_ABOUT_ME {
@@ -46,7 +41,7 @@ impl EditProfileForm {
             .chars()
             .any(|c| c.is_control() && c != '\n' && c != '\t')
         {
-            errors.add("about_me", "This holds characters that cannot be shown");
+            errors.add("about_me", "Remove the characters that can't be shown");
         }
         match username {
             Some(username) if errors.is_empty() => Ok(Profile {

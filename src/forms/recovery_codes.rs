@@ -13,12 +13,12 @@ pub struct RecoveryForm {
 }
 
 impl RecoveryForm {
-    /// Whether nothing was typed, which is no attempt.
+    /// An empty field is not an attempt.
     pub fn is_empty(&self) -> bool {
         self.recovery_code.expose_secret().trim().is_empty()
     }
 
-    /// The code, where it looks like one.
+    /// The code, if the text has the form of one.
     pub fn code(&self) -> Option<RecoveryCode> {
         RecoveryCode::parse(self.recovery_code.expose_secret())
     }

@@ -1,4 +1,4 @@
-//! Enabling, and entering a code.
+//! Enabling two-factor authentication, and entering a code.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -7,7 +7,6 @@ use serde::Deserialize;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct EnableForm {
-    /// As typed.
     pub verification_phone: String,
 }
 
@@ -19,8 +18,8 @@ pub struct VerifyForm {
 }
 
 impl VerifyForm {
-    /// The code: 4 to 10 digits (what Twilio Verify can be set to), once blanks
-    /// and dashes are dropped. Anything else is none, and is sent to nobody.
+    /// The code without spaces and dashes: 4 to 10 digits, the lengths that Twilio Verify
+    /// supports. Anything else is `None` and isn't sent to Twilio.
     pub fn code(&self) -> Option<SecretString> {
         let code: String = self
             .token

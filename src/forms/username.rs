@@ -1,15 +1,15 @@
-//! What a name may be.
+//! The rules for usernames.
 
 use std::borrow::Cow;
 
-/// Fewest and most characters of a name.
+/// The minimum and maximum length.
 const MIN: usize = 2;
 const MAX: usize = 32;
 
-/// The message for a name that is reserved, or that another account has or had.
+/// The error for a name that is reserved, or that another account has or had.
 pub const TAKEN: &str = "Please use a different username";
 
-/// Names that would make others believe that the site itself speaks.
+/// Names that look like the site's own.
 const RESERVED: [&str; 24] = [
     "abuse",
     "account",
@@ -37,9 +37,8 @@ const RESERVED: [&str; 24] = [
     "webmaster",
 ];
 
-/// Whether a text has the form of a name: 2 to 32 of `A-Z a-z 0-9 . _ -`, the
-/// first and the last a letter or a digit. ASCII alone, so that no letter can
-/// look like another.
+/// A well-formed name has 2 to 32 of `A-Z a-z 0-9 . _ -`, and starts and ends with a letter
+/// or digit. Only ASCII, because other letters can look the same.
 pub fn is_wellformed(name: &str) -> bool {
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = name.as_bytes();
@@ -51,7 +50,7 @@ pub fn is_wellformed(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
 }
 
-/// Checks a name that somebody wants to have, and returns it trimmed.
+/// Validates a new name and returns it trimmed.
 pub fn parse(typed: &str) -> Result<String, Cow<'static, str>> {
     let name = typed.trim();
     if !is_wellformed(name) {
@@ -67,8 +66,8 @@ pub fn parse(typed: &str) -> Result<String, Cow<'static, str>> {
     Ok(name.to_owned())
 }
 
-/// Whether a reader may take a name for a reserved word: in any case, with marks anywhere,
-/// with digits for letters (`r00t`) and with digits behind it (`support24`).
+/// A name resembles a word in any case, with punctuation anywhere, with digits in place of
+/// letters (`r00t`) or at its end (`support24`).
 fn resembles(name: &str, word: &str) -> bool {
     let mut rest = name.bytes().filter(u8::is_ascii_alphanumeric);
     let letters = word.bytes().filter(u8::is_ascii_alphanumeric);
@@ -94,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_2_to_32_letters_digits_and_marks() {
+    fn a_name_has_2_to_32_letters_digits_and_punctuation_marks() {
         let longest = "a".repeat(32);
         for name in ["al", "Harry", "a1", "1a", "a.b_c-d", longest.as_str()] {
             assert_eq!(parse(name).unwrap(), name);
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_around_a_name_are_dropped() {
+    fn a_name_is_trimmed() {
         assert_eq!(parse("  harry\t").unwrap(), "harry");
     }
 

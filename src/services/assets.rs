@@ -4,44 +4,26 @@
 
 use std::sync::LazyLock;
 
-use axum::Router;
 use memory_serve::{CacheControl, Manifest, MemoryServe};
-use tracing::subscriber::{NoSubscriber, with_default};
 
-static ASSETS: LazyLock<Assets> = LazyLock::new(Assets::load);
+/// Maps `/js/app.js` to `/js/app.<hash>.js`.
+static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| files().manifest());
 
-struct Assets {
-    /// `/js/app.js` to `/js/app.<hash>.js`.
-    manifest: Manifest,
-    router: Router,
-}
-
-impl Assets {
-    fn load() -> Self {
-        let assets = MemoryServe::new(include!(concat!(env!("OUT_DIR"), "/assets.rs")))
-            .enable_hashed_routes(true)
-            .cache_control(CacheControl::NoCache) // of the names without a hash
-            .enable_brotli(true)
-            .enable_gzip(false)
-            .index_file(None);
-        let manifest = assets.manifest();
-        // The crate logs a line per file.
-        let files = with_default(NoSubscriber::new(), || assets.into_router());
-        let router = Router::new().nest("/static", files);
-        Self { manifest, router }
-    }
+/// All files, under their hashed names and, never cached, their plain names.
+pub fn files() -> MemoryServe {
+    MemoryServe::new(include!(concat!(env!("OUT_DIR"), "/assets.rs")))
+        .enable_hashed_routes(true)
+        .cache_control(CacheControl::NoCache) // of the plain names
+        .enable_brotli(true)
+        .enable_gzip(false)
+        .index_file(None)
 }
 
 /// The URL of a static file, `js/app.js` for example. An unknown name gives a URL that
 /// answers 404, so a typo doesn't break a page.
 pub fn url(path: &str) -> String {
-    let name = ASSETS.manifest.get(&format!("/{path}"));
+    let name = MANIFEST.get(&format!("/{path}"));
     format!("/static{}", name.unwrap_or("/missing"))
-}
-
-/// Serves `/static/…`.
-pub fn router() -> Router {
-    ASSETS.router.clone()
 }
 
 #[cfg(test)]
@@ -63,7 +45,7 @@ mod tests {
     /// ASVS 13.4.7
     #[test]
     fn only_files_of_known_kinds_are_served() {
-        let served: Vec<_> = ASSETS.manifest.iter().map(|(path, _)| path).collect();
+        let served: Vec<_> = MANIFEST.iter().map(|(path, _)| path).collect();
         assert!(served.len() > 10, "{served:?}");
         for path in served {
             let extension = Path::new(path).extension().unwrap().to_str().unwrap();

@@ -1,4 +1,4 @@
-//! Registration, log-in, log-out, re-authentication.
+//! Registration, login, logout, reauthentication.
 
 use askama::Template;
 use askama_web::WebTemplate;
@@ -10,13 +10,9 @@ use crate::forms::Errors;
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "auth/register.html")]
 pub struct RegisterPage {
-    /// The frame.
     pub layout: Layout,
-    /// As typed.
     pub username: String,
-    /// As typed.
     pub email: String,
-    /// What is wrong, by field.
     pub errors: Errors,
 }
 
@@ -24,17 +20,12 @@ pub struct RegisterPage {
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "auth/login.html")]
 pub struct LoginPage {
-    /// The frame.
     pub layout: Layout,
-    /// As typed.
     pub username: String,
-    /// Where to go afterwards, already checked to be local.
     pub next: Option<String>,
-    /// Whether a log-in waits for its code in this browser.
+    /// A login in this browser waits for its code.
     pub half_done: bool,
-    /// Whether the box is ticked.
     pub remember_me: bool,
-    /// What is wrong, by field.
     pub errors: Errors,
 }
 
@@ -42,7 +33,6 @@ pub struct LoginPage {
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "auth/logout.html")]
 pub struct LogoutPage {
-    /// The frame.
     pub layout: Layout,
 }
 
@@ -50,10 +40,7 @@ pub struct LogoutPage {
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "auth/reauth.html")]
 pub struct ReauthPage {
-    /// The frame.
     pub layout: Layout,
-    /// Where to go afterwards, already checked to be local.
     pub next: Option<String>,
-    /// What is wrong, by field.
     pub errors: Errors,
 }

@@ -1,14 +1,13 @@
-//! What a browser calls itself, in words of ours: nothing that a stranger wrote
-//! reaches a page or a mail through them.
+//! Browser names for pages and emails, from a fixed list: no text of a `User-Agent` header
+//! reaches them.
 
 use woothee::parser::Parser;
 
 const UNKNOWN: &str = "an unknown browser";
 
-/// The browser and the system that a `User-Agent` tells of, as in `Firefox on
-/// Linux`. Anybody can claim to be any of them; and an iPad that asks for desktop
-/// pages says that it is a Mac.
-pub fn in_words(user_agent: &str) -> String {
+/// The browser and system of a `User-Agent`, as in `Firefox on Linux`. Clients can claim any
+/// name, and an iPad that requests desktop pages claims to be a Mac.
+pub fn describe(user_agent: &str) -> String {
     let found = Parser::new().parse(user_agent).unwrap_or_default();
     let browser = browser(found.name, user_agent).unwrap_or(UNKNOWN);
     match system(found.os, user_agent) {
@@ -17,8 +16,7 @@ pub fn in_words(user_agent: &str) -> String {
     }
 }
 
-/// The browser that the library names; two call themselves Safari as well, which
-/// it does not tell apart.
+/// Maps the library's name. It takes two other browsers for Safari.
 fn browser(name: &str, user_agent: &str) -> Option<&'static str> {
     Some(match name {
         "Safari" if user_agent.contains(" OPT/") => "Opera",
@@ -41,8 +39,8 @@ fn browser(name: &str, user_agent: &str) -> Option<&'static str> {
     })
 }
 
-/// The system, without its version: Windows 11 calls itself 10, macOS 26 10.15,
-/// and the library does not know every other.
+/// Maps the library's name, without the version, because Windows 11 and macOS 26 report old
+/// ones. The library doesn't know every version of Windows or BSD.
 fn system(name: &str, user_agent: &str) -> Option<&'static str> {
     Some(match name {
         "Mac OSX" => "macOS",
@@ -62,7 +60,7 @@ fn system(name: &str, user_agent: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    /// What browsers called themselves in 2026.
+    /// `User-Agent` headers of 2026.
     const KNOWN: [(&str, &str); 32] = [
         (
             "Chrome on Windows",
@@ -192,14 +190,14 @@ mod tests {
     ];
 
     #[test]
-    fn browsers_of_today_are_told_with_their_systems() {
+    fn current_browsers_are_recognized_with_their_systems() {
         for (words, user_agent) in KNOWN {
-            assert_eq!(in_words(user_agent), words, "{user_agent}");
+            assert_eq!(describe(user_agent), words, "{user_agent}");
         }
     }
 
     #[test]
-    fn whatever_else_it_says_is_an_unknown_browser() {
+    fn other_user_agents_are_an_unknown_browser() {
         let long = "x".repeat(5_000);
         for user_agent in [
             "",
@@ -214,22 +212,20 @@ mod tests {
             "Mobile DoCoMo/2.0 KDDI-evil SoftBank/1.0/evil",
             &long,
         ] {
-            assert_eq!(in_words(user_agent), UNKNOWN, "{user_agent}");
+            assert_eq!(describe(user_agent), UNKNOWN, "{user_agent}");
         }
         let windows = "Mozilla/5.0 (Windows NT; Windows NT 10.0; en-US) WindowsPowerShell/5.1";
-        assert_eq!(in_words(windows), "an unknown browser on Windows");
+        assert_eq!(describe(windows), "an unknown browser on Windows");
     }
 
-    /// A name that a stranger made up around those that are known stays away, and
-    /// however one is cut, nothing goes wrong.
     #[test]
-    fn no_word_of_a_strangers_is_repeated() {
+    fn no_text_of_the_header_is_repeated() {
         for (_, user_agent) in KNOWN {
             for end in 0..user_agent.len() {
                 let claimed = format!("{}evil.example", &user_agent[..end]);
-                assert!(!in_words(&claimed).contains("evil"), "{claimed}");
+                assert!(!describe(&claimed).contains("evil"), "{claimed}");
                 let claimed = format!("evil.example {}", &user_agent[end..]);
-                assert!(!in_words(&claimed).contains("evil"), "{claimed}");
+                assert!(!describe(&claimed).contains("evil"), "{claimed}");
             }
         }
     }

@@ -98,7 +98,7 @@ impl NoticeEmail {
             when: when(notice.at),
             origin: notice.address.clone().map(|address| Origin {
                 address,
-                browser: browser::in_words(notice.user_agent.as_deref().unwrap_or_default()),
+                browser: browser::describe(notice.user_agent.as_deref().unwrap_or_default()),
             }),
             remedy: remedy(notice.event),
             link,

@@ -1,22 +1,19 @@
-//! The page of every refusal and failure.
+//! The error page.
 
 use askama::Template;
 use askama_web::WebTemplate;
 
 use super::layout::Layout;
 
-/// What went wrong, in plain words. The response's status is the caller's.
+/// The caller sets the status of the response.
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "errors/show.html")]
 pub struct ErrorPage {
-    /// The frame.
     pub layout: Layout,
-    /// The HTTP status, shown small.
     pub status: u16,
-    /// A few words.
     pub heading: String,
-    /// One sentence on what to do.
+    /// Says what to do.
     pub sentence: String,
-    /// What to tell the operator.
+    /// For the user to quote to the operator.
     pub request_id: Option<String>,
 }

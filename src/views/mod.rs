@@ -1,4 +1,8 @@
-//! What pages show: askama structs with no logic beyond formatting.
+//! Pages: askama structs, with no logic beyond formatting.
+#![allow(
+    missing_docs,
+    reason = "most fields are named after what their template shows"
+)]
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -25,7 +29,7 @@ pub fn asset(path: &str) -> String {
     crate::services::assets::url(path)
 }
 
-/// The first field that is wrong, which takes the focus; empty where none is.
+/// The first field with an error, which gets the focus. Empty if there is none.
 pub fn first_invalid_field(errors: &Errors) -> &'static str {
     errors
         .iter()
@@ -34,24 +38,24 @@ pub fn first_invalid_field(errors: &Errors) -> &'static str {
         .unwrap_or_default()
 }
 
-/// A moment, for `<time>` and for people.
+/// A time for `<time>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timestamp {
-    /// RFC 3339 in UTC, for the attribute.
+    /// RFC 3339 in UTC.
     pub datetime: String,
-    /// In words, as seen from now.
+    /// Relative to now, as in `2 hours ago`.
     pub words: String,
 }
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
-/// Less than an hour ahead: clocks differ a little.
+/// Times up to an hour ahead count as now, because clocks differ a little.
 const AHEAD: i64 = 1 - HOUR;
-/// The last second of the year 9999: later ones have no RFC 3339 form.
+/// The last second of the year 9999. RFC 3339 has no later time.
 const LAST: i64 = 253_402_300_799;
 
-/// Puts `at` into words as seen from `now` (Unix seconds both).
+/// Describes `at` relative to `now`, both in Unix seconds.
 pub fn timestamp(at: i64, now: i64) -> Timestamp {
     let at = at.clamp(0, LAST);
     let moment = OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -77,13 +81,13 @@ pub fn timestamp(at: i64, now: i64) -> Timestamp {
     }
 }
 
-/// Which limit was exceeded, and when to try again.
+/// Says which limit was exceeded, and when to try again.
 pub fn exceeded(exceeded: RateLimitExceeded) -> String {
     let wait = duration(exceeded.retry_after);
     format!("{} Try again in {wait}.", exceeded.limit.message)
 }
 
-/// A time to wait, in words: never shorter than it is.
+/// Describes a wait, rounded up.
 pub fn duration(seconds: i64) -> String {
     let (count, unit) = match seconds {
         ..=90 => (seconds.max(1), "second"),

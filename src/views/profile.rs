@@ -13,11 +13,9 @@ use crate::models::user::User;
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "profile/home.html")]
 pub struct HomePage {
-    /// The frame.
     pub layout: Layout,
-    /// Whether the account has a second step.
     pub two_factor_enabled: bool,
-    /// How many recovery codes are left, where these are few: one sentence.
+    /// A sentence, if few are left.
     pub few_recovery_codes: Option<String>,
 }
 
@@ -25,27 +23,19 @@ pub struct HomePage {
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "profile/show.html")]
 pub struct ProfilePage {
-    /// The frame.
     pub layout: Layout,
-    /// Whose profile it is.
     pub username: String,
-    /// The address of the picture; where it is see-through or missing, the
-    /// name's initial shows.
+    /// The initial of the name shows where the picture is transparent or missing.
     pub avatar_url: String,
-    /// Their own words, line breaks kept.
     pub about_me: Option<String>,
-    /// When they were last here.
     pub last_seen: Option<Timestamp>,
-    /// Set on one's own page only.
     pub own: Option<OwnProfile>,
 }
 
-/// The width of the picture in pixels, twice what the page shows, for screens
-/// with more than one dot a pixel.
+/// In pixels: twice the size on the page, for screens with a high resolution.
 const AVATAR_SIZE: u32 = 256;
 
 impl ProfilePage {
-    /// The profile of `user` as it is at `now` (Unix seconds).
     pub fn new(layout: Layout, user: &User, is_own: bool, now: i64) -> Self {
         Self {
             layout,
@@ -68,17 +58,16 @@ impl ProfilePage {
     }
 }
 
-/// Gravatar's address of a picture: the MD5 of the trimmed address in lower
-/// case, which protects nothing and is not meant to.
+/// Gravatar names a picture by the MD5 of the email address. The hash is not for secrecy.
 fn avatar_url(email: &str) -> String {
     let digest = md5::compute(email.trim().to_lowercase());
     format!("https://www.gravatar.com/avatar/{digest:x}?d=identicon&s={AVATAR_SIZE}")
 }
 
-/// What only the owner of a profile sees.
+/// The part of a profile that only its user sees.
 #[derive(Clone, Debug)]
 pub struct OwnProfile {
-    /// The phone of the second step, `•••• 267`; none while that is off.
+    /// `•••• 267`, if two-factor authentication is on.
     pub masked_phone: Option<String>,
 }
 
@@ -86,12 +75,8 @@ pub struct OwnProfile {
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "profile/edit.html")]
 pub struct EditProfilePage {
-    /// The frame.
     pub layout: Layout,
-    /// As typed.
     pub username: String,
-    /// As typed.
     pub about_me: String,
-    /// What is wrong, by field.
     pub errors: Errors,
 }

@@ -1,4 +1,4 @@
-//! Recovery codes: how many are left, a new set, entering one.
+//! Recovery codes: the count, a new set, entering one.
 
 use askama::Template;
 use askama_web::WebTemplate;
@@ -8,25 +8,21 @@ use super::layout::Layout;
 use crate::forms::Errors;
 use crate::models::challenge::Purpose;
 
-/// So many or fewer are worth a warning.
+/// This many or fewer codes show a warning.
 const FEW: i64 = 3;
 
 /// `/recovery_codes`
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "recovery_codes/show.html")]
 pub struct RecoveryCodesPage {
-    /// The frame.
     pub layout: Layout,
-    /// How many are left: one sentence.
+    /// A sentence that says how many are left.
     pub left: String,
-    /// Whether these are few.
     pub few: bool,
-    /// Why no new ones were made.
     pub errors: Errors,
 }
 
 impl RecoveryCodesPage {
-    /// The page where `count` codes are left.
     pub fn new(layout: Layout, count: i64, errors: Errors) -> Self {
         Self {
             layout,
@@ -37,15 +33,13 @@ impl RecoveryCodesPage {
     }
 }
 
-/// The answer to the button there: the only time that the codes are shown.
+/// The answer to `POST /recovery_codes`: the only time that the codes are shown.
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "recovery_codes/renewed.html")]
 pub struct RenewedPage {
-    /// The frame.
     pub layout: Layout,
-    /// Whose codes they are.
     pub username: String,
-    /// The codes in groups of four.
+    /// In groups of four.
     pub codes: Vec<SecretString>,
 }
 
@@ -53,15 +47,11 @@ pub struct RenewedPage {
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "recovery_codes/enter.html")]
 pub struct EnterPage {
-    /// The frame.
     pub layout: Layout,
-    /// What it finishes.
     pub purpose: Purpose,
-    /// What is wrong, by field.
     pub errors: Errors,
 }
 
-/// How many codes are left: one sentence.
 pub fn left(count: i64) -> String {
     match count {
         0 => "No recovery codes are left.".to_owned(),
@@ -70,19 +60,19 @@ pub fn left(count: i64) -> String {
     }
 }
 
-/// The same where these are few: none where there is nothing to warn of.
+/// Warns if few codes are left.
 pub fn few(count: i64) -> Option<String> {
     (count <= FEW).then(|| left(count))
 }
 
-/// What the next page says once a code was used, and `count` are left.
+/// The flash message after a recovery code was used.
 pub fn used(count: i64) -> String {
     let advice = match few(count) {
         Some(_) => " Make a new set soon.",
         None => "",
     };
     format!(
-        "You used a recovery code, which works no more. {}{advice}",
+        "You used a recovery code. It no longer works. {}{advice}",
         left(count)
     )
 }

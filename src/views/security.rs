@@ -16,31 +16,25 @@ use crate::models::user::User;
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "security/show.html")]
 pub struct SecurityPage {
-    /// The frame.
     pub layout: Layout,
-    /// The second step; none while that is off.
-    pub second_step: Option<SecondStep>,
-    /// The sessions, the last active first.
+    /// None if two-factor authentication is off.
+    pub two_factor: Option<TwoFactor>,
     pub sessions: Vec<SessionItem>,
-    /// How many more there are.
     pub more_sessions: usize,
-    /// What happened, newest first.
     pub activity: Vec<ActivityItem>,
-    /// How many more there are.
     pub more_activity: usize,
 }
 
-/// Two-factor authentication that is on.
+/// The state of two-factor authentication that is on.
 #[derive(Clone, Debug)]
-pub struct SecondStep {
-    /// The phone, `•••• 267`.
+pub struct TwoFactor {
+    /// `•••• 267`.
     pub masked_phone: String,
-    /// How many recovery codes are left: one sentence.
+    /// A sentence that says how many are left.
     pub recovery_codes: String,
 }
 
-impl SecondStep {
-    /// That of `user`, of whose recovery codes so many are left.
+impl TwoFactor {
     pub fn of(user: &User, recovery_codes: i64) -> Option<Self> {
         let phone = user.verification_phone.as_deref()?;
         Some(Self {
@@ -50,33 +44,24 @@ impl SecondStep {
     }
 }
 
-/// A session.
 #[derive(Clone, Debug)]
 pub struct SessionItem {
-    /// What names it in the address of its button.
+    /// Identifies it in the path of its form.
     pub id: String,
-    /// Browser and system.
     pub browser: String,
-    /// Where it came from.
     pub address: String,
-    /// When it began.
     pub started: Timestamp,
-    /// When it was last used.
     pub last_active: Timestamp,
-    /// Whether it is the one that shows the page.
     pub is_this: bool,
 }
 
-/// Something that happened.
 #[derive(Clone, Debug)]
 pub struct ActivityItem {
-    /// What.
-    pub what: &'static str,
-    /// Whether somebody failed to get in.
+    pub title: &'static str,
+    /// A failed attempt to prove the identity.
     pub is_failure: bool,
-    /// Who, by browser and address; none where the operator did it.
+    /// Browser and address. None if the operator did it.
     pub by: Option<(String, String)>,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -86,69 +71,64 @@ impl SecurityPage {
     }
 }
 
-/// The sessions as they are at `now` (Unix seconds), seen from `this`.
+/// Lists sessions for the user of the session `this`.
 pub fn session_items(sessions: &[LogIn], this: &SessionId, now: i64) -> Vec<SessionItem> {
-    let session = |it: &LogIn| SessionItem {
+    let item = |it: &LogIn| SessionItem {
         id: it.id.as_str().to_owned(),
-        browser: browser::in_words(it.user_agent.as_deref().unwrap_or_default()),
-        address: address(it.address.as_deref()),
+        browser: browser::describe(it.user_agent.as_deref().unwrap_or_default()),
+        address: describe_address(it.address.as_deref()),
         started: timestamp(it.started_at, now),
         last_active: timestamp(it.last_active_at, now),
         is_this: it.id == *this,
     };
-    sessions.iter().map(session).collect()
+    sessions.iter().map(item).collect()
 }
 
-/// What happened, as it is told at `now` (Unix seconds).
 pub fn activity_items(activity: &[Activity], now: i64) -> Vec<ActivityItem> {
-    activity.iter().map(|it| item(it, now)).collect()
+    let item = |it: &Activity| ActivityItem {
+        title: title(it.event),
+        is_failure: it.event.is_failure(),
+        by: it.address.as_deref().map(|from| {
+            let user_agent = it.user_agent.as_deref().unwrap_or_default();
+            (browser::describe(user_agent), describe_address(Some(from)))
+        }),
+        at: timestamp(it.at, now),
+    };
+    activity.iter().map(item).collect()
 }
 
-fn item(activity: &Activity, now: i64) -> ActivityItem {
-    let by = activity.address.as_deref().map(|from| {
-        let user_agent = activity.user_agent.as_deref().unwrap_or_default();
-        (browser::in_words(user_agent), address(Some(from)))
-    });
-    ActivityItem {
-        what: what(activity.event),
-        is_failure: activity.event.is_failure(),
-        by,
-        at: timestamp(activity.at, now),
-    }
-}
-
-/// Sessions that began before addresses were kept have none.
-fn address(address: Option<&str>) -> String {
+/// Sessions from the first versions have no address.
+fn describe_address(address: Option<&str>) -> String {
     match address {
         Some(address) => format!("address {address}"),
         None => "address unknown".to_owned(),
     }
 }
 
-const fn what(happening: Event) -> &'static str {
-    match happening {
+const fn title(event: Event) -> &'static str {
+    match event {
         Event::LoggedIn => "Logged in with the password",
         Event::LoggedInWithCode => "Logged in with the password and a code",
         Event::LoggedInWithRecoveryCode => "Logged in with the password and a recovery code",
         Event::WrongPassword => "A wrong password was entered",
         Event::WrongCode => "A wrong code was entered",
         Event::WrongRecoveryCode => "A wrong recovery code was entered",
-        Event::Reauthenticated => "Confirmed again who it is",
+        Event::Reauthenticated => "Confirmed the password again",
         Event::LoggedOut => "Logged out",
-        Event::EndedSession => "Ended another session",
-        Event::EndedOtherSessions => "Ended all other sessions",
-        Event::Renamed => "The name was changed",
+        Event::EndedSession => "Logged out another device",
+        Event::EndedOtherSessions => "Logged out all other devices",
+        Event::Renamed => "The username was changed",
         Event::PasswordChanged => "The password was changed",
-        Event::PasswordReset => "A new password was set through a mailed link",
-        Event::TwoFactorEnabled => "Two-factor authentication was switched on",
+        Event::PasswordReset => "The password was reset with a link from an email",
+        Event::TwoFactorEnabled => "Two-factor authentication was turned on",
         Event::PhoneChanged => "The phone number was changed",
         Event::TwoFactorDisabled | Event::TwoFactorResetByOperator => {
-            "Two-factor authentication was switched off"
+            "Two-factor authentication was turned off"
         }
         Event::RecoveryCodesRenewed => "New recovery codes were made",
         Event::NotMe => "The account was locked with \u{201c}This was not me\u{201d}",
         Event::LockedByOperator => "The account was locked",
         Event::UnlockedByOperator => "The account was unlocked",
-        Event::SessionsEndedByOperator => "All sessions were ended",
+        Event::SessionsEndedByOperator => "All devices were logged out",
     }
 }

@@ -1,5 +1,5 @@
-// On every page: messages can be dismissed, and the button of a form that was sent
-// shows that it works. Without this script both stay as they are.
+// Runs on every page. Adds a button to dismiss messages, shows that a form is being sent,
+// and prevents sending it twice.
 (() => {
   "use strict";
 
@@ -10,17 +10,17 @@
     button.setAttribute("aria-label", "Dismiss this message");
     button.addEventListener("click", () => {
       message.remove();
-      // Where it was is nothing to be focused any more.
+      // The focused element is gone.
       document.getElementById("main").focus();
     });
     message.classList.add("alert-dismissible");
     message.append(button);
   }
 
-  const waiting = "is-busy";
-  const settle = () => {
-    for (const button of document.querySelectorAll(`.${waiting}`)) {
-      button.classList.remove(waiting);
+  const busy = "is-busy";
+  const reset = () => {
+    for (const button of document.querySelectorAll(`.${busy}`)) {
+      button.classList.remove(busy);
       button.removeAttribute("aria-disabled");
     }
   };
@@ -30,19 +30,19 @@
     if (!button || event.defaultPrevented) {
       return;
     }
-    // Sent once: a second click sends nothing. Not `disabled`, which takes the
-    // focus away and, in some browsers, the form with it.
-    if (button.classList.contains(waiting)) {
+    // A second click sends nothing. A disabled button would lose the focus and, in some
+    // browsers, stop the form.
+    if (button.classList.contains(busy)) {
       event.preventDefault();
       return;
     }
-    button.classList.add(waiting);
+    button.classList.add(busy);
     button.setAttribute("aria-disabled", "true");
   });
-  // Back to this page as it was left.
+  // The browser restored this page from its back/forward cache.
   addEventListener("pageshow", (event) => {
     if (event.persisted) {
-      settle();
+      reset();
     }
   });
 })();

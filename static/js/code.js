@@ -1,6 +1,5 @@
-// The field for the code: sends itself once the code is complete, and takes it from
-// the text message where the browser can (WebOTP). Without this script there is the
-// button.
+// Sends the code once it is complete, and reads it from the text message where the browser
+// supports WebOTP. Without this script, the button sends it.
 (() => {
   "use strict";
 
@@ -9,7 +8,7 @@
     return;
   }
   const button = field.form.querySelector("button[type=submit]");
-  // Twilio Verify's own length. Codes of another length are sent by the button.
+  // Twilio Verify's default length. Codes of another length need the button.
   const complete = /^\d{6}$/;
   const digits = () => field.value.replace(/[\s-]/g, "");
 
@@ -21,16 +20,16 @@
   field.addEventListener("input", send);
 
   if ("OTPCredential" in window) {
-    const ended = new AbortController();
-    field.form.addEventListener("submit", () => ended.abort());
+    const submitted = new AbortController();
+    field.form.addEventListener("submit", () => submitted.abort());
     navigator.credentials
-      .get({ otp: { transport: ["sms"] }, signal: ended.signal })
-      .then((text) => {
-        field.value = text.code;
+      .get({ otp: { transport: ["sms"] }, signal: submitted.signal })
+      .then((credential) => {
+        field.value = credential.code;
         send();
       })
       .catch(() => {
-        // None came, or the person declined: the field is still there.
+        // No code arrived, or the user declined. The field still works.
       });
   }
 })();

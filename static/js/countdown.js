@@ -1,5 +1,5 @@
-// Counts down with the server's own count of when another code may be asked for.
-// Without it the page says the same, and the server decides either way.
+// Counts down the seconds until the user can request another code. Without this script, the
+// page shows the initial value. The server enforces the wait.
 "use strict";
 
 (() => {
@@ -9,8 +9,8 @@
   const wait = Number(sentence.dataset.countdown);
   const end = Date.now() + wait * 1000;
 
-  // As the server puts it: never shorter than it is.
-  const inWords = (seconds) => {
+  // The same as `duration` on the server, rounded up.
+  const duration = (seconds) => {
     const [count, unit] =
       seconds <= 90
         ? [Math.max(seconds, 1), "second"]
@@ -20,30 +20,29 @@
     return `${count} ${unit}${count === 1 ? "" : "s"}`;
   };
 
-  // The part of the sentence that counts down.
   const isWarning = sentence.getAttribute("role") === "alert";
-  const [before, after] = sentence.textContent.split(inWords(wait));
-  const words = document.createElement("span");
+  const [before, after] = sentence.textContent.split(duration(wait));
+  const remaining = document.createElement("span");
   if (after !== undefined) {
-    sentence.replaceChildren(before, words, after);
+    sentence.replaceChildren(before, remaining, after);
   }
-  // Read out as the page is read, and not again with every second.
+  // Screen readers don't announce every second of a timer.
   sentence.setAttribute("role", "timer");
 
-  const said = () => {
-    if (buttons.length === 0) return "You can try again now: load this page anew.";
+  const finalSentence = () => {
+    if (buttons.length === 0) return "You can try again now. Reload the page.";
     return isWarning ? "You can ask for a code now." : "You can ask for another now.";
   };
 
   const show = () => {
     const seconds = Math.ceil((end - Date.now()) / 1000);
-    const over = seconds <= 0;
-    for (const button of buttons) button.disabled = !over;
-    if (over) {
-      sentence.textContent = said();
+    const isOver = seconds <= 0;
+    for (const button of buttons) button.disabled = !isOver;
+    if (isOver) {
+      sentence.textContent = finalSentence();
       clearInterval(timer);
     } else {
-      words.textContent = inWords(seconds);
+      remaining.textContent = duration(seconds);
     }
   };
   const timer = setInterval(show, 1000);

@@ -1,10 +1,10 @@
-// Keeps the demo phone's list fresh, and the demo mailbox's. Without this script the page's own
-// "Refresh" link does the same.
+// Refreshes the list of the demo phone or mailbox. Without this script, the "Refresh" link
+// does the same.
 (() => {
   "use strict";
 
-  const every = 2000;
-  const list = "[data-keeps-fresh]";
+  const interval = 2000;
+  const list = "[data-refresh]";
 
   const refresh = async () => {
     if (document.hidden) {
@@ -17,7 +17,7 @@
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.querySelector(list);
     const shown = document.querySelector(list);
-    // The same list is left in place: a code that is being copied stays selected.
+    // Replacing an unchanged list would clear a selection.
     if (fresh && shown && !fresh.isEqualNode(shown)) {
       shown.replaceChildren(...document.importNode(fresh, true).childNodes);
     }
@@ -27,10 +27,10 @@
     try {
       await refresh();
     } catch {
-      // The server is being restarted; the next round tries again.
+      // The server is restarting. The next round tries again.
     }
-    setTimeout(loop, every);
+    setTimeout(loop, interval);
   };
 
-  setTimeout(loop, every);
+  setTimeout(loop, interval);
 })();

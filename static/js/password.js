@@ -1,5 +1,5 @@
-// Beside each password field: a button that shows what was typed, and a hint where
-// Caps Lock is on. Without this script the fields are as browsers make them.
+// Adds a button to each password field that shows the password, and a hint when Caps Lock
+// is on.
 (() => {
   "use strict";
 
@@ -20,15 +20,15 @@
       field.focus();
     });
     show(false);
-    // What is sent is a password again, so that browsers offer to keep it.
+    // Browsers only offer to save the value of a password field.
     field.form.addEventListener("submit", () => show(false));
 
     const group = document.createElement("div");
     group.className = "password-group";
     field.before(group);
-    const had = document.activeElement === field;
+    const hadFocus = document.activeElement === field;
     group.append(field, button);
-    if (had) {
+    if (hadFocus) {
       field.focus();
     }
 
@@ -36,12 +36,12 @@
     hint.className = "form-text caps-lock";
     hint.setAttribute("role", "status");
     group.after(hint);
-    const look = (event) => {
+    const checkCapsLock = (event) => {
       const on = event.getModifierState?.("CapsLock") === true;
       hint.textContent = on ? "Caps Lock is on." : "";
     };
-    field.addEventListener("keydown", look);
-    field.addEventListener("keyup", look);
+    field.addEventListener("keydown", checkCapsLock);
+    field.addEventListener("keyup", checkCapsLock);
     field.addEventListener("blur", () => {
       hint.textContent = "";
     });

@@ -1,7 +1,6 @@
-// The field for a phone number, with a list of countries (intl-tel-input) and, once
-// somebody comes to it, libphonenumber's word on what is typed. What is sent is the
-// number in international form, as somebody without this script types it; the server
-// alone judges it.
+// Adds a list of countries (intl-tel-input) to the phone number field, and checks the number
+// with libphonenumber while the user types. The form sends the number in international form.
+// The server validates it.
 (() => {
   "use strict";
 
@@ -14,33 +13,32 @@
   root.style.setProperty("--iti-path-flags-1x", `url("${flags}")`);
   root.style.setProperty("--iti-path-flags-2x", `url("${flags2x}")`);
 
-  // The country of the browser's language: `de-AT` says it, `de` suggests it.
-  const guess = () => {
+  // The country of the browser's language: `de-AT` names it, `de` suggests it.
+  const guessCountry = () => {
     try {
       const locales = navigator.languages.map((language) => new Intl.Locale(language));
-      const said = locales.find((locale) => locale.region) ?? locales[0]?.maximize();
-      return said?.region?.toLowerCase() ?? "";
+      const locale = locales.find((locale) => locale.region) ?? locales[0]?.maximize();
+      return locale?.region?.toLowerCase() ?? "";
     } catch {
       return "";
     }
   };
   const known = new Set(window.intlTelInput.getAllCountries().map((country) => country.iso2));
-  const country = guess();
+  const country = guessCountry();
   const list = window.intlTelInput(field, {
     initialCountry: known.has(country) ? country : "",
     separateDialCode: true,
-    // Nothing that was typed is swallowed: a sentence says what is wrong with it.
+    // Keep invalid characters: a sentence explains what is wrong.
     strictMode: false,
     containerClass: "w-100",
     uiTranslations: {
-      // The dial code as it is seen, without the list's own brackets: who speaks to
-      // the browser says what they see (WCAG 2.5.3).
+      // Matches the visible text, without brackets, for voice control (WCAG 2.5.3).
       selectedCountryAriaLabel: "Country of the phone number: ${countryName}, ${dialCode}",
     },
   });
 
-  // A typed plus is where a number in international form begins. To the list it is a
-  // way into its search, which would swallow the rest of the number.
+  // A plus starts an international number. The library would open its search instead, which
+  // would receive the rest of the number.
   field.addEventListener(
     "keydown",
     (event) => {
@@ -51,127 +49,126 @@
     { capture: true },
   );
 
-  // What knows numbers: none before somebody comes to the field, and none for good where
-  // it cannot be had. The list of countries does not need it.
+  // libphonenumber, loaded when the field gets the focus. Null until then, or if loading
+  // fails. The list of countries doesn't need it.
   let utils = null;
-  const learn = async () => {
+  const loadUtils = async () => {
     if (utils) {
       return;
     }
     try {
       utils = (await import(numbers)).default;
-      follow();
+      update();
     } catch {
-      // Then only the server judges.
+      // Only the server validates the number.
     }
   };
 
   const REFUSED = ["PREMIUM_RATE", "SHARED_COST", "TOLL_FREE", "PAGER", "UAN", "VOICEMAIL"];
   const MOST_DIGITS = 15;
 
-  // What there is to say of a number: a sentence, and whether typing on can change it.
-  const judge = () => {
+  // Checks the number: a sentence, and whether to show it before the user leaves the field.
+  const check = () => {
     const typed = field.value.trim();
     const country = list.getSelectedCountry();
-    const said = (sentence, rest) => ({ sentence, wrong: true, early: false, ...rest });
+    const verdict = (sentence, rest) => ({ sentence, wrong: true, early: false, ...rest });
     if (typed === "") {
-      return said("", { wrong: false });
+      return verdict("", { wrong: false });
     }
     if (/[^\d\s+.()-]/.test(typed)) {
-      return said("A number has digits, blanks and + - . ( ) only.", { early: true });
+      return verdict("Use only digits, spaces and + - . ( ).", { early: true });
     }
     if (!country && !typed.startsWith("+")) {
-      return said("Choose the country, or begin with + and its code.");
+      return verdict("Choose the country, or start with + and its code.");
     }
     if (!utils) {
       const tooLong = typed.replace(/\D/g, "").length > MOST_DIGITS;
-      return said(tooLong ? "That is too long for a phone number." : "", { early: true });
+      return verdict(tooLong ? "That is too long for a phone number." : "", { early: true });
     }
     const iso2 = country?.iso2;
     const where = country ? `a number in ${country.name}` : "a phone number";
     if (!utils.isValidNumberPrecise(typed, iso2)) {
       switch (country && utils.getValidationError(typed, iso2)) {
         case "TOO_SHORT":
-          return said(`That is too short for ${where}.`);
+          return verdict(`That is too short for ${where}.`);
         case "TOO_LONG":
-          return said(`That is too long for ${where}.`, { early: true });
+          return verdict(`That is too long for ${where}.`, { early: true });
         default:
-          return said(`That does not look like ${where}.`);
+          return verdict(`That does not look like ${where}.`);
       }
     }
     if (REFUSED.includes(utils.getNumberType(typed, iso2))) {
-      return said("We cannot send codes to a number of this kind.");
+      return verdict("We cannot send codes to a number of this kind.");
     }
     const number = utils.formatNumber(typed, iso2, "INTERNATIONAL");
-    return said(`Read as ${number}${country ? `, ${country.name}` : ""}.`, {
+    return verdict(`Read as ${number}${country ? `, ${country.name}` : ""}.`, {
       wrong: false,
       early: true,
       number: utils.formatNumber(typed, iso2, "E164"),
     });
   };
 
-  // The sentence takes the place of the hint under the field, so that no button moves
-  // away from under a finger.
+  // The sentence replaces the hint under the field, so that the button doesn't move.
   const hint = document.getElementById("verification_phone-hint");
-  const verdict = document.createElement("div");
-  verdict.id = "verification_phone-verdict";
-  verdict.setAttribute("role", "status");
-  hint.after(verdict);
-  field.setAttribute("aria-describedby", `${field.getAttribute("aria-describedby")} ${verdict.id}`);
-  const say = ({ sentence, wrong }) => {
-    verdict.className = wrong ? "invalid-feedback" : "form-text";
-    if (verdict.textContent !== sentence) {
-      verdict.textContent = sentence;
+  const status = document.createElement("div");
+  status.id = "verification_phone-verdict";
+  status.setAttribute("role", "status");
+  hint.after(status);
+  field.setAttribute("aria-describedby", `${field.getAttribute("aria-describedby")} ${status.id}`);
+  const show = ({ sentence, wrong }) => {
+    status.className = wrong ? "invalid-feedback" : "form-text";
+    if (status.textContent !== sentence) {
+      status.textContent = sentence;
     }
     hint.hidden = sentence !== "";
   };
 
-  // While somebody types: what is no longer so goes at once, and what typing on cannot
-  // better is said when they pause. That a number is too short is said when they leave.
+  // While the user types, an outdated sentence disappears at once, and an early one appears
+  // after a pause. Others, such as "too short", appear when the user leaves the field.
   const PAUSE = 700;
-  let pausing;
-  const follow = () => {
-    clearTimeout(pausing);
-    if (verdict.textContent !== judge().sentence) {
-      say({ sentence: "", wrong: false });
+  let pauseTimer;
+  const update = () => {
+    clearTimeout(pauseTimer);
+    if (status.textContent !== check().sentence) {
+      show({ sentence: "", wrong: false });
     }
-    pausing = setTimeout(() => {
-      const judged = judge();
-      if (judged.early) {
-        say(judged);
+    pauseTimer = setTimeout(() => {
+      const result = check();
+      if (result.early) {
+        show(result);
       }
     }, PAUSE);
   };
-  const conclude = () => {
-    clearTimeout(pausing);
-    say(judge());
+  const finish = () => {
+    clearTimeout(pauseTimer);
+    show(check());
   };
 
-  // What the server said was of the number that was sent.
-  const answer = document.getElementById("verification_phone-error");
+  // The error of the server belongs to the number that was sent.
+  const serverError = document.getElementById("verification_phone-error");
   field.addEventListener(
     "input",
     () => {
-      answer?.remove();
+      serverError?.remove();
       field.classList.remove("is-invalid");
       field.removeAttribute("aria-invalid");
     },
     { once: true },
   );
 
-  field.addEventListener("focus", learn);
-  field.addEventListener("input", follow);
-  field.addEventListener("change", conclude);
+  field.addEventListener("focus", loadUtils);
+  field.addEventListener("input", update);
+  field.addEventListener("change", finish);
   field.addEventListener("countrychange", () => {
-    learn();
+    loadUtils();
     if (document.activeElement === field) {
-      follow();
+      update();
     } else {
-      conclude();
+      finish();
     }
   });
   if (document.activeElement === field) {
-    learn();
+    loadUtils();
   }
 
   const international = () => {
@@ -182,6 +179,6 @@
       : `+${dialCode} ${typed}`;
   };
   field.form.addEventListener("submit", () => {
-    field.value = judge().number ?? international();
+    field.value = check().number ?? international();
   });
 })();

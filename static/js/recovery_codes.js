@@ -1,5 +1,4 @@
-// Buttons to copy, download and print recovery codes. Without this script the
-// list can be selected and the page printed as any other.
+// Adds buttons to copy, download and print recovery codes.
 (() => {
   "use strict";
 
@@ -11,13 +10,13 @@
   const codes = [...list.querySelectorAll("code")].map((code) => code.textContent.trim());
   const title = document.getElementById("recovery-codes-title").textContent.trim();
 
-  // Read out by screen readers when its text changes, so it is there from the start.
+  // Screen readers announce changes of an element that already exists.
   const status = document.createElement("p");
   status.className = "recovery-status small-print";
   status.setAttribute("role", "status");
 
-  const say = (sentence) => {
-    // The same sentence again is a change only where it was gone meanwhile.
+  const announce = (sentence) => {
+    // Repeating a sentence only counts as a change after it was cleared.
     status.textContent = "";
     setTimeout(() => {
       status.textContent = sentence;
@@ -34,12 +33,12 @@
 
   const copy = async () => {
     try {
-      // Missing where the page is not served over HTTPS.
+      // The clipboard needs HTTPS.
       await navigator.clipboard.writeText(`${codes.join("\n")}\n`);
-      say("The codes are copied.");
+      announce("Codes copied.");
     } catch {
       select();
-      say("Your browser does not let us copy. The codes are selected: copy them yourself.");
+      announce("Your browser doesn't allow copying. The codes are selected, so you can copy them yourself.");
     }
   };
 
@@ -51,7 +50,7 @@
     link.download = `twostep-recovery-codes-${section.dataset.username}.txt`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-    say("The codes are in a file among your downloads.");
+    announce("Codes saved to your downloads.");
   };
 
   const tools = document.createElement("div");

@@ -175,7 +175,7 @@ async fn a_number_is_judged_when_its_typist_pauses_or_leaves() {
             "We cannot send codes to a number of this kind.",
         ),
         ("+1 202 555 0110", "Read as +1 202-555-0110, United States."),
-        ("0720 x", "A number has digits, blanks and + - . ( ) only."),
+        ("0720 x", "Use only digits, spaces and + - . ( )."),
     ] {
         field.clear().await.unwrap();
         field.send_keys(typed).await.unwrap();

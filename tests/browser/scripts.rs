@@ -155,7 +155,7 @@ async fn recovery_codes_are_copied_and_kept_in_a_file() {
     });
     chrome.devtools("Browser.grantPermissions", may).await;
     chrome.press("Copy").await;
-    chrome.reads("The codes are copied.").await;
+    chrome.reads("Codes copied.").await;
     let read = "const done = arguments[0];
         navigator.clipboard.readText().then(done, (error) => done(String(error)))";
     let copied = chrome.driver.execute_async(read, Vec::new()).await;
@@ -163,7 +163,7 @@ async fn recovery_codes_are_copied_and_kept_in_a_file() {
     assert_eq!(copied, format!("{}\n", codes.join("\n")));
 
     chrome.press("Download").await;
-    chrome.reads("among your downloads").await;
+    chrome.reads("Codes saved to your downloads.").await;
     let file = chrome
         .downloads
         .path()
@@ -174,7 +174,7 @@ async fn recovery_codes_are_copied_and_kept_in_a_file() {
     assert_eq!(lines[0], format!("Twostep ({})", app.address));
     assert_eq!(
         lines[1..4],
-        ["Recovery codes of harry", "Each works once.", ""]
+        ["Recovery codes for harry", "Each works once.", ""]
     );
     assert_eq!(lines[4..14], codes);
     assert_eq!(lines[14..], [""]);

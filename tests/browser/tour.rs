@@ -70,7 +70,8 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         }
         self.send("login-limited", "/login", &wrong, "Try again in")
             .await;
-        self.see("register", "/register", "that is all").await;
+        self.see("register", "/register", "Create your account.")
+            .await;
         let wrong = [("username", "-"), ("email", "x"), ("password", "x")];
         self.send("register-wrong", "/register", &wrong, "problems")
             .await;
@@ -117,7 +118,8 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         harry.log_in("harry", PASSWORD).await.redirects_to("/home");
         self.app.browser().log_in("harry", PASSWORD).await;
         self.chrome.become_them(&harry).await;
-        self.see("home-off", "/home", "One step is missing").await;
+        self.see("home-off", "/home", "Turn on two-factor authentication")
+            .await;
         self.see("edit", "/edit_profile", "At most 140 characters")
             .await;
         let long = "long ".repeat(30);
@@ -132,7 +134,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.send("edited", "/edit_profile", &right, words).await;
         self.see("profile-off", "/user/harry", "Edit Profile").await;
         self.see("profile-other", "/user/alice", "alice").await;
-        self.see("security-off", "/security", "End all other sessions")
+        self.see("security-off", "/security", "Log out all other devices")
             .await;
         let page = "/change_password";
         self.see("change-password", page, "You stay logged in here.")
@@ -149,7 +151,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         ];
         self.send("change-password-wrong", page, &wrong, "Invalid password")
             .await;
-        self.see("reauth", "/reauth", "Confirm it is you").await;
+        self.see("reauth", "/reauth", "Confirm it's you").await;
         let wrong = [("password", "x")];
         self.send("reauth-wrong", "/reauth", &wrong, "Invalid password")
             .await;
@@ -172,8 +174,13 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.send("verify-called", page, &phone(LANDLINE), words)
             .await;
         self.app.advance(60);
-        self.send("verify-enable", page, &phone(PHONE), "Entering it shows")
-            .await;
+        self.send(
+            "verify-enable",
+            page,
+            &phone(PHONE),
+            "Enter the code to confirm that",
+        )
+        .await;
         let wrong = [("token", "12345")];
         self.send("verify-wrong", "/verify_2fa", &wrong, "Invalid token")
             .await;
@@ -189,7 +196,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.see("recovery-codes", page, "10 recovery codes").await;
         self.send("recovery-codes-new", page, &[], "New recovery codes")
             .await;
-        self.see("disable", "/disable_2fa", "We forget the phone")
+        self.see("disable", "/disable_2fa", "We delete your phone number")
             .await;
         self.see("change-phone", "/enable_2fa", "Change your phone number")
             .await;
@@ -209,7 +216,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.app.advance(60);
         self.see("verify-again", "/verify_2fa", "Send again").await;
         let page = "/verify_2fa/recovery";
-        self.see("recover", page, "One of them logs you in").await;
+        self.see("recover", page, "Log in without your phone").await;
         let wrong = [("recovery_code", "x")];
         self.send("recover-wrong", page, &wrong, "Invalid").await;
         let well_formed = "AAAA-AAAA-AAAA-AAAA-AAAA-AAAA";

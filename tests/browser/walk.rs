@@ -51,7 +51,7 @@ async fn main_job(app: &TestApp, chrome: &Chrome, button: Option<&str>) {
     assert_eq!(app.phone_of("harry").await.as_deref(), Some(PHONE));
     let recovery_codes = recovery_codes(chrome).await;
     assert_eq!(recovery_codes.len(), 10);
-    chrome.follow("I have kept them").await;
+    chrome.follow("I have saved them").await;
     chrome.is_at("/home").await;
     chrome.reads("Your account is protected").await;
 

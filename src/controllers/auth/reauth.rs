@@ -131,7 +131,7 @@ async fn reauth_page(
     errors: Errors,
 ) -> Result<ReauthPage, AppError> {
     Ok(ReauthPage {
-        layout: page.layout("Confirm it is you").await?,
+        layout: page.layout("Confirm it's you").await?,
         next: next.map(|next| next.as_str().to_owned()),
         errors,
     })

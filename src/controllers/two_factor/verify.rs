@@ -136,7 +136,7 @@ pub(super) async fn verify_page(
     let next = Next {
         code: another(Way::Any).await?,
         call: another(Way::Call).await?,
-        none_taken: challenge.locked_until(database, now).await?,
+        blocked: challenge.locked_until(database, now).await?,
     };
     let layout = page.layout("Enter the code").await?;
     Ok(VerifyPage::new(layout, challenge, next, now, errors))

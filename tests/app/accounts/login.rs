@@ -184,7 +184,7 @@ async fn who_is_not_known_gets_the_same_log_in_page_and_who_is_gets_their_own() 
     let of_a_stranger = app.browser().get("/login").await.body;
 
     let half_done = app.half_logged_in("alice").await.get("/login").await;
-    assert!(half_done.body.contains("a code is still awaited"));
+    assert!(half_done.body.contains("you still have to enter the code"));
     let sent = app.browser().get("/login?next=%2Fsecurity").await;
     let field = sent.attributes("input[name=next]", "value");
     assert_eq!(field, ["/security"]);

@@ -218,5 +218,5 @@ async fn a_new_name_is_among_what_happened_to_the_account() {
         .redirects_to("/user/alicia");
     assert_eq!(app.count(renamed).await, 1);
     let page = browser.get("/security").await;
-    assert!(page.body.contains("The name was changed"));
+    assert!(page.body.contains("The username was changed"));
 }

@@ -133,7 +133,7 @@ proptest! {
         ),
         between in select(&["", " ", "; "]),
     ) {
-        let words = browser::in_words(&parts.join(between));
+        let words = browser::describe(&parts.join(between));
         prop_assert!(words.bytes().all(|it| it.is_ascii_alphabetic() || it == b' '), "{}", words);
         prop_assert!((4..60).contains(&words.len()), "{}", words);
     }

@@ -70,7 +70,7 @@ async fn it_finishes_a_log_in_with_its_place_to_go_and_its_long_life() {
     assert!(cookie.contains("Max-Age=2592000"), "{cookie}");
     assert_ne!(browser.session_cookie(), half);
     let next = browser.follow(&page).await;
-    assert!(next.says("You used a recovery code, which works no more. 9 recovery codes are left."));
+    assert!(next.says("You used a recovery code. It no longer works. 9 recovery codes are left."));
     assert_eq!(app.recovery_codes_left("alice").await, 9);
     let closed = "SELECT COUNT(*) FROM challenges WHERE outcome = 'recovered'";
     assert_eq!(app.count(closed).await, 1);
@@ -126,13 +126,7 @@ async fn it_finishes_a_re_authentication_which_makes_the_session_fresh() {
     let page = alice.post("/reauth", &fields).await;
     page.redirects_to("/verify_2fa");
     let before = alice.session_cookie();
-    assert!(
-        alice
-            .get(PAGE)
-            .await
-            .text()
-            .contains("confirms that it is you")
-    );
+    assert!(alice.get(PAGE).await.text().contains("Confirm it's you"));
     assert_invalid(&alice.recover(WRONG).await);
     alice
         .get("/recovery_codes")
@@ -143,7 +137,7 @@ async fn it_finishes_a_re_authentication_which_makes_the_session_fresh() {
     assert_ne!(alice.session_cookie(), before);
     let page = alice.follow(&page).await;
     assert_eq!(page.status, 200);
-    assert!(page.says("You used a recovery code, which works no more."));
+    assert!(page.says("You used a recovery code. It no longer works."));
     let notice = only_notice(&app, "alice").await;
     assert_eq!(notice.event, NoticeKind::RecoveryCodeUsed);
     let recorded = "SELECT COUNT(*) FROM activity WHERE event = 'reauthenticated'";

@@ -65,8 +65,8 @@ async fn enabling_shows_ten_codes_and_whose_they_are() {
     assert_eq!(page.status, 200);
     assert!(page.says("You have enabled two-factor authentication"));
     assert_set(&codes_on(&page));
-    assert!(page.text().contains("Recovery codes of alice"));
-    assert!(page.text().contains("shown only this once"));
+    assert!(page.text().contains("Recovery codes for alice"));
+    assert!(page.text().contains("show these codes again"));
     assert_eq!(page.header("cache-control"), Some("no-store"));
     assert_eq!(app.count(LEFT).await, 10);
     assert!(
@@ -192,7 +192,7 @@ async fn with_two_factor_authentication_off_there_are_no_codes_to_make() {
         };
         page.redirects_to("/user/harry");
         let profile = harry.follow(&page).await;
-        assert!(profile.says("Recovery codes come with two-factor authentication, which is off."));
+        assert!(profile.says("Turn on two-factor authentication to get recovery codes."));
     }
     assert_eq!(app.count("SELECT COUNT(*) FROM recovery_codes").await, 0);
 }
@@ -235,7 +235,7 @@ async fn home_warns_of_three_or_fewer_codes_and_not_of_four() {
             left @ 2..4 => format!("{left} recovery codes are left. Make a new set soon."),
             left => format!("{left} recovery codes are left."),
         };
-        let said = format!("You used a recovery code, which works no more. {said}");
+        let said = format!("You used a recovery code. It no longer works. {said}");
         assert_eq!(home.alerts(), [said]);
         assert!(browser.get("/home").await.alerts().is_empty(), "said once");
     }

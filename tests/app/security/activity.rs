@@ -39,14 +39,14 @@ async fn what_somebody_does_is_told_newest_first_though_it_was_in_one_second() {
         happenings(&other.get("/security").await),
         [
             "Logged in with the password",
-            "A new password was set through a mailed link",
+            "The password was reset with a link from an email",
             "The password was changed",
-            "Two-factor authentication was switched off",
+            "Two-factor authentication was turned off",
             "Logged out",
             "Logged in with the password and a code",
             "The phone number was changed",
-            "Two-factor authentication was switched on",
-            "Confirmed again who it is",
+            "Two-factor authentication was turned on",
+            "Confirmed the password again",
             "Logged in with the password",
         ]
     );
@@ -88,9 +88,9 @@ async fn each_kind_is_told_in_words_of_its_own_with_browser_address_and_time() {
             Event::WrongRecoveryCode,
             "A wrong recovery code was entered",
         ),
-        (Event::Renamed, "The name was changed"),
-        (Event::EndedSession, "Ended another session"),
-        (Event::EndedOtherSessions, "Ended all other sessions"),
+        (Event::Renamed, "The username was changed"),
+        (Event::EndedSession, "Logged out another device"),
+        (Event::EndedOtherSessions, "Logged out all other devices"),
         (Event::RecoveryCodesRenewed, "New recovery codes were made"),
     ] {
         record(&app, "alice", what, Some(&laptop())).await;
@@ -110,13 +110,16 @@ async fn what_the_operator_did_says_so() {
         (Event::UnlockedByOperator, "The account was unlocked"),
         (
             Event::TwoFactorResetByOperator,
-            "Two-factor authentication was switched off",
+            "Two-factor authentication was turned off",
         ),
-        (Event::SessionsEndedByOperator, "All sessions were ended"),
+        (
+            Event::SessionsEndedByOperator,
+            "All devices were logged out",
+        ),
     ] {
         record(&app, "alice", what, None).await;
         let page = alice.get("/security").await;
-        let told = format!("{words} it was the operator of this site just now");
+        let told = format!("{words} by the operator of this site just now");
         assert_eq!(activity(&page)[0], told);
     }
 }
@@ -133,7 +136,7 @@ async fn what_somebody_repeats_pushes_nothing_else_off_the_page() {
     let quiet = [
         "A wrong code was entered",
         "Logged in with the password",
-        "The name was changed",
+        "The username was changed",
         "The password was changed",
     ];
     assert_eq!(happenings(&alice.get("/security").await), quiet);
@@ -148,7 +151,7 @@ async fn what_somebody_repeats_pushes_nothing_else_off_the_page() {
     assert_eq!(told.len(), 30);
     let count = |text: &str| told.iter().filter(|it| *it == text).count();
     assert_eq!(told[29], "The password was changed");
-    assert_eq!(count("The name was changed"), 3);
+    assert_eq!(count("The username was changed"), 3);
     assert_eq!(count("Logged in with the password"), 8);
     assert_eq!(
         count("A wrong password was entered"),
@@ -209,7 +212,7 @@ async fn failures_stand_among_the_rest_by_their_time() {
         happenings(&alice.get("/security").await),
         [
             "A wrong code was entered",
-            "A new password was set through a mailed link",
+            "The password was reset with a link from an email",
             "A wrong password was entered",
             "Logged in with the password",
         ]

@@ -34,9 +34,9 @@ async fn one_session_is_ended_and_the_others_stay() {
     assert_dead(&app, &phone.session_cookie().unwrap()).await;
     assert!(laptop.is_logged_in().await && bystander.is_logged_in().await);
     let page = alice.get("/security").await;
-    assert!(page.says("The session has ended."));
+    assert!(page.says("The device is logged out."));
     assert_eq!(sessions(&page).len(), 2);
-    assert_eq!(happenings(&page)[0], "Ended another session");
+    assert_eq!(happenings(&page)[0], "Logged out another device");
 }
 
 /// ASVS 7.5.2
@@ -57,9 +57,9 @@ async fn all_other_sessions_are_ended_and_this_one_stays() {
     }
     assert!(bystander.is_logged_in().await);
     let page = alice.get("/security").await;
-    assert!(page.says("All other sessions have ended."));
+    assert!(page.says("All other devices are logged out."));
     assert_eq!(sessions(&page).len(), 1);
-    assert_eq!(happenings(&page)[0], "Ended all other sessions");
+    assert_eq!(happenings(&page)[0], "Logged out all other devices");
     let form = page.attributes("form[action='/sessions/revoke_others']", "action");
     assert!(form.is_empty(), "there is none to end");
 
@@ -67,7 +67,7 @@ async fn all_other_sessions_are_ended_and_this_one_stays() {
     let answer = alice.post("/sessions/revoke_others", &[]).await;
     answer.redirects_to("/security");
     let page = alice.get("/security").await;
-    assert!(page.says("There was no other session."));
+    assert!(page.says("No other device was logged in."));
     assert_eq!(happenings(&page)[1], "Logged in with the password");
 }
 

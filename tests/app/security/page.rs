@@ -48,7 +48,7 @@ async fn it_shows_each_session_the_last_active_first() {
     assert_eq!(
         sessions(&page),
         [
-            "Safari on iPhone This one address 127.0.0.1 started 2 minutes ago last active just now",
+            "Safari on iPhone This device address 127.0.0.1 started 2 minutes ago last active just now",
             "Firefox on Linux address 127.0.0.1 started 1 hour ago last active 1 hour ago",
         ]
     );
@@ -66,7 +66,7 @@ async fn it_shows_each_session_the_last_active_first() {
     let buttons = page.all("form[action$='/revoke'] button");
     assert_eq!(
         buttons,
-        ["End the session of Firefox on Linux, address 127.0.0.1, started 1 hour ago"]
+        ["Log out Firefox on Linux, address 127.0.0.1, started 1 hour ago"]
     );
 
     // Seen from the other one, it is the other way round.
@@ -75,7 +75,7 @@ async fn it_shows_each_session_the_last_active_first() {
     assert!(
         shown
             .iter()
-            .any(|it| it.starts_with("Firefox on Linux This one"))
+            .any(|it| it.starts_with("Firefox on Linux This device"))
     );
     assert!(
         shown
@@ -84,7 +84,7 @@ async fn it_shows_each_session_the_last_active_first() {
     );
     app.advance(60);
     let page = laptop.get("/security").await;
-    assert!(sessions(&page)[0].starts_with("Firefox on Linux This one"));
+    assert!(sessions(&page)[0].starts_with("Firefox on Linux This device"));
 }
 
 #[tokio::test]
@@ -94,7 +94,8 @@ async fn a_session_from_before_addresses_were_kept_is_shown_as_unknown() {
     app.execute("UPDATE sessions SET address = NULL, user_agent = NULL")
         .await;
     let page = alice.get("/security").await;
-    let shown = "an unknown browser This one address unknown started just now last active just now";
+    let shown =
+        "an unknown browser This device address unknown started just now last active just now";
     assert_eq!(sessions(&page), [shown]);
 }
 
@@ -293,7 +294,7 @@ async fn the_session_that_asks_is_listed_though_fifty_were_active_later() {
     let page = alice.get("/security").await;
     let listed = sessions(&page);
     assert_eq!(listed.len(), 50);
-    assert!(listed[0].contains("This one"), "{}", listed[0]);
+    assert!(listed[0].contains("This device"), "{}", listed[0]);
     assert_eq!(more(&page), ["and 11 more"]);
     alice
         .post("/sessions/revoke_others", &[])

@@ -59,7 +59,7 @@ async fn a_verification_sends_three_codes_and_no_fourth() {
         let page = browser.post(path, &[]).await;
         let found = (page.status, page.header("retry-after"));
         assert_eq!(found, (429, Some("510")), "the rest of ten minutes");
-        assert!(page.says("No more codes can be sent this time. Cancel and begin again."));
+        assert!(page.says("We can't send any more codes. Cancel and start again."));
     }
     assert_eq!(app.messages_sent(), sent + 2);
     browser.verify(&app.last_code()).await.redirects_to("/home");
@@ -83,7 +83,7 @@ async fn a_verification_calls_once_when_asked_and_not_twice() {
         (page.status, page.header("retry-after")),
         (429, Some("540"))
     );
-    assert!(page.says("We have called you once already. Ask for a text instead."));
+    assert!(page.says("We already called you once. Ask for a text message instead."));
     assert_eq!(app.messages_sent(), sent);
     browser.post(RESEND, &[]).await.redirects_to("/verify_2fa");
     assert_eq!(app.last_message().channel, Channel::Sms);
@@ -123,7 +123,7 @@ async fn the_time_between_sends_holds_over_all_verifications_of_a_user_for_a_pur
         app.advance(seconds);
         let page = browser.enable(OTHER_PHONE).await;
         assert_eq!((page.status, page.header("retry-after")), (429, Some(wait)));
-        let sentence = "A code was asked for a moment ago. You can ask for another in";
+        let sentence = "You asked for a code a moment ago. You can ask for another in";
         assert!(page.says(&format!("{sentence} {words}.")));
         assert_eq!(
             page.value_of("verification_phone").as_deref(),

@@ -53,7 +53,7 @@ async fn what_is_carried_over_keeps_its_tries() {
     assert_invalid_token(&second.verify(&wrong(&code)).await);
     let third = app.half_logged_in("harry").await;
     let page = third.verify(&wrong(&code)).await;
-    assert!(page.says("That was the last try for this code."));
+    assert!(page.says("That was your last try for this code."));
     assert_gone(&third, &code).await;
     // Nor does a fourth one bring it back.
     let fourth = app.half_logged_in("harry").await;
@@ -78,7 +78,7 @@ async fn what_is_carried_over_keeps_its_sends_and_its_end() {
     let code = app.last_code();
     app.advance(20);
     let page = browser.post("/verify_2fa/resend", &[]).await;
-    assert!(page.says("No more codes can be sent this time."));
+    assert!(page.says("We can't send any more codes."));
     app.advance(600 - 100);
     assert_gone(&browser, &code).await;
 }

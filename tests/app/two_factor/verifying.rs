@@ -91,7 +91,7 @@ async fn the_fifth_wrong_code_closes_the_verification_and_the_right_one_comes_to
     let before = app.phone().counters();
     let page = browser.verify(&wrong(&code)).await;
     assert_eq!(page.status, 422);
-    assert!(page.says("Invalid token") && page.says("That was the last try for this code."));
+    assert!(page.says("Invalid token") && page.says("That was your last try for this code."));
     assert_eq!(page.attributes("main form", "action"), [""; 0]);
     assert_eq!(page.attributes("main a", "href"), ["/login"]);
     let after = app.phone().counters();
