@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
+use strum::VariantArray;
 
 use crate::config::{Config, ConfigError};
 use crate::models::backup::BackupError;
@@ -17,7 +18,6 @@ use crate::models::copy_database::CopyError;
 use crate::models::purge::Kind;
 use crate::models::{self, Database, OpenError};
 use crate::services::clock::Clock;
-use crate::tasks::purge::purge;
 
 /// Accounts with a password and an optional second step by phone.
 ///
@@ -160,9 +160,9 @@ async fn on_database(command: DatabaseCommand, clock: &Clock) -> Result<String, 
 
 async fn purge_all(database: &Database, now: i64) -> Result<String, Error> {
     let mut said = String::new();
-    for kind in Kind::ALL {
-        let rows = purge(database, kind, now).await?;
-        said += &format!("{rows:>10}  {}\n", kind.name());
+    for kind in Kind::VARIANTS {
+        let rows = kind.purge(database, now).await?;
+        said += &format!("{rows:>10}  {}\n", kind.as_ref());
     }
     Ok(said)
 }

@@ -69,9 +69,9 @@ macro_rules! tables {
 
 /// All tables, those that others refer to first. Add each table that a migration adds:
 /// a database with an unknown table is refused.
-const TABLES: [Table; 12] = tables![
+const TABLES: [Table; 11] = tables![
     "users" "challenges" "sessions" "outbox" "mail_tokens" "recovery_codes" "activity"
-    "rate_limits" "former_usernames" "sms_days" "reset_requests" "purge_turn"
+    "rate_limits" "former_usernames" "sms_days" "reset_requests"
 ];
 
 /// sqlx's table of migrations.

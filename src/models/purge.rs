@@ -1,193 +1,167 @@
-//! Deleting expired rows in small batches, so that no request waits long.
-//!
-//! Each statement deletes one row: a purge that holds no row while it waits for another
-//! cannot deadlock with a request that locks several. Each statement checks the expiry
-//! again, since the row may have been extended after it was found.
+//! Deleting expired rows, a few per statement, so that no request waits long for it.
 
-use crate::models::token::random_id;
-use crate::models::{Connection, Database, Result, SQLITE, activity, sms_days};
+use std::time::Duration;
 
-/// Rows in a batch. On SQLite a batch blocks all writers for some milliseconds.
+use strum::{AsRefStr, VariantArray};
+
+use crate::models::{Database, Result, SQLITE, activity, sms_days};
+
+/// Rows that one statement deletes. On SQLite all writers wait for it and for its checkpoint:
+/// a few milliseconds, but 40 ms for 100 rows of a million sessions.
 pub const BATCH: u64 = 10;
 
-/// A lease that was not released expires after so many seconds. It is renewed before each
-/// batch. If a batch takes longer, another instance may begin, which does no harm.
-const LEASE: i64 = 60;
+/// The pause after a batch, in which other writers get their turn.
+const PAUSE: Duration = Duration::from_millis(10);
 
-/// A challenge stays so many seconds after its end. Its sends count for a day and are
-/// refunded by its row; one more hour is a margin for clocks that differ.
+/// PostgreSQL's SQLSTATE `lock_not_available`.
+const LOCK_TIMEOUT: &str = "55P03";
+
+/// Seconds that a challenge is kept after it expired. Its sends count for a day and are
+/// refunded by its row. One more hour is a margin for clocks that differ.
 const CHALLENGE_KEPT: i64 = 25 * 60 * 60;
 
-/// A kind of rows that are purged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A kind of rows that expire. [`Kind::as_ref`] is its name in the log and for the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum Kind {
     /// Sessions past their end or their idle end.
     Sessions,
-    /// Challenges that ended more than a day ago and have no queued email.
+    /// Challenges that have no queued email, [`CHALLENGE_KEPT`] after they expired.
     Challenges,
-    /// Emailed links that have expired.
+    /// Emailed links.
+    #[strum(serialize = "emailed links")]
     MailTokens,
-    /// Rate limit windows that have ended.
+    /// Windows of rate limits.
+    #[strum(serialize = "rate limits")]
     RateLimits,
     /// Former usernames that are no longer reserved.
+    #[strum(serialize = "former usernames")]
     FormerUsernames,
     /// Events of accounts, after [`activity::KEPT`].
     Activity,
     /// Days of the SMS report, after [`sms_days::KEPT_DAYS`].
+    #[strum(serialize = "days of the SMS report")]
     SmsDays,
 }
 
 impl Kind {
-    /// All kinds, in the order of the purge.
-    pub const ALL: [Self; 7] = [
-        Self::Sessions,
-        Self::Challenges,
-        Self::MailTokens,
-        Self::RateLimits,
-        Self::FormerUsernames,
-        Self::Activity,
-        Self::SmsDays,
-    ];
-
-    /// The rows' name in the log and for the operator.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sessions => "sessions",
-            Self::Challenges => "verifications",
-            Self::MailTokens => "mailed links",
-            Self::RateLimits => "rate limits",
-            Self::FormerUsernames => "former usernames",
-            Self::Activity => "activity",
-            Self::SmsDays => "days of the SMS report",
-        }
-    }
-
-    /// Deletes at most [`BATCH`] rows that have expired at `now`.
-    pub async fn delete_some(self, database: &Database, now: i64) -> Result<Deleted> {
-        let Some(expired) = self.expired(now) else {
-            let rows = sms_days::delete_old(database, now).await?;
-            return Ok(Deleted { rows, more: false });
-        };
-        expired.delete_some(&mut *database.acquire().await?).await
-    }
-
-    /// The expired rows at `now`. `None` for a kind that needs no batches.
-    const fn expired(self, now: i64) -> Option<Expired> {
-        Some(match self {
-            Self::Sessions => Expired {
-                until: now,
-                find: "SELECT id FROM sessions WHERE expires_at <= $1 OR idle_expires_at <= $1 \
-                    LIMIT $2",
-                one: "DELETE FROM sessions WHERE id = $2 \
-                    AND (expires_at <= $1 OR idle_expires_at <= $1)",
-            },
+    /// Deletes at most [`BATCH`] rows that have expired at `now`, and returns how many. On
+    /// PostgreSQL it deletes none if a request holds one of them.
+    pub async fn delete_batch(self, database: &Database, now: i64) -> Result<u64> {
+        let (kept, statement) = match self {
+            Self::SmsDays => return sms_days::delete_old(database, now).await,
+            Self::Sessions => (
+                0,
+                r"DELETE FROM sessions
+                  WHERE id IN (
+                    SELECT id FROM sessions
+                    WHERE expires_at <= $1 OR idle_expires_at <= $1
+                    LIMIT $2
+                  )
+                  AND (expires_at <= $1 OR idle_expires_at <= $1)",
+            ),
             // A queued email has the id of its challenge.
-            Self::Challenges => Expired {
-                until: now - CHALLENGE_KEPT,
-                find: "SELECT id FROM challenges WHERE expires_at <= $1 AND NOT EXISTS \
-                    (SELECT 1 FROM outbox WHERE outbox.id = challenges.id) LIMIT $2",
-                one: "DELETE FROM challenges WHERE id = $2 AND expires_at <= $1 AND NOT EXISTS \
-                    (SELECT 1 FROM outbox WHERE outbox.id = challenges.id)",
-            },
-            Self::MailTokens => Expired {
-                until: now,
-                find: "SELECT token_hash FROM mail_tokens WHERE expires_at <= $1 LIMIT $2",
-                one: "DELETE FROM mail_tokens WHERE token_hash = $2 AND expires_at <= $1",
-            },
-            Self::RateLimits => Expired {
-                until: now,
-                find: "SELECT key FROM rate_limits WHERE expires_at <= $1 LIMIT $2",
-                one: "DELETE FROM rate_limits WHERE key = $2 AND expires_at <= $1",
-            },
-            Self::FormerUsernames => Expired {
-                until: now,
-                find: "SELECT username_key FROM former_usernames WHERE reserved_until <= $1 LIMIT $2",
-                one: "DELETE FROM former_usernames WHERE username_key = $2 AND reserved_until <= $1",
-            },
-            Self::Activity => Expired {
-                until: now - activity::KEPT,
-                find: "SELECT id FROM activity WHERE at <= $1 LIMIT $2",
-                one: "DELETE FROM activity WHERE id = $2 AND at <= $1",
-            },
-            Self::SmsDays => return None,
-        })
+            Self::Challenges => (
+                CHALLENGE_KEPT,
+                r"DELETE FROM challenges
+                  WHERE id IN (
+                    SELECT id FROM challenges
+                    WHERE expires_at <= $1
+                    AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.id = challenges.id)
+                    LIMIT $2
+                  )
+                  AND expires_at <= $1",
+            ),
+            Self::MailTokens => (
+                0,
+                r"DELETE FROM mail_tokens
+                  WHERE token_hash IN (
+                    SELECT token_hash FROM mail_tokens
+                    WHERE expires_at <= $1
+                    LIMIT $2
+                  )
+                  AND expires_at <= $1",
+            ),
+            Self::RateLimits => (
+                0,
+                r"DELETE FROM rate_limits
+                  WHERE key IN (
+                    SELECT key FROM rate_limits
+                    WHERE expires_at <= $1
+                    LIMIT $2
+                  )
+                  AND expires_at <= $1",
+            ),
+            Self::FormerUsernames => (
+                0,
+                r"DELETE FROM former_usernames
+                  WHERE username_key IN (
+                    SELECT username_key FROM former_usernames
+                    WHERE reserved_until <= $1
+                    LIMIT $2
+                  )
+                  AND reserved_until <= $1",
+            ),
+            Self::Activity => (
+                activity::KEPT,
+                r"DELETE FROM activity
+                  WHERE id IN (
+                    SELECT id FROM activity
+                    WHERE at <= $1
+                    LIMIT $2
+                  )
+                  AND at <= $1",
+            ),
+        };
+        delete_batch(database, statement, now - kept).await
+    }
+
+    /// Deletes all rows that have expired at `now`, and returns how many. Several instances
+    /// may do it at once: each row is deleted once. If they meet at the same rows, one of them
+    /// stops early.
+    pub async fn purge(self, database: &Database, now: i64) -> Result<u64> {
+        let mut rows = 0;
+        loop {
+            let deleted = self.delete_batch(database, now).await?;
+            rows += deleted;
+            if deleted < BATCH {
+                return Ok(rows);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 
-/// The statements that find and delete the expired rows of a kind.
-struct Expired {
-    /// The latest expiry of such a row.
-    until: i64,
-    find: &'static str,
-    one: &'static str,
-}
-
-impl Expired {
-    async fn delete_some(&self, connection: &mut Connection) -> Result<Deleted> {
-        let found: Vec<String> = sqlx::query_scalar(self.find)
-            .bind(self.until)
-            .bind(BATCH.cast_signed())
-            .fetch_all(&mut *connection)
+/// Deletes at most [`BATCH`] rows that expired at `until` or before. The statement checks the
+/// expiry twice, since PostgreSQL may find a row and then wait while a request extends it.
+async fn delete_batch(database: &Database, statement: &'static str, until: i64) -> Result<u64> {
+    let mut transaction = database.begin().await?;
+    let is_sqlite = transaction.backend_name() == SQLITE;
+    if !is_sqlite {
+        // A request that locks the same rows in another order would deadlock with the purge.
+        // The purge gives up first, long before PostgreSQL kills either of them.
+        sqlx::query("SET LOCAL lock_timeout = '10ms'")
+            .execute(&mut *transaction)
             .await?;
-        let (mut rows, more) = (0, found.len() as u64 == BATCH);
-        for id in found {
-            let done = sqlx::query(self.one).bind(self.until).bind(id);
-            rows += done.execute(&mut *connection).await?.rows_affected();
+    }
+    let deleted = sqlx::query(statement)
+        .bind(until)
+        .bind(BATCH.cast_signed())
+        .execute(&mut *transaction)
+        .await;
+    let rows = match deleted {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_TIMEOUT) => {
+            return Ok(0);
         }
-        if connection.backend_name() == SQLITE {
-            // A checkpoint after each batch moves few pages from the log into the file.
-            // Otherwise some request's write would trigger one large checkpoint.
-            sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
-                .execute(connection)
-                .await?;
-        }
-        Ok(Deleted { rows, more })
-    }
-}
-
-/// The result of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deleted {
-    /// Rows that it deleted. A parallel purge may have deleted some that it found.
-    pub rows: u64,
-    /// Whether there may be more rows.
-    pub more: bool,
-}
-
-/// The right to purge. One instance holds it at a time.
-#[derive(Debug)]
-pub struct Lease(String);
-
-impl Lease {
-    /// A lease that is still to be acquired.
-    pub fn new() -> Result<Self> {
-        Ok(Self(random_id()?))
-    }
-
-    /// Acquires or renews the lease, unless another instance holds it. Returns whether it
-    /// did. An expiry further ahead than [`LEASE`] was written by a wrong clock: that lease
-    /// is free.
-    pub async fn acquire(&self, database: &Database, now: i64) -> Result<bool> {
-        let done = sqlx::query(
-            "INSERT INTO purge_turn (name, holder, expires_at) VALUES ('purge', $1, $2) \
-             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, \
-             expires_at = excluded.expires_at WHERE purge_turn.holder = excluded.holder \
-             OR purge_turn.expires_at <= $3 OR purge_turn.expires_at > $2",
-        )
-        .bind(&self.0)
-        .bind(now + LEASE)
-        .bind(now)
-        .execute(database)
-        .await?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Releases the lease, unless it was lost.
-    pub async fn release(self, database: &Database) -> Result<()> {
-        sqlx::query("DELETE FROM purge_turn WHERE name = 'purge' AND holder = $1")
-            .bind(self.0)
+        deleted => deleted?.rows_affected(),
+    };
+    transaction.commit().await?;
+    if is_sqlite {
+        // A checkpoint after each batch moves few pages from the log into the file.
+        // Otherwise some request's write would trigger one large checkpoint.
+        sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
             .execute(database)
             .await?;
-        Ok(())
     }
+    Ok(rows)
 }

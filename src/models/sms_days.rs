@@ -107,8 +107,8 @@ pub fn first_day(days: i64, now: i64) -> String {
     day(now - (days - 1) * DAY)
 }
 
-/// Deletes days older than [`KEPT_DAYS`] and returns the number of rows. One statement is
-/// enough, since a day has at most one row per country.
+/// Deletes days older than [`KEPT_DAYS`] and returns the number of rows: at most one per
+/// country and day, so there is no limit.
 pub(super) async fn delete_old(database: &Database, now: i64) -> Result<u64> {
     let done = sqlx::query("DELETE FROM sms_days WHERE day < $1")
         .bind(day(now - KEPT_DAYS * DAY))

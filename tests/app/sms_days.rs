@@ -142,7 +142,7 @@ async fn a_day_is_kept_for_400_days() {
     sent(&app, Some("KE"), NOW).await;
     sent(&app, Some("KE"), NOW + DAY).await;
     let database = &app.pool;
-    let purged = async |now| Kind::SmsDays.delete_some(database, now).await.unwrap().rows;
+    let purged = async |now| Kind::SmsDays.purge(database, now).await.unwrap();
     let midnight = LAST_SECOND + 1;
     assert_eq!(purged(midnight + 400 * DAY - 1).await, 0);
     assert_eq!(purged(midnight + 400 * DAY).await, 1);

@@ -35,6 +35,10 @@ const LANDED: &[(i64, &str)] = &[
         20261128000002,
         "91e5c3af53d4df1b11687b2dcf490b60ff6ce6be341caace1bc4aa407ff8f6146451efdb106777de5ec8251eb4b59225",
     ),
+    (
+        20261128000003,
+        "31416a0178a1ab3662d6f7b15c71419e1b8d5be1e0c8367a2e7ded0f42c17935aea7382a9e623c0c51a1aca69fe2e190",
+    ),
 ];
 
 #[test]

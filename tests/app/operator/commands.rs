@@ -164,7 +164,7 @@ async fn the_purge_says_what_it_deleted() {
     let said = run(&app, &["purge"]).await.said();
     assert_eq!(said.lines().count(), 7, "{said}");
     assert!(said.contains("         2  activity\n"), "{said}");
-    assert!(said.contains("         0  mailed links\n"), "{said}");
+    assert!(said.contains("         0  emailed links\n"), "{said}");
     assert_eq!(app.count("SELECT COUNT(*) FROM activity").await, 1);
     let said = run(&app, &["purge"]).await.said();
     assert!(said.contains("         0  activity\n"), "{said}");

@@ -155,8 +155,6 @@ async fn everything_arrives_and_goes_on_working() {
         .await;
     app.execute("INSERT INTO reset_requests VALUES ('later', 'nobody@example.com', 99999999999)")
         .await;
-    app.execute("INSERT INTO purge_turn VALUES ('purge', 'one that died', 1)")
-        .await;
     // A whole number of pages, and one row more.
     let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ";
     for (last, table, columns) in [

@@ -1,14 +1,14 @@
-//! What is over is deleted, and nothing else (ASVS 14.2.7).
-
-mod lease;
+//! The purge deletes expired rows, no others, and blocks no request (ASVS 14.2.7).
 
 use std::time::Duration;
 
+use strum::VariantArray;
 use tokio::sync::watch;
+use twostep::models::Connection;
 use twostep::models::outbox::NoticeKind;
-use twostep::models::purge::{BATCH, Deleted, Kind};
+use twostep::models::purge::{BATCH, Kind};
 use twostep::models::rate_limit::{WRONG_CODES, take};
-use twostep::tasks::purge::{Purge, purge};
+use twostep::tasks::purge::Purge;
 
 use crate::logs;
 use crate::support::{NOW, PASSWORD, PHONE, TestApp};
@@ -16,10 +16,13 @@ use crate::support::{NOW, PASSWORD, PHONE, TestApp};
 const HOUR: i64 = 60 * 60;
 const DAY: i64 = 24 * HOUR;
 
-/// Far ahead of every test.
+/// After the end of every test.
 const LATER: i64 = NOW + 1000 * DAY;
 
-/// A purge of this app, that nobody started.
+/// Rows that [`fill`] inserts.
+const FILLED: u64 = 501;
+
+/// The app's background task, not started.
 fn task(app: &TestApp) -> Purge {
     Purge {
         database: app.state.database.clone(),
@@ -29,22 +32,43 @@ fn task(app: &TestApp) -> Purge {
     }
 }
 
-/// Puts in a row of some kind whose time is `at`. Another statement may be bound to
-/// [`LATER`].
-async fn insert(app: &TestApp, sql: &'static str, id: &str, at: i64) {
+/// Inserts expired rows of [`Kind::RateLimits`].
+async fn fill(app: &TestApp) {
+    app.execute(
+        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 500) \
+         INSERT INTO rate_limits (key, capacity, count, expires_at) \
+         SELECT 'hit' || i, 1, 1, 1 FROM n",
+    )
+    .await;
+}
+
+/// Counts the rows of [`fill`] that are left.
+async fn left(app: &TestApp) -> u64 {
+    let left = app
+        .count("SELECT COUNT(*) FROM rate_limits WHERE key LIKE 'hit%'")
+        .await;
+    u64::try_from(left).unwrap()
+}
+
+async fn purge_rate_limits(app: &TestApp) -> u64 {
+    let database = &app.state.database;
+    Kind::RateLimits.purge(database, NOW).await.unwrap()
+}
+
+async fn insert(app: &TestApp, sql: &'static str, id: &str, expires_at: i64) {
     let user = app.user("alice").await;
     sqlx::query(sql)
         .bind(id)
         .bind(user.id.as_str())
-        .bind(at)
+        .bind(expires_at)
         .bind(LATER)
         .execute(&app.pool)
         .await
         .unwrap();
 }
 
-/// Every kind with a row of it (`$1` its id, `$2` a user, `$3` the time that decides,
-/// `$4` far ahead) and how many seconds after that time it goes.
+/// A row of each kind (`$1` is its id, `$2` a user, `$3` its expiry, `$4` is [`LATER`]), and
+/// how many seconds it is kept after its expiry.
 const ROWS: [(Kind, &str, i64); 7] = [
     (
         Kind::Sessions,
@@ -93,145 +117,123 @@ const ROWS: [(Kind, &str, i64); 7] = [
 
 /// ASVS 14.2.4, 14.2.7
 #[tokio::test]
-async fn each_kind_goes_at_its_second_and_stays_until_then() {
+async fn each_kind_expires_at_its_second() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let database = &app.pool;
     for (kind, sql, kept) in ROWS {
-        insert(&app, sql, "over", NOW - kept).await;
+        insert(&app, sql, "expired", NOW - kept).await;
         insert(&app, sql, "stays", NOW - kept + 1).await;
-        let deleted = async |now| kind.delete_some(database, now).await.unwrap().rows;
+        let deleted = async |now| kind.delete_batch(database, now).await.unwrap();
         assert_eq!(deleted(NOW).await, 1, "{kind:?}");
         assert_eq!(deleted(NOW).await, 0, "{kind:?}");
         assert_eq!(deleted(NOW + 1).await, 1, "{kind:?}: the one that stayed");
     }
+    // `sms_days` tests the remaining kind.
+    let tested = |kind: &Kind| ROWS.iter().any(|row| row.0 == *kind);
+    let untested: Vec<_> = Kind::VARIANTS.iter().filter(|it| !tested(it)).collect();
+    assert_eq!(untested, [&Kind::SmsDays]);
 }
 
 #[tokio::test]
-async fn a_verification_stays_as_long_as_a_queued_mail_names_it() {
+async fn a_challenge_stays_until_its_queued_email_is_sent() {
     let app = TestApp::keeping_mail().await;
-    let (database, old) = (&app.pool, LATER);
     app.with_two_factor("alice", PHONE).await;
     app.empty_outbox().await;
     app.half_logged_in("alice").await;
-    assert_eq!(app.count("SELECT COUNT(*) FROM challenges").await, 2);
-    Kind::Challenges.delete_some(database, old).await.unwrap();
-    let left = "SELECT COUNT(*) FROM challenges JOIN outbox ON outbox.id = challenges.id";
-    assert_eq!(app.count(left).await, 1);
-    assert_eq!(app.count("SELECT COUNT(*) FROM challenges").await, 1);
+    let challenges = "SELECT COUNT(*) FROM challenges";
+    let queued = "SELECT COUNT(*) FROM challenges JOIN outbox ON outbox.id = challenges.id";
+    assert_eq!(app.count(challenges).await, 2);
+    Kind::Challenges.purge(&app.pool, LATER).await.unwrap();
+    assert_eq!(app.count(challenges).await, 1);
+    assert_eq!(app.count(queued).await, 1);
     app.empty_outbox().await;
-    Kind::Challenges.delete_some(database, old).await.unwrap();
-    assert_eq!(app.count("SELECT COUNT(*) FROM challenges").await, 0);
-    // The sessions that they were open in go by their own ends.
+    Kind::Challenges.purge(&app.pool, LATER).await.unwrap();
+    assert_eq!(app.count(challenges).await, 0);
+    // Their sessions stay until they expire themselves.
     assert_eq!(app.count("SELECT COUNT(*) FROM sessions").await, 3);
 }
 
-/// Each statement asks again: of two that are found, the one stays that a mail names since.
 #[tokio::test]
-#[ignore = "needs PostgreSQL: .ci/postgres"]
-async fn a_verification_that_a_mail_names_only_now_stays_too() {
-    let app = TestApp::keeping_mail().await;
-    app.register("alice").await;
-    let (_, sql, kept) = ROWS[2];
-    for id in ["one", "other"] {
-        insert(&app, sql, id, NOW - kept).await;
-    }
-    let name_the_other = "INSERT INTO outbox (id, user_id, mail, attempts, created_at, \
-         next_attempt_at) SELECT id, user_id, '{}', 0, 0, 0 FROM challenges WHERE id <> OLD.id";
-    app.trigger(
-        "named",
-        "AFTER DELETE ON challenges",
-        "1 = 1",
-        name_the_other,
-    )
-    .await;
-    let deleted = Kind::Challenges.delete_some(&app.pool, NOW).await;
-    assert_eq!(deleted.unwrap().rows, 1);
-    assert_eq!(app.count("SELECT COUNT(*) FROM challenges").await, 1);
-}
-
-#[tokio::test]
-async fn many_rows_go_in_batches() {
-    let app = TestApp::start().await;
-    let database = &app.pool;
-    fill(&app).await;
-    let deleted = Kind::RateLimits.delete_some(database, NOW).await.unwrap();
-    let (rows, more) = (BATCH, true);
-    assert_eq!(deleted, Deleted { rows, more });
-    assert_eq!(hits(&app).await, 2001 - BATCH);
-    let rest = purge(database, Kind::RateLimits, NOW).await.unwrap();
-    assert_eq!(rest, 2001 - BATCH);
-    assert_eq!(hits(&app).await, 0);
-}
-
-/// The trigger stands for another one, who deletes a row between its being found and its
-/// turn: a batch that deletes fewer than it found is not the last.
-#[tokio::test]
-#[ignore = "needs PostgreSQL: .ci/postgres"]
-async fn a_purge_beside_another_goes_on_until_nothing_is_left() {
+async fn a_statement_deletes_one_batch_and_a_purge_deletes_all() {
     let app = TestApp::start().await;
     fill(&app).await;
-    let anothers = "DELETE FROM rate_limits WHERE key = 'hit1'";
-    let when = "AFTER DELETE ON rate_limits";
-    app.trigger("another", when, "OLD.key = 'hit0'", anothers)
-        .await;
-    let purged = purge(&app.pool, Kind::RateLimits, NOW).await;
-    assert_eq!(purged.unwrap(), 2000);
-    assert_eq!(hits(&app).await, 0);
+    let deleted = Kind::RateLimits.delete_batch(&app.pool, NOW).await;
+    assert_eq!(deleted.unwrap(), BATCH);
+    assert_eq!(left(&app).await, FILLED - BATCH);
+    assert_eq!(purge_rate_limits(&app).await, FILLED - BATCH);
+    assert_eq!(left(&app).await, 0);
 }
 
-/// SQLite's log goes into the file bit by bit, so that no request finds a thousand pages
-/// of it to write.
 #[tokio::test]
-async fn what_was_deleted_does_not_gather_in_the_log() {
+async fn two_purges_at_once_delete_each_row_once() {
+    let app = TestApp::start().await;
+    fill(&app).await;
+    let purge = || Kind::RateLimits.purge(&app.pool, NOW);
+    let (one, other) = tokio::join!(purge(), purge());
+    assert_eq!(one.unwrap() + other.unwrap() + left(&app).await, FILLED);
+    purge_rate_limits(&app).await;
+    assert_eq!(left(&app).await, 0);
+}
+
+/// PostgreSQL kills one of two transactions that lock the same rows in different orders.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: .ci/postgres"]
+async fn a_request_that_locks_rows_in_another_order_succeeds() {
+    let app = TestApp::start().await;
+    let fill = "INSERT INTO rate_limits (key, capacity, count, expires_at) \
+         VALUES ('first', 1, 1, 1), ('second', 1, 1, 2), ('third', 1, 1, 3)";
+    app.execute(fill).await;
+    let mut request = app.pool.begin().await.unwrap();
+    let extend = async |connection: &mut Connection, key: &str| {
+        sqlx::query("UPDATE rate_limits SET expires_at = $1 WHERE key = $2")
+            .bind(LATER)
+            .bind(key)
+            .execute(connection)
+            .await
+            .unwrap();
+    };
+    extend(&mut request, "third").await;
+    assert_eq!(purge_rate_limits(&app).await, 0, "it gives up");
+    extend(&mut request, "second").await;
+    extend(&mut request, "first").await;
+    request.commit().await.unwrap();
+    assert_eq!(purge_rate_limits(&app).await, 0);
+    assert_eq!(app.count("SELECT COUNT(*) FROM rate_limits").await, 3);
+}
+
+#[tokio::test]
+async fn the_purge_does_not_let_the_write_ahead_log_grow() {
     let app = TestApp::on_sqlite().await;
     fill(&app).await;
     let before = app.database.log_length();
-    purge(&app.pool, Kind::RateLimits, NOW).await.unwrap();
-    // The first batch may stand behind what was there.
+    purge_rate_limits(&app).await;
+    // The first batch may be appended to the present log.
     let after = app.database.log_length();
     assert!(after < before + before / 2, "{before} {after}");
 }
 
 #[tokio::test]
-async fn requests_are_answered_while_it_runs() {
+async fn requests_are_answered_during_a_purge() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
     fill(&app).await;
     let database = app.pool.clone();
-    let purging = tokio::spawn(async move { purge(&database, Kind::RateLimits, NOW).await });
-    while hits(&app).await == 2001 {
+    let purging = tokio::spawn(async move { Kind::RateLimits.purge(&database, NOW).await });
+    while left(&app).await == FILLED {
         tokio::task::yield_now().await;
     }
-    // Reading and writing.
     assert_eq!(browser.get("/home").await.status, 200);
     let edited = browser
         .post("/edit_profile", &[("username", "alice"), ("about_me", "x")])
         .await;
     edited.redirects_to("/user/alice");
-    assert!(hits(&app).await > 0, "it was over before");
-    assert_eq!(purging.await.unwrap().unwrap(), 2001);
-}
-
-/// 2001 counted attempts that are over.
-async fn fill(app: &TestApp) {
-    app.execute(
-        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
-         INSERT INTO rate_limits (key, capacity, count, expires_at) \
-         SELECT 'hit' || i, 1, 1, 1 FROM n",
-    )
-    .await;
-}
-
-async fn hits(app: &TestApp) -> u64 {
-    let hits = app
-        .count("SELECT COUNT(*) FROM rate_limits WHERE key LIKE 'hit%'")
-        .await;
-    u64::try_from(hits).unwrap()
+    assert!(left(&app).await > 0, "the purge ended before");
+    assert_eq!(purging.await.unwrap().unwrap(), FILLED);
 }
 
 #[tokio::test]
-async fn nothing_that_lives_is_touched() {
+async fn a_round_deletes_nothing_that_is_still_valid() {
     let app = TestApp::start().await;
     let browser = app.with_two_factor("alice", PHONE).await;
     app.mail_to("alice@example.com").await;
@@ -271,7 +273,7 @@ async fn nothing_that_lives_is_touched() {
 
 /// ASVS 14.2.7
 #[tokio::test]
-async fn a_session_is_deleted_when_it_is_over() {
+async fn a_round_deletes_expired_sessions() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
     let guest = app.browser();
@@ -291,19 +293,25 @@ async fn a_session_is_deleted_when_it_is_over() {
 }
 
 #[tokio::test]
-async fn it_works_again_and_again_until_it_is_stopped() {
+async fn the_task_repeats_rounds_until_it_is_stopped() {
     let app = TestApp::start().await;
     let (stop, stopped) = watch::channel(false);
     let working = tokio::spawn(task(&app).run(stopped));
     for _ in 0..3 {
         fill(&app).await;
-        while hits(&app).await > 0 {
+        while left(&app).await > 0 {
             tokio::task::yield_now().await;
         }
     }
+    // It stops between two batches.
+    fill(&app).await;
+    while left(&app).await == FILLED {
+        tokio::task::yield_now().await;
+    }
     stop.send_replace(true);
     working.await.unwrap();
-    // One whose app is gone ends too.
+    assert!(left(&app).await > 0, "it went on");
+    // It also ends when its app is dropped.
     let (stop, stopped) = watch::channel(false);
     let working = tokio::spawn(task(&app).run(stopped));
     drop(stop);
@@ -311,22 +319,20 @@ async fn it_works_again_and_again_until_it_is_stopped() {
 }
 
 #[tokio::test]
-async fn what_fails_is_logged_and_the_rest_goes_on() {
+async fn an_error_is_logged_and_the_other_kinds_are_purged() {
     logs::keep();
     let app = TestApp::start().await;
     app.register("alice").await;
     let (_, sql, kept) = ROWS[6];
-    insert(&app, sql, "over", NOW - kept).await;
+    insert(&app, sql, "expired", NOW - kept).await;
     app.execute("ALTER TABLE rate_limits RENAME TO elsewhere")
         .await;
     logs::take();
     task(&app).round().await;
     let lines = logs::take();
-    let told = |parts: [&str; 2]| {
-        let all = |line: &&String| parts.iter().all(|part| line.contains(part));
-        lines.iter().find(all).is_some()
-    };
-    assert!(told(["purge_failed", "rate limits"]), "{lines:?}");
-    assert!(told(["purged", "activity"]), "{lines:?}");
+    for (event, kind) in [("purge_failed", "rate limits"), ("purged", "activity")] {
+        let is_logged = |line: &String| line.contains(event) && line.contains(kind);
+        assert!(lines.iter().any(is_logged), "{event}: {lines:?}");
+    }
     assert_eq!(app.count("SELECT COUNT(*) FROM activity").await, 0);
 }
