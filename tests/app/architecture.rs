@@ -84,8 +84,8 @@ fn read_modules() -> Vec<(String, String)> {
 fn layer_of(module: &str) -> usize {
     let mut path = module;
     loop {
-        let lists = |layer: &&str| layer.split(' ').any(|it| it == path);
-        if let Some(layer) = LAYERS.iter().position(|layer| lists(&layer)) {
+        let mut layers = LAYERS.iter();
+        if let Some(layer) = layers.position(|it| it.split(' ').any(|it| it == path)) {
             return layer;
         }
         let parent = path.rsplit_once("::");

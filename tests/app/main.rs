@@ -45,7 +45,6 @@ mod shutdown;
 mod sms_days;
 mod startup_warnings;
 mod support;
-mod tutorial_defects;
 mod tutorial_defects_two_factor;
 mod twilio_verify;
 mod two_factor;

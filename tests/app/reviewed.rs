@@ -1,57 +1,23 @@
-//! What a security review found, each so that it does not come back.
+//! Regression tests for findings of security reviews that belong to no single feature.
 
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::header::{COOKIE, HOST};
+use reqwest::header::HOST;
 use twostep::dev::simulator::{Failure, SILENT};
 
 use crate::support::{PASSWORD, PHONE, TestApp, raw, until};
 
 #[tokio::test]
-async fn a_password_that_makes_its_judge_overflow_stops_nobody_elses_log_in() {
-    let app = TestApp::start().await;
-    app.register("alice").await;
-    let cores = std::thread::available_parallelism().unwrap().get();
-    for attempt in 0..=cores {
-        let (name, password) = (format!("eve{attempt}"), "1452".repeat(8));
-        let page = app
-            .browser()
-            .register(&name, "eve@example.com", &password)
-            .await;
-        assert!(page.status < 500, "{}", page.text());
-    }
-    app.browser()
-        .log_in("alice", PASSWORD)
-        .await
-        .redirects_to("/home");
-}
-
-#[tokio::test]
-async fn work_that_panics_costs_no_hashing_thread() {
-    let app = TestApp::start().await;
-    app.register("alice").await;
-    let cores = std::thread::available_parallelism().unwrap().get();
-    for _ in 0..=cores {
-        let lost = app.state.passwords.run(|| panic!("on purpose")).await;
-        assert!(lost.is_err());
-    }
-    app.browser()
-        .log_in("alice", PASSWORD)
-        .await
-        .redirects_to("/home");
-}
-
-#[tokio::test]
-async fn attack_05_a_request_in_flight_with_a_cookie_that_died_gets_no_living_one() {
-    // Patience with Twilio for longer than a busy machine takes for a password.
+async fn attack_05_a_request_whose_cookie_becomes_invalid_meanwhile_gets_no_new_one() {
+    // The timeout of Twilio is longer than a busy machine needs for a password.
     let app = TestApp::with_timeout(&[], Duration::from_secs(3)).await;
     let alice = app.signed_in("alice").await;
     let thief = alice.copy();
     let before = app.phone().counters().creates;
     let (stolen, ()) = tokio::join!(thief.enable(SILENT), async {
         until(|| app.phone().counters().creates > before).await;
-        // Her cookie changes at every step, and the thief's is dead from then on.
+        // Her cookie changes, so the thief's is invalid from then on.
         alice
             .post("/reauth", &[("password", PASSWORD)])
             .await
@@ -63,47 +29,29 @@ async fn attack_05_a_request_in_flight_with_a_cookie_that_died_gets_no_living_on
     assert!(!thief.is_logged_in().await);
 }
 
+/// Another cookie's bytes do not matter.
 #[tokio::test]
-async fn a_cookie_counts_by_its_name_as_it_is_and_only_once() {
+async fn the_session_cookie_is_read_by_its_exact_name_and_only_if_it_is_sent_once() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await.session_cookie().unwrap();
     let mallory = app.signed_in("mallory").await.session_cookie().unwrap();
-    let shown = async |cookies: String| {
-        let browser = app.browser();
-        let request = browser
-            .request(Method::GET, "/home")
-            .header(COOKIE, cookies);
-        browser.send(request).await
-    };
-    let page = shown(format!("session={alice}; %73ession={mallory}")).await;
-    assert_eq!(page.status, 200);
-    assert!(page.body.contains("/user/alice"));
-    assert_eq!(
-        shown(format!("session={alice}; session={mallory}"))
-            .await
-            .status,
-        303
-    );
-    assert_eq!(shown(format!("%73ession={alice}")).await.status, 303);
-    assert_eq!(
-        shown(format!("sessions={alice}; a; =; session = {alice}"))
-            .await
-            .status,
-        303
-    );
+    for (cookies, is_logged_in) in [
+        (format!("session={alice}; %73ession={mallory}"), true),
+        (format!("x=\u{e9}; session={alice}; y=\""), true),
+        (format!("session={alice}; session={mallory}"), false),
+        (format!("%73ession={alice}"), false),
+        (format!("sessions={alice}; a; =; session = {alice}"), false),
+    ] {
+        let header = format!("Cookie: {cookies}");
+        let page = raw::send(app.address, "GET /home", &[&header], b"").await;
+        let expected = if is_logged_in { 200 } else { 303 };
+        assert_eq!(page.status, expected, "{cookies}");
+        assert_eq!(page.body.contains("/user/alice"), is_logged_in, "{cookies}");
+    }
 }
 
 #[tokio::test]
-async fn another_cookie_with_any_bytes_logs_nobody_out() {
-    let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await.session_cookie().unwrap();
-    let cookies = format!("Cookie: x=\u{e9}; session={alice}; y=\"");
-    let page = raw::send(app.address, "GET /home", &[&cookies], b"").await;
-    assert_eq!(page.status, 200);
-}
-
-#[tokio::test]
-async fn a_client_that_hangs_up_parts_no_code_from_its_row() {
+async fn the_result_of_a_send_is_stored_even_if_the_client_hangs_up() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let before = app.phone().counters().creates;
@@ -111,42 +59,30 @@ async fn a_client_that_hangs_up_parts_no_code_from_its_row() {
     let hung_up = tokio::time::timeout(Duration::from_millis(200), alice.enable(PHONE)).await;
     assert!(hung_up.is_err(), "Twilio answered");
     until(|| app.phone().counters().creates > before).await;
-    // The app goes on waiting for Twilio, and writes down how that ended.
+    // The app still waits for Twilio, and stores the result.
     let unknown = "SELECT COUNT(*) FROM challenges WHERE delivery = 'unknown'";
     while app.count(unknown).await == 0 {
         tokio::task::yield_now().await;
     }
 }
 
-async fn demo_phone(app: &TestApp, host: &str) -> u16 {
-    let browser = app.browser();
-    let request = browser.request(Method::GET, "/dev/phone");
-    browser.send(request.header(HOST, host)).await.status
-}
-
 #[tokio::test]
-async fn a_page_of_another_name_that_leads_here_cannot_read_the_demo_phone() {
+async fn the_demo_phone_answers_only_under_the_names_of_this_machine() {
     let app = TestApp::start().await;
-    for host in [
-        "evil.example",
-        "evil.example:3000",
-        "203.0.113.9",
-        "localhost.evil.example",
-    ] {
-        assert_eq!(demo_phone(&app, host).await, 404, "{host}");
-    }
-    for host in [
-        "localhost",
-        "localhost:3000",
-        "127.0.0.1:3000",
-        "[::1]:3000",
-    ] {
-        assert_eq!(demo_phone(&app, host).await, 200, "{host}");
+    let refused = "evil.example evil.example:3000 203.0.113.9 localhost.evil.example";
+    let accepted = "localhost localhost:3000 127.0.0.1:3000 [::1]:3000";
+    for (hosts, status) in [(refused, 404), (accepted, 200)] {
+        for host in hosts.split(' ') {
+            let browser = app.browser();
+            let request = browser.request(Method::GET, "/dev/phone");
+            let page = browser.send(request.header(HOST, host)).await;
+            assert_eq!(page.status, status, "{host}");
+        }
     }
 }
 
 #[tokio::test]
-async fn a_verification_for_which_nothing_was_sent_takes_no_code() {
+async fn a_challenge_without_a_sent_code_accepts_no_code() {
     let app = TestApp::start().await;
     let _settings = app.with_two_factor("alice", PHONE).await;
     let first = app.half_logged_in("alice").await;

@@ -1,11 +1,11 @@
-//! Logging in tells nobody which names exist.
+//! The login does not reveal which usernames exist.
 
 use std::time::{Duration, Instant};
 
 use crate::support::{PASSWORD, PHONE, Page, TestApp};
 
-/// Everything that an answer tells, but for the name that was typed.
-pub fn told(page: &Page, name: &str) -> (u16, Vec<String>, String) {
+/// Everything that a response reveals, without the typed username.
+pub fn revealed(page: &Page, name: &str) -> (u16, Vec<String>, String) {
     let mut headers: Vec<String> = page
         .headers
         .iter()
@@ -19,7 +19,7 @@ pub fn told(page: &Page, name: &str) -> (u16, Vec<String>, String) {
 
 /// ASVS 6.3.8
 #[tokio::test]
-async fn attack_13_an_unknown_name_and_a_known_one_get_the_same_answer() {
+async fn attack_13_unknown_and_known_usernames_get_the_same_response() {
     let app = TestApp::start().await;
     app.register("alice").await;
     app.with_two_factor("guarded", PHONE).await;
@@ -36,7 +36,7 @@ async fn attack_13_an_unknown_name_and_a_known_one_get_the_same_answer() {
         ];
         let page = app.browser().post("/login", &fields).await;
         let escaped = name.replace('\'', "&#39;");
-        answers.push((name, told(&page, &escaped)));
+        answers.push((name, revealed(&page, &escaped)));
     }
     for (name, answer) in &answers {
         assert_eq!(answer, &answers[0].1, "{name}");
@@ -46,10 +46,8 @@ async fn attack_13_an_unknown_name_and_a_known_one_get_the_same_answer() {
     assert_eq!(app.count("SELECT COUNT(*) FROM sessions").await, rows);
 }
 
-/// The shortest time of a refused log-in of each name: whatever else the machine
-/// does makes some of them longer, and none shorter than their own work. Asks until
-/// none takes twice as long as another, which on a busy machine takes a while, but not
-/// for ever.
+/// Measures the shortest refused login of each username, since other work on the machine only
+/// lengthens some. Repeats until none takes twice as long as another, at most 100 times.
 async fn shortest<const N: usize>(app: &TestApp, names: [&str; N]) -> [Duration; N] {
     let mut times = [Duration::MAX; N];
     let browser = app.browser();
@@ -59,7 +57,7 @@ async fn shortest<const N: usize>(app: &TestApp, names: [&str; N]) -> [Duration;
         if round >= 15 && alike(&times) {
             break;
         }
-        app.advance(120); // so that no limit is met
+        app.advance(120); // below the limits
         for (name, time) in names.iter().zip(&mut times) {
             let started = Instant::now();
             let page = browser.log_in(name, "a wrong one").await;
@@ -72,7 +70,7 @@ async fn shortest<const N: usize>(app: &TestApp, names: [&str; N]) -> [Duration;
 
 /// ASVS 6.3.8
 #[tokio::test]
-async fn attack_13_an_unknown_name_costs_as_much_time_as_a_known_one() {
+async fn attack_13_unknown_usernames_take_as_long_as_known_ones() {
     let app = TestApp::start().await;
     app.register("alice").await;
     app.with_two_factor("guarded", PHONE).await;
@@ -87,7 +85,7 @@ async fn attack_13_an_unknown_name_costs_as_much_time_as_a_known_one() {
 }
 
 #[tokio::test]
-async fn attack_13_a_right_password_is_needed_before_two_factor_shows() {
+async fn attack_13_two_factor_authentication_shows_only_after_the_right_password() {
     let app = TestApp::start().await;
     app.with_two_factor("guarded", PHONE).await;
     app.register("alice").await;

@@ -1,5 +1,4 @@
-//! The fields of the forms: what password managers and people who paste need, and
-//! which there are at all.
+//! The fields of all forms.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +7,7 @@ use scraper::Selector;
 use crate::access::{PAGES, Role, app_with_people, concrete};
 use crate::support::{Browser, Page, TestApp};
 
-/// Every field that a page of ours asks for.
+/// All fields of the pages.
 const FIELDS: [&str; 12] = [
     "about_me",
     "confirm_password",
@@ -24,7 +23,7 @@ const FIELDS: [&str; 12] = [
     "verification_phone",
 ];
 
-/// Every page of the app that a role can see.
+/// Loads every page as every role.
 async fn pages() -> Vec<Page> {
     let app = app_with_people().await;
     let mut pages = Vec::new();
@@ -47,7 +46,7 @@ async fn visit(app: &TestApp, browser: &Browser, pages: &mut Vec<Page>) {
 
 /// ASVS 6.2.6, 6.2.7
 #[tokio::test]
-async fn password_managers_find_what_they_look_for_and_nobody_is_kept_from_pasting() {
+async fn password_managers_can_fill_all_fields_and_pasting_is_allowed() {
     let inputs = Selector::parse("input, textarea").unwrap();
     let mut passwords = 0;
     for page in pages().await {
@@ -74,7 +73,7 @@ async fn password_managers_find_what_they_look_for_and_nobody_is_kept_from_pasti
             if name.contains("password") {
                 passwords += 1;
                 assert_eq!(of("type"), "password", "{title}: {name}");
-                // A browser cuts what is pasted without a word.
+                // A browser would cut a pasted password silently.
                 assert_eq!(input.attr("maxlength"), None, "{title}: {name}");
             }
             for attribute in ["onpaste", "oncopy", "ondrop", "disabled"] {
@@ -87,7 +86,7 @@ async fn password_managers_find_what_they_look_for_and_nobody_is_kept_from_pasti
 
 /// ASVS 6.4.2
 #[tokio::test]
-async fn no_form_asks_for_hints_or_the_answers_to_secret_questions() {
+async fn no_form_has_fields_for_hints_or_secret_questions() {
     let mut found = BTreeSet::new();
     for page in pages().await {
         found.extend(page.attributes("[name]:not(meta)", "name"));

@@ -2,18 +2,18 @@
 
 use twostep::models::rate_limit::WRONG_PASSWORDS;
 
-use super::enumeration::told;
+use super::enumeration::revealed;
 use crate::support::{PASSWORD, PHONE, TestApp};
 
 const LOCK: &str = "UPDATE users SET locked_at = 1 WHERE username_key = 'alice'";
 
 const UNLOCK: &str = "UPDATE users SET locked_at = NULL WHERE username_key = 'alice'";
 
-const LOG_INS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";
+const LOGINS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";
 
 /// ASVS 6.3.8
 #[tokio::test]
-async fn its_right_password_is_answered_like_a_wrong_one() {
+async fn the_right_password_of_a_locked_account_is_answered_like_a_wrong_one() {
     let app = TestApp::start().await;
     app.register("alice").await;
     app.register("guarded").await;
@@ -21,41 +21,40 @@ async fn its_right_password_is_answered_like_a_wrong_one() {
     let wrong = app.browser().log_in("guarded", "a wrong one").await;
     for password in [PASSWORD, "a wrong one"] {
         let page = app.browser().log_in("alice", password).await;
-        assert_eq!(told(&page, "alice"), told(&wrong, "guarded"));
+        assert_eq!(revealed(&page, "alice"), revealed(&wrong, "guarded"));
     }
     let failures = "SELECT failed_logins FROM users WHERE username_key = 'alice'";
     assert_eq!(app.count(failures).await, 2);
-    let written_down = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_password'";
-    assert_eq!(app.count(written_down).await, 3);
+    let recorded = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_password'";
+    assert_eq!(app.count(recorded).await, 3);
     for (name, failures) in [("alice", 2), ("guarded", 1)] {
         let subject = format!("127.0.0.1 name {name}");
         assert_eq!(app.used(&WRONG_PASSWORDS, &subject).await, failures);
     }
     app.execute(UNLOCK).await;
-    let page = app.browser().log_in("alice", PASSWORD).await;
-    page.redirects_to("/home");
+    app.logged_in("alice").await;
 }
 
 /// ASVS 7.4.2
 #[tokio::test]
-async fn no_code_of_before_logs_in() {
+async fn a_code_from_before_the_lock_never_logs_in() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     app.advance(31);
     let half = app.half_logged_in("alice").await;
     app.execute(LOCK).await;
-    app.execute("DELETE FROM sessions WHERE user_id IS NOT NULL")
-        .await;
+    let sessions = "DELETE FROM sessions WHERE user_id IS NOT NULL";
+    app.execute(sessions).await;
     let code = app.last_code();
     half.verify(&code).await.redirects_to("/login");
-    assert_eq!(app.count(LOG_INS).await, 0);
+    assert_eq!(app.count(LOGINS).await, 0);
     app.execute(UNLOCK).await;
     half.verify(&code).await;
-    assert_eq!(app.count(LOG_INS).await, 0, "it was refused for good");
+    assert_eq!(app.count(LOGINS).await, 0, "it was refused for good");
 }
 
 #[tokio::test]
-async fn nor_does_one_prove_again_who_it_is() {
+async fn a_locked_account_cannot_reauthenticate() {
     let app = TestApp::start().await;
     let alice = app.with_two_factor("alice", PHONE).await;
     app.advance(601);
@@ -67,23 +66,27 @@ async fn nor_does_one_prove_again_who_it_is() {
     app.execute(LOCK).await;
     let page = alice.verify(&app.last_code()).await;
     page.redirects_to("/home");
-    assert_eq!(alice.get("/enable_2fa").await.status, 303, "still stale");
+    assert_eq!(
+        alice.get("/enable_2fa").await.status,
+        303,
+        "not recently authenticated"
+    );
     let page = alice.post("/reauth", &fields).await;
     assert_eq!(page.status, 422);
 }
 
 #[tokio::test]
-async fn a_log_in_that_was_checked_before_is_refused() {
+async fn a_login_whose_password_was_checked_before_the_lock_fails() {
     let app = TestApp::start().await;
     app.register("alice").await;
     crate::sessions::in_flight::once_right(&app, LOCK).await;
     let page = app.browser().log_in("alice", PASSWORD).await;
     assert_eq!(page.status, 422, "{}", page.text());
-    assert_eq!(app.count(LOG_INS).await, 0);
+    assert_eq!(app.count(LOGINS).await, 0);
 }
 
 #[tokio::test]
-async fn its_password_can_be_reset_and_logs_nobody_in() {
+async fn the_password_of_a_locked_account_can_be_reset_but_does_not_log_in() {
     let app = TestApp::start().await;
     app.register("alice").await;
     app.execute(LOCK).await;

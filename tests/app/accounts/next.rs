@@ -1,58 +1,22 @@
-//! Where a log-in leads.
+//! `next`: the page after a login.
 
 use twostep::dev::simulator::LANDLINE;
 
 use crate::support::{PASSWORD, PHONE, TestApp};
 
-/// Nothing of this is a path of this site, or nobody wants to go there.
-const EVIL: [&str; 48] = [
+/// Not local paths, or not useful ones. The unit tests of `LocalPath` have more.
+const BAD: [&str; 12] = [
+    "",
     "home",
     "//evil.example",
-    "//evil.example/%2f..",
-    "///evil.example",
-    "////evil.example",
     "/\\evil.example",
-    "\\/evil.example",
-    "\\\\evil.example",
     "/\t/evil.example",
-    "/\n/evil.example",
-    "/\r/evil.example",
-    "\t//evil.example",
-    " //evil.example",
-    " /home",
-    "/home ",
-    "/%2fevil.example",
-    "/%2F%2Fevil.example",
-    "/%5cevil.example",
-    "/%5Cevil.example",
-    "/%09/evil.example",
-    "/%0d%0aSet-Cookie:x=y",
-    "/%0a/evil.example",
-    "/.//evil.example",
-    "/..//evil.example",
+    "/%2f%2fevil.example",
     "/a/..//evil.example",
-    "/%2e//evil.example",
-    "/%2e%2e//evil.example",
-    "/home//evil.example",
     "https://evil.example",
-    "https:evil.example",
-    "https:/evil.example",
-    "http:evil.example",
-    "HTTPS://evil.example",
-    "ftp://evil.example",
-    "@evil.example",
-    ".evil.example",
     "javascript:alert(1)",
-    "data:text/html,x",
-    "/\u{e9}",
-    "/\u{2028}",
-    "/\u{ff0f}evil.example",
-    "/home\0",
-    "/home\r\nSet-Cookie: x=y",
+    "/home\r\nX-Injected: y",
     "/home\r\n\r\n<script>alert(1)</script>",
-    "/home\nX-Injected: y",
-    "/logout",
-    "/logout?x=1",
     "/a/../logout",
 ];
 
@@ -71,10 +35,10 @@ fn with_next(path: &str, next: &str) -> String {
 
 /// ASVS 1.1.1, 1.5.3, 3.7.2
 #[tokio::test]
-async fn attack_10_log_in() {
+async fn attack_10_a_login_follows_next_only_to_a_local_path() {
     let app = TestApp::start().await;
     app.register("alice").await;
-    for next in EVIL {
+    for next in BAD {
         let form = app.browser().get(&with_next("/login", next)).await;
         assert_eq!(form.status, 200, "{next:?}");
         assert_eq!(form.value_of("next"), None, "{next:?}");
@@ -87,6 +51,14 @@ async fn attack_10_log_in() {
         page.redirects_to("/home");
         assert_eq!(page.header("x-injected"), None);
         assert!(!page.body.contains("evil"));
+        app.advance(120); // below the limits
+        let fields = [("username", "alice"), ("password", "x"), ("next", next)];
+        let page = app.browser().post("/login", &fields).await;
+        assert_eq!(
+            (page.status, page.value_of("next")),
+            (422, None),
+            "{next:?}"
+        );
     }
     for next in GOOD {
         let form = app.browser().get(&with_next("/login", next)).await;
@@ -101,24 +73,12 @@ async fn attack_10_log_in() {
     }
 }
 
-#[tokio::test]
-async fn attack_10_a_refused_log_in_does_not_keep_it() {
-    let app = TestApp::start().await;
-    for next in EVIL {
-        app.advance(120); // so that no limit is met
-        let fields = [("username", "alice"), ("password", "x"), ("next", next)];
-        let page = app.browser().post("/login", &fields).await;
-        assert_eq!(page.status, 422, "{next:?}");
-        assert_eq!(page.value_of("next"), None, "{next:?}");
-    }
-}
-
 /// ASVS 1.5.3, 3.7.2
 #[tokio::test]
-async fn attack_10_proving_again() {
+async fn attack_10_reauthentication_follows_next_only_to_a_local_path() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
-    for (next, kept) in EVIL
+    for (next, kept) in BAD
         .map(|next| (next, None))
         .into_iter()
         .chain(GOOD.map(|next| (next, Some(next))))
@@ -126,7 +86,7 @@ async fn attack_10_proving_again() {
         let form = browser.get(&with_next("/reauth", next)).await;
         assert_eq!(form.status, 200, "{next:?}");
         assert_eq!(form.value_of("next").as_deref(), kept, "{next:?}");
-        app.advance(120); // so that no limit is met
+        app.advance(120); // below the limits
         let wrong = [("password", "x"), ("next", next)];
         let form = browser.post("/reauth", &wrong).await;
         assert_eq!(form.status, 422, "{next:?}");
@@ -139,10 +99,10 @@ async fn attack_10_proving_again() {
 
 /// ASVS 3.7.2
 #[tokio::test]
-async fn attack_10_through_a_verification() {
+async fn attack_10_a_challenge_keeps_next_only_if_it_is_a_local_path() {
     let app = TestApp::start().await;
     let signed_in = app.with_two_factor("alice", LANDLINE).await;
-    for (index, (next, kept)) in EVIL
+    for (index, (next, kept)) in BAD
         .map(|next| (next, None))
         .into_iter()
         .chain(GOOD.map(|next| (next, Some(next))))
@@ -150,7 +110,7 @@ async fn attack_10_through_a_verification() {
     {
         app.advance(31);
         let expected = kept.unwrap_or("/home");
-        // What is sent along with the code counts for nothing.
+        // A `next` beside the code is ignored.
         let code = |code: String| {
             [
                 ("token".to_owned(), code),
@@ -189,7 +149,7 @@ async fn attack_10_through_a_verification() {
 }
 
 #[tokio::test]
-async fn attack_10_an_address_in_the_row_is_judged_again() {
+async fn attack_10_a_stored_next_is_validated_again() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     let browser = app.half_logged_in("alice").await;
@@ -200,7 +160,7 @@ async fn attack_10_an_address_in_the_row_is_judged_again() {
 
 /// ASVS 4.2.5
 #[tokio::test]
-async fn who_is_sent_to_the_log_in_comes_back() {
+async fn a_login_leads_back_to_the_page_that_required_it() {
     let app = TestApp::start().await;
     app.register("alice").await;
     for (path, login) in [
@@ -214,7 +174,7 @@ async fn who_is_sent_to_the_log_in_comes_back() {
             "/?next=//evil.example",
             "/login?next=%2F%3Fnext%3D%2F%2Fevil.example",
         ),
-        // Too long to take along.
+        // Too long to keep.
         (&format!("/home?{}", "a".repeat(600)), "/login?next=%2Fhome"),
     ] {
         let browser = app.browser();
@@ -231,7 +191,7 @@ async fn who_is_sent_to_the_log_in_comes_back() {
         let page = browser.post("/login", &fields).await;
         page.redirects_to(if path.len() > 512 { "/home" } else { path });
     }
-    // A form that was sent signed out: back to the page that holds it.
+    // A form that was sent without a login leads back to its page.
     let page = app.browser().post("/edit_profile?x=1", &[]).await;
     page.redirects_to("/login?next=%2Fedit_profile");
 }

@@ -1,4 +1,4 @@
-//! What a password may be, and how it is kept.
+//! The rules for passwords, and their storage.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use data_encoding::BASE64_NOPAD;
@@ -23,7 +23,7 @@ async fn store(app: &TestApp, hash: &str) {
 
 /// ASVS 6.2.1, 6.2.5, 6.2.9, 6.2.11
 #[tokio::test]
-async fn a_password_has_8_to_128_characters_that_are_not_easy_to_guess() {
+async fn a_password_has_8_to_128_characters_and_is_hard_to_guess() {
     let app = TestApp::start().await;
     let browser = app.browser();
     let long = "correct horse battery staple ".repeat(5);
@@ -91,7 +91,7 @@ async fn passwords_are_compared_byte_for_byte() {
 
 /// ASVS 11.4.2
 #[tokio::test]
-async fn a_password_is_kept_as_argon2id_with_the_chosen_parameters() {
+async fn a_password_is_stored_as_argon2id_with_the_chosen_parameters() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let hash = stored(&app).await;
@@ -104,11 +104,11 @@ async fn a_password_is_kept_as_argon2id_with_the_chosen_parameters() {
         .await;
     app.register("alice").await;
     let hashes = "SELECT COUNT(DISTINCT password_hash) FROM users";
-    assert_eq!(app.count(hashes).await, 2, "each has a salt of its own");
+    assert_eq!(app.count(hashes).await, 2, "each has its own salt");
     assert!(!app.dump().await.contains(PASSWORD));
 }
 
-/// A hash as another program, or an older one of ours, would have made it.
+/// Hashes the password as another program, or an older version of ours, would.
 fn hashed(algorithm: Algorithm, version: Version, memory: u32, passes: u32) -> String {
     let salt = b"salt of 16 bytes";
     let mut output = [0; 32];
@@ -126,7 +126,7 @@ fn hashed(algorithm: Algorithm, version: Version, memory: u32, passes: u32) -> S
 
 /// ASVS 11.2.2
 #[tokio::test]
-async fn a_hash_with_other_parameters_is_made_anew_by_the_right_password() {
+async fn the_right_password_replaces_a_hash_with_other_parameters() {
     let app = TestApp::start().await;
     app.register("alice").await;
     for old in [
@@ -141,21 +141,20 @@ async fn a_hash_with_other_parameters_is_made_anew_by_the_right_password() {
         assert_eq!(stored(&app).await, old, "a wrong password changes nothing");
         let version = app.count("SELECT auth_version FROM users").await;
         for _ in 0..2 {
-            let page = app.browser().log_in("alice", PASSWORD).await;
-            page.redirects_to("/home");
+            app.logged_in("alice").await;
         }
         let new = stored(&app).await;
         assert!(new.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{new}");
         let same = app.count("SELECT auth_version FROM users").await;
         assert_eq!(same, version, "the password is the same");
         app.browser().log_in("alice", PASSWORD).await;
-        assert_eq!(stored(&app).await, new, "today's is left alone");
+        assert_eq!(stored(&app).await, new, "a current hash stays");
     }
 }
 
 /// ASVS 11.2.5
 #[tokio::test]
-async fn a_hash_that_cannot_be_read_lets_nobody_in() {
+async fn a_malformed_hash_matches_no_password() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
     let good = stored(&app).await;
@@ -183,7 +182,7 @@ async fn a_hash_that_cannot_be_read_lets_nobody_in() {
         &format!("$argon2x$v=19$m=19456,t=2,p=1${tail}"),
     ] {
         store(&app, broken).await;
-        app.advance(900); // so that no limit is met
+        app.advance(900); // below the limits
         let page = app.browser().log_in("alice", PASSWORD).await;
         assert_eq!(page.status, 422, "{broken:?}: {}", page.text());
         assert!(page.says("Invalid username or password"));
@@ -192,6 +191,17 @@ async fn a_hash_that_cannot_be_read_lets_nobody_in() {
         assert_eq!(stored(&app).await, broken);
     }
     store(&app, &good).await;
-    let page = app.browser().log_in("alice", PASSWORD).await;
-    page.redirects_to("/home");
+    app.logged_in("alice").await;
+}
+
+#[tokio::test]
+async fn a_hashing_job_that_panics_stops_no_hashing_thread() {
+    let app = TestApp::start().await;
+    app.register("alice").await;
+    let threads = std::thread::available_parallelism().unwrap().get();
+    for _ in 0..=threads {
+        let lost = app.state.passwords.run(|| panic!("on purpose")).await;
+        assert!(lost.is_err());
+    }
+    app.logged_in("alice").await;
 }

@@ -1,20 +1,17 @@
 //! The limits of wrong passwords by username.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
-use std::time::Duration;
-
 use twostep::models::rate_limit::WRONG_PASSWORDS;
 
-use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp, until};
+use crate::support::hashing::QUEUE;
+use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
 
 pub(super) const WRONG: &str = "a wrong one";
 
 const FAILURES: &str = "SELECT failed_logins FROM users WHERE username_key = 'alice'";
 
-const WRITTEN_DOWN: &str = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_password'";
+const RECORDED: &str = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_password'";
 
-/// Wrong passwords that are told to be wrong.
+/// Sends wrong passwords, below the limits.
 pub(super) async fn fail(browser: &Browser, name: &str, times: usize) {
     for number in 1..=times {
         let page = browser.log_in(name, WRONG).await;
@@ -22,13 +19,13 @@ pub(super) async fn fail(browser: &Browser, name: &str, times: usize) {
     }
 }
 
-/// Wrong passwords that count for a name, from this machine.
+/// Counts the wrong passwords for a username from this machine.
 async fn counted(app: &TestApp, name: &str) -> i64 {
     let subject = format!("127.0.0.1 name {name}");
     app.used(&WRONG_PASSWORDS, &subject).await
 }
 
-/// Asserts a refusal that says how long to wait.
+/// Asserts a refusal with the time to wait.
 #[track_caller]
 pub(super) fn assert_too_many(page: &Page, seconds: &str, words: &str) {
     assert_eq!(page.status, 429, "{}", page.text());
@@ -41,7 +38,7 @@ pub(super) fn assert_too_many(page: &Page, seconds: &str, words: &str) {
 
 /// ASVS 2.3.2, 2.4.1, 6.3.1
 #[tokio::test]
-async fn ten_in_fifteen_minutes_are_answered_and_the_eleventh_is_not_looked_at() {
+async fn ten_wrong_passwords_in_15_minutes_are_compared_and_the_eleventh_is_not() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let browser = app.browser();
@@ -65,13 +62,13 @@ async fn ten_in_fifteen_minutes_are_answered_and_the_eleventh_is_not_looked_at()
     }
     assert_eq!(app.dump().await, before, "a refusal changes nothing");
     assert_eq!(app.count(FAILURES).await, 10);
-    assert_eq!(app.count(WRITTEN_DOWN).await, 10);
+    assert_eq!(app.count(RECORDED).await, 10);
 
-    lets_in_after(&app, &browser, 720).await;
+    assert_accepts_after(&app, &browser, 720).await;
 }
 
-/// Asserts that the right password is taken again after so many seconds, and no sooner.
-async fn lets_in_after(app: &TestApp, browser: &Browser, seconds: u64) {
+/// Asserts that the right password is accepted after so many seconds, and not before.
+async fn assert_accepts_after(app: &TestApp, browser: &Browser, seconds: u64) {
     app.advance(seconds - 1);
     let page = browser.log_in("alice", PASSWORD).await;
     assert_too_many(&page, "1", "1 second");
@@ -81,21 +78,7 @@ async fn lets_in_after(app: &TestApp, browser: &Browser, seconds: u64) {
 }
 
 #[tokio::test]
-async fn a_window_begins_with_its_first_attempt_and_the_next_one_takes_ten_again() {
-    let app = TestApp::start().await;
-    app.register("alice").await;
-    let browser = app.browser();
-    fail(&browser, "alice", 1).await;
-    app.advance(450);
-    fail(&browser, "alice", 9).await;
-    app.advance(450);
-    fail(&browser, "alice", 10).await;
-    let page = browser.log_in("alice", WRONG).await;
-    assert_too_many(&page, "900", "15 minutes");
-}
-
-#[tokio::test]
-async fn a_right_one_does_not_count_and_does_not_forget_the_wrong_ones() {
+async fn a_right_password_does_not_count_and_does_not_reset_the_count() {
     let app = TestApp::start().await;
     app.register("alice").await;
     app.with_two_factor("guarded", PHONE).await;
@@ -114,7 +97,7 @@ async fn a_right_one_does_not_count_and_does_not_forget_the_wrong_ones() {
 }
 
 #[tokio::test]
-async fn neither_case_nor_blanks_make_another_name() {
+async fn case_and_spaces_make_no_other_username() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let names = ["alice", "ALICE", " aLiCe", "alice\t", "\u{a0}Alice "];
@@ -130,7 +113,7 @@ async fn neither_case_nor_blanks_make_another_name() {
 
 /// ASVS 6.3.1, 6.3.8
 #[tokio::test]
-async fn attack_13_names_that_nobody_has_count_as_well() {
+async fn attack_13_wrong_passwords_for_unknown_usernames_count_too() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let long = "x".repeat(5000);
@@ -152,15 +135,15 @@ async fn attack_13_names_that_nobody_has_count_as_well() {
     for name in names {
         assert_eq!(counted(&app, name).await, 10);
     }
-    assert_eq!(app.count(WRITTEN_DOWN).await, 10);
-    // What was typed for a name may be a password.
+    assert_eq!(app.count(RECORDED).await, 10);
+    // A typed username may be a password.
     let typed = "SELECT COUNT(*) FROM rate_limits WHERE key LIKE '%alice%'";
     assert_eq!(app.count(typed).await, 0);
 }
 
 /// ASVS 6.1.1, 6.3.1
 #[tokio::test]
-async fn attack_21_a_stranger_elsewhere_cannot_keep_alice_out() {
+async fn attack_21_a_stranger_on_another_network_does_not_lock_the_owner_out() {
     let app = TestApp::behind_proxy().await;
     app.register("alice").await;
     let alice = app.browser().at("203.0.113.9");
@@ -175,60 +158,52 @@ async fn attack_21_a_stranger_elsewhere_cannot_keep_alice_out() {
         alice.post("/logout", &[]).await.redirects_to("/login");
         app.advance(900);
     }
-    // Nor is anybody else held back at that address.
+    // Other usernames from that address are not affected.
     fail(&mallory, "alice", 10).await;
     fail(&mallory, "bob", 10).await;
 }
 
-/// ASVS 15.3.4
-#[tokio::test]
-async fn of_ipv6_the_network_is_counted() {
-    let app = TestApp::behind_proxy().await;
-    fail(&app.browser().at("2001:db8:1:2::1"), "alice", 5).await;
-    fail(&app.browser().at("2001:db8:1:2:ffff::9"), "alice", 5).await;
-    let browser = app.browser().at("2001:db8:1:2:8000::");
-    let page = browser.log_in("alice", WRONG).await;
-    assert_too_many(&page, "900", "15 minutes");
-    fail(&app.browser().at("2001:db8:1:3::1"), "alice", 1).await;
-}
-
-/// A customer may have a /56, which is 256 networks, or a whole /48.
+/// A customer may have a /56, which has 256 networks, or a whole /48.
 ///
 /// ASVS 2.4.1, 6.3.1, 15.3.4
 #[tokio::test]
-async fn attack_06_many_networks_of_one_line_get_fifty_guesses_at_one_name() {
+async fn attack_06_each_network_of_a_site_gets_ten_guesses_at_a_username_and_the_site_fifty() {
     let app = TestApp::behind_proxy().await;
     app.register("alice").await;
     for network in 0..5 {
-        let browser = app.browser().at(&format!("2001:db8:1:{network}::1"));
-        fail(&browser, "Alice", 10).await;
+        let at = |host| app.browser().at(&format!("2001:db8:1:{network}:{host}"));
+        fail(&at(":1"), "Alice", 5).await;
+        fail(&at("ffff::9"), "Alice", 5).await;
+        let page = at("8000::").log_in("alice", WRONG).await;
+        assert_too_many(&page, "900", "15 minutes");
     }
     let browser = app.browser().at("2001:db8:1:ffff::1");
     for password in [WRONG, PASSWORD] {
         let page = browser.log_in("alice", password).await;
         assert_too_many(&page, "900", "15 minutes");
     }
-    // Neither another name, nor who is elsewhere.
+    // Other usernames and other sites are not affected.
     fail(&browser, "bob", 1).await;
     let elsewhere = app.browser().at("2001:db8:2:ffff::1");
     let page = elsewhere.log_in("alice", PASSWORD).await;
     page.redirects_to("/home");
-    lets_in_after(&app, &browser, 900).await;
+    assert_accepts_after(&app, &browser, 900).await;
+}
+
+async fn rename(browser: &Browser, name: &str) {
+    let fields = [("username", name), ("about_me", "")];
+    let page = browser.post("/edit_profile", &fields).await;
+    page.redirects_to(&format!("/user/{name}"));
+    browser.follow(&page).await; // shows the message
 }
 
 /// ASVS 6.3.1, 15.3.4
 #[tokio::test]
-async fn attack_05_a_thief_on_one_line_gets_fifty_guesses_under_whatever_name() {
+async fn attack_05_a_session_thief_gets_fifty_guesses_per_site_under_any_username() {
     let app = TestApp::behind_proxy().await;
     let thief = app.signed_in("alice").await.copy();
-    let rename = async |name: &str| {
-        let fields = [("username", name), ("about_me", "")];
-        let page = thief.post("/edit_profile", &fields).await;
-        page.redirects_to(&format!("/user/{name}"));
-        thief.follow(&page).await; // shows the message
-    };
     for network in 0..5 {
-        rename(&format!("alice{network}")).await;
+        rename(&thief, &format!("alice{network}")).await;
         let there = thief.copy().at(&format!("2001:db8:1:{network}::1"));
         for _ in 0..10 {
             let page = there.post("/reauth", &[("password", WRONG)]).await;
@@ -242,7 +217,7 @@ async fn attack_05_a_thief_on_one_line_gets_fifty_guesses_under_whatever_name() 
 
 /// ASVS 2.4.1, 6.3.1, 15.4.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn attack_06_of_fifty_at_once_ten_are_compared() {
+async fn attack_06_of_fifty_parallel_wrong_passwords_ten_are_compared() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let mut requests = tokio::task::JoinSet::new();
@@ -254,14 +229,14 @@ async fn attack_06_of_fifty_at_once_ten_are_compared() {
     let of = |status| statuses.iter().filter(|it| **it == status).count();
     assert_eq!((of(422), of(429)), (10, 40), "{statuses:?}");
     assert_eq!(app.count(FAILURES).await, 10);
-    assert_eq!(app.count(WRITTEN_DOWN).await, 10);
+    assert_eq!(app.count(RECORDED).await, 10);
     let page = app.browser().log_in("alice", PASSWORD).await;
     assert_too_many(&page, "900", "15 minutes");
 }
 
 /// ASVS 6.2.3
 #[tokio::test]
-async fn proving_again_and_a_change_of_password_count_as_well() {
+async fn reauthentication_and_password_changes_count_too() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let new = "a slow boat to nowhere";
@@ -292,7 +267,7 @@ async fn proving_again_and_a_change_of_password_count_as_well() {
         assert_too_many(&page, "900", "15 minutes");
     }
     assert_eq!(app.count(FAILURES).await, 10);
-    assert_eq!(app.count(WRITTEN_DOWN).await, 10);
+    assert_eq!(app.count(RECORDED).await, 10);
     assert!(alice.is_logged_in().await);
     app.advance(900);
     reauth(PASSWORD).await.redirects_to("/enable_2fa");
@@ -300,30 +275,24 @@ async fn proving_again_and_a_change_of_password_count_as_well() {
 }
 
 #[tokio::test]
-async fn attack_05_a_thief_gets_no_more_guesses_under_another_name() {
+async fn attack_05_a_session_thief_gets_no_more_guesses_after_renames() {
     let app = TestApp::start().await;
     let thief = app.signed_in("alice").await.copy();
     let guess = async || thief.post("/reauth", &[("password", WRONG)]).await;
-    for number in 0..4 {
-        let name = format!("alice{number}");
-        let fields = [("username", name.as_str()), ("about_me", "")];
-        let page = thief.post("/edit_profile", &fields).await;
-        page.redirects_to(&format!("/user/{name}"));
-        for _ in 0..if number == 0 { 4 } else { 2 } {
+    for (number, guesses) in [4, 2, 2, 2].into_iter().enumerate() {
+        rename(&thief, &format!("alice{number}")).await;
+        for _ in 0..guesses {
             assert_eq!(guess().await.status, 422);
         }
     }
-    let fields = [("username", "alice"), ("about_me", "")];
-    let page = thief.post("/edit_profile", &fields).await;
-    assert!(thief.follow(&page).await.says("has been updated"));
+    rename(&thief, "alice").await;
     assert_too_many(&guess().await, "900", "15 minutes");
-    // The owner's log-in is counted by name.
-    let page = app.browser().log_in("alice", PASSWORD).await;
-    page.redirects_to("/home");
+    // The owner's login counts by username.
+    app.logged_in("alice").await;
 }
 
 #[tokio::test]
-async fn a_restart_forgets_nothing() {
+async fn the_count_survives_a_restart() {
     let app = TestApp::start().await;
     app.register("alice").await;
     fail(&app.browser(), "alice", 6).await;
@@ -333,48 +302,19 @@ async fn a_restart_forgets_nothing() {
     let page = app.browser().log_in("alice", PASSWORD).await;
     assert_too_many(&page, "900", "15 minutes");
     app.advance(900);
-    let page = app.browser().log_in("alice", PASSWORD).await;
-    page.redirects_to("/home");
+    app.logged_in("alice").await;
 }
 
 #[tokio::test]
-async fn attack_21_what_a_flood_keeps_from_being_compared_does_not_count() {
+async fn attack_21_a_password_that_a_flood_keeps_from_being_compared_does_not_count() {
     let app = TestApp::start().await;
     app.register("alice").await;
-    let passwords = &app.state.passwords;
-    // Every thread is busy, and the queue is full.
-    let threads = std::thread::available_parallelism().unwrap().get();
-    let (begun, released) = (AtomicUsize::new(0), Barrier::new(threads + 1));
-    let held = Arc::new((begun, released));
-    let mut flood = Vec::new();
-    for _ in 0..threads {
-        let (passwords, held) = (passwords.clone(), Arc::clone(&held));
-        let wait = move || {
-            held.0.fetch_add(1, Ordering::SeqCst);
-            held.1.wait();
-        };
-        flood.push(tokio::spawn(async move { passwords.run(wait).await }));
-    }
-    until(|| held.0.load(Ordering::SeqCst) == threads).await;
-    let mut queue = Vec::new();
-    loop {
-        let mut job = Box::pin(passwords.run(|| ()));
-        match tokio::time::timeout(Duration::ZERO, &mut job).await {
-            Ok(answer) => break assert!(answer.is_err()),
-            Err(_) => queue.push(job),
-        }
-    }
+    let blocked = app.block_hashing(None, QUEUE).await;
     for _ in 0..11 {
         let page = app.browser().log_in("alice", PASSWORD).await;
         assert_eq!(page.status, 503);
     }
-    held.1.wait();
-    for job in queue {
-        job.await.unwrap();
-    }
-    for job in flood {
-        job.await.unwrap().unwrap();
-    }
+    blocked.release().await;
     assert_eq!(counted(&app, "alice").await, 0);
     assert_eq!(app.count(FAILURES).await, 0);
     fail(&app.browser(), "alice", 10).await;

@@ -5,23 +5,20 @@ use twostep::models::rate_limit::WRONG_PASSWORDS_PER_CLIENT;
 use super::wrong_passwords::{WRONG, assert_too_many, fail};
 use crate::support::{PASSWORD, TestApp};
 
-/// Counts that many wrong passwords of an address, of other names.
+/// Counts wrong passwords from a client, for other usernames.
 async fn fill(app: &TestApp, address: &str, times: usize) {
     app.fill(&WRONG_PASSWORDS_PER_CLIENT, address, times).await;
 }
 
 /// ASVS 2.3.2, 6.3.1
 #[tokio::test]
-async fn sixty_in_ten_minutes_are_answered_to_one_address() {
+async fn sixty_wrong_passwords_in_ten_minutes_are_compared_for_one_client() {
     let app = TestApp::production("http://127.0.0.1:9").await;
     app.register("alice").await;
     let browser = app.browser();
     fill(&app, "127.0.0.1", 58).await;
     fail(&browser, "bob", 1).await;
-    app.browser()
-        .log_in("alice", PASSWORD)
-        .await
-        .redirects_to("/home");
+    app.logged_in("alice").await;
     fail(&browser, "carol", 1).await;
     for (name, password) in [("doris", WRONG), ("alice", PASSWORD), ("", "")] {
         let page = browser.log_in(name, password).await;
@@ -38,7 +35,7 @@ async fn sixty_in_ten_minutes_are_answered_to_one_address() {
 }
 
 #[tokio::test]
-async fn the_limit_by_address_is_none_of_another_address() {
+async fn the_limit_by_client_does_not_affect_other_networks() {
     let app = TestApp::behind_proxy().await;
     app.register("alice").await;
     fill(&app, "203.0.113.9", 60).await;
@@ -54,7 +51,7 @@ async fn the_limit_by_address_is_none_of_another_address() {
 }
 
 #[tokio::test]
-async fn the_longer_wait_is_told() {
+async fn of_two_exceeded_limits_the_page_names_the_longer_wait() {
     let app = TestApp::behind_proxy().await;
     let browser = app.browser().at("203.0.113.9");
     fail(&browser, "alice", 10).await;
@@ -67,7 +64,7 @@ async fn the_longer_wait_is_told() {
 }
 
 #[tokio::test]
-async fn in_development_it_does_not_apply_to_this_machine() {
+async fn in_development_the_limit_by_client_does_not_apply_to_this_machine() {
     let app = TestApp::behind_proxy().await;
     for network in ["127.0.0.1", "::/64"] {
         fill(&app, network, 60).await;
@@ -75,7 +72,7 @@ async fn in_development_it_does_not_apply_to_this_machine() {
     for address in ["127.0.0.1", "::1", "127.9.9.9"] {
         fail(&app.browser().at(address), "alice", 10).await;
     }
-    // The one by name does.
+    // The limit by username does.
     let page = app.browser().log_in("alice", WRONG).await;
     assert_too_many(&page, "900", "15 minutes");
 }
