@@ -1,4 +1,4 @@
-//! Counting itself: each limit with many attempts at once, windows, refunds, clocks.
+//! Counting: parallel attempts, windows, refunds, clocks.
 
 use tokio::task::JoinSet;
 use twostep::models::rate_limit::{
@@ -13,7 +13,7 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// Every limit whose capacity no setting says.
+/// All limits with a fixed capacity.
 const LIMITS: [RateLimit; 28] = [
     limits::WRONG_PASSWORDS,
     limits::WRONG_PASSWORDS_PER_SITE,
@@ -45,8 +45,8 @@ const LIMITS: [RateLimit; 28] = [
     limits::REJECTED_REGISTRATIONS,
 ];
 
-/// How many of so many attempts at once pass.
-async fn passing(app: &TestApp, buckets: &[Bucket], attempts: usize) -> usize {
+/// Counts how many of parallel attempts pass.
+async fn count_passing(app: &TestApp, buckets: &[Bucket], attempts: usize) -> usize {
     let mut tasks = JoinSet::new();
     for _ in 0..attempts {
         let (database, buckets) = (app.state.database.clone(), buckets.to_vec());
@@ -59,7 +59,7 @@ async fn passing(app: &TestApp, buckets: &[Bucket], attempts: usize) -> usize {
     passed.filter(|passed| *passed).count()
 }
 
-/// How many attempts a bucket has counted at a moment.
+/// Loads a bucket's count at a time.
 async fn count_at(app: &TestApp, bucket: &Bucket, now: i64) -> i64 {
     let mut connection = app.pool.acquire().await.unwrap();
     usage(&mut connection, std::slice::from_ref(bucket), now)
@@ -68,7 +68,7 @@ async fn count_at(app: &TestApp, bucket: &Bucket, now: i64) -> i64 {
         .count
 }
 
-/// Whether an attempt at a moment passes, and if not, when another may.
+/// Takes an attempt at a time. Returns the seconds to wait if it is refused.
 async fn attempt(app: &TestApp, buckets: &[Bucket], now: i64) -> Result<(), i64> {
     let mut connection = app.pool.acquire().await.unwrap();
     let taken = take(&mut connection, buckets, now).await.unwrap();
@@ -77,21 +77,21 @@ async fn attempt(app: &TestApp, buckets: &[Bucket], now: i64) -> Result<(), i64>
 
 /// ASVS 2.3.2, 15.4.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn attack_07_of_many_attempts_at_once_each_limit_lets_its_number_pass() {
+async fn attack_07_of_parallel_attempts_each_limit_permits_its_capacity() {
     let app = TestApp::start().await;
     for limit in LIMITS {
         let capacity = usize::try_from(limit.windows[0].capacity).unwrap();
-        let found = passing(&app, &limit.buckets("alice"), capacity + 50).await;
+        let found = count_passing(&app, &limit.buckets("alice"), capacity + 50).await;
         assert_eq!(found, capacity, "{}", limit.name);
-        let other = passing(&app, &limit.buckets("bella"), 1).await;
+        let other = count_passing(&app, &limit.buckets("bella"), 1).await;
         assert_eq!(other, 1, "{}", limit.name);
     }
     let service = SENDS_OF_SERVICE.daily(20, "");
-    assert_eq!(passing(&app, &[service], 70).await, 20);
+    assert_eq!(count_passing(&app, &[service], 70).await, 20);
 }
 
 #[tokio::test]
-async fn every_limit_has_a_name_of_its_own_and_a_sentence() {
+async fn every_limit_has_a_unique_name_and_a_message() {
     let mut names: Vec<&str> = LIMITS.iter().map(|limit| limit.name).collect();
     names.sort_unstable();
     names.dedup();
@@ -100,7 +100,7 @@ async fn every_limit_has_a_name_of_its_own_and_a_sentence() {
 }
 
 #[tokio::test]
-async fn a_window_takes_its_capacity_and_a_new_one_starts_when_it_has_ended() {
+async fn a_window_permits_its_capacity_and_a_new_one_starts_after_its_end() {
     let app = TestApp::start().await;
     let buckets = WRONG_PASSWORDS.buckets("alice");
     for _ in 0..10 {
@@ -141,7 +141,7 @@ async fn a_reset_also_empties_a_window_of_an_instance_whose_clock_is_ahead() {
 }
 
 #[tokio::test]
-async fn of_several_windows_the_one_that_ends_last_says_when_to_try_again() {
+async fn of_several_full_windows_the_last_to_end_sets_the_wait() {
     let app = TestApp::start().await;
     let buckets = WRONG_CODES.buckets("alice"); // 10 an hour, 20 a day
     for now in [NOW, NOW + HOUR] {
@@ -155,7 +155,7 @@ async fn of_several_windows_the_one_that_ends_last_says_when_to_try_again() {
 }
 
 #[tokio::test]
-async fn an_attempt_counts_in_all_of_its_buckets_or_in_none() {
+async fn an_attempt_counts_in_all_its_buckets_or_in_none() {
     let app = TestApp::start().await;
     let (full, free) = (
         WRONG_PASSWORDS.buckets("full").remove(0),
@@ -172,7 +172,7 @@ async fn an_attempt_counts_in_all_of_its_buckets_or_in_none() {
 }
 
 #[tokio::test]
-async fn a_bucket_without_room_takes_nothing() {
+async fn a_bucket_of_capacity_zero_refuses_every_attempt() {
     let app = TestApp::start().await;
     let none = SENDS_OF_SERVICE.daily(0, "");
     let other = WRONG_CODES.buckets("alice").remove(0);
@@ -182,7 +182,7 @@ async fn a_bucket_without_room_takes_nothing() {
 }
 
 #[tokio::test]
-async fn a_daily_limit_goes_by_utc_days() {
+async fn a_daily_limit_uses_utc_days() {
     let app = TestApp::start().await;
     let bucket = [SENDS_OF_SERVICE.daily(1, "")];
     let midnight = NOW - NOW % DAY + DAY;
@@ -193,7 +193,7 @@ async fn a_daily_limit_goes_by_utc_days() {
 }
 
 #[tokio::test]
-async fn a_refund_makes_room_in_the_window_that_counted_the_attempt_and_in_no_other() {
+async fn a_refund_lowers_only_the_window_that_counted_the_attempt() {
     let app = TestApp::start().await;
     let buckets = NUMBER_TRIED.buckets("alice"); // one a day
     let mut connection = app.pool.acquire().await.unwrap();
@@ -202,7 +202,7 @@ async fn a_refund_makes_room_in_the_window_that_counted_the_attempt_and_in_no_ot
     refund(&mut connection, &first).await.unwrap();
     let second = take(&mut connection, &buckets, NOW).await.unwrap();
     assert!(second.is_ok());
-    // The first again, which is not there any more, in the next window.
+    // The first attempt does not exist in the next window.
     let third = take(&mut connection, &buckets, NOW + DAY).await.unwrap();
     assert!(third.is_ok());
     refund(&mut connection, &first).await.unwrap();
@@ -210,7 +210,7 @@ async fn a_refund_makes_room_in_the_window_that_counted_the_attempt_and_in_no_ot
         .await
         .unwrap();
     assert!(full.is_some());
-    // No count falls below none.
+    // No count falls below zero.
     let third = third.unwrap();
     for _ in 0..3 {
         refund(&mut connection, &third).await.unwrap();
@@ -221,34 +221,25 @@ async fn a_refund_makes_room_in_the_window_that_counted_the_attempt_and_in_no_ot
 }
 
 #[tokio::test]
-async fn what_began_before_a_window_is_not_refunded_in_it() {
+async fn an_attempt_from_before_a_window_is_not_refunded_in_it() {
     let app = TestApp::start().await;
     let buckets = WRONG_CODES.buckets("alice");
     let hour = &buckets[0];
     for _ in 0..3 {
         attempt(&app, &buckets, NOW).await.unwrap();
     }
-    let mut connection = app.pool.acquire().await.unwrap();
-    refund_since(&mut connection, &buckets, 2, NOW - 1)
-        .await
-        .unwrap();
-    drop(connection);
-    assert_eq!(count_at(&app, hour, NOW).await, 3);
-    let mut connection = app.pool.acquire().await.unwrap();
-    refund_since(&mut connection, &buckets, 2, NOW)
-        .await
-        .unwrap();
-    drop(connection);
-    assert_eq!(count_at(&app, hour, NOW).await, 1);
-    let mut connection = app.pool.acquire().await.unwrap();
-    reset(&mut connection, &buckets, NOW).await.unwrap();
-    drop(connection);
-    assert_eq!(count_at(&app, hour, NOW).await, 0);
+    for (since, expected) in [(NOW - 1, 3), (NOW, 1)] {
+        let mut connection = app.pool.acquire().await.unwrap();
+        let refunded = refund_since(&mut connection, &buckets, 2, since).await;
+        refunded.unwrap();
+        drop(connection);
+        assert_eq!(count_at(&app, hour, NOW).await, expected);
+    }
 }
 
-/// A clock that was two hours ahead, and is corrected.
+/// A clock was two hours ahead and is corrected.
 #[tokio::test]
-async fn a_window_of_the_future_makes_nobody_wait() {
+async fn a_window_of_the_future_does_not_count() {
     let app = TestApp::start().await;
     let ahead = NOW + 2 * HOUR;
     for limit in LIMITS {
@@ -271,8 +262,8 @@ async fn half_four_fifths_and_all_of_a_budget_are_logged_once_each() {
             10 => "budget_used_up",
             _ => "",
         };
-        let told = lines.contains("event=\"budget_");
-        assert_eq!(told, !expected.is_empty(), "{count}: {lines}");
+        let is_logged = lines.contains("event=\"budget_");
+        assert_eq!(is_logged, !expected.is_empty(), "{count}: {lines}");
         assert!(lines.contains(expected), "{count}: {lines}");
         assert_eq!(lines.contains("ERROR"), count == 10, "{count}: {lines}");
     }

@@ -1,5 +1,4 @@
-//! Rate limits: counting itself, that every route names its limit, and the attacks that they
-//! were made against.
+//! Rate limits: counting, the limits of routes, and the attacks that the limits stop.
 
 mod attacks;
 mod clock;

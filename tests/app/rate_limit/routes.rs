@@ -1,4 +1,4 @@
-//! Every route that changes something names its limit where it is declared, and keeps it.
+//! Every route that changes something declares a limit, and applies it.
 
 use reqwest::Method;
 use twostep::models::rate_limit::{Per, RateLimit};
@@ -10,11 +10,10 @@ const ADDRESS: &str = "203.0.113.9";
 
 const NEW: &str = "nine purple clouds over Turin";
 
-/// The routes whose actions take the limit that stands beside them.
+/// Returns the routes whose actions take the declared limits.
 fn limited(app: &TestApp) -> Vec<(&Route, &'static [RateLimit])> {
-    let limits = |route: &'static [RateLimit]| route;
     let found = app.routes.iter().filter_map(|route| match route.limit {
-        Some(Limited::ByRoute(it)) => Some((route, limits(it))),
+        Some(Limited::ByRoute(limits)) => Some((route, limits)),
         _ => None,
     });
     found.collect()
@@ -22,7 +21,7 @@ fn limited(app: &TestApp) -> Vec<(&Route, &'static [RateLimit])> {
 
 /// ASVS 2.4.1
 #[tokio::test]
-async fn every_route_that_changes_something_names_a_limit_or_why_it_has_none() {
+async fn every_route_that_changes_something_declares_a_limit_or_why_it_has_none() {
     let app = TestApp::start().await;
     let mut changing = 0;
     for route in &app.routes {
@@ -38,11 +37,11 @@ async fn every_route_that_changes_something_names_a_limit_or_why_it_has_none() {
     assert!(changing >= 18, "{changing}");
 }
 
-/// A user who may send the form of a route, and the form.
+/// A user who may send a route's form, and the form.
 struct Actor {
     browser: Browser,
     form: Vec<(&'static str, String)>,
-    /// The account that it changes, where there is one.
+    /// The account that it changes, if any.
     account: Option<String>,
 }
 
@@ -101,7 +100,7 @@ impl Actor {
         self.browser.post(path, &form).await
     }
 
-    /// Whom a limit counts when this one sends the form.
+    /// Returns the subject that a limit counts for this user.
     fn subject(&self, limit: &RateLimit) -> String {
         let account = self.account.as_deref().unwrap_or_default();
         match limit.per {
@@ -117,7 +116,7 @@ impl Actor {
 ///
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn every_limit_that_a_route_names_is_kept_and_a_refusal_changes_nothing() {
+async fn every_declared_limit_is_applied_and_a_refusal_changes_nothing() {
     let app = TestApp::behind_proxy().await;
     for (number, (route, limits)) in limited(&app).into_iter().enumerate() {
         for (which, limit) in limits.iter().enumerate() {
@@ -148,7 +147,7 @@ async fn every_limit_that_a_route_names_is_kept_and_a_refusal_changes_nothing() 
 
 /// ASVS 15.3.4
 #[tokio::test]
-async fn a_limit_by_client_counts_the_network_and_ten_times_as_much_the_site() {
+async fn a_limit_by_client_counts_the_network_and_with_ten_times_the_capacity_the_site() {
     let app = TestApp::behind_proxy().await;
     for (number, (route, limits)) in limited(&app).into_iter().enumerate() {
         let by_client = limits.iter().enumerate();
@@ -165,11 +164,7 @@ async fn a_limit_by_client_counts_the_network_and_ten_times_as_much_the_site() {
                     Per::Client => place.to_owned(),
                     _ => format!("{account} {place}"),
                 };
-                let counted = if limit.name.starts_with("rejected") {
-                    0
-                } else {
-                    1
-                };
+                let counted = i64::from(!limit.name.starts_with("rejected"));
                 let what = format!("{}, {place}", limit.name);
                 assert_eq!(app.used(limit, &subject).await, counted, "{what}");
                 let rows: i64 =

@@ -7,15 +7,15 @@ use crate::support::{BEHIND_PROXY, OTHER_PHONE, PASSWORD, Page, TestApp};
 ///
 /// ASVS 2.4.1
 #[tokio::test]
-async fn a_clock_that_was_ahead_makes_nobody_wait_for_longer_than_the_rule_says() {
-    // Within a UTC day, what was sent stays sent.
+async fn a_clock_that_was_ahead_causes_no_wait_longer_than_the_limit() {
+    // Within a UTC day, sent codes stay counted.
     let all = "UPDATE rate_limits SET count = capacity";
     let others = "UPDATE rate_limits SET count = capacity WHERE expires_at % 86400 <> 0";
-    for (ahead, use_up) in [(2 * HOUR, others), (3650 * DAY, all)] {
+    for (ahead, exhaust) in [(2 * HOUR, others), (3650 * DAY, all)] {
         let app = TestApp::with_users(&[("SMS_DAILY_LIMIT", "12")]).await;
         let right = app.state.clock.now();
         app.advance(ahead);
-        // Harry's own mistakes, and a stranger's, use up what they can.
+        // Harry and a stranger exhaust limits.
         let [harry, _] = app.users_log_in().await;
         let email = [("email", "harry@example.com")];
         for number in 0..11 {
@@ -29,7 +29,7 @@ async fn a_clock_that_was_ahead_makes_nobody_wait_for_longer_than_the_rule_says(
         }
         harry.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
         assert_eq!(harry.enable("+447400123456").await.status, 429);
-        app.execute(use_up).await;
+        app.execute(exhaust).await;
         let page = app.browser().at(ATTACKER).log_in("harry", PASSWORD).await;
         assert_limited(&page, "", DAY);
 
@@ -39,13 +39,10 @@ async fn a_clock_that_was_ahead_makes_nobody_wait_for_longer_than_the_rule_says(
         app.enable(&harry, OTHER_PHONE).await;
         let stranger = app.attacker("ginny", ATTACKER).await;
         assert!(stranger.is_logged_in().await);
-        let page = app
-            .browser()
-            .at("198.51.100.7")
-            .post("/reset_password_request", &email)
-            .await;
+        let browser = app.browser().at("198.51.100.7");
+        let page = browser.post("/reset_password_request", &email).await;
         page.redirects_to("/login");
-        // A limit that is exceeded from now on holds for as long as ever.
+        // A limit that is exceeded now lasts as long as usual.
         for _ in 0..10 {
             let page = stranger_guesses(&app).await;
             assert_eq!(page.status, 422);
@@ -65,7 +62,7 @@ async fn a_clock_that_was_ahead_makes_nobody_wait_for_longer_than_the_rule_says(
 ///
 /// ASVS 7.5.1
 #[tokio::test]
-async fn a_login_of_the_future_is_not_a_recent_one() {
+async fn a_login_of_the_future_is_not_recent() {
     let app = TestApp::with_users(&[]).await;
     let right = app.state.clock.now();
     app.advance(2 * HOUR);

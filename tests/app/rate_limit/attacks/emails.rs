@@ -1,4 +1,4 @@
-//! Emails that an account can cause at will, and those that someone waits for.
+//! Emails that an account can cause at will, and emails that a user waits for.
 
 use twostep::models::outbox::Mail;
 use twostep::tasks::mail::CONNECTIONS;
@@ -26,8 +26,8 @@ async fn change(browser: &Browser, number: usize) -> Page {
 ///
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn changes_of_one_password_are_ten_an_hour_and_anothers_reset_link_goes_first() {
-    // There is no mail server yet, so the emails pile up.
+async fn password_changes_are_ten_an_hour_and_another_users_reset_link_is_sent_first() {
+    // There is no mail server yet, so the emails wait.
     let app = TestApp::with_users(&[("SMTP_URL", "smtp://127.0.0.1:1")]).await;
     let mallory = app.attacker("mallory", ATTACKER).await;
     let too_many = "Too many changes of your password.";
@@ -39,7 +39,7 @@ async fn changes_of_one_password_are_ten_an_hour_and_anothers_reset_link_goes_fi
     app.users_log_in().await;
     assert_eq!(app.notices("mallory").await.len(), 10);
 
-    // A day has thirty.
+    // Thirty a day are permitted.
     let of_day = "UPDATE rate_limits SET count = 29 WHERE capacity = 30 AND count = 10";
     assert_eq!(app.execute(of_day).await, 1);
     app.advance(HOUR);
@@ -48,7 +48,7 @@ async fn changes_of_one_password_are_ten_an_hour_and_anothers_reset_link_goes_fi
     page.redirects_to("/user/mallory");
     assert_limited(&change(&mallory, 11).await, too_many, DAY);
 
-    // Harry, who comes last, has forgotten his.
+    // Harry requests a reset link, after all these.
     let harry = app.browser().at("198.51.100.7");
     let fields = [("email", "harry@example.com")];
     let page = harry.post("/reset_password_request", &fields).await;
@@ -56,7 +56,7 @@ async fn changes_of_one_password_are_ten_an_hour_and_anothers_reset_link_goes_fi
     assert_eq!(app.mails("harry").await[0].0, Mail::ResetPassword);
     app.mail_settles().await;
 
-    // The program starts with a mail server. The others have been due for longer.
+    // The program starts with a mail server. The other emails have been due for longer.
     app.execute("UPDATE outbox SET next_attempt_at = created_at")
         .await;
     let now = app.state.clock.now() + 15 * 60;

@@ -1,4 +1,4 @@
-//! Attack 6: passwords tried for many usernames from all networks of one site.
+//! Attack 6: one password for many usernames, from all networks of a site.
 
 use twostep::models::rate_limit::WRONG_PASSWORDS_PER_CLIENT;
 
@@ -12,7 +12,7 @@ const GUESS: &str = "Summer2026!";
 ///
 /// ASVS 2.4.1, 6.3.1
 #[tokio::test]
-async fn attack_06_a_site_guesses_ten_times_what_one_of_its_networks_may() {
+async fn attack_06_a_site_gets_ten_times_the_guesses_of_a_network() {
     let app = TestApp::with_users(&[]).await;
     let guess = async |network: usize, number: usize| {
         let browser = app.browser().at(&in_site(network));
@@ -27,7 +27,7 @@ async fn attack_06_a_site_guesses_ten_times_what_one_of_its_networks_may() {
     }
     assert_limited(&guess(1, 5).await, too_many, HOUR / 6);
     app.users_log_in().await;
-    // The site has 600: each network from here on is a new one.
+    // The site has 600. Each network from here on is a new one.
     let site = "UPDATE rate_limits SET count = 590 WHERE capacity = 600 AND count = 5";
     assert_eq!(app.execute(site).await, 1);
     for number in 0..10 {

@@ -1,8 +1,8 @@
-//! The attacks that the limits were made against, each on the real program with limits by
-//! client on. Other users log in while an attack lasts, and none of them is refused.
+//! The attacks that the limits stop, with limits by client. Other users log in during each
+//! attack, and none of them is refused.
 //!
-//! The attackers do a part of an attack themselves. Rows written beside the program stand in
-//! for the volume, where the part has shown how they come about.
+//! The attackers do a part of each attack themselves. Rows written directly to the database
+//! replace the volume.
 
 mod clock;
 mod emails;
@@ -23,15 +23,15 @@ use crate::support::{BEHIND_PROXY, Browser, PASSWORD, PHONE, Page, TestApp};
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
 
-/// An IPv4 address of the attackers. The 250 addresses around it are theirs, too.
+/// An IPv4 address of the attackers, who also have the 250 addresses around it.
 const ATTACKER: &str = "203.0.113.9";
 
-/// An address in one of the networks of the attackers' IPv6 /48.
+/// Returns an address in a network of the attackers' IPv6 /48.
 fn in_site(network: usize) -> String {
     format!("2001:db8:bad:{network:x}::1")
 }
 
-/// Asserts a refusal by a limit that holds for at most so many seconds.
+/// Asserts a refusal by a limit, with a wait of at most so many seconds.
 #[track_caller]
 fn assert_limited(page: &Page, sentence: &str, longest: u64) {
     assert_eq!(page.status, 429, "{}", page.text());
@@ -41,8 +41,8 @@ fn assert_limited(page: &Page, sentence: &str, longest: u64) {
 }
 
 impl TestApp {
-    /// The app with two users who have been there for a day: harry with a password alone,
-    /// and alice with a phone besides.
+    /// Starts the app with two users who registered a day ago: harry with only a password, and
+    /// alice with a phone.
     async fn with_users(settings: &[(&str, &str)]) -> Self {
         let app = Self::with(&[&[BEHIND_PROXY], settings].concat()).await;
         app.register("harry").await;
@@ -51,7 +51,7 @@ impl TestApp {
         app
     }
 
-    /// Harry and alice log in, each from a network of their own. Returns their browsers.
+    /// Logs in harry and alice, each from their own network. Returns their browsers.
     async fn users_log_in(&self) -> [Browser; 2] {
         [self.harry_logs_in().await, self.alice_logs_in().await]
     }
@@ -72,34 +72,32 @@ impl TestApp {
         browser
     }
 
-    /// The code that a phone received last.
+    /// Returns the code that a phone received last.
     fn code_to(&self, phone: &str) -> String {
         let messages = self.phone().messages();
         let message = messages.iter().find(|it| it.to == phone);
         message.expect("no code came").code.clone()
     }
 
-    /// A new account of the attackers, logged in at an address of theirs.
+    /// Creates an account of the attackers, and logs it in from an address.
     async fn attacker(&self, username: &str, address: &str) -> Browser {
         let browser = self.browser().at(address);
         let email = format!("{username}@example.com");
         let page = browser.register(username, &email, PASSWORD).await;
         page.redirects_to("/login");
-        browser
-            .log_in(username, PASSWORD)
-            .await
-            .redirects_to("/home");
+        let page = browser.log_in(username, PASSWORD).await;
+        page.redirects_to("/home");
         browser
     }
 
-    /// Codes that were sent to anybody.
+    /// Counts all sent codes.
     async fn codes_sent(&self) -> i64 {
         self.count("SELECT CAST(COALESCE(SUM(sent), 0) AS BIGINT) FROM sms_days")
             .await
     }
 }
 
-/// Requests that are sent in loops until the flood ends.
+/// Requests that repeat until the flood ends.
 struct Flood {
     is_over: Arc<AtomicBool>,
     loops: JoinSet<Vec<u16>>,
@@ -128,7 +126,7 @@ impl Flood {
         });
     }
 
-    /// Ends the loops, and returns the statuses of all answers.
+    /// Ends the loops, and returns all statuses.
     async fn end(self) -> Vec<u16> {
         self.is_over.store(true, Ordering::Relaxed);
         self.loops.join_all().await.concat()

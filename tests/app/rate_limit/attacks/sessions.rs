@@ -1,4 +1,4 @@
-//! One account with many logins, and the page that lists them.
+//! An account with many sessions, and the page that lists them.
 
 use super::{ATTACKER, Flood, HOUR, assert_limited};
 use crate::support::{PASSWORD, TestApp};
@@ -21,7 +21,7 @@ const SESSIONS: &str = "WITH RECURSIVE numbers (n) AS
 ///
 /// ASVS 15.2.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn attack_21_thousands_of_logins_of_one_account_keep_nobody_out() {
+async fn attack_21_thousands_of_sessions_of_one_account_lock_nobody_out() {
     let app = TestApp::with_users(&[]).await;
     app.attacker("mallory", ATTACKER).await;
     for _ in 1..30 {
@@ -36,7 +36,7 @@ async fn attack_21_thousands_of_logins_of_one_account_keep_nobody_out() {
     }
     app.users_log_in().await;
 
-    // Many addresses and much patience would bring these.
+    // An attacker with many addresses could cause these.
     app.execute(SESSIONS).await;
     let mallory = app.browser().at("203.0.113.10");
     let page = mallory.log_in("mallory", PASSWORD).await;

@@ -1,4 +1,4 @@
-//! Attack 12: codes that cost money, and those who need one to log in.
+//! Attack 12: codes cost money, and other users need them to log in.
 
 use twostep::dev::simulator::Failure;
 use twostep::services::twilio_verify::Channel;
@@ -17,7 +17,7 @@ fn number(n: usize) -> String {
 ///
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn attack_12_ten_numbers_whose_codes_are_all_entered_get_half_of_the_days_codes() {
+async fn attack_12_ten_new_numbers_with_verified_codes_get_half_of_the_daily_codes() {
     let app = TestApp::with_users(&[("SMS_DAILY_LIMIT", "50")]).await;
     let before = app.codes_sent().await;
     for n in 0..10 {
@@ -43,7 +43,7 @@ async fn attack_12_ten_numbers_whose_codes_are_all_entered_get_half_of_the_days_
     let mallory = app.attacker("mallory", ATTACKER).await;
     let page = mallory.enable(&number(11)).await;
     assert_limited(&page, NONE_LEFT, DAY);
-    // The other half is for those who have had their phone for a day.
+    // The other half is for numbers that were added a day ago.
     for _ in 0..3 {
         app.users_log_in().await;
     }
@@ -54,7 +54,7 @@ async fn attack_12_ten_numbers_whose_codes_are_all_entered_get_half_of_the_days_
 ///
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn attack_12_one_site_without_a_phone_leaves_codes_to_all_others() {
+async fn attack_12_a_site_that_verifies_no_code_leaves_codes_to_others() {
     let app = TestApp::with_users(&[]).await;
     let before = app.codes_sent().await;
     for (network, passing) in [(1, 15), (2, 3)] {
@@ -69,7 +69,7 @@ async fn attack_12_one_site_without_a_phone_leaves_codes_to_all_others() {
     let mallory = app.attacker("mallory1-x", &in_site(1)).await;
     assert_limited(&mallory.enable(&number(90)).await, too_many, HOUR);
     assert_eq!(app.codes_sent().await - before, 18);
-    // The site has used up its 150, which leave 350 of the 500 for new numbers.
+    // The site has exhausted its 150. That leaves 350 of the 500 for new numbers.
     let site = "UPDATE rate_limits SET count = 149 WHERE capacity = 150";
     assert_eq!(app.execute(site).await, 1);
     let mallory = app.attacker("mallory3", &in_site(3)).await;
@@ -79,7 +79,7 @@ async fn attack_12_one_site_without_a_phone_leaves_codes_to_all_others() {
     assert_limited(&mallory.enable(&number(92)).await, too_many, HOUR);
     assert_eq!(app.codes_sent().await - before, 19);
 
-    // Others log in, confirm that it is they, and add a phone.
+    // Others log in, reauthenticate and add a phone.
     let [harry, alice] = app.users_log_in().await;
     app.advance(HOUR / 2);
     alice.reauth(PASSWORD).await.redirects_to("/verify_2fa");
@@ -115,7 +115,7 @@ async fn attack_12_a_number_that_refuses_texts_is_called_six_times_a_day() {
             app.users_log_in().await; // alice by a call, too
         }
     }
-    // Nor is one made that is asked for.
+    // A requested call is refused too.
     app.phone().fail_with(None);
     let browser = app.browser().at(ATTACKER);
     let page = browser.log_in("mallory", PASSWORD).await;
