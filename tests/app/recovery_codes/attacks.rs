@@ -1,5 +1,4 @@
-//! Attacks 7 and 19: codes that are not the account's, not good any more, or used
-//! many times at once.
+//! Attacks 7 and 19: codes of other accounts, used codes, and parallel uses of a code.
 
 use reqwest::Method;
 use tokio::task::JoinSet;
@@ -9,7 +8,7 @@ use crate::support::{OTHER_PHONE, PASSWORD, TestApp};
 
 /// ASVS 8.2.2
 #[tokio::test]
-async fn attack_19_another_users_code_opens_nothing_and_stays_theirs() {
+async fn attack_19_another_users_code_is_refused_and_stays_unused() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
     app.with_two_factor("mallory", OTHER_PHONE).await;
@@ -24,29 +23,28 @@ async fn attack_19_another_users_code_opens_nothing_and_stays_theirs() {
     half.recover(&mallorys[0]).await.redirects_to("/home");
     let page = half.get("/user/mallory").await;
     assert!(page.text().contains("Edit Profile"));
-    // Who names somebody else in the form is still who the verification is of.
+    // Fields that name another user are ignored.
     let half = app.half_logged_in("mallory").await;
+    let alice = app.user("alice").await;
     let fields = [
         ("recovery_code", codes[0].as_str()),
         ("username", "alice"),
-        ("user_id", app.user("alice").await.id.as_str()),
-    ]
-    .map(|(name, value)| (name, value.to_owned()));
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        ("user_id", alice.id.as_str()),
+    ];
     assert_invalid(&half.post("/verify_2fa/recovery", &fields).await);
     assert_eq!(app.recovery_codes_left("alice").await, 10);
 }
 
 /// ASVS 6.5.1
 #[tokio::test]
-async fn attack_19_a_code_works_once_and_one_of_an_old_set_never() {
+async fn attack_19_a_used_code_and_a_code_of_an_old_set_are_refused() {
     let app = TestApp::start().await;
     let (alice, old) = alice_of(&app).await;
     let half = app.half_logged_in("alice").await;
     half.recover(&old[0]).await.redirects_to("/home");
     let half = app.half_logged_in("alice").await;
     assert_invalid(&half.recover(&old[0]).await);
-    // A set that was made after the log-in was begun counts too.
+    // A set that was created after the login began counts too.
     let new = codes_on(&alice.post("/recovery_codes", &[]).await);
     assert_invalid(&half.recover(&old[1]).await);
     assert_invalid(&half.recover(&old[0]).await);
@@ -58,14 +56,14 @@ async fn attack_19_a_code_works_once_and_one_of_an_old_set_never() {
 
 /// ASVS 6.4.4
 #[tokio::test]
-async fn attack_01_a_recovery_code_alone_opens_nothing() {
+async fn attack_01_a_recovery_code_alone_does_not_log_in() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
     let guest = app.browser();
     let page = guest.recover(&codes[0]).await;
     page.redirects_to("/login?next=%2Fhome");
     assert_eq!(guest.log_in("alice", &codes[0]).await.status, 422);
-    // Nor is it the phone's code.
+    // It does not replace the code in the code's field.
     let half = app.half_logged_in("alice").await;
     assert_eq!(half.verify(&codes[0]).await.status, 422);
     assert!(!half.is_logged_in().await);
@@ -73,7 +71,7 @@ async fn attack_01_a_recovery_code_alone_opens_nothing() {
 }
 
 #[tokio::test]
-async fn attack_11_reading_uses_no_code_up() {
+async fn attack_11_get_and_head_use_no_code() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
     let half = app.half_logged_in("alice").await;
@@ -91,12 +89,12 @@ async fn attack_11_reading_uses_no_code_up() {
 
 /// ASVS 2.3.4, 6.5.1, 15.4.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn attack_07_of_fifty_uses_of_a_recovery_code_at_once_exactly_one_logs_in() {
+async fn attack_07_of_fifty_parallel_uses_of_a_recovery_code_one_logs_in() {
     for _ in 0..3 {
         let app = TestApp::start().await;
         let (_, codes) = alice_of(&app).await;
         let half = app.half_logged_in("alice").await;
-        let log_ins = app.log_ins().await;
+        let logins = app.log_ins().await;
         let mut tasks = JoinSet::new();
         for _ in 0..50 {
             let (browser, code) = (half.copy(), codes[0].clone());
@@ -114,14 +112,14 @@ async fn attack_07_of_fifty_uses_of_a_recovery_code_at_once_exactly_one_logs_in(
             inside += usize::from(is_in);
         }
         assert_eq!(inside, 1);
-        assert_eq!(app.log_ins().await, log_ins + 1);
+        assert_eq!(app.log_ins().await, logins + 1);
         assert_eq!(app.count(LEFT).await, 9);
     }
 }
 
 /// ASVS 15.4.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn attack_06_twenty_browsers_that_guess_recovery_codes_at_once_get_five_answers() {
+async fn attack_06_of_twenty_parallel_wrong_recovery_codes_five_are_compared() {
     let app = TestApp::start().await;
     alice_of(&app).await;
     let half = app.half_logged_in("alice").await;
@@ -136,7 +134,7 @@ async fn attack_06_twenty_browsers_that_guess_recovery_codes_at_once_get_five_an
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn attack_07_of_new_sets_made_at_once_exactly_one_stands() {
+async fn attack_07_of_parallel_new_sets_one_remains() {
     let app = TestApp::start().await;
     let (alice, _) = alice_of(&app).await;
     let mut tasks = JoinSet::new();
@@ -144,43 +142,37 @@ async fn attack_07_of_new_sets_made_at_once_exactly_one_stands() {
         let browser = alice.copy();
         tasks.spawn(async move { browser.post("/recovery_codes", &[]).await });
     }
-    let mut standing = 0;
+    let mut valid = 0;
     let pages = tasks.join_all().await;
     assert_eq!(app.count("SELECT COUNT(*) FROM recovery_codes").await, 10);
     for page in pages {
         assert_eq!(page.status, 200);
         let codes = codes_on(&page);
         let half = app.half_logged_in("alice").await;
-        let stands = half.recover(&codes[0]).await.status == 303;
-        standing += usize::from(stands);
+        let is_valid = half.recover(&codes[0]).await.status == 303;
+        valid += usize::from(is_valid);
         app.execute("DELETE FROM rate_limits").await;
         app.advance(31);
     }
-    assert_eq!(standing, 1);
+    assert_eq!(valid, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn attack_07_a_code_that_is_used_while_a_new_set_is_made_logs_in_or_is_wrong() {
+async fn attack_07_a_code_used_while_a_new_set_is_created_logs_in_or_is_refused() {
     let app = TestApp::start().await;
+    alice_of(&app).await;
     for _ in 0..5 {
-        let (name, password) = ("alice", PASSWORD);
-        if app.count("SELECT COUNT(*) FROM users").await == 0 {
-            alice_of(&app).await;
-        }
         app.execute("DELETE FROM rate_limits").await;
-        let codes = app.recovery_codes(name).await;
-        let first = app.half_logged_in(name).await;
+        let codes = app.recovery_codes("alice").await;
+        let first = app.half_logged_in("alice").await;
         first.recover(&codes[1]).await.redirects_to("/home");
-        let half = app.browser();
-        half.log_in(name, password)
-            .await
-            .redirects_to("/verify_2fa");
+        let half = app.half_logged_in("alice").await;
         let (used, made) =
             tokio::join!(half.recover(&codes[0]), first.post("/recovery_codes", &[]));
         assert_eq!(made.status, 200);
         assert!(matches!(used.status, 303 | 422), "{}", used.status);
         assert_eq!(half.is_logged_in().await, used.location() == Some("/home"));
-        assert_eq!(app.recovery_codes_left(name).await, 10);
+        assert_eq!(app.recovery_codes_left("alice").await, 10);
         app.advance(31);
     }
 }

@@ -36,7 +36,7 @@ async fn a_code_is_24_symbols_in_groups_of_four() {
 }
 
 #[test]
-fn a_typed_code_may_differ_in_case_blanks_dashes_and_look_alikes() {
+fn a_typed_code_may_differ_in_case_spaces_dashes_and_look_alikes() {
     let code = "0123-4567-89AB-CDEF-GHJK-1010";
     for typed in [
         code,
@@ -52,7 +52,7 @@ fn a_typed_code_may_differ_in_case_blanks_dashes_and_look_alikes() {
 }
 
 #[test]
-fn a_text_that_is_no_code_is_none() {
+fn other_texts_are_not_codes() {
     let long = "A".repeat(100_000);
     for typed in [
         "",
