@@ -1,7 +1,9 @@
 //! The events of an account, which the security page lists. Each row is written in the
 //! transaction of its event.
 
-use sqlx::{FromRow, Row};
+use std::cmp::Reverse;
+
+use sqlx::FromRow;
 use strum::{AsRefStr, EnumString};
 
 use crate::models::client::Client;
@@ -41,9 +43,8 @@ impl Category {
         }
     }
 
-    /// The slots on the page, [`SHOWN`] over all categories. The newest events of any
-    /// category fill the free ones.
-    const fn shown(self) -> usize {
+    /// The slots on the page, [`SHOWN`] over all categories.
+    const fn slots(self) -> usize {
         match self {
             Self::Protection => 11,
             Self::Failure | Self::Access => 8,
@@ -55,50 +56,34 @@ impl Category {
 /// An event of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString)]
 #[strum(serialize_all = "snake_case")]
+#[allow(missing_docs, reason = "most names say it")]
 pub enum Event {
     /// A login with only the password.
     LoggedIn,
-    /// A login with the password and a code.
     LoggedInWithCode,
-    /// A login with the password and a recovery code.
     LoggedInWithRecoveryCode,
-    /// A wrong password.
     WrongPassword,
-    /// A wrong code.
     WrongCode,
-    /// A wrong recovery code.
     WrongRecoveryCode,
-    /// The user confirmed their identity.
     Reauthenticated,
-    /// A logout.
     LoggedOut,
     /// The user logged out one other device.
     EndedSession,
     /// The user logged out all other devices.
     EndedOtherSessions,
-    /// The username was changed.
     Renamed,
-    /// The password was changed.
     PasswordChanged,
-    /// The password was reset by an emailed link.
+    /// An emailed link set a new password.
     PasswordReset,
-    /// Two-factor authentication was turned on.
     TwoFactorEnabled,
-    /// The phone number was changed.
     PhoneChanged,
-    /// Two-factor authentication was turned off.
     TwoFactorDisabled,
-    /// New recovery codes replaced the old ones.
     RecoveryCodesRenewed,
-    /// The account was locked by a "this was not me" link.
+    /// A "this was not me" link locked the account.
     NotMe,
-    /// The operator locked the account.
     LockedByOperator,
-    /// The operator unlocked the account.
     UnlockedByOperator,
-    /// The operator turned two-factor authentication off.
     TwoFactorResetByOperator,
-    /// The operator ended all sessions.
     SessionsEndedByOperator,
 }
 
@@ -136,6 +121,8 @@ pub struct Activity {
     pub user_agent: Option<String>,
     /// Unix seconds.
     pub at: i64,
+    /// Orders the events of one second.
+    number: i64,
 }
 
 /// An account's events for the page.
@@ -211,11 +198,12 @@ impl Activity {
         Ok(())
     }
 
-    /// Loads the latest events.
+    /// Loads the latest events for the page. Each category has its slots, and the newest
+    /// other events fill the free ones.
     pub async fn recent(connection: &mut Connection, user: &UserId) -> Result<Recent> {
-        let mut all: Vec<(Self, i64)> = Vec::new();
+        let (mut shown, mut others): (Vec<Self>, Vec<Self>) = (Vec::new(), Vec::new());
         for category in Category::ALL {
-            let rows = sqlx::query(
+            let mut events: Vec<Self> = sqlx::query_as(
                 r"SELECT event, address, user_agent, at, number
                 FROM activity
                 WHERE user_id = $1 AND category = $2
@@ -227,33 +215,17 @@ impl Activity {
             .bind(category.kept())
             .fetch_all(&mut *connection)
             .await?;
-            for row in &rows {
-                all.push((Self::from_row(row)?, row.try_get("number")?));
-            }
+            others.extend(events.split_off(category.slots().min(events.len())));
+            shown.extend(events);
         }
-        all.sort_by_key(|(it, number)| std::cmp::Reverse((it.at, *number)));
-        Ok(select_shown(all.into_iter().map(|(it, _)| it).collect()))
+        let newest_first = |it: &Self| Reverse((it.at, it.number));
+        others.sort_by_key(newest_first);
+        let left = others.split_off((SHOWN - shown.len()).min(others.len()));
+        shown.extend(others);
+        shown.sort_by_key(newest_first);
+        Ok(Recent {
+            shown,
+            more: left.len(),
+        })
     }
-}
-
-/// Selects the events that fit on the page: see [`Category::shown`].
-fn select_shown(all: Vec<Activity>) -> Recent {
-    let total = all.len();
-    let mut free = SHOWN;
-    for category in Category::ALL {
-        let of_category = all.iter().filter(|it| it.event.category() == category);
-        free -= of_category.count().min(category.shown());
-    }
-    let mut slots = Category::ALL.map(Category::shown);
-    let mut shown = all;
-    shown.retain(|it| {
-        match slots.get_mut(it.event.category() as usize) {
-            Some(own) if *own > 0 => *own -= 1,
-            _ if free > 0 => free -= 1,
-            _ => return false,
-        }
-        true
-    });
-    let more = total - shown.len();
-    Recent { shown, more }
 }
