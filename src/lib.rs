@@ -33,7 +33,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::config::{Config, Twilio};
+use crate::config::Config;
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::DemoPhone;
 use crate::models::readers::Readers;
@@ -124,21 +124,9 @@ impl App {
         let database = models::connect(url.expose_secret()).await?;
         let readers = Readers::new(&database, url.expose_secret())?;
         let passwords = Passwords::start()?;
-        let (mut settings, demo_phone) = match &config.twilio {
-            Some(twilio) => (verify_settings(twilio), None),
-            None => {
-                let phone = DemoPhone::start(clock.clone()).await?;
-                (phone.settings(), Some(phone))
-            }
-        };
+        let (mut settings, demo_phone) = verify_settings(&config, &clock).await?;
         settings.timeout = twilio_timeout;
-        let (mailer, demo_mailbox) = match smtp_settings(&config) {
-            Some(settings) => (Mailer::smtp(settings)?, None),
-            None => {
-                let mailbox = DemoMailbox::default();
-                (Mailer::Demo(mailbox.clone()), Some(mailbox))
-            }
-        };
+        let (mailer, demo_mailbox) = mailer(&config)?;
         let listener = match config.metrics_addr {
             Some(address) => Some(metrics_listener(address).await?),
             None => None,
@@ -204,23 +192,7 @@ impl App {
             let server = server::serve(listener, router, limits, pending());
             AbortOnDropHandle::new(tokio::spawn(server))
         });
-        let stopping = CancellationToken::new();
-        let requests = async {
-            server::serve(listener, self.router, limits, stopping.cancelled()).await;
-            self.state.requests.close();
-            self.state.requests.wait().await;
-        };
-        let deadline = async {
-            shutdown.await;
-            stopping.cancel();
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            () = requests => {}
-            () = deadline => {
-                tracing::warn!(event = "cut_off", "shutdown deadline passed: requests were cut off");
-            }
-        }
+        serve_requests(listener, self.router, &self.state, limits, shutdown).await;
         stop.send_replace(true);
         let cleanup = async {
             for (task, ended) in [("mail", worker.await), ("purge", purge.await)] {
@@ -257,6 +229,33 @@ impl App {
     }
 }
 
+/// Serves until `shutdown` completes, and then until no request runs or [`GRACE`] is over.
+async fn serve_requests(
+    listener: TcpListener,
+    router: Router,
+    state: &AppState,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) {
+    let stopping = CancellationToken::new();
+    let requests = async {
+        server::serve(listener, router, limits, stopping.cancelled()).await;
+        state.requests.close();
+        state.requests.wait().await;
+    };
+    let deadline = async {
+        shutdown.await;
+        stopping.cancel();
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        () = requests => {}
+        () = deadline => {
+            tracing::warn!(event = "cut_off", "shutdown deadline passed: requests were cut off");
+        }
+    }
+}
+
 async fn metrics_listener(address: SocketAddr) -> Result<TcpListener, StartError> {
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| StartError::Metrics { address, error })?;
@@ -266,8 +265,16 @@ async fn metrics_listener(address: SocketAddr) -> Result<TcpListener, StartError
     Ok(listener)
 }
 
-fn verify_settings(twilio: &Twilio) -> twilio_verify::Settings {
-    twilio_verify::Settings {
+/// Twilio's settings, or those of the demo phone without them.
+async fn verify_settings(
+    config: &Config,
+    clock: &Clock,
+) -> std::io::Result<(twilio_verify::Settings, Option<DemoPhone>)> {
+    let Some(twilio) = &config.twilio else {
+        let phone = DemoPhone::start(clock.clone()).await?;
+        return Ok((phone.settings(), Some(phone)));
+    };
+    let settings = twilio_verify::Settings {
         base_url: twilio.base_url.clone(),
         username: twilio.username.clone(),
         password: twilio.password.clone(),
@@ -275,15 +282,22 @@ fn verify_settings(twilio: &Twilio) -> twilio_verify::Settings {
         enroll_service: twilio.enroll_service.clone(),
         connect_timeout: twilio_verify::CONNECT_TIMEOUT,
         timeout: twilio_verify::TIMEOUT,
-    }
+    };
+    Ok((settings, None))
 }
 
-fn smtp_settings(config: &Config) -> Option<mailer::Settings> {
+/// The client for the mail server, or the demo mailbox without one.
+fn mailer(config: &Config) -> Result<(Mailer, Option<DemoMailbox>), mailer::Error> {
+    let Some(url) = &config.smtp_url else {
+        let mailbox = DemoMailbox::default();
+        return Ok((Mailer::Demo(mailbox.clone()), Some(mailbox)));
+    };
     let from = &config.mail_from;
-    Some(mailer::Settings {
-        url: config.smtp_url.clone()?,
+    let settings = mailer::Settings {
+        url: url.clone(),
         from: Mailbox::new(from.name.clone(), from.address.clone()),
         timeout: mailer::TIMEOUT,
         roots: Vec::new(),
-    })
+    };
+    Ok((Mailer::smtp(settings)?, None))
 }

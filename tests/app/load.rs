@@ -87,41 +87,6 @@ async fn a_client_that_fills_the_hashing_queue_is_refused_but_others_are_served(
     page.redirects_to("/home");
 }
 
-/// ASVS 15.2.2
-#[tokio::test]
-async fn a_flood_from_five_addresses_refuses_no_login_of_another_address() {
-    const ADDRESSES: usize = 5;
-    const REQUESTS: usize = 16;
-    let app = TestApp::behind_proxy().await;
-    app.register("harry").await;
-    let blocked = app.block_hashing(Some("192.0.2.1"), 0).await;
-    let mut flood = JoinSet::new();
-    for number in 0..ADDRESSES * REQUESTS {
-        let address = format!("203.0.113.{}", number % ADDRESSES);
-        let browser = app.browser().at(&address);
-        flood.spawn(async move {
-            let name = format!("nobody{number}");
-            let email = format!("{name}@example.com");
-            match number % 2 {
-                0 => browser.log_in(&name, "garbage").await,
-                _ => browser.register(&name, &email, "password1").await,
-            }
-        });
-    }
-    // The queue is full once the first requests of the flood are refused.
-    for _ in 0..ADDRESSES * REQUESTS - QUEUE {
-        assert_too_busy(&flood.join_next().await.unwrap().unwrap());
-    }
-    let browser = app.browser().at("198.51.100.7");
-    let login = tokio::spawn(async move { browser.log_in("harry", PASSWORD).await });
-    assert_too_busy(&flood.join_next().await.unwrap().unwrap());
-    blocked.release().await;
-    login.await.unwrap().redirects_to("/home");
-    for page in flood.join_all().await {
-        assert_eq!(page.status, 422, "{}", page.text());
-    }
-}
-
 /// ASVS 15.2.2, 15.4.4
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_parallel_logins_delay_no_page() {

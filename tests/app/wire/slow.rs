@@ -23,22 +23,16 @@ const LONG: Duration = Duration::from_secs(600);
 
 const PING: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Limits without effect, of which each test shortens one.
-fn patient() -> Limits {
-    Limits {
+/// Timeouts without effect, of which each test shortens one.
+fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits {
         header_timeout: LONG,
         body_timeout: LONG,
         write_timeout: LONG,
         ..Limits::default()
-    }
-}
-
-async fn app_with_header_timeout(header_timeout: Duration) -> TestApp {
-    TestApp::with_limits(Limits {
-        header_timeout,
-        ..patient()
-    })
-    .await
+    };
+    change(&mut limits);
+    limits
 }
 
 /// Sends one byte at a time until the server closes the connection. Returns the response.
@@ -82,7 +76,7 @@ async fn assert_silent(stream: &mut TcpStream) {
 /// ASVS 15.2.2
 #[tokio::test]
 async fn a_connection_without_a_complete_head_is_closed_after_the_header_timeout() {
-    let app = app_with_header_timeout(SHORT).await;
+    let app = TestApp::with_limits(limits(|it| it.header_timeout = SHORT)).await;
     for is_reused in [false, true] {
         let mut clients = Vec::new();
         for head in ["G", "GET /login HTTP/1.1\r\n", "GET /login HTTP/1.1\r\nX: "] {
@@ -109,7 +103,7 @@ async fn a_connection_without_a_complete_head_is_closed_after_the_header_timeout
 #[tokio::test]
 async fn each_request_has_its_own_header_timeout() {
     let header_timeout = Duration::from_secs(2); // much longer than the pauses
-    let app = app_with_header_timeout(header_timeout).await;
+    let app = TestApp::with_limits(limits(|it| it.header_timeout = header_timeout)).await;
     let mut stream = connect_and_send(app.address, b"").await;
     let started = Instant::now();
     while started.elapsed() < header_timeout + PAUSE {
@@ -123,10 +117,7 @@ async fn each_request_has_its_own_header_timeout() {
 #[tokio::test]
 async fn a_response_may_take_longer_than_the_header_timeout() {
     let header_timeout = Duration::from_secs(1); // longer than any pause of the browser
-    let limits = Limits {
-        header_timeout,
-        ..patient()
-    };
+    let limits = limits(|it| it.header_timeout = header_timeout);
     let (database, clock) = (TestDatabase::new().await, Clock::manual(NOW));
     let app = TestApp::on(database, &[], clock, header_timeout + SHORT, limits).await;
     let harry = app.signed_in("harry").await;
@@ -137,11 +128,7 @@ async fn a_response_may_take_longer_than_the_header_timeout() {
 /// ASVS 15.2.2
 #[tokio::test]
 async fn an_incomplete_body_is_408_after_the_body_timeout() {
-    let app = TestApp::with_limits(Limits {
-        body_timeout: SHORT,
-        ..patient()
-    })
-    .await;
+    let app = TestApp::with_limits(limits(|it| it.body_timeout = SHORT)).await;
     let head = "POST /login HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\n\
                 Content-Type: application/x-www-form-urlencoded\r\n";
     let mut clients = Vec::new();
@@ -165,11 +152,7 @@ async fn an_incomplete_body_is_408_after_the_body_timeout() {
 /// ASVS 15.2.2
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_disconnected_after_the_write_timeout() {
-    let app = TestApp::with_limits(Limits {
-        write_timeout: SHORT,
-        ..patient()
-    })
-    .await;
+    let app = TestApp::with_limits(limits(|it| it.write_timeout = SHORT)).await;
     let mut stream = connect_and_send(app.address, b"").await;
     let requesting = async {
         let requests = b"GET /login HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
@@ -183,10 +166,7 @@ async fn a_client_that_reads_nothing_is_disconnected_after_the_write_timeout() {
 /// ASVS 15.2.2
 #[tokio::test]
 async fn a_connection_over_the_limit_waits_until_another_one_ends() {
-    let limits = Limits {
-        connections: 3,
-        ..patient()
-    };
+    let limits = limits(|it| it.connections = 3);
     let (database, metrics) = (TestDatabase::new().await, ("METRICS_ADDR", "127.0.0.1:0"));
     let clock = Clock::manual(NOW);
     let app = TestApp::on(database, &[metrics], clock, TWILIO_TIMEOUT, limits).await;
