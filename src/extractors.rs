@@ -93,7 +93,7 @@ impl FromRequestParts<AppState> for RouteLimits {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, AppError> {
-        let declared = parts.extensions.get::<Declared>();
+        let declared = parts.extensions.get::<DeclaredLimits>();
         let declared = declared.ok_or(AppError::MissingLayer("limits"))?.0;
         let client = Client::from_request_parts(parts, state).await?;
         Ok(Self {
@@ -106,7 +106,7 @@ impl FromRequestParts<AppState> for RouteLimits {
 
 /// The request extension behind [`RouteLimits`], which the route's guard inserts.
 #[derive(Clone, Copy)]
-pub struct Declared(pub &'static [RateLimit]);
+pub struct DeclaredLimits(pub &'static [RateLimit]);
 
 /// Reads a request with its whole body. Fails if the body is too long or incomplete.
 pub async fn whole(request: Request) -> Result<(Parts, Bytes), AppError> {

@@ -15,14 +15,13 @@ pub mod models;
 pub mod routes;
 pub mod server;
 pub mod services;
-mod session;
+pub mod session;
 pub mod state;
 pub mod tasks;
 pub mod views;
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use axum::Router;
@@ -36,8 +35,8 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::config::Config;
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::DemoPhone;
-use crate::models::readers::Readers;
 use crate::models::readiness::Readiness;
+use crate::models::session::SessionReader;
 use crate::routes::Route;
 use crate::server::Limits;
 use crate::services::clock::Clock;
@@ -50,7 +49,7 @@ use crate::tasks::mail::{MailQueue, MailWorker};
 use crate::tasks::purge::Purge;
 
 /// The time for running requests at shutdown: a little longer than the longest request.
-const GRACE: Duration = middleware::request_log::TIMEOUT.saturating_add(Duration::from_secs(5));
+const GRACE: Duration = routes::REQUEST_TIMEOUT.saturating_add(Duration::from_secs(5));
 
 /// The time for the rest of the shutdown: the emails being sent, and closing the database.
 const CLEANUP: Duration = tasks::mail::AT_THE_END.saturating_add(Duration::from_secs(5));
@@ -122,7 +121,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let url = config.connection_url();
         let database = models::connect(url.expose_secret()).await?;
-        let readers = Readers::new(&database, url.expose_secret())?;
+        let session_reader = SessionReader::new(&database, url.expose_secret())?;
         let passwords = Passwords::start()?;
         let (mut settings, demo_phone) = verify_settings(&config, &clock).await?;
         settings.timeout = twilio_timeout;
@@ -134,7 +133,7 @@ impl App {
         let metrics = Metrics::default();
         let state = AppState::from(Parts {
             config,
-            readers,
+            session_reader,
             database,
             readiness: Readiness::new(url.expose_secret())?,
             passwords,
@@ -143,7 +142,6 @@ impl App {
             mail: MailQueue::default(),
             demo_mailbox,
             metrics,
-            login_page: OnceLock::new(),
             requests: TaskTracker::new(),
             clock,
         });
@@ -200,7 +198,7 @@ impl App {
                     tracing::error!(event = "task_failed", task, %error, "background task panicked");
                 }
             }
-            self.state.readers.close().await;
+            self.state.session_reader.close();
             self.state.database.close().await;
         };
         // A database that no longer answers must not delay the end.

@@ -1,18 +1,19 @@
 //! Every route of the app, in groups by access, and the middleware of all requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
-use tower::layer::layer_fn;
 use tower::util::{MapRequestLayer, MapResponseLayer, option_layer};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
+use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
 use crate::controllers::{
@@ -20,9 +21,9 @@ use crate::controllers::{
 };
 use crate::dev;
 use crate::middleware::access::{Access, Guard};
-use crate::middleware::request_log::RequestLog;
 use crate::middleware::{
-    client_address, error_pages, metrics as count, run_to_completion, security_headers, session,
+    client_address, error_pages, metrics as count, request_log, run_to_completion,
+    security_headers, session,
 };
 use crate::models::rate_limit::{
     CALLS_OF_ACCOUNT, CHANGES_PER_CLIENT, FACTOR_CHANGES, LOGINS, PASSWORD_CHANGES,
@@ -34,6 +35,10 @@ use crate::state::AppState;
 
 /// The maximum length of a body: the longest form has a few fields.
 const BODY_LIMIT: usize = 16 * 1024;
+
+/// Longer than the slowest page: a form that arrives within 15 seconds, and a code that Twilio
+/// is asked to cancel, to text and then to call with, within 8 seconds each.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,67 +67,56 @@ pub enum Limited {
     Never(&'static str),
 }
 
-const fn limit(limits: &'static [RateLimit]) -> Limited {
-    Limited::ByRoute(limits)
-}
-
-const fn by_model(limit: &'static RateLimit) -> Limited {
-    Limited::ByModel(limit)
-}
-
-const fn unlimited(reason: &'static str) -> Limited {
-    Limited::Never(reason)
-}
-
-#[rustfmt::skip] // a line each
+#[rustfmt::skip] // one line per route
 fn pages(routes: Routes) -> Routes {
+    use Limited::{ByModel, ByRoute, Never};
     routes
         .group(Access::Any)
         .get("/logout", auth::logout_form)
-        .post("/logout", auth::logout, unlimited("ends a session"))
+        .post("/logout", auth::logout, Never("ends a session"))
         .get("/.well-known/change-password", password::well_known)
         .get("/reset_password/{token}", password::reset::link)
         .get("/reset_password", password::reset::form)
-        .post("/reset_password", password::reset::reset, limit(&[PASSWORD_RESETS, CHANGES_PER_CLIENT]))
+        .post("/reset_password", password::reset::reset, ByRoute(&[PASSWORD_RESETS, CHANGES_PER_CLIENT]))
         .get("/not_me/{token}", not_me::open)
         .get("/not_me", not_me::form)
-        .post("/not_me", not_me::lock, unlimited("locks an account; a link does it once"))
+        .post("/not_me", not_me::lock, Never("locks an account; a link does it once"))
         .group(Access::Guest)
         .get("/register", auth::register::form)
-        .post("/register", auth::register::register, limit(&[REGISTRATIONS, REJECTED_REGISTRATIONS]))
+        .post("/register", auth::register::register, ByRoute(&[REGISTRATIONS, REJECTED_REGISTRATIONS]))
         .get("/login", auth::login_form)
-        .post("/login", auth::login, limit(&[LOGINS]))
+        .post("/login", auth::login, ByRoute(&[LOGINS]))
         .get("/reset_password_request", password::reset::request_form)
-        .post("/reset_password_request", password::reset::request, limit(&[RESET_REQUESTS]))
+        .post("/reset_password_request", password::reset::request, ByRoute(&[RESET_REQUESTS]))
         .group(Access::User)
         .get("/", profile::home)
         .get("/home", profile::home)
         .get("/user/{username}", profile::show)
         .get("/edit_profile", profile::edit_form)
-        .post("/edit_profile", profile::edit, limit(&[PROFILE_CHANGES]))
+        .post("/edit_profile", profile::edit, ByRoute(&[PROFILE_CHANGES]))
         .get("/security", security::show)
         .get("/reauth", auth::reauth::form)
-        .post("/reauth", auth::reauth::reauth, limit(&[REAUTHENTICATIONS]))
+        .post("/reauth", auth::reauth::reauth, ByRoute(&[REAUTHENTICATIONS]))
         .group(Access::Fresh)
         .get("/change_password", password::change_form)
-        .post("/change_password", password::change, limit(&[PASSWORD_CHANGES, CHANGES_PER_CLIENT]))
+        .post("/change_password", password::change, ByRoute(&[PASSWORD_CHANGES, CHANGES_PER_CLIENT]))
         .get("/enable_2fa", two_factor::enable_form)
-        .post("/enable_2fa", two_factor::enable, by_model(&FACTOR_CHANGES))
+        .post("/enable_2fa", two_factor::enable, ByModel(&FACTOR_CHANGES))
         .get("/disable_2fa", two_factor::disable_form)
-        .post("/disable_2fa", two_factor::disable, limit(&[FACTOR_CHANGES, CHANGES_PER_CLIENT]))
+        .post("/disable_2fa", two_factor::disable, ByRoute(&[FACTOR_CHANGES, CHANGES_PER_CLIENT]))
         .get("/recovery_codes", recovery_codes::show)
-        .post("/recovery_codes", recovery_codes::renew, limit(&[RECOVERY_CODE_SETS, CHANGES_PER_CLIENT]))
+        .post("/recovery_codes", recovery_codes::renew, ByRoute(&[RECOVERY_CODE_SETS, CHANGES_PER_CLIENT]))
         .form_on("/security")
-        .post("/sessions/{id}/revoke", security::revoke, unlimited("ends a session"))
-        .post("/sessions/revoke_others", security::revoke_others, unlimited("ends sessions"))
+        .post("/sessions/{id}/revoke", security::revoke, Never("ends a session"))
+        .post("/sessions/revoke_others", security::revoke_others, Never("ends sessions"))
         .group(Access::Pending)
         .get("/verify_2fa", two_factor::verify::form)
-        .post("/verify_2fa", two_factor::verify::verify, by_model(&WRONG_CODES))
-        .post("/verify_2fa/resend", two_factor::resend::resend, by_model(&SENDS_OF_ACCOUNT))
-        .post("/verify_2fa/call", two_factor::resend::call, by_model(&CALLS_OF_ACCOUNT))
+        .post("/verify_2fa", two_factor::verify::verify, ByModel(&WRONG_CODES))
+        .post("/verify_2fa/resend", two_factor::resend::resend, ByModel(&SENDS_OF_ACCOUNT))
+        .post("/verify_2fa/call", two_factor::resend::call, ByModel(&CALLS_OF_ACCOUNT))
         .get("/verify_2fa/recovery", two_factor::recovery::form)
-        .post("/verify_2fa/recovery", two_factor::recovery::recover, by_model(&WRONG_RECOVERY_CODES))
-        .post("/verify_2fa/cancel", two_factor::verify::cancel, unlimited("ends a challenge"))
+        .post("/verify_2fa/recovery", two_factor::recovery::recover, ByModel(&WRONG_RECOVERY_CODES))
+        .post("/verify_2fa/cancel", two_factor::verify::cancel, Never("ends a challenge"))
 }
 
 fn development(routes: Routes) -> Routes {
@@ -145,17 +139,16 @@ fn without_session(routes: Routes) -> Routes {
 
 /// Builds the router with all its layers, and a list of its routes.
 pub fn router(app: &AppState) -> (Router, Vec<Route>) {
-    let mut pages = pages(Routes::with_sessions(app));
+    let mut pages = pages(Routes::new(app, true));
     if app.config.environment == Environment::Development {
         pages = development(pages);
     }
-    let plain = without_session(Routes::without_sessions(app));
+    let plain = without_session(Routes::new(app, false));
     let table = [pages.table, plain.table].concat();
 
-    // A request passes the first layer of a group first. Groups are faster: each call of
-    // `layer` boxes every route once more, and each request clones the boxes.
-    let (proxies, words) = (app.clone(), app.clone());
-    let headers = Arc::new(security_headers::of(app.config.environment));
+    // A request passes the first layer first.
+    let (for_address, for_pages) = (app.clone(), app.clone());
+    let headers = Arc::new(security_headers::for_environment(app.config.environment));
     let mut router = pages
         .router
         .fallback(refused(app, StatusCode::NOT_FOUND))
@@ -163,12 +156,13 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
         .merge(plain.router)
         .layer((
             MapRequestLayer::new(move |request| {
-                client_address::find(&proxies.config.trusted_proxies, request)
+                client_address::add(&for_address.config.trusted_proxies, request)
             }),
             MapResponseLayer::new(move |response| security_headers::add(&headers, response)),
-            MapResponseLayer::new(move |response| error_pages::render(&words, response)),
-            layer_fn(RequestLog),
-            CatchPanicLayer::custom(error_pages::panicked),
+            MapResponseLayer::new(move |response| error_pages::render(&for_pages, response)),
+            from_fn(request_log::log),
+            CatchPanicLayer::custom(error_pages::handle_panic),
+            TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT),
         ));
     if app.config.metrics_addr.is_some() {
         router = router.layer(from_fn_with_state(app.metrics.clone(), count::count));
@@ -185,12 +179,13 @@ fn refused(app: &AppState, status: StatusCode) -> impl Handler<((),), AppState> 
         form_on: None,
         limits: &[],
     };
-    answer.layer((csrf_layer(), session::layer(guard)))
+    let session = from_fn_with_state(guard, session::with_session);
+    answer.layer((csrf_layer(), session))
 }
 
 /// Refuses cross-site requests.
 fn csrf_layer() -> CsrfLayer<fn(ProtectionError) -> Response> {
-    CsrfLayer::new().with_rejection_response(error_pages::cross_site as fn(_) -> _)
+    CsrfLayer::new().with_rejection_response(error_pages::refuse_cross_site as fn(_) -> _)
 }
 
 /// The router of `METRICS_ADDR`.
@@ -211,17 +206,10 @@ struct Routes {
 }
 
 impl Routes {
-    fn with_sessions(app: &AppState) -> Self {
-        Self {
-            has_sessions: true,
-            ..Self::without_sessions(app)
-        }
-    }
-
-    fn without_sessions(app: &AppState) -> Self {
+    fn new(app: &AppState, has_sessions: bool) -> Self {
         Self {
             app: app.clone(),
-            has_sessions: false,
+            has_sessions,
             access: Access::Any,
             form_on: None,
             router: Router::new(),
@@ -302,6 +290,7 @@ impl Routes {
             let run_to_completion = from_fn_with_state(self.app.clone(), run_to_completion::run);
             (DefaultBodyLimit::max(BODY_LIMIT), run_to_completion)
         });
-        handler.route_layer((csrf_layer(), option_layer(of_forms), session::layer(guard)))
+        let session = from_fn_with_state(guard, session::with_session);
+        handler.route_layer((csrf_layer(), option_layer(of_forms), session))
     }
 }

@@ -1,9 +1,8 @@
 //! The state that all handlers share.
 
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use axum::body::Bytes;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Environment};
@@ -12,16 +11,16 @@ use crate::dev::simulator::{DemoPhone, is_demo_number};
 use crate::models::Database;
 use crate::models::client::Client;
 use crate::models::rate_limit::SendLimits;
-use crate::models::readers::Readers;
 use crate::models::readiness::Readiness;
+use crate::models::session::SessionReader;
 use crate::services::clock::Clock;
 use crate::services::metrics::Metrics;
 use crate::services::passwords::Passwords;
 use crate::services::twilio_verify::TwilioVerify;
 use crate::tasks::mail::MailQueue;
 
-/// The shared parts of the app. Every layer holds a clone and each request clones the layers,
-/// so cloning has to be cheap.
+/// The shared parts of the app. A clone is cheap, since each request clones the layers that
+/// hold one.
 #[derive(Clone)]
 pub struct AppState(Arc<Parts>);
 
@@ -31,8 +30,8 @@ pub struct Parts {
     pub config: Config,
     /// The connection pool.
     pub database: Database,
-    /// The connections that read sessions.
-    pub readers: Readers,
+    /// Reads the session of each request.
+    pub session_reader: SessionReader,
     /// The check that the database accepts writes.
     pub readiness: Readiness,
     /// Password hashing; for a request's work see [`AppState::passwords_for`].
@@ -47,8 +46,6 @@ pub struct Parts {
     pub demo_mailbox: Option<DemoMailbox>,
     /// The metrics for `METRICS_ADDR`.
     pub metrics: Metrics,
-    /// The login page of visitors, rendered at its first request.
-    pub login_page: OnceLock<Bytes>,
     /// Running requests that complete even if their client has disconnected.
     pub requests: TaskTracker,
     /// The time.

@@ -32,7 +32,7 @@ fn pages(runtime: &Runtime, site: &Site) -> Vec<Page> {
     let css = &assets::url("css/app.css");
     let known = "If-None-Match: *\r\n";
     vec![
-        Page::of_all("log-in page", "/login", "", 200, Some(0.80)),
+        Page::of_all("login page", "/login", "", 200, Some(0.70)),
         own_profiles(runtime, site),
         Page::of_all("a page that is not there", "/nothing", "", 404, None),
         Page::of_all("a static file", css, "", 200, None),
@@ -72,11 +72,11 @@ fn own_profiles(runtime: &Runtime, site: &Site) -> Page {
         requests.push(load::get(&format!("/user/{}", seed::name(number)), &cookie));
     }
     Page {
-        what: "own profile, signed in",
+        what: "own profile, logged in",
         path: "/user/{name}".to_owned(),
         requests,
         status: 200,
-        wanted: Some(0.30),
+        wanted: Some(0.45),
     }
 }
 

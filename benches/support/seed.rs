@@ -1,11 +1,10 @@
 //! Accounts and sessions, written into the database as the program would.
 
 use sqlx::Executor;
-use tower_sessions::session::Id;
 use twostep::models::challenge::{Challenge, NewChallenge, NewLogin, Purpose};
 use twostep::models::client::Client;
 use twostep::models::rate_limit::SendLimits;
-use twostep::models::session::{SessionId, SessionRow};
+use twostep::models::session::SessionRow;
 use twostep::models::user::User;
 use twostep::models::{Database, token};
 use twostep::services::passwords::Passwords;
@@ -88,10 +87,8 @@ pub fn phone(number: u64) -> String {
 pub async fn log_in(database: &Database, number: u64, now: i64) -> String {
     let user = find(database, number).await;
     let mut connection = database.acquire().await.expect("no connection");
-    let id = SessionId::from(Id::default().to_string());
     let (version, client) = (user.auth_version, client());
-    let issued =
-        SessionRow::begin_login(&mut connection, &id, &user.id, version, false, &client, now);
+    let issued = SessionRow::begin_login(&mut connection, &user.id, version, false, &client, now);
     let issued = issued.await.expect("no session").expect("no account");
     cookie(&issued.token)
 }
@@ -124,11 +121,8 @@ pub async fn half_log_in(site: &Site, number: u64, now: i64) -> (String, String)
     let opened = Challenge::open(&site.database, &site.verify, new, now).await;
     let challenge = opened.expect("not opened").expect("no account");
     let mut connection = site.database.acquire().await.expect("no connection");
-    let (id, challenge) = (
-        SessionId::from(Id::default().to_string()),
-        Some(&challenge.id),
-    );
-    let issued = SessionRow::begin_anonymous(&mut connection, &id, challenge, "{}", now).await;
+    let challenge = Some(&challenge.id);
+    let issued = SessionRow::begin_anonymous(&mut connection, challenge, "{}", now).await;
     let code = code_for(site, &phone);
     (cookie(&issued.expect("no session").token), code)
 }

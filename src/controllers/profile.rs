@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::controllers::{signed_out, too_many, too_many_errors, unprocessable};
+use crate::controllers::{redirect_to_login, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::profile::{EditProfileForm, Profile};
@@ -103,7 +103,7 @@ pub async fn edit(
                 .await?;
             Ok(Redirect::to(&format!("/user/{name}")).into_response())
         }
-        Ok(Saved::SignedOut) => Ok(signed_out()),
+        Ok(Saved::SignedOut) => Ok(redirect_to_login()),
         Err(SaveError::Other(error)) => Err(error.into()),
         Err(SaveError::RateLimited(exceeded)) => {
             let shown = edit_page(&page, form, too_many_errors(exceeded)).await?;

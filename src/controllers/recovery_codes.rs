@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::controllers::{signed_out, too_many, too_many_errors};
+use crate::controllers::{redirect_to_login, too_many, too_many_errors};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Page, RouteLimits};
 use crate::forms::Errors;
@@ -46,7 +46,7 @@ pub async fn renew(
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     if !session.still_holds(&mut transaction).await? {
-        return Ok(signed_out());
+        return Ok(redirect_to_login());
     }
     if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {
         drop(transaction);

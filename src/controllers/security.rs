@@ -3,14 +3,14 @@
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::controllers::{auth, signed_out};
+use crate::controllers::{auth, redirect_to_login};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Page};
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, Outcome};
 use crate::models::client::Client;
 use crate::models::recovery_code::RecoveryCode;
-use crate::models::session::{Ended, LogIn, SessionId, SessionRow};
+use crate::models::session::{Ended, Login, SessionId, SessionRow};
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::Kind;
@@ -26,7 +26,7 @@ pub async fn show(
     let this = &current_row(&session)?.id;
     let now = app.clock.now();
     let mut connection = app.database.acquire().await?;
-    let sessions = LogIn::active(&mut connection, &user.id, this, now).await?;
+    let sessions = Login::active(&mut connection, &user.id, this, now).await?;
     let activity = Activity::recent(&mut connection, &user.id).await?;
     let codes = RecoveryCode::count_unused(&mut connection, &user.id).await?;
     drop(connection); // the layout may need it
@@ -57,7 +57,7 @@ pub async fn revoke(
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     if !session.still_holds(&mut transaction).await? {
-        return Ok(signed_out());
+        return Ok(redirect_to_login());
     }
     let ended = SessionRow::end_one(&mut transaction, &user.id, &id).await?;
     let ended = ended.ok_or(AppError::NotFound)?;
@@ -84,7 +84,7 @@ pub async fn revoke_others(
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     if !session.still_holds(&mut transaction).await? {
-        return Ok(signed_out());
+        return Ok(redirect_to_login());
     }
     let ended = SessionRow::end_others(&mut transaction, &user.id, this).await?;
     let (kind, message) = if ended.is_empty() {

@@ -1,187 +1,167 @@
-//! Who may call a page. `routes.rs` says it of each; nothing else decides it.
+//! The guard admits a request to its route, or redirects it. `routes.rs` names the access of
+//! each route.
+
+use std::net::IpAddr;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::error::AppError;
-use crate::extractors::{Declared, Pending};
+use crate::extractors::{DeclaredLimits, Pending};
 use crate::forms::local_path::LocalPath;
 use crate::middleware::client_address::ClientAddress;
 use crate::models::challenge::{Challenge, Purpose};
 use crate::models::rate_limit::RateLimit;
+use crate::session::redirects::{redirect_expired, redirect_to_login, with_next};
 use crate::session::{Session, Visitor};
 use crate::state::AppState;
 use crate::views::layout::Kind;
-use url::{Host, Url};
 
-/// Who may call a page.
+/// Which visitors a route admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
     /// Everyone.
     Any,
-    /// Only who is signed out.
+    /// Visitors who are not logged in.
     Guest,
-    /// Only who is signed in.
+    /// Logged-in users.
     User,
-    /// Only who is signed in and proved it in the last ten minutes.
+    /// Logged-in users who authenticated in the last ten minutes.
     Fresh,
-    /// Only who has a verification open in this session.
+    /// Visitors with an open challenge in this session.
     Pending,
-    /// Only the machine that the program runs on, in development and never through a proxy.
+    /// The local machine, in development and never through a proxy.
     Dev,
 }
 
-/// What the guard of an address goes by.
+/// The guard of a route.
 #[derive(Clone)]
 pub struct Guard {
-    /// What the session is opened with, and the guard asks for the time and verifications.
+    /// The app.
     pub app: AppState,
-    /// Who may call the address.
+    /// Which visitors it admits.
     pub access: Access,
-    /// The page that holds the form sent there, where that is another.
+    /// The page with the form of this route, if that is another path.
     pub form_on: Option<&'static str>,
-    /// The limits that its action takes.
+    /// The limits that the action takes.
     pub limits: &'static [RateLimit],
 }
 
-/// Whether the request was sent to this machine by name or address. A page whose
-/// own name was made to lead here (DNS rebinding) could read the answer otherwise.
-fn names_this_machine(headers: &HeaderMap) -> bool {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let url = host.and_then(|host| Url::parse(&format!("http://{host}")).ok());
-    match url.as_ref().and_then(Url::host) {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-/// Whether a proxy passed the request on. A tunnel on this machine connects from a loopback
-/// address and may keep `Host: localhost`, but opens the page to the whole world.
-fn was_forwarded(headers: &HeaderMap) -> bool {
-    let is_of_proxy = |name: &str| name == "forwarded" || name.starts_with("x-forwarded-");
-    headers.keys().any(|name| is_of_proxy(name.as_str()))
-}
-
 impl Guard {
-    /// Lets a request through, with `None`, or sends it where it can get in.
-    pub async fn refusal(&self, session: &Session, request: &mut Request) -> Option<Response> {
+    /// Admits a request with `None`, or redirects it to a page that lets the visitor in.
+    pub async fn refuse(&self, session: &Session, request: &mut Request) -> Option<Response> {
+        let user = session.user();
         let refusal = match self.access {
             Access::Any => None,
-            Access::Guest => session
-                .user()
-                .map(|_| Redirect::to("/home").into_response()),
-            Access::User => session
-                .user()
-                .is_none()
-                .then(|| self.ask("/login", request)),
-            Access::Fresh if session.user().is_none() => Some(self.ask("/login", request)),
-            Access::Fresh => {
-                (!session.is_fresh(self.app.clock.now())).then(|| self.ask("/reauth", request))
-            }
-            Access::Pending => match Box::pin(pending(&self.app, session)).await {
-                Ok(Ok(challenge)) => {
+            Access::Guest => user.map(|_| Redirect::to("/home").into_response()),
+            Access::User | Access::Fresh if user.is_none() => Some(self.ask("/login", request)),
+            Access::User => None,
+            Access::Fresh if session.is_fresh(self.app.clock.now()) => None,
+            Access::Fresh => Some(self.ask("/reauth", request)),
+            Access::Pending => match find_pending(&self.app, session).await {
+                Ok(challenge) => {
                     request.extensions_mut().insert(Pending(challenge));
                     None
                 }
-                Ok(Err(elsewhere)) => Some(elsewhere),
-                Err(error) => Some(error.into_response()),
+                Err(not_pending) => Some(not_pending.redirect(session).await),
             },
-            Access::Dev => {
-                let client = request.extensions().get::<ClientAddress>();
-                let local = client.is_some_and(|client| client.0.is_loopback())
-                    && names_this_machine(request.headers())
-                    && !was_forwarded(request.headers());
-                (!local).then(|| AppError::NotFound.into_response())
-            }
+            Access::Dev if is_local(request) => None,
+            Access::Dev => Some(AppError::NotFound.into_response()),
         };
-        if refusal.is_none() && !self.limits.is_empty() {
-            request.extensions_mut().insert(Declared(self.limits));
-        }
-        // Who is signed in and opens the log-in page is no stranger.
-        if refusal.is_some() && self.access != Access::Guest {
-            let (access, user) = (self.access, session.user().map(|user| user.id.as_str()));
-            tracing::info!(event = "access_refused", ?access, user, "sent away");
+        if refusal.is_none() {
+            request.extensions_mut().insert(DeclaredLimits(self.limits));
+        } else if self.access != Access::Guest {
+            let (access, user) = (self.access, user.map(|user| user.id.as_str()));
+            tracing::info!(event = "access_refused", ?access, user, "access refused");
         }
         refusal
     }
 
-    /// To `page`, and from there back to where the request went. The page that a
-    /// POST came from has the same path, unless its form is on another.
+    /// Redirects to `page`, and from there back to the page that was requested or that holds
+    /// the form.
     fn ask(&self, page: &str, request: &Request) -> Response {
-        let wanted = match self.form_on {
-            Some(path) => LocalPath::parse(path).unwrap_or_else(LocalPath::home),
-            None => wanted(request.uri(), request.method()),
+        let uri = request.uri();
+        let next = match (self.form_on, uri.path_and_query()) {
+            (Some(page), _) => page,
+            (None, Some(path)) if is_read(request.method()) => path.as_str(),
+            (None, _) => uri.path(),
         };
-        Redirect::to(&with_next(page, &wanted)).into_response()
+        let next = LocalPath::parse(next).unwrap_or_else(LocalPath::home);
+        Redirect::to(&with_next(page, &next)).into_response()
     }
 }
 
-fn wanted(uri: &Uri, method: &Method) -> LocalPath {
-    let wanted = match uri.path_and_query() {
-        Some(whole) if matches!(*method, Method::GET | Method::HEAD) => whole.as_str(),
-        _ => uri.path(),
-    };
-    LocalPath::parse(wanted).unwrap_or_else(LocalPath::home)
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// A link to `page` that carries `next`.
-pub fn with_next(page: &str, next: &LocalPath) -> String {
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("next", next.as_str())
-        .finish();
-    format!("{page}?{query}")
+/// Why a session has no open challenge.
+enum NotPending {
+    Missing,
+    Expired,
+    Failed(AppError),
 }
 
-/// The open verification, or the way out for who has none.
-async fn pending(
-    app: &AppState,
-    session: &Session,
-) -> Result<Result<Challenge, Response>, AppError> {
-    let Some(id) = session.challenge() else {
-        return Ok(Err(nothing_pending(session).await?));
-    };
-    let challenge = Challenge::find_open(&app.database, id, app.clock.now()).await?;
-    match challenge.filter(|challenge| belongs_to(challenge, session)) {
-        Some(challenge) => Ok(Ok(challenge)),
-        None => Ok(Err(expired(session).await?)),
-    }
-}
-
-/// A half log-in finishes log-ins only, and a user only what is their own.
-fn belongs_to(challenge: &Challenge, session: &Session) -> bool {
-    match session.visitor() {
-        Visitor::PendingLogin { .. } => challenge.purpose == Purpose::LogIn,
-        Visitor::LoggedIn { user, .. } => {
-            challenge.purpose != Purpose::LogIn && challenge.user_id == user.id
+/// A pending login may finish logins only, and a user only their own challenges.
+async fn find_pending(app: &AppState, session: &Session) -> Result<Challenge, NotPending> {
+    let id = session.challenge().ok_or(NotPending::Missing)?;
+    let challenge = Challenge::find_open(&app.database, id, app.clock.now())
+        .await
+        .map_err(|error| NotPending::Failed(error.into()))?;
+    let belongs_to_session = |challenge: &Challenge| {
+        let is_login = challenge.purpose == Purpose::LogIn;
+        match session.visitor() {
+            Visitor::PendingLogin { .. } => is_login,
+            Visitor::LoggedIn { user, .. } => !is_login && challenge.user_id == user.id,
+            Visitor::Anonymous => false,
         }
-        Visitor::Anonymous => false,
-    }
-}
-
-async fn nothing_pending(session: &Session) -> Result<Response, AppError> {
-    if session.user().is_none() {
-        return Ok(Redirect::to(&with_next("/login", &LocalPath::home())).into_response());
-    }
-    session
-        .add_message(Kind::Info, "There is no code to enter.")
-        .await?;
-    Ok(Redirect::to("/home").into_response())
-}
-
-/// The answer to a code that comes too late.
-pub async fn expired(session: &Session) -> Result<Response, AppError> {
-    session
-        .add_message(Kind::Info, "That code has expired.")
-        .await?;
-    let page = if session.user().is_some() {
-        "/home"
-    } else {
-        "/login"
     };
-    Ok(Redirect::to(page).into_response())
+    challenge
+        .filter(belongs_to_session)
+        .ok_or(NotPending::Expired)
+}
+
+impl NotPending {
+    async fn redirect(self, session: &Session) -> Response {
+        let redirect = match self {
+            Self::Missing if session.user().is_none() => Ok(redirect_to_login()),
+            Self::Missing => {
+                let text = "There is no code to enter.";
+                let added = session.add_message(Kind::Info, text).await;
+                added.map(|()| Redirect::to("/home").into_response())
+            }
+            Self::Expired => redirect_expired(session).await,
+            Self::Failed(error) => Err(error),
+        };
+        redirect.into_response()
+    }
+}
+
+/// Whether a request comes from this machine and not through a proxy. A tunnel on this machine
+/// connects from a loopback address, but opens the page to the whole world.
+fn is_local(request: &Request) -> bool {
+    let client = request.extensions().get::<ClientAddress>();
+    let is_forwarded = request.headers().keys().any(|name| {
+        let name = name.as_str();
+        name == "forwarded" || name.starts_with("x-forwarded-")
+    });
+    client.is_some_and(|client| client.0.is_loopback())
+        && has_local_host(request.headers())
+        && !is_forwarded
+}
+
+/// Whether `Host` names this machine. Otherwise a site whose name resolves to a loopback
+/// address (DNS rebinding) could read the page.
+fn has_local_host(headers: &HeaderMap) -> bool {
+    let authority = headers
+        .get(header::HOST)
+        .and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    authority.is_some_and(|authority| {
+        let host = authority.host();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+        host.eq_ignore_ascii_case("localhost")
+            || address.is_ok_and(|address: IpAddr| address.is_loopback())
+    })
 }

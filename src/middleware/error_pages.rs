@@ -1,5 +1,5 @@
-//! Turns every refusal that is not a page yet into one: those of handlers, of
-//! axum's extractors and router, of the other layers, and panics.
+//! Renders the error page of every error response that is not HTML yet: from handlers, axum's
+//! extractors and router, the other layers, and panics.
 
 use std::any::Any;
 
@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Response};
 use tower_http::csrf::ProtectionError;
 
 use crate::middleware::request_log::X_REQUEST_ID;
-use crate::middleware::session::SignedIn;
+use crate::middleware::session::LoggedInAs;
 use crate::state::AppState;
 use crate::views::errors::ErrorPage;
 use crate::views::layout::Layout;
 
-/// What of a refusal's own headers goes on to the page.
+/// The headers of the response that the page keeps.
 const KEPT: [HeaderName; 4] = [
     header::ALLOW,
     header::RETRY_AFTER,
@@ -21,10 +21,10 @@ const KEPT: [HeaderName; 4] = [
     X_REQUEST_ID,
 ];
 
-/// Seconds after which to try again when too much is going on.
+/// Seconds after which to retry when the server is busy.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// Replaces the body of a refusal that is not HTML.
+/// Replaces the body of an error response that is not HTML.
 pub fn render(app: &AppState, response: Response) -> Response {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) || is_html(response.headers()) {
@@ -38,7 +38,7 @@ pub fn render(app: &AppState, response: Response) -> Response {
             username: response
                 .extensions()
                 .get()
-                .map(|SignedIn(name)| name.clone()),
+                .map(|LoggedInAs(name)| name.clone()),
             demo_phone: app.demo_phone.is_some(),
             demo_mailbox: app.demo_mailbox.is_some(),
             ..Layout::default()
@@ -72,21 +72,21 @@ fn is_html(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.starts_with("text/html"))
 }
 
-/// The last resort: a panic is logged and answered like any other error.
-#[allow(clippy::needless_pass_by_value)] // the layer hands it over
-pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
+/// Logs a panic, and answers it like any other error.
+#[allow(clippy::needless_pass_by_value)] // the signature of the layer
+pub fn handle_panic(panic: Box<dyn Any + Send>) -> Response {
     let what = panic
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no message");
-    tracing::error!(event = "panic", what, "a handler panicked");
+    tracing::error!(event = "panic", what, "handler panicked");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
-/// The answer of the CSRF layer.
-pub fn cross_site(error: ProtectionError) -> Response {
-    tracing::warn!(event = "csrf_refused", %error, "a request from another site was refused");
+/// The response of the CSRF layer.
+pub fn refuse_cross_site(error: ProtectionError) -> Response {
+    tracing::warn!(event = "csrf_refused", %error, "cross-site request refused");
     StatusCode::FORBIDDEN.into_response()
 }
 
@@ -94,43 +94,43 @@ fn message(status: StatusCode) -> (&'static str, &'static str) {
     match status {
         StatusCode::FORBIDDEN => (
             "Request refused",
-            "This form was sent from another site, so nothing was done. Open the page here and send it again.",
+            "This form came from another site, so we didn't accept it. Open the page here and try again.",
         ),
         StatusCode::NOT_FOUND => (
             "Page not found",
-            "There is nothing at this address. It may have moved, or been mistyped.",
+            "This page doesn't exist. Check the address for typos.",
         ),
         StatusCode::METHOD_NOT_ALLOWED => (
             "Not possible",
-            "This page does not accept that kind of request.",
+            "This page doesn't accept that kind of request.",
         ),
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            ("Too long", "What was sent is longer than any form here.")
+        StatusCode::PAYLOAD_TOO_LARGE => (
+            "Too long",
+            "The form is too long. Shorten it and send it again.",
+        ),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            ("Not a form", "This page accepts only its own form.")
         }
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
-            "Not a form",
-            "This address takes what its form sends, and nothing else.",
-        ),
         StatusCode::UNPROCESSABLE_ENTITY => (
             "Not understood",
-            "The form could not be read. Go back and send it again.",
+            "We couldn't read the form. Go back and send it again.",
         ),
         StatusCode::TOO_MANY_REQUESTS => (
             "Too many requests",
-            "That was too often. Wait a moment and try again.",
+            "You tried too often. Wait a moment, then try again.",
         ),
         StatusCode::REQUEST_TIMEOUT => (
             "Not in time",
-            "The form did not arrive in time. Send it again.",
+            "The form didn't arrive in time. Send it again.",
         ),
         StatusCode::SERVICE_UNAVAILABLE => (
             "Too busy",
-            "This could not be done just now. Try again in a moment.",
+            "We can't do this right now. Try again in a moment.",
         ),
-        status if status.is_client_error() => ("Not understood", "The request could not be read."),
+        status if status.is_client_error() => ("Not understood", "We couldn't read the request."),
         _ => (
             "Something went wrong",
-            "That was our mistake, not yours. Try again in a moment.",
+            "This is our fault, not yours. Try again in a moment.",
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! What every request passes through, in the order in which `routes.rs` puts it.
+//! The middleware of requests, which `routes.rs` puts in order.
 
 pub mod access;
 pub mod client_address;

@@ -1,99 +1,68 @@
-//! A number and an end for each request, and a line for each in the log.
+//! Gives each request an id, and writes a log line for it.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
-use tokio::time::timeout;
-use tower::Service;
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::Response;
 use tracing::Instrument;
 
 use crate::middleware::client_address::ClientAddress;
 use crate::models::token::random_id;
 
-/// Longer than the slowest page: a form that takes its fifteen seconds to arrive, and a
-/// code that Twilio is asked to cancel, to text and then to call with, at eight each.
-pub const TIMEOUT: Duration = Duration::from_secs(45);
-
-/// What carries the number of a request.
+/// The header with the id of a request.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What is told in place of a status where there was nobody to answer, as nginx does.
+/// The logged status of a request whose client disconnected before the answer, as in nginx.
 pub const CLIENT_GONE: u16 = 499;
 
-/// What pages and supervisors ask for by themselves, all the time.
-const QUIET: [&str; 4] = ["/static/{*path}", "/dev/phone", "/healthz", "/readyz"];
+/// Routes that browsers and supervisors request by themselves.
+const QUIET: [&str; 5] = [
+    "/static/{*path}",
+    "/dev/phone",
+    "/dev/mailbox",
+    "/healthz",
+    "/readyz",
+];
 
-/// In bytes: longer than any method that is registered (UPDATEREDIRECTREF).
-const LONGEST_METHOD: usize = 20;
+/// In bytes: longer than any registered method (UPDATEREDIRECTREF).
+const MAX_METHOD: usize = 20;
 
-/// Runs each request, for [`TIMEOUT`] at most, in a span with its id, which error pages show
-/// as well. It is always made here: what a client sends under that name is not looked at.
-/// The log names the route and not the address: that may hold what somebody typed.
-///
-/// A service, and not a function for `from_fn`, which would copy what is below it for each
-/// request.
-#[derive(Clone)]
-pub struct RequestLog<S>(pub S);
-
-impl<S> Service<Request> for RequestLog<S>
-where
-    S: Service<Request, Response: IntoResponse, Error = Infallible, Future: Send + 'static>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let id = random_id().unwrap_or_default();
-        let route = request
-            .extensions()
-            .get::<MatchedPath>()
-            .map_or("-", MatchedPath::as_str);
-        let client = request.extensions().get::<ClientAddress>();
-        let span = tracing::info_span!(
-            "request", %id, method = %short(request.method()), %route, client = client.map(|it| tracing::field::display(it.0)),
-        );
-        let line = Line {
-            is_quiet: QUIET.contains(&route),
+/// Runs a request in a span with its id, which error pages show too. A client's own id is
+/// ignored. The log names the route instead of the path, which may contain a token.
+pub async fn log(request: Request, next: Next) -> Response {
+    let id = random_id().unwrap_or_default();
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("-", MatchedPath::as_str);
+    let client = request.extensions().get::<ClientAddress>();
+    let client = client.map(|client| tracing::field::display(client.0));
+    let method = truncated(request.method());
+    let span = tracing::info_span!("request", %id, %method, %route, client);
+    let is_quiet = QUIET.contains(&route);
+    let answer = async move {
+        let mut line = Line {
+            is_quiet,
             started: Instant::now(),
             status: None,
         };
-        let answer = span.in_scope(|| self.0.call(request));
-        let logged = async move {
-            let mut line = line;
-            // Sets a timer only for a request that waits for something.
-            let mut response = match timeout(TIMEOUT, answer).await {
-                Ok(answer) => answer?.into_response(),
-                Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-            };
-            line.status = Some(response.status().as_u16());
-            if let Ok(value) = HeaderValue::from_str(&id) {
-                response.headers_mut().insert(X_REQUEST_ID, value);
-            }
-            Ok(response)
-        };
-        Box::pin(logged.instrument(span))
-    }
+        let mut response = next.run(request).await;
+        line.status = Some(response.status().as_u16());
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        response
+    };
+    answer.instrument(span).await
 }
 
-/// A method as the log names it. A client may make one up that is as long as a head may be,
-/// and a line that is longer than a pipe takes at once could be torn by another.
-fn short(method: &Method) -> &str {
+/// A client may send a method of any length, but a pipe may tear a log line over 4 KiB.
+fn truncated(method: &Method) -> &str {
     let name = method.as_str();
-    name.get(..LONGEST_METHOD).unwrap_or(name)
+    name.get(..MAX_METHOD).unwrap_or(name)
 }
 
-/// What a request leaves in the log: also one whose client has gone before its answer,
-/// and which is dropped for that.
+/// Writes the log line when it is dropped: hyper drops a request whose client disconnects.
 struct Line {
     is_quiet: bool,
     started: Instant,
@@ -112,7 +81,7 @@ impl Drop for Line {
                 event = "request",
                 status = CLIENT_GONE,
                 milliseconds,
-                "nobody waited for the answer"
+                "client disconnected"
             ),
         }
     }

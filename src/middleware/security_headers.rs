@@ -1,11 +1,11 @@
-//! The headers that every response carries, errors and redirects included.
+//! The headers of every response, errors and redirects included.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 
 use crate::config::Environment;
 
-/// No script, style, picture or form but our own, pictures of Gravatar aside.
+/// Allows only our own scripts, styles, images and forms, and Gravatar's images.
 macro_rules! policy {
     () => {
         "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -16,7 +16,7 @@ macro_rules! policy {
 
 const POLICY: &str = policy!();
 
-/// The same for a page that shows another of ours in a frame.
+/// The policy of a page that shows another of our pages in a frame.
 pub const WITH_OWN_FRAMES: &str = concat!(policy!(), "; frame-src 'self'");
 
 /// Browser features that no page uses.
@@ -25,8 +25,8 @@ const FEATURES: &str = "accelerometer=(), autoplay=(), camera=(), display-captur
     microphone=(), midi=(), payment=(), picture-in-picture=(), publickey-credentials-get=(), \
     screen-wake-lock=(), usb=(), xr-spatial-tracking=()";
 
-/// `same-origin` and not `no-referrer`: with that, browsers send `Origin: null`
-/// with our own forms, and the CSRF layer could not tell them from others'.
+/// With `no-referrer` instead of `same-origin`, browsers would send `Origin: null` with our own
+/// forms, and the CSRF layer would refuse them.
 const HEADERS: [(HeaderName, &str); 7] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -43,14 +43,14 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (header::X_FRAME_OPTIONS, "DENY"),
 ];
 
-/// Two years, the least that browsers' preload lists take with subdomains.
+/// Two years, as the preload lists of browsers recommend.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
-/// What every response carries. What says nothing of caching must not be kept anywhere:
-/// only static files do.
-pub fn of(environment: Environment) -> HeaderMap {
-    let of_all = HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value)));
-    let mut headers = HeaderMap::from_iter(of_all);
+/// The headers of every response. No cache may store one, except static files, which bring
+/// their own `Cache-Control`.
+pub fn for_environment(environment: Environment) -> HeaderMap {
+    let headers = HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    let mut headers = HeaderMap::from_iter(headers);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if environment == Environment::Production {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
@@ -58,7 +58,7 @@ pub fn of(environment: Environment) -> HeaderMap {
     headers
 }
 
-/// Adds these headers, except where a response brings its own.
+/// Adds these headers, unless the response has its own.
 pub fn add(headers: &HeaderMap, mut response: Response) -> Response {
     let own = std::mem::replace(response.headers_mut(), headers.clone());
     response.headers_mut().extend(own);

@@ -11,7 +11,6 @@ pub mod mail_token;
 pub mod outbox;
 pub mod purge;
 pub mod rate_limit;
-pub mod readers;
 pub mod readiness;
 pub mod recovery_code;
 pub mod reset_request;
@@ -122,11 +121,8 @@ const NOT_ME_LIFE: i64 = 24 * 60 * 60;
 /// one to restore (`User::restore_phone`), so an older link could restore an intruder's.
 const UNDO_WINDOW: i64 = GIVE_UP_AFTER + NOT_ME_LIFE;
 
-/// Connections that read sessions.
-pub const READERS: u32 = 4;
-
-/// Connections of one instance to PostgreSQL, those that read sessions included.
-const MAX_CONNECTIONS: u32 = 8 + READERS;
+/// Connections of one instance to PostgreSQL.
+const MAX_CONNECTIONS: u32 = 12;
 
 /// SQLite has one writer. Connections that wait for its lock poll, with growing pauses.
 /// Requests that wait for the pool's only connection get it in their order.

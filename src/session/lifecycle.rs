@@ -1,15 +1,13 @@
 //! Beginning, renewing and ending the session of a request. The caller sends the new token
 //! after the commit, with [`Session::send`].
 
-use tower_sessions::session::Id;
-
 use crate::error::AppError;
 use crate::models::challenge::{Challenge, ChallengeId};
 use crate::models::client::Client;
-use crate::models::session::{Issued, SessionId, SessionRow};
+use crate::models::session::{Issued, SessionRow};
 use crate::models::user::{User, UserId};
 use crate::models::{Connection, Error};
-use crate::session::{CookieChange, NO_DATA, Session, Visitor, data_with};
+use crate::session::{CookieChange, NO_DATA, Session, data_with};
 use crate::views::layout::Kind;
 
 /// A login that has begun, once its transaction is committed.
@@ -29,9 +27,8 @@ impl Session {
         challenge: &Challenge,
         now: i64,
     ) -> Result<Issued, AppError> {
-        let id = SessionId::from(Id::default().to_string());
-        let issued =
-            SessionRow::begin_anonymous(connection, &id, Some(&challenge.id), NO_DATA, now).await?;
+        let challenge = Some(&challenge.id);
+        let issued = SessionRow::begin_anonymous(connection, challenge, NO_DATA, now).await?;
         self.end_row(connection).await?;
         Ok(issued)
     }
@@ -48,9 +45,7 @@ impl Session {
         client: &Client,
         now: i64,
     ) -> Result<Option<BegunLogin>, AppError> {
-        let id = SessionId::from(Id::default().to_string());
-        let begun =
-            SessionRow::begin_login(connection, &id, user, auth_version, remember, client, now);
+        let begun = SessionRow::begin_login(connection, user, auth_version, remember, client, now);
         let Some(issued) = begun.await? else {
             return Ok(None);
         };
@@ -85,27 +80,22 @@ impl Session {
         }
     }
 
-    /// Gives a login a new token. `proved_at` is the time of a full authentication, or `None`
+    /// Gives a login a new token. `authenticated_at` is the time of a full authentication, or `None`
     /// to keep the last one. `challenge` becomes the open challenge. `None` if the session
     /// ended meanwhile.
     pub async fn renew(
         &self,
         connection: &mut Connection,
-        proved_at: Option<i64>,
+        authenticated_at: Option<i64>,
         challenge: Option<&ChallengeId>,
         now: i64,
     ) -> Result<Option<Issued>, AppError> {
-        let (
-            Some(row),
-            Visitor::LoggedIn {
-                authenticated_at, ..
-            },
-        ) = (self.row(), self.visitor())
-        else {
-            return Ok(None);
-        };
-        let proved_at = proved_at.unwrap_or(*authenticated_at);
-        Ok(row.renew(connection, proved_at, challenge, now).await?)
+        match self.row() {
+            Some(row) => Ok(row
+                .renew(connection, authenticated_at, challenge, now)
+                .await?),
+            None => Ok(None),
+        }
     }
 
     /// Locks the account's row. Returns whether the login has not ended and the account has
@@ -139,9 +129,8 @@ impl Session {
         now: i64,
     ) -> Result<Issued, AppError> {
         self.end_row(connection).await?;
-        let id = SessionId::from(Id::default().to_string());
         let data = data_with(kind, text);
-        Ok(SessionRow::begin_anonymous(connection, &id, None, &data, now).await?)
+        Ok(SessionRow::begin_anonymous(connection, None, &data, now).await?)
     }
 
     /// Leaves a flash message for the first page of a login that has just begun.

@@ -1,19 +1,21 @@
 //! The session of a request: its user, as an enum, so that a half-finished login can't be
 //! mistaken for a login, and its flash messages. `lifecycle.rs` begins and ends it.
 //!
-//! tower-sessions' stock layer brings sessions back that were ended meanwhile,
-//! keeps the cookie's value in clear and knows no end that activity does not
-//! move, so the layer in `middleware/session.rs` takes its place. Its `Session`
-//! and `SessionStore` stay, for the data of a session.
+//! tower-sessions' `Session` holds the flash messages. Its `SessionManagerLayer` is not used:
+//! a request in flight brings an ended session back, the cookie's value is the row's id, and
+//! there is no absolute timeout. `middleware/session.rs` takes its place.
 
 mod lifecycle;
+pub mod redirects;
 mod store;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
 use axum::http::Method;
 use axum::http::request::Parts;
+use tower_sessions::session::Id;
 
 use crate::error::AppError;
 use crate::models::Database;
@@ -22,38 +24,49 @@ use crate::models::session::{Issued, SessionRow};
 use crate::models::user::User;
 use crate::views::layout::{Kind, Message};
 
-pub use store::CookieChange;
-use store::RowStore;
+use store::RequestStore;
 
-/// A log-in counts as fresh for so many seconds: changing what proves an
-/// account asks for one (ASVS 7.5.1).
+/// A login counts as recently authenticated for so many seconds. Changes to what protects the
+/// account require that (ASVS 7.5.1).
 pub const FRESH: i64 = 10 * 60;
 
-/// The one key of tower-sessions' data.
+/// The key of the flash messages in tower-sessions' data.
 const MESSAGES: &str = "messages";
 
-/// The data of a session without messages.
+/// The data of a session without flash messages.
 const NO_DATA: &str = "{}";
 
 /// Who sent a request.
 #[derive(Debug, Clone)]
 pub enum Visitor {
-    /// Nobody we know.
+    /// Nobody is logged in.
     Anonymous,
-    /// Somebody whose password was right, and whose code is still to come.
+    /// The password was right, and the code is still to come.
     PendingLogin {
-        /// The verification that is open.
+        /// The open challenge.
         challenge: ChallengeId,
     },
-    /// A user.
+    /// A user is logged in.
     LoggedIn {
-        /// Who.
+        /// The user.
         user: Box<User>,
-        /// When that was last proved in full, in Unix seconds.
+        /// The last full authentication, in Unix seconds.
         authenticated_at: i64,
-        /// The verification that is open: enabling, or re-authentication.
+        /// The open challenge, of enabling or reauthentication.
         challenge: Option<ChallengeId>,
     },
+}
+
+/// What happens to the cookie at the end of the request.
+#[derive(Default)]
+pub enum CookieChange {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It gets a new token.
+    Set(Issued),
+    /// It is removed, because this very request ended the session.
+    Remove,
 }
 
 /// The session of a request. Clones share it.
@@ -63,50 +76,35 @@ pub struct Session(Arc<Inner>);
 struct Inner {
     visitor: Visitor,
     row: Option<SessionRow>,
-    /// Made for who asks for it: most requests find no message and leave none.
-    data: OnceLock<tower_sessions::Session>,
+    data: tower_sessions::Session,
+    store: RequestStore,
     database: Database,
     now: i64,
     keeps_messages: bool,
-    cookie: Arc<Mutex<CookieChange>>,
+    cookie: Mutex<CookieChange>,
 }
 
 impl Session {
-    /// The session that a request's cookie opened, or an empty one.
+    /// The session of a request's cookie, or an empty one.
     pub fn new(database: &Database, row: Option<SessionRow>, now: i64, method: &Method) -> Self {
-        // A GET never makes a session for a message; nobody sees what a HEAD leads to.
+        // A GET never creates a session for a message. A HEAD shows nothing.
         let keeps_messages = match *method {
             Method::GET => row.is_some(),
             Method::HEAD | Method::OPTIONS => false,
             _ => true,
         };
+        let store = RequestStore::new(row.as_ref().map_or(NO_DATA, |row| &row.data));
+        let id = row.is_some().then_some(Id(0)); // the store has one session
         Self(Arc::new(Inner {
             visitor: row.as_ref().map_or(Visitor::Anonymous, visitor),
             row,
-            data: OnceLock::new(),
+            data: tower_sessions::Session::new(id, Arc::new(store.clone()), None),
+            store,
             database: database.clone(),
             now,
             keeps_messages,
-            cookie: Arc::default(),
+            cookie: Mutex::default(),
         }))
-    }
-
-    fn data(&self) -> &tower_sessions::Session {
-        self.0.data.get_or_init(|| {
-            let store = RowStore {
-                database: self.0.database.clone(),
-                loaded: self.row().map(|row| row.data.clone()),
-                cookie: Arc::clone(&self.0.cookie),
-                now: self.0.now,
-            };
-            let id = self.row().and_then(|row| row.id.as_str().parse().ok());
-            tower_sessions::Session::new(id, Arc::new(store), None)
-        })
-    }
-
-    fn is_modified(&self) -> bool {
-        let data = self.0.data.get();
-        data.is_some_and(tower_sessions::Session::is_modified)
     }
 
     /// Who sent the request.
@@ -114,12 +112,12 @@ impl Session {
         &self.0.visitor
     }
 
-    /// The living row behind the cookie.
+    /// The active row of the request's cookie.
     pub fn row(&self) -> Option<&SessionRow> {
         self.0.row.as_ref()
     }
 
-    /// The user, if somebody is logged in.
+    /// The logged-in user.
     pub fn user(&self) -> Option<&User> {
         match &self.0.visitor {
             Visitor::LoggedIn { user, .. } => Some(user),
@@ -127,9 +125,8 @@ impl Session {
         }
     }
 
-    /// Whether the last full proof of who it is is less than [`FRESH`] old. One that lies
-    /// further in the future was noted by a wrong clock, and does not count. Clocks of
-    /// several instances may differ a little.
+    /// Whether the last full authentication is less than [`FRESH`] away. One far in the future
+    /// comes from a wrong clock and doesn't count; the clocks of instances may differ a little.
     pub fn is_fresh(&self, now: i64) -> bool {
         match self.0.visitor {
             Visitor::LoggedIn {
@@ -139,7 +136,7 @@ impl Session {
         }
     }
 
-    /// The verification that is open in this session.
+    /// The open challenge of this session.
     pub fn challenge(&self) -> Option<&ChallengeId> {
         match &self.0.visitor {
             Visitor::PendingLogin { challenge } => Some(challenge),
@@ -148,61 +145,62 @@ impl Session {
         }
     }
 
-    /// Keeps a message for the next page, once however often it is added.
+    /// Adds a flash message, unless it is there already.
     pub async fn add_message(&self, kind: Kind, text: &str) -> Result<(), AppError> {
         if !self.0.keeps_messages {
             return Ok(());
         }
         let mut messages = self.messages().await?;
-        let message = Message {
-            kind,
-            text: text.to_owned(),
-        };
+        let text = text.to_owned();
+        let message = Message { kind, text };
         if messages.contains(&message) {
             return Ok(());
         }
         messages.push(message);
-        Ok(self.data().insert(MESSAGES, messages).await?)
+        Ok(self.0.data.insert(MESSAGES, messages).await?)
     }
 
-    /// Takes the messages out, for the page that shows them.
+    /// Removes the flash messages, for the page that shows them.
     pub async fn take_messages(&self) -> Result<Vec<Message>, AppError> {
-        // remove() marks the data as modified even where nothing was there.
         let messages = self.messages().await?;
         if !messages.is_empty() {
-            self.data().remove_value(MESSAGES).await?;
+            self.0.data.remove_value(MESSAGES).await?;
         }
         Ok(messages)
     }
 
-    /// The messages that are kept. What cannot be read is none, as in
-    /// [`RowStore::load`].
+    /// The flash messages. Unreadable ones count as none.
     async fn messages(&self) -> Result<Vec<Message>, AppError> {
-        let has_none = self.row().is_none_or(|row| row.data == NO_DATA);
-        if has_none && !self.is_modified() {
-            return Ok(Vec::new());
-        }
-        match self.data().get(MESSAGES).await {
+        match self.0.data.get(MESSAGES).await {
             Ok(messages) => Ok(messages.unwrap_or_default()),
             Err(tower_sessions::session::Error::SerdeJson(_)) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Writes the data, if it changed.
+    /// Writes the flash messages to the row if they changed. A session that ended meanwhile
+    /// stays ended. A visitor without a session gets one.
     pub async fn save(&self) -> Result<(), AppError> {
-        if self.is_modified() {
-            Box::pin(self.data().save()).await?;
+        if !self.0.data.is_modified() {
+            return Ok(());
         }
+        self.0.data.save().await?;
+        let (database, data) = (&self.0.database, self.0.store.data());
+        if let Some(row) = self.row() {
+            return Ok(SessionRow::save_data(database, &row.id, &data).await?);
+        }
+        let mut connection = database.acquire().await?;
+        let issued = SessionRow::begin_anonymous(&mut connection, None, &data, self.0.now).await?;
+        self.send(issued);
         Ok(())
     }
 
-    /// Hands out a token: called after the transaction that issued it.
+    /// Sends a new cookie, once the transaction that issued it is committed.
     pub fn send(&self, issued: Issued) {
         self.change_cookie(CookieChange::Set(issued));
     }
 
-    /// What becomes of the cookie: asked once, at the end of the request.
+    /// What happens to the cookie, for the end of the request.
     pub fn take_cookie_change(&self) -> CookieChange {
         std::mem::take(&mut self.0.cookie.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -236,10 +234,7 @@ impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AppError> {
-        parts
-            .extensions
-            .get::<Self>()
-            .cloned()
-            .ok_or(AppError::MissingLayer("session"))
+        let session = parts.extensions.get::<Self>().cloned();
+        session.ok_or(AppError::MissingLayer("session"))
     }
 }

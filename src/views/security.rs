@@ -9,7 +9,7 @@ use super::recovery_codes::left;
 use super::two_factor::masked;
 use super::{Timestamp, timestamp};
 use crate::models::activity::{Activity, Event};
-use crate::models::session::{LogIn, SessionId};
+use crate::models::session::{Login, SessionId};
 use crate::models::user::User;
 
 /// `/security`
@@ -72,8 +72,8 @@ impl SecurityPage {
 }
 
 /// Lists sessions for the user of the session `this`.
-pub fn session_items(sessions: &[LogIn], this: &SessionId, now: i64) -> Vec<SessionItem> {
-    let item = |it: &LogIn| SessionItem {
+pub fn session_items(sessions: &[Login], this: &SessionId, now: i64) -> Vec<SessionItem> {
+    let item = |it: &Login| SessionItem {
         id: it.id.as_str().to_owned(),
         browser: browser::describe(it.user_agent.as_deref().unwrap_or_default()),
         address: describe_address(it.address.as_deref()),

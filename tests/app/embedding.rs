@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use crate::access::{PAGES, Role, app_with_people, concrete};
+use crate::access::{Role, app_with_people, concrete};
 use crate::support::TestApp;
 
 /// A browser discards such a response. The cookie is `SameSite=Lax`, so it isn't sent from
@@ -13,18 +13,21 @@ use crate::support::TestApp;
 async fn another_site_cannot_embed_any_page() {
     let app = app_with_people().await;
     let browser = Role::Fresh.browser(&app).await;
-    for (_, pattern, _) in PAGES.iter().filter(|page| page.0 == Method::GET) {
-        let request = browser
-            .request(Method::GET, &concrete(pattern))
-            .header("sec-fetch-site", "cross-site")
-            .header("sec-fetch-mode", "no-cors")
-            .header("sec-fetch-dest", "script");
-        let page = browser.send(request).await;
-        let policy = page.header("cross-origin-resource-policy");
-        assert_eq!(policy, Some("same-origin"), "{pattern}");
-        let policy = page.header("content-security-policy").unwrap();
-        assert!(policy.contains("frame-ancestors 'none'") || pattern.ends_with("/html"));
-        assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    let pages = app.routes.iter().filter(|it| it.method == Method::GET);
+    for pattern in pages.map(|route| route.path) {
+        for destination in ["image", "script", "iframe", "object", "style"] {
+            let request = browser
+                .request(Method::GET, &concrete(pattern))
+                .header("sec-fetch-site", "cross-site")
+                .header("sec-fetch-mode", "no-cors")
+                .header("sec-fetch-dest", destination);
+            let page = browser.send(request).await;
+            let policy = page.header("cross-origin-resource-policy");
+            assert_eq!(policy, Some("same-origin"), "{pattern}");
+            let policy = page.header("content-security-policy").unwrap();
+            assert!(policy.contains("frame-ancestors 'none'") || pattern.ends_with("/html"));
+            assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+        }
     }
 }
 

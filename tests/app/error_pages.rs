@@ -1,17 +1,16 @@
-//! Refusals and failures: each is a page of ours that says what to do, and
-//! nothing of the inside.
+//! Error pages: each says what to do, and nothing of the internals.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
+use axum::middleware::from_fn;
 use axum::routing::get;
 use reqwest::Method;
 use tower::ServiceExt;
-use tower::layer::layer_fn;
 use tower::util::MapResponseLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use twostep::middleware::error_pages;
-use twostep::middleware::request_log::RequestLog;
+use twostep::middleware::request_log;
 
 use crate::logs;
 use crate::support::{Browser, Page, TestApp, raw};
@@ -19,14 +18,14 @@ use crate::support::{Browser, Page, TestApp, raw};
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 const LIMIT: usize = 16 * 1024;
 
-/// Words that only the inside knows; `_` stands for a blank.
-const INSIDE: &str = "sqlx axum serde tower hyper tokio sqlite panicked unwrap src/ .rs
+/// Internal words; `_` stands for a space.
+const INTERNAL: &str = "sqlx axum serde tower hyper tokio sqlite panicked unwrap src/ .rs
     deserialize extractor rejection sessions users challenges token confirm
     duplicate utf-8 such_table limit_exceeded path_param body_from content-type";
 
-/// Asserts that an answer is our page for this status, and gives nothing away.
+/// Asserts that a response is our error page for this status, without internals.
 #[track_caller]
-fn is_our_page(page: &Page, status: u16, heading: &str) {
+fn assert_error_page(page: &Page, status: u16, heading: &str) {
     assert_eq!(page.status, status, "{}", page.text());
     let content_type = page.header("content-type");
     assert_eq!(content_type, Some("text/html; charset=utf-8"));
@@ -37,13 +36,13 @@ fn is_our_page(page: &Page, status: u16, heading: &str) {
     assert!(id.len() >= 16, "{id}");
     assert_eq!(page.first("main small"), Some(format!("Request {id}")));
     let shown = page.body.replace(id, "").replace("charset=\"utf-8\"", "");
-    for word in INSIDE.split_whitespace() {
+    for word in INTERNAL.split_whitespace() {
         let word = word.replace('_', " ");
         assert!(!shown.to_lowercase().contains(&word), "{word}: {shown}");
     }
 }
 
-/// Sends a request as somebody, byte by byte.
+/// Sends a request with a browser's session.
 async fn send(app: &TestApp, browser: &Browser, line: &str, headers: &[&str], body: &[u8]) -> Page {
     let cookie = browser
         .session_cookie()
@@ -56,32 +55,131 @@ fn length(body: &[u8]) -> String {
     format!("Content-Length: {}", body.len())
 }
 
-/// ASVS 1.5.2, 16.5.1
+/// ASVS 1.5.2, 4.1.1, 15.3.7, 16.5.1
 #[tokio::test]
-async fn what_cannot_be_read_is_400() {
+async fn every_refused_request_gets_its_error_page() {
+    const UNREADABLE: (u16, &str) = (400, "Not understood");
+    const NOT_FOUND: (u16, &str) = (404, "Page not found");
+    const NOT_POSSIBLE: (u16, &str) = (405, "Not possible");
+    const NO_FORM: (u16, &str) = (415, "Not a form");
+    const INVALID: (u16, &str) = (422, "Not understood");
     let app = TestApp::start().await;
-    let guest = app.browser();
-    let page = send(&app, &guest, "GET /login?next=%2Fhome&next=%2F", &[], b"").await;
-    is_our_page(&page, 400, "Not understood");
-
-    let harry = app.signed_in("harry").await;
-    for line in ["GET /user/%FF", "GET /user/harry%C3", "GET /user/%80%80"] {
-        let page = send(&app, &harry, line, &[], b"").await;
-        is_our_page(&page, 400, "Not understood");
-    }
-    // Text that is not UTF-8 would otherwise be taken for other text.
-    for body in [
-        &b"username=harry&password=%FF"[..],
-        b"username=%C3&password=x",
-        b"password=\xff",
+    let (guest, harry) = (&app.browser(), &app.signed_in("harry").await);
+    let before = app.dump().await;
+    for (browser, line, header, body, expected) in [
+        (
+            guest,
+            "GET /login?next=%2Fhome&next=%2F",
+            "",
+            &b""[..],
+            UNREADABLE,
+        ),
+        (harry, "GET /user/%FF", "", b"", UNREADABLE),
+        (harry, "GET /user/harry%C3", "", b"", UNREADABLE),
+        (harry, "GET /user/%80%80", "", b"", UNREADABLE),
+        // Different invalid bytes would otherwise become the same text.
+        (
+            guest,
+            "POST /login",
+            FORM,
+            b"username=harry&password=%FF",
+            UNREADABLE,
+        ),
+        (
+            guest,
+            "POST /login",
+            FORM,
+            b"username=%C3&password=x",
+            UNREADABLE,
+        ),
+        (guest, "POST /login", FORM, b"password=\xff", UNREADABLE),
+        (harry, "GET /user/%", "", b"", NOT_FOUND),
+        (harry, "GET /user/%zz", "", b"", NOT_FOUND),
+        (harry, "GET /user/ha%72ry%", "", b"", NOT_FOUND),
+        (guest, "GET /static/nothing.css", "", b"", NOT_FOUND),
+        (guest, "DELETE /login", "", b"", NOT_POSSIBLE),
+        (guest, "PUT /healthz", "", b"", NOT_POSSIBLE),
+        (
+            guest,
+            "POST /login",
+            "Content-Type: application/json",
+            b"username=harry",
+            NO_FORM,
+        ),
+        (
+            guest,
+            "POST /login",
+            "Content-Type: multipart/form-data; boundary=x",
+            b"a",
+            NO_FORM,
+        ),
+        (
+            guest,
+            "POST /login",
+            "Content-Type: text/plain",
+            b"username=harry",
+            NO_FORM,
+        ),
+        (
+            guest,
+            "POST /login",
+            "Content-Type: ",
+            b"username=harry",
+            NO_FORM,
+        ),
+        (guest, "POST /login", "", b"username=harry", NO_FORM),
+        // A field that comes twice.
+        (
+            guest,
+            "POST /login",
+            FORM,
+            b"username=a&username=b&password=x",
+            INVALID,
+        ),
+        (
+            guest,
+            "POST /register",
+            FORM,
+            b"confirm_password=a&confirm_password=b",
+            INVALID,
+        ),
+        (
+            harry,
+            "POST /edit_profile",
+            FORM,
+            b"about_me=a&about_me=b",
+            INVALID,
+        ),
+        (
+            guest,
+            "POST /login",
+            "Sec-Fetch-Site: cross-site",
+            b"",
+            (403, "Request refused"),
+        ),
     ] {
-        let page = send(&app, &guest, "POST /login", &[FORM, &length(body)], body).await;
-        is_our_page(&page, 400, "Not understood");
+        let length = length(body);
+        let headers: Vec<&str> = [header, &length]
+            .into_iter()
+            .filter(|it| !it.is_empty())
+            .collect();
+        let page = send(&app, browser, line, &headers, body).await;
+        assert_eq!(page.status, expected.0, "{line} {header}");
+        assert_error_page(&page, expected.0, expected.1);
     }
+    assert_eq!(app.dump().await, before);
+    let page = guest
+        .get("/no/<script>alert(1)</script>?q=%3Cimg+src%3Dx%3E")
+        .await;
+    assert_error_page(&page, 404, "Page not found");
+    for echo in ["script>alert", "img", "/no/"] {
+        assert!(!page.first("main").unwrap().contains(echo));
+    }
+    assert_eq!(page.all("script:not([src])").len(), 0);
 }
 
 #[tokio::test]
-async fn a_broken_query_or_escape_is_no_failure() {
+async fn a_malformed_query_is_ignored() {
     let app = TestApp::start().await;
     let guest = app.browser();
     for query in [
@@ -90,43 +188,6 @@ async fn a_broken_query_or_escape_is_no_failure() {
         let page = send(&app, &guest, &format!("GET /login?{query}"), &[], b"").await;
         assert_eq!(page.status, 200, "{query}");
     }
-    let harry = app.signed_in("harry").await;
-    for path in ["/user/%", "/user/%zz", "/user/ha%72ry%"] {
-        let page = send(&app, &harry, &format!("GET {path}"), &[], b"").await;
-        is_our_page(&page, 404, "Page not found");
-    }
-}
-
-/// ASVS 16.5.1
-#[tokio::test]
-async fn a_form_from_elsewhere_is_403() {
-    let app = TestApp::start().await;
-    let browser = app.browser();
-    let request = browser
-        .request(Method::POST, "/login")
-        .header("sec-fetch-site", "cross-site");
-    is_our_page(&browser.send(request).await, 403, "Request refused");
-}
-
-/// ASVS 4.1.1, 16.5.1
-#[tokio::test]
-async fn not_found_and_not_possible() {
-    let app = TestApp::start().await;
-    let guest = app.browser();
-    let page = guest
-        .get("/no/<script>alert(1)</script>?q=%3Cimg+src%3Dx%3E")
-        .await;
-    is_our_page(&page, 404, "Page not found");
-    for echo in ["script>alert", "img", "/no/"] {
-        assert!(!page.first("main").unwrap().contains(echo));
-    }
-    assert_eq!(page.all("script:not([src])").len(), 0);
-    let page = guest.send(guest.request(Method::DELETE, "/login")).await;
-    is_our_page(&page, 405, "Not possible");
-    let page = guest.get("/static/nothing.css").await;
-    is_our_page(&page, 404, "Page not found");
-    let page = guest.send(guest.request(Method::PUT, "/healthz")).await;
-    is_our_page(&page, 405, "Not possible");
 }
 
 /// ASVS 15.2.2, 16.5.1
@@ -143,7 +204,7 @@ async fn a_form_of_16_kib_is_read_and_one_byte_more_is_413() {
         let parts = send(&app, &guest, "POST /login", &headers, &raw::chunked(body)).await;
         for page in [whole, parts] {
             if status == 413 {
-                is_our_page(&page, 413, "Too long");
+                assert_error_page(&page, 413, "Too long");
             } else {
                 assert_eq!(page.status, status, "{size}");
                 assert!(page.says("Invalid username or password"));
@@ -152,79 +213,37 @@ async fn a_form_of_16_kib_is_read_and_one_byte_more_is_413() {
     }
 }
 
-/// ASVS 4.1.1, 16.5.1
-#[tokio::test]
-async fn what_is_no_form_is_415() {
-    let app = TestApp::start().await;
-    app.register("harry").await;
-    let guest = app.browser();
-    let (before, body) = (app.dump().await, b"username=harry");
-    for kind in [
-        "Content-Type: application/json",
-        "Content-Type: multipart/form-data; boundary=x",
-        "Content-Type: text/plain",
-        "Content-Type: ",
-        "X-None: x",
-    ] {
-        let page = send(&app, &guest, "POST /login", &[kind, &length(body)], body).await;
-        is_our_page(&page, 415, "Not a form");
-    }
-    assert_eq!(app.dump().await, before);
-}
-
-/// ASVS 15.3.7, 16.5.1
-#[tokio::test]
-async fn a_field_that_comes_twice_is_422() {
-    let app = TestApp::start().await;
-    let guest = app.browser();
-    let twice = [("username", "a"), ("username", "b"), ("password", "x")];
-    is_our_page(&guest.post("/login", &twice).await, 422, "Not understood");
-    let twice = [("confirm_password", "a"), ("confirm_password", "b")];
-    is_our_page(
-        &guest.post("/register", &twice).await,
-        422,
-        "Not understood",
-    );
-    let harry = app.signed_in("harry").await;
-    let twice = [("about_me", "a"), ("about_me", "b")];
-    is_our_page(
-        &harry.post("/edit_profile", &twice).await,
-        422,
-        "Not understood",
-    );
-}
-
 /// ASVS 13.4.2, 16.5.1, 16.5.3
 #[tokio::test]
-async fn a_failing_database_is_500() {
+async fn a_database_error_is_500() {
     let app = TestApp::start().await;
     let harry = app.signed_in("harry").await;
     app.execute("ALTER TABLE sessions RENAME TO lost").await;
     let failed = "Something went wrong";
-    is_our_page(&harry.get("/home").await, 500, failed);
-    is_our_page(&harry.get("/nowhere").await, 500, failed);
+    assert_error_page(&harry.get("/home").await, 500, failed);
+    assert_error_page(&harry.get("/nowhere").await, 500, failed);
     app.execute("ALTER TABLE lost RENAME TO sessions").await;
     assert_eq!(harry.get("/home").await.status, 200);
 
     app.execute("ALTER TABLE challenges RENAME TO gone").await;
     let page = harry.enable("+254720227267").await;
-    is_our_page(&page, 500, failed);
+    assert_error_page(&page, 500, failed);
     app.execute("ALTER TABLE users RENAME TO lost").await;
-    is_our_page(&app.browser().log_in("harry", "x").await, 500, failed);
+    assert_error_page(&app.browser().log_in("harry", "x").await, 500, failed);
     let page = app
         .browser()
         .register("ron", "ron@example.com", "green tram at noon")
         .await;
-    is_our_page(&page, 500, failed);
-    // What needs no row still works.
+    assert_error_page(&page, 500, failed);
+    // Pages without a query still work.
     assert_eq!(app.browser().get("/login").await.status, 200);
     assert_eq!(app.browser().get("/healthz").await.body, "ok");
 }
 
-/// No page of ours panics, so this one is put behind the same layers.
+/// No page panics, so this handler is wrapped in the same layers.
 /// ASVS 13.4.2, 16.3.4, 16.5.4
 #[tokio::test]
-async fn a_panic_is_500_and_stands_in_the_log() {
+async fn a_panic_is_500_and_is_logged() {
     logs::keep();
     let app = TestApp::start().await;
     let state = app.state.clone();
@@ -237,8 +256,8 @@ async fn a_panic_is_500_and_stands_in_the_log() {
                 }
             }),
         )
-        .layer(CatchPanicLayer::custom(error_pages::panicked))
-        .layer(layer_fn(RequestLog))
+        .layer(CatchPanicLayer::custom(error_pages::handle_panic))
+        .layer(from_fn(request_log::log))
         .layer(MapResponseLayer::new(move |response| {
             error_pages::render(&state, response)
         }));
@@ -265,7 +284,7 @@ async fn a_panic_is_500_and_stands_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_request_gets_its_number_here() {
+async fn each_request_gets_an_id_and_the_clients_own_is_ignored() {
     let app = TestApp::start().await;
     let browser = app.browser();
     let mut ids = Vec::new();
@@ -285,7 +304,7 @@ async fn a_request_gets_its_number_here() {
 }
 
 #[tokio::test]
-async fn an_answer_to_head_has_no_body() {
+async fn a_response_to_head_has_no_body() {
     let app = TestApp::start().await;
     let harry = app.signed_in("harry").await;
     for (line, status) in [
@@ -303,7 +322,7 @@ async fn an_answer_to_head_has_no_body() {
 }
 
 #[tokio::test]
-async fn who_is_signed_in_keeps_their_own_links() {
+async fn error_pages_have_the_links_of_the_user() {
     let app = TestApp::start().await;
     let harry = app.signed_in("harry").await;
     let foreign = harry
@@ -326,7 +345,7 @@ async fn who_is_signed_in_keeps_their_own_links() {
         let links = page.attributes("nav a.bar-link", "href");
         assert_eq!(links, ["/user/harry", "/security"]);
     }
-    // Refused before anybody asked who it is.
+    // The CSRF layer refuses before the session is read.
     let page = harry.send(foreign).await;
     assert_eq!(page.all("nav .bar-link"), ["Log in", "Register"]);
     let page = app.browser().get("/nowhere").await;

@@ -7,10 +7,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use twostep::dev::simulator::Failure;
-use twostep::models::READERS;
 
 use crate::outages::assert_too_busy;
-use crate::support::database::on_postgresql;
 use crate::support::hashing::QUEUE;
 use crate::support::{PASSWORD, TestApp, until};
 
@@ -31,12 +29,8 @@ async fn requests_of_disconnected_clients_release_their_connections() {
         stream.write_all(bytes.as_bytes()).await.unwrap();
     }
     let used = || database.size() - u32::try_from(database.num_idle()).unwrap();
-    // The session readers keep theirs, on PostgreSQL from the same pool.
-    let (kept, most) = match on_postgresql() {
-        true => (READERS, 8 + READERS),
-        false => (0, 1),
-    };
-    until(|| used() <= kept).await;
+    until(|| used() == 0).await;
+    let most = database.options().get_max_connections();
     assert!(database.size() <= most, "{}", database.size());
     assert!(harry.is_logged_in().await);
     let page = app.browser().log_in("harry", PASSWORD).await;

@@ -5,7 +5,7 @@ use axum::response::Response;
 
 use crate::controllers::auth::password_check;
 use crate::controllers::two_factor::sending;
-use crate::controllers::{redirect_to_next, signed_out};
+use crate::controllers::{redirect_to_login, redirect_to_next};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::Errors;
@@ -71,7 +71,7 @@ async fn reauth_with_password(
     let issued =
         complete_reauthentication(&mut transaction, session, &user.id, client, now).await?;
     let Some(issued) = issued else {
-        return Ok(signed_out());
+        return Ok(redirect_to_login());
     };
     transaction.commit().await?;
     session.send(issued);
@@ -120,7 +120,7 @@ async fn start_reauth_challenge(
     };
     let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
     let Ok(challenge) = opened else {
-        return Ok(signed_out());
+        return Ok(redirect_to_login());
     };
     sending::begin(app, session, &challenge).await
 }

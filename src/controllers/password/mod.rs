@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use secrecy::SecretString;
 
 use crate::controllers::auth::password_check;
-use crate::controllers::{cancel_at_twilio, signed_out, unprocessable};
+use crate::controllers::{cancel_at_twilio, redirect_to_login, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::Errors;
@@ -88,7 +88,7 @@ async fn set(
     let changed = User::set_password(&mut transaction, &user.id, user.auth_version, &hash).await?;
     let issued = session.renew(&mut transaction, None, None, now).await?;
     let (true, Some(issued), Some(row)) = (changed, issued, session.row()) else {
-        return Ok(signed_out());
+        return Ok(redirect_to_login());
     };
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
     MailToken::delete_resets(&mut transaction, &user.id).await?;

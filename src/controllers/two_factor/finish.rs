@@ -4,11 +4,10 @@
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::controllers::auth::reauth::complete_reauthentication;
-use crate::controllers::{redirect_to_next, signed_out};
+use crate::controllers::{redirect_to_login, redirect_to_next};
 use crate::error::AppError;
 use crate::extractors::Page;
 use crate::forms::local_path::LocalPath;
-use crate::middleware::access::expired;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, Delivery, Purpose};
 use crate::models::client::Client;
@@ -19,6 +18,7 @@ use crate::models::session::SessionRow;
 use crate::models::user::User;
 use crate::models::{Connection, Error};
 use crate::session::Session;
+use crate::session::redirects::redirect_expired;
 use crate::state::AppState;
 use crate::views::layout::Kind;
 use crate::views::recovery_codes::used;
@@ -113,7 +113,7 @@ pub(super) async fn finish_login(
         .consume(&mut transaction, challenge, client, now)
         .await?;
     let (Some(used_up), Some(begun)) = (used_up, begun) else {
-        return expired(session).await;
+        return redirect_expired(session).await;
     };
     let user = &challenge.user_id;
     let what = match proof {
@@ -146,17 +146,17 @@ pub(super) async fn finish_reauth(
     let (user, version) = (&challenge.user_id, challenge.auth_version);
     let mut transaction = app.database.begin().await?;
     if !User::lock_for_update(&mut transaction, user, version).await? {
-        return expired(session).await;
+        return redirect_expired(session).await;
     }
     let used_up = proof
         .consume(&mut transaction, challenge, client, now)
         .await?;
     let Some(used_up) = used_up else {
-        return expired(session).await;
+        return redirect_expired(session).await;
     };
     let proved = complete_reauthentication(&mut transaction, session, user, client, now).await?;
     let Some(issued) = proved else {
-        return Ok(signed_out());
+        return Ok(redirect_to_login());
     };
     transaction.commit().await?;
     session.send(issued);
@@ -180,7 +180,7 @@ async fn finish_enable(
 ) -> Result<Response, AppError> {
     let (now, version) = (app.clock.now(), challenge.auth_version);
     let (Some(user), Some(row)) = (session.user(), session.row()) else {
-        return Ok(signed_out());
+        return Ok(redirect_to_login());
     };
     let mut transaction = app.database.begin().await?;
     let phone = Some(challenge.phone.as_str());
@@ -188,11 +188,11 @@ async fn finish_enable(
         User::set_verification_phone(&mut transaction, &user.id, version, phone, now).await?;
     let consumed = challenge.consume(&mut transaction, now).await?;
     if !(consumed && changed) {
-        return expired(session).await;
+        return redirect_expired(session).await;
     }
     let issued = session.renew(&mut transaction, None, None, now).await?;
     let Some(issued) = issued else {
-        return Ok(signed_out());
+        return Ok(redirect_to_login());
     };
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
     // A change of the number keeps the present set.

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use self::sending::status_of;
 use crate::controllers::{
-    cancel_at_twilio, refusal, signed_out, too_many, too_many_errors, unprocessable,
+    cancel_at_twilio, redirect_to_login, refusal, too_many, too_many_errors, unprocessable,
 };
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
@@ -67,7 +67,7 @@ pub async fn enable(
         }
         Ok(challenge) => (challenge.delivery, ResendStatus::Now),
         Err(NotOpened::HeldBack(another)) => (Delivery::HeldBack, another),
-        Err(NotOpened::Outdated) => return Ok(signed_out()),
+        Err(NotOpened::Outdated) => return Ok(redirect_to_login()),
     };
     let (status, retry_after) = status_of(delivery, another);
     let errors = not_sent(delivery, another);
@@ -183,7 +183,7 @@ pub async fn disable(
         User::set_verification_phone(&mut transaction, &user.id, version, None, now).await?;
     let issued = session.renew(&mut transaction, None, None, now).await?;
     let (true, Some(issued), Some(row)) = (changed, issued, session.row()) else {
-        return Ok(signed_out());
+        return Ok(redirect_to_login());
     };
     if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {
         drop(transaction);

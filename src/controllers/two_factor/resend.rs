@@ -10,11 +10,11 @@ use crate::controllers::refusal;
 use crate::error::AppError;
 use crate::extractors::{Page, Pending};
 use crate::forms::Errors;
-use crate::middleware::access::expired;
 use crate::models::challenge::{Challenge, ResendRefused, ResendStatus, Way};
 use crate::models::client::Client;
 use crate::models::rate_limit::SEND_INTERVAL;
 use crate::session::Session;
+use crate::session::redirects::redirect_expired;
 use crate::state::AppState;
 use crate::views::two_factor::why_not;
 
@@ -74,7 +74,7 @@ async fn send_again(
             let status = StatusCode::TOO_MANY_REQUESTS;
             Ok(refusal(status, Some(retry_after), page))
         }
-        Err(ResendRefused::Gone) => expired(session).await,
+        Err(ResendRefused::Gone) => redirect_expired(session).await,
         Err(ResendRefused::Other(error)) => Err(error.into()),
     }
 }

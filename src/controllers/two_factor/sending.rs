@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::controllers::signed_out;
+use crate::controllers::redirect_to_login;
 use crate::error::AppError;
 use crate::models::challenge::{Challenge, Delivery, ResendStatus};
 use crate::models::rate_limit::SEND_INTERVAL;
@@ -25,7 +25,7 @@ pub(in crate::controllers) async fn begin(
         .renew(&mut connection, None, Some(&challenge.id), now)
         .await?;
     let Some(issued) = issued else {
-        return Ok(signed_out());
+        return Ok(redirect_to_login());
     };
     session.send(issued);
     Ok(Redirect::to("/verify_2fa").into_response())

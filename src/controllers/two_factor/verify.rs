@@ -5,17 +5,17 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::finish::finish;
-use crate::controllers::{self, redirect_to_next, signed_out};
+use crate::controllers::{self, redirect_to_login, redirect_to_next};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, Pending};
 use crate::forms::Errors;
 use crate::forms::two_factor::VerifyForm;
-use crate::middleware::access::expired;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, Outcome, Purpose, Refused, Way};
 use crate::models::client::Client;
 use crate::models::session::SessionRow;
 use crate::session::Session;
+use crate::session::redirects::redirect_expired;
 use crate::state::AppState;
 use crate::views::two_factor::{Next, VerifyPage};
 
@@ -63,7 +63,7 @@ pub async fn verify(
     let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
     let (status, sentence, last) = match refused {
-        Refused::Gone => return expired(&session).await,
+        Refused::Gone => return redirect_expired(&session).await,
         Refused::Other(error) => return Err(error.into()),
         // The page shows the limit and its end anyway.
         Refused::TooMany(too_many) => {
@@ -158,7 +158,7 @@ pub async fn cancel(
         return Ok(Redirect::to("/login").into_response());
     }
     let (Some(row), Some(user)) = (session.row(), session.user()) else {
-        return Ok(signed_out());
+        return Ok(redirect_to_login());
     };
     SessionRow::forget_challenge(&mut connection, &row.id).await?;
     Ok(match challenge.purpose {

@@ -2,16 +2,17 @@
 //! its hash. A session that has ended has no row, and only the two INSERTs create rows.
 
 mod of_user;
+mod reader;
 
-pub use of_user::{Ended, LogIn, LogIns};
+pub use of_user::{Ended, Login, Logins};
+pub use reader::SessionReader;
 
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{FromRow, Row};
 
 use crate::models::challenge::id::ChallengeId;
 use crate::models::client::Client;
-use crate::models::readers::Readers;
-use crate::models::token::Token;
+use crate::models::token::{Token, random_id};
 use crate::models::user::{User, UserId};
 use crate::models::{Connection, Database, Result};
 
@@ -96,39 +97,64 @@ pub struct Issued {
     pub max_age: Option<i64>,
 }
 
+/// Reads a row of either driver, which both find a column by its name.
+macro_rules! read {
+    ($row:ident . $get:ident) => {{
+        let authenticated_at: Option<i64> = $row.$get("authenticated_at")?;
+        let login = match authenticated_at {
+            Some(at) => {
+                let user = User {
+                    id: UserId::from_column($row.$get("user_id")?),
+                    username: $row.$get("username")?,
+                    email: $row.$get("email")?,
+                    auth_version: $row.$get("auth_version")?,
+                    verification_phone: $row.$get("verification_phone")?,
+                    about_me: $row.$get("about_me")?,
+                    last_seen_at: $row.$get("last_seen_at")?,
+                };
+                Some((user, at))
+            }
+            None => None,
+        };
+        let (id, challenge_id): (String, Option<String>) =
+            ($row.$get("id")?, $row.$get("challenge_id")?);
+        let remember: i64 = $row.$get("remember")?;
+        Ok(Self {
+            id: id.into(),
+            token_hash: $row.$get("token_hash")?,
+            login,
+            challenge_id: challenge_id.map(ChallengeId::from),
+            remember: remember != 0,
+            data: $row.$get("data")?,
+            last_active_at: $row.$get("last_active_at")?,
+            expires_at: $row.$get("expires_at")?,
+        })
+    }};
+}
+
 impl SessionRow {
     /// The active session of a cookie, with its user: one query.
-    pub async fn find(readers: &Readers, token: &Token, now: i64) -> Result<Option<Self>> {
-        let statement = "SELECT s.id, s.token_hash, s.user_id, s.challenge_id, s.authenticated_at, s.remember, s.data, \
-             s.last_active_at, s.expires_at, u.username, u.email, u.auth_version, \
-             u.verification_phone, u.about_me, u.last_seen_at \
-             FROM sessions s LEFT JOIN users u ON u.id = s.user_id \
-             WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.idle_expires_at > $2";
-        let hash = token.hash();
-        let query = || sqlx::query(statement).bind(hash.clone()).bind(now);
-        let row = readers.fetch_optional(query).await?;
-        Ok(row.map(|row| Self::read(&row)).transpose()?)
+    pub async fn find(reader: &SessionReader, token: &Token, now: i64) -> Result<Option<Self>> {
+        let statement = r"SELECT s.id, s.token_hash, s.user_id, s.challenge_id, s.authenticated_at,
+                s.remember, s.data, s.last_active_at, s.expires_at,
+                u.username, u.email, u.auth_version, u.verification_phone, u.about_me, u.last_seen_at
+            FROM sessions s
+            LEFT JOIN users u ON u.id = s.user_id
+            WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.idle_expires_at > $2";
+        Ok(reader.find(statement, &token.hash(), now).await?)
     }
 
-    fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        let authenticated_at: Option<i64> = row.try_get("authenticated_at")?;
-        let login = authenticated_at.map(|at| Ok::<_, sqlx::Error>((User::from_row(row)?, at)));
-        Ok(Self {
-            id: row.try_get("id")?,
-            token_hash: row.try_get("token_hash")?,
-            login: login.transpose()?,
-            challenge_id: row.try_get("challenge_id")?,
-            remember: row.try_get::<i64, _>("remember")? != 0,
-            data: row.try_get("data")?,
-            last_active_at: row.try_get("last_active_at")?,
-            expires_at: row.try_get("expires_at")?,
-        })
+    fn from_any(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        read!(row.try_get)
+    }
+
+    fn from_sqlite(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        read!(row.get)
     }
 
     /// Begins a session without a login: for a flash message or a login's challenge.
     pub async fn begin_anonymous(
         connection: &mut Connection,
-        id: &SessionId,
         challenge: Option<&ChallengeId>,
         data: &str,
         now: i64,
@@ -136,11 +162,11 @@ impl SessionRow {
         let life = Life::of(false, false);
         let token = Token::generate()?;
         sqlx::query(
-            "INSERT INTO sessions (id, token_hash, challenge_id, remember, data, created_at, \
-             last_active_at, idle_expires_at, expires_at) \
-             VALUES ($1, $2, $3, 0, $4, $5, $5, $6, $7)",
+            r"INSERT INTO sessions (id, token_hash, challenge_id, remember, data,
+                created_at, last_active_at, idle_expires_at, expires_at)
+            VALUES ($1, $2, $3, 0, $4, $5, $5, $6, $7)",
         )
-        .bind(id.as_str())
+        .bind(random_id()?)
         .bind(token.hash())
         .bind(challenge.map(ChallengeId::as_str))
         .bind(data)
@@ -160,7 +186,6 @@ impl SessionRow {
     /// parallel change would not be seen here and would not end this session.
     pub async fn begin_login(
         connection: &mut Connection,
-        id: &SessionId,
         user: &UserId,
         auth_version: i64,
         remember: bool,
@@ -173,12 +198,13 @@ impl SessionRow {
             return Ok(None);
         }
         let done = sqlx::query(
-            "INSERT INTO sessions (id, token_hash, user_id, authenticated_at, remember, data, \
-             created_at, last_active_at, idle_expires_at, expires_at, address, user_agent) \
-             SELECT $1, $2, u.id, $3, $4, '{}', $3, $3, $5, $6, $7, $8 FROM users u \
-             WHERE u.id = $9 AND u.auth_version = $10",
+            r"INSERT INTO sessions (id, token_hash, user_id, authenticated_at, remember, data,
+                created_at, last_active_at, idle_expires_at, expires_at, address, user_agent)
+            SELECT $1, $2, u.id, $3, $4, '{}', $3, $3, $5, $6, $7, $8
+            FROM users u
+            WHERE u.id = $9 AND u.auth_version = $10",
         )
-        .bind(id.as_str())
+        .bind(random_id()?)
         .bind(token.hash())
         .bind(now)
         .bind(i64::from(remember))
@@ -194,20 +220,21 @@ impl SessionRow {
         Ok((done.rows_affected() == 1).then_some(Issued { token, max_age }))
     }
 
-    /// Replaces the token of a login, its open challenge and the time of its authentication.
-    /// `None` if the session ended or got another token meanwhile: a request with a dead
+    /// Replaces the token of a login and its open challenge, and the time of its authentication
+    /// if there is a new one. `None` if the session ended or got another token meanwhile: a request with a dead
     /// cookie must not get a valid one.
     pub async fn renew(
         &self,
         connection: &mut Connection,
-        authenticated_at: i64,
+        authenticated_at: Option<i64>,
         challenge: Option<&ChallengeId>,
         now: i64,
     ) -> Result<Option<Issued>> {
         let token = Token::generate()?;
         let done = sqlx::query(
-            "UPDATE sessions SET token_hash = $1, authenticated_at = $2, challenge_id = $3 \
-             WHERE id = $4 AND token_hash = $5 AND user_id IS NOT NULL",
+            r"UPDATE sessions
+            SET token_hash = $1, authenticated_at = COALESCE($2, authenticated_at), challenge_id = $3
+            WHERE id = $4 AND token_hash = $5 AND user_id IS NOT NULL",
         )
         .bind(token.hash())
         .bind(authenticated_at)
@@ -225,8 +252,9 @@ impl SessionRow {
     pub async fn touch(&self, database: &Database, now: i64) -> Result<()> {
         let life = Life::of(self.login.is_some(), self.remember);
         sqlx::query(
-            "UPDATE sessions SET last_active_at = $1, idle_expires_at = $2 \
-             WHERE id = $3 AND (last_active_at <= $4 OR last_active_at > $1)",
+            r"UPDATE sessions
+            SET last_active_at = $1, idle_expires_at = $2
+            WHERE id = $3 AND (last_active_at <= $4 OR last_active_at > $1)",
         )
         .bind(now)
         .bind(now + life.idle)

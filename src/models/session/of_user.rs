@@ -9,7 +9,7 @@ use crate::models::{Connection, Result};
 
 /// An active login. Rows that are older than their columns have no address and user agent.
 #[derive(Debug, Clone, FromRow)]
-pub struct LogIn {
+pub struct Login {
     /// The id of the session.
     pub id: SessionId,
     /// The client's address at the start.
@@ -29,23 +29,23 @@ const COUNTED: i64 = 1051;
 
 /// An account's active logins.
 #[derive(Debug)]
-pub struct LogIns {
+pub struct Logins {
     /// The most recently active first. The login of the request is always included.
-    pub listed: Vec<LogIn>,
+    pub listed: Vec<Login>,
     /// How many more there are, up to a thousand.
     pub more: usize,
 }
 
-impl LogIn {
+impl Login {
     /// An account's active logins. `this` is the login of the request.
     pub async fn active(
         connection: &mut Connection,
         user: &UserId,
         this: &SessionId,
         now: i64,
-    ) -> Result<LogIns> {
+    ) -> Result<Logins> {
         let mut listed: Vec<Self> = sqlx::query_as(
-            "SELECT id, address, user_agent, created_at, last_active_at FROM sessions
+            r"SELECT id, address, user_agent, created_at, last_active_at FROM sessions
             WHERE user_id = $1 AND expires_at > $2 AND idle_expires_at > $2
             ORDER BY last_active_at DESC, created_at DESC, id
             LIMIT 50",
@@ -55,12 +55,12 @@ impl LogIn {
         .fetch_all(&mut *connection)
         .await?;
         if listed.len() < LISTED {
-            return Ok(LogIns { listed, more: 0 });
+            return Ok(Logins { listed, more: 0 });
         }
         if !listed.iter().any(|it| it.id == *this) {
             listed.pop();
             let this: Option<Self> = sqlx::query_as(
-                "SELECT id, address, user_agent, created_at, last_active_at FROM sessions
+                r"SELECT id, address, user_agent, created_at, last_active_at FROM sessions
                 WHERE id = $1",
             )
             .bind(this.as_str())
@@ -69,7 +69,7 @@ impl LogIn {
             listed.splice(0..0, this);
         }
         let counted: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM (
+            r"SELECT COUNT(*) FROM (
                 SELECT 1 FROM sessions
                 WHERE user_id = $1 AND expires_at > $2 AND idle_expires_at > $2
                 LIMIT $3
@@ -82,7 +82,7 @@ impl LogIn {
         .await?;
         let counted = usize::try_from(counted).unwrap_or(0);
         let more = counted.saturating_sub(listed.len());
-        Ok(LogIns { listed, more })
+        Ok(Logins { listed, more })
     }
 }
 
@@ -102,7 +102,9 @@ impl SessionRow {
         id: &SessionId,
     ) -> Result<Option<Ended>> {
         Ok(sqlx::query_as(
-            "DELETE FROM sessions WHERE id = $1 AND user_id = $2 RETURNING challenge_id",
+            r"DELETE FROM sessions
+            WHERE id = $1 AND user_id = $2
+            RETURNING challenge_id",
         )
         .bind(id.as_str())
         .bind(user.as_str())
@@ -117,7 +119,9 @@ impl SessionRow {
         keep: &SessionId,
     ) -> Result<Vec<Ended>> {
         Ok(sqlx::query_as(
-            "DELETE FROM sessions WHERE user_id = $1 AND id <> $2 RETURNING challenge_id",
+            r"DELETE FROM sessions
+            WHERE user_id = $1 AND id <> $2
+            RETURNING challenge_id",
         )
         .bind(user.as_str())
         .bind(keep.as_str())

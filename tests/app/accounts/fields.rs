@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use scraper::Selector;
 
-use crate::access::{PAGES, Role, app_with_people, concrete};
+use crate::access::{Role, app_with_people, concrete};
 use crate::support::{Browser, Page, TestApp};
 
 /// All fields of the pages.
@@ -36,8 +36,8 @@ async fn pages() -> Vec<Page> {
 
 async fn visit(app: &TestApp, browser: &Browser, pages: &mut Vec<Page>) {
     browser.get(&app.reset_link("harry").await).await;
-    for (_, pattern, _) in PAGES.iter().filter(|page| page.0 == "GET") {
-        let page = browser.get(&concrete(pattern)).await;
+    for route in app.routes.iter().filter(|it| it.method == "GET") {
+        let page = browser.get(&concrete(route.path)).await;
         if page.status == 200 && page.first("h1").is_some() {
             pages.push(page);
         }

@@ -2,7 +2,7 @@
 
 use twostep::models::outbox::{Mail, NoticeKind};
 use twostep::models::rate_limit::{SENDS_OF_ACCOUNT, WRONG_CODES};
-use twostep::models::session::{SessionId, SessionRow};
+use twostep::models::session::SessionRow;
 
 use super::{catch_up, run};
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, TestApp, a_client};
@@ -177,7 +177,6 @@ async fn sessions_that_the_operator_ends_are_dead_at_their_next_request() {
     let mut connection = app.pool.acquire().await.unwrap();
     let late = SessionRow::begin_login(
         &mut connection,
-        &SessionId::from("late".to_owned()),
         &checked.id,
         checked.auth_version,
         false,

@@ -1,7 +1,7 @@
 //! `/reset_password`: the new password, and what ends with the old one.
 
 use tokio::task::JoinSet;
-use twostep::models::session::{SessionId, SessionRow};
+use twostep::models::session::SessionRow;
 
 use super::{
     EXPIRED, LINKS, LOG_INS, NEW, OPEN, assert_errors, assert_password, change, reset, with_link,
@@ -340,17 +340,9 @@ async fn a_log_in_that_was_checked_before_the_reset_does_not_outlive_it() {
     let browser = with_link(&app, "alice").await;
     reset(&browser, NEW).await.redirects_to("/login");
     let mut connection = app.pool.acquire().await.unwrap();
-    let (id, version, now) = (SessionId::from("x".to_owned()), checked.auth_version, 0);
+    let (version, now) = (checked.auth_version, 0);
     let client = a_client();
-    let issued = SessionRow::begin_login(
-        &mut connection,
-        &id,
-        &checked.id,
-        version,
-        true,
-        &client,
-        now,
-    );
+    let issued = SessionRow::begin_login(&mut connection, &checked.id, version, true, &client, now);
     assert!(issued.await.unwrap().is_none());
     drop(connection);
 

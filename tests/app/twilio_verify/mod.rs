@@ -16,7 +16,7 @@ use regex::Regex;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use twostep::middleware::request_log;
+use twostep::routes::REQUEST_TIMEOUT;
 use twostep::server::Limits;
 use twostep::services::twilio_verify::{
     CONNECT_TIMEOUT, CancelError, Channel, CheckError, SendError, Sent, Service, TIMEOUT,
@@ -89,11 +89,11 @@ fn the_default_address_is_the_one_server_of_twilios_specification() {
 #[test]
 fn a_page_may_take_longer_than_a_slow_form_and_a_slow_twilio_together() {
     let slowest = Limits::default().body_timeout + 3 * TIMEOUT;
-    assert!(slowest < request_log::TIMEOUT, "{slowest:?}");
+    assert!(slowest < REQUEST_TIMEOUT, "{slowest:?}");
     let nginx = include_str!("../../../deploy/nginx.conf");
     let pattern = Regex::new(r"proxy_read_timeout (\d+)s;").unwrap();
     let patience = pattern.captures(nginx).unwrap()[1].parse().unwrap();
-    assert!(request_log::TIMEOUT < Duration::from_secs(patience));
+    assert!(REQUEST_TIMEOUT < Duration::from_secs(patience));
 }
 
 #[tokio::test]

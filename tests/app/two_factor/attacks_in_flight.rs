@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 use twostep::models::challenge::{Challenge, NewChallenge, Purpose};
-use twostep::models::session::{SessionId, SessionRow};
+use twostep::models::session::SessionRow;
 use twostep::models::user::User;
 
 use super::slow_twilio::SlowTwilio;
@@ -219,10 +219,9 @@ async fn a_password_checked_before_the_factor_changed_opens_nothing_after_it() {
 
 async fn logs_in(app: &TestApp, user: &User) -> bool {
     let mut connection = app.pool.acquire().await.unwrap();
-    let id = SessionId::from(format!("a-session-of-version-{}", user.auth_version));
     let (version, user) = (user.auth_version, &user.id);
     let begun =
-        SessionRow::begin_login(&mut connection, &id, user, version, false, &a_client(), NOW).await;
+        SessionRow::begin_login(&mut connection, user, version, false, &a_client(), NOW).await;
     begun.unwrap().is_some()
 }
 

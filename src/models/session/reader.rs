@@ -1,0 +1,142 @@
+//! Reads the session of each request with a cookie. On SQLite the request's own thread runs
+//! this query: sqlx hands a query to another thread and back, which takes longer than the
+//! query itself. The other statements go through the pool, as do all on PostgreSQL.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use sqlx::sqlite::SqliteConnectOptions;
+
+use crate::config::is_sqlite;
+use crate::models::Database;
+use crate::models::session::SessionRow;
+
+/// Reads sessions.
+pub struct SessionReader {
+    database: Database,
+    file: Option<SqliteFile>,
+}
+
+/// A SQLite database, with its connections that no thread uses now. As many are open as
+/// threads have read at the same time.
+struct SqliteFile {
+    path: PathBuf,
+    identity: Identity,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// Device and inode, which a file keeps as long as it exists.
+type Identity = (u64, u64);
+
+impl SessionReader {
+    /// Reads from `database`, which is open and at `url`.
+    pub fn new(database: &Database, url: &str) -> Result<Self, sqlx::Error> {
+        let file = match is_sqlite(url) {
+            true => Some(SqliteFile::new(&url.parse::<SqliteConnectOptions>()?)?),
+            false => None,
+        };
+        Ok(Self {
+            database: database.clone(),
+            file,
+        })
+    }
+
+    /// Runs `statement` with the hash of a token and the time.
+    pub(super) async fn find(
+        &self,
+        statement: &'static str,
+        token_hash: &str,
+        now: i64,
+    ) -> Result<Option<SessionRow>, sqlx::Error> {
+        if let Some(file) = &self.file
+            && !self.database.is_closed()
+        {
+            file.check_identity()?;
+            if let Ok(row) = file.find(statement, token_hash, now) {
+                return Ok(row);
+            }
+            // The pool waits for a locked database, and reports other errors.
+        }
+        let row = sqlx::query(statement)
+            .bind(token_hash)
+            .bind(now)
+            .fetch_optional(&self.database)
+            .await?;
+        row.map(|row| SessionRow::from_any(&row)).transpose()
+    }
+
+    /// Closes the connections. The last connection to a SQLite file must be one that may
+    /// write: it empties the write-ahead log.
+    pub fn close(&self) {
+        if let Some(file) = &self.file {
+            file.idle().clear();
+        }
+    }
+}
+
+impl SqliteFile {
+    fn new(options: &SqliteConnectOptions) -> io::Result<Self> {
+        let path = options.get_filename().to_owned();
+        Ok(Self {
+            identity: identity(&path)?,
+            path,
+            idle: Mutex::default(),
+        })
+    }
+
+    /// Fails if the file was deleted or replaced. Open connections would go on reading the
+    /// former file, with sessions that nobody can end.
+    fn check_identity(&self) -> io::Result<()> {
+        if identity(&self.path)? == self.identity {
+            return Ok(());
+        }
+        Err(io::Error::other("the database file was replaced"))
+    }
+
+    fn find(
+        &self,
+        statement: &str,
+        token_hash: &str,
+        now: i64,
+    ) -> rusqlite::Result<Option<SessionRow>> {
+        let idle = self.idle().pop();
+        let connection = idle.map_or_else(|| self.open(), Ok)?;
+        let row = connection
+            .prepare_cached(statement)?
+            .query_row((token_hash, now), SessionRow::from_sqlite)
+            .optional()?;
+        self.idle().push(connection);
+        Ok(row)
+    }
+
+    /// Every write makes SQLite empty the caches of all other connections. With a memory map
+    /// (of up to 1 GiB) these connections don't copy each page again. A read error of the disk
+    /// then ends the program by SIGBUS (<https://sqlite.org/mmap.html>).
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(Duration::ZERO)?; // never blocks the thread
+        connection.pragma_update(None, "mmap_size", 1 << 30)?;
+        Ok(connection)
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> io::Result<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    let file = path.metadata()?;
+    Ok((file.dev(), file.ino()))
+}
+
+/// Windows lets nobody replace an open file.
+#[cfg(not(unix))]
+fn identity(path: &Path) -> io::Result<Identity> {
+    path.metadata().map(|_| (0, 0))
+}
