@@ -1,5 +1,4 @@
-//! Addresses that are not there, methods that do not work, and the page that
-//! only this machine is shown.
+//! Unknown paths, other methods, and the pages that only this machine may see.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,21 +6,21 @@ use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use twostep::services::assets;
 
-use crate::access::{PAGES, Role, app_with_people, concrete};
+use crate::access::{Role, app_with_people, concrete};
 use crate::support::{TestApp, raw};
 
 /// ASVS 3.4.2, 4.1.4, 13.4.4
 #[tokio::test]
-async fn other_methods_are_405_and_name_those_that_work() {
+async fn other_methods_are_405_and_name_the_allowed_ones() {
     let app = app_with_people().await;
     let mut allowed = BTreeMap::<&str, BTreeSet<&str>>::new();
-    for (method, path, _) in PAGES {
-        let methods: &[&str] = if *method == Method::GET {
+    for route in &app.routes {
+        let methods: &[&str] = if route.method == Method::GET {
             &["GET", "HEAD"]
         } else {
             &["POST"]
         };
-        allowed.entry(path).or_default().extend(methods);
+        allowed.entry(route.path).or_default().extend(methods);
     }
     for role in [Role::Guest, Role::Stale] {
         let browser = role.browser(&app).await;
@@ -52,7 +51,7 @@ async fn other_methods_are_405_and_name_those_that_work() {
     }
 }
 
-/// Neighbours of what is there, and what strangers try everywhere.
+/// Paths close to those of routes, and paths that attackers try everywhere.
 const NOWHERE: &str = "
     /home/ /home/x.css /home.css //home /./home /Home /login.php /login/ /user /user/
     /user/harry/ /user/harry/x /user/nobody /user/harry%2Fx /user/.. /user/%00
@@ -65,7 +64,7 @@ const NOWHERE: &str = "
 
 /// ASVS 5.3.2, 13.4.1, 13.4.3, 13.4.5, 13.4.7, 14.2.5
 #[tokio::test]
-async fn what_is_not_on_the_list_is_not_found() {
+async fn unknown_paths_are_not_found() {
     let app = app_with_people().await;
     let cookie = Role::Fresh.browser(&app).await.session_cookie().unwrap();
     let cookie = format!("Cookie: session={cookie}");
@@ -102,7 +101,7 @@ const DEMO_PAGES: [&str; 4] = [
 
 /// ASVS 13.4.2, 15.2.3
 #[tokio::test]
-async fn the_demo_pages_are_shown_to_this_machine_alone() {
+async fn only_this_machine_sees_the_demo_pages() {
     let app = TestApp::start().await;
     let behind_proxy = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
     for app in [&app, &behind_proxy] {

@@ -1,4 +1,4 @@
-//! Clients: the networks that limits count by, and user agents.
+//! Clients: the networks that limits count, and user agents.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ fn kept(user_agent: &[u8]) -> String {
 
 /// ASVS 15.3.4
 #[test]
-fn an_ipv4_address_counts_by_itself_and_an_ipv6_address_by_its_network() {
+fn limits_count_an_ipv4_address_and_the_network_of_an_ipv6_address() {
     let network = |address: &str| Client::new(address.parse().unwrap(), b"").network();
     assert_eq!(network("203.0.113.9"), "203.0.113.9");
     assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
@@ -25,7 +25,7 @@ fn an_ipv4_address_counts_by_itself_and_an_ipv6_address_by_its_network() {
 }
 
 #[test]
-fn a_user_agent_is_cut_and_has_only_printable_characters() {
+fn a_user_agent_is_truncated_and_printable() {
     let honest = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
     assert_eq!(kept(honest.as_bytes()), honest);
     assert_eq!(kept(b"a\r\nBcc: x\tb\0\x1b[1m\x7f"), "aBcc: xb[1m");

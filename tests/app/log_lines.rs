@@ -1,4 +1,4 @@
-//! The log of the program itself as machines read it: `LOG_FORMAT=json`.
+//! The program's log with `LOG_FORMAT=json`.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ async fn code(browser: &Browser) -> String {
 
 /// ASVS 16.2.1, 16.2.2, 16.2.4, 16.2.5, 16.3.1
 #[tokio::test]
-async fn each_step_of_a_log_in_is_a_line_that_says_when_where_who_and_how() {
+async fn each_step_of_a_login_is_logged_with_time_route_user_and_method() {
     let program = Program::start(&[]);
     let browser = program.browser();
     let page = browser
@@ -64,7 +64,7 @@ async fn each_step_of_a_log_in_is_a_line_that_says_when_where_who_and_how() {
         for secret in [PASSWORD, "purple tram"] {
             assert!(!text.contains(secret), "{text}");
         }
-        // The demo's lines are its screen.
+        // Lines of the demo phone and mailbox show codes and emails on purpose.
         let message = line["message"].as_str().unwrap();
         if !message.starts_with("demo ") {
             for secret in [&first, &second, &PHONE[1..], "alice@"] {
@@ -80,11 +80,11 @@ async fn each_step_of_a_log_in_is_a_line_that_says_when_where_who_and_how() {
     let answered = program.line(&log_in, "request");
     assert_eq!(answered["status"], 303);
     assert!(answered["milliseconds"].is_u64(), "{answered}");
-    assert!(answered.get("spans").is_none(), "said once: {answered}");
+    assert!(answered.get("spans").is_none(), "{answered}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_that_are_written_at_once_are_whole_and_none_is_missing() {
+async fn parallel_requests_write_one_complete_line_each() {
     let program = Program::start(&[]);
     let people = (0..16).map(|_| {
         let browser = program.browser();
@@ -109,7 +109,7 @@ async fn lines_that_are_written_at_once_are_whole_and_none_is_missing() {
 
 /// A pipe may tear a line that is longer than 4 KiB. ASVS 16.4.1
 #[tokio::test]
-async fn a_method_as_long_as_a_head_may_be_makes_no_long_line() {
+async fn a_long_method_is_truncated_in_the_log() {
     let program = Program::start(&[]);
     let made_up = "A".repeat(12 * 1024);
     let answer = raw::send(program.address, &format!("{made_up} /login"), &[], b"").await;
@@ -119,10 +119,10 @@ async fn a_method_as_long_as_a_head_may_be_makes_no_long_line() {
     assert_eq!(line["status"], 405);
 }
 
-/// A database that another program made, or that was copied back from somewhere.
+/// Such as a restored backup.
 #[cfg(unix)]
 #[test]
-fn a_database_that_others_on_the_machine_may_read_is_told_and_left_as_it_is() {
+fn a_database_that_other_users_may_read_is_logged_and_keeps_its_mode() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     for (mode, told) in [
@@ -142,7 +142,7 @@ fn a_database_that_others_on_the_machine_may_read_is_told_and_left_as_it_is() {
         let metadata = std::fs::metadata(&file).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, mode);
     }
-    // One that is made here is its owner's alone.
+    // The app creates a file that only its owner may read.
     let program = Program::start(&[]);
     let metadata = std::fs::metadata(program.folder.path().join("twostep.db")).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
@@ -150,7 +150,7 @@ fn a_database_that_others_on_the_machine_may_read_is_told_and_left_as_it_is() {
 
 /// ASVS 14.2.1
 #[tokio::test]
-async fn attack_22_at_trace_too_no_address_with_its_token_is_written() {
+async fn attack_22_no_token_in_a_path_is_logged_even_at_trace() {
     let program = Program::start(&[("RUST_LOG", "trace")]);
     let browser = program.browser();
     for path in ["reset_password", "not_me"] {
@@ -164,13 +164,13 @@ async fn attack_22_at_trace_too_no_address_with_its_token_is_written() {
 
 /// ASVS 16.3.2, 16.3.3
 #[tokio::test]
-async fn who_is_sent_away_and_who_tries_to_get_around_is_in_the_log() {
+async fn refused_requests_are_logged() {
     let program = Program::start(&[]);
     let guest = program.browser();
     let page = guest.post("/disable_2fa", &[]).await;
     let line = program.line(&page, "access_refused");
     assert_eq!((&line["access"], line.get("user")), (&"Fresh".into(), None));
-    let page = guest.verify("123456").await; // a step that it is not yet time for
+    let page = guest.verify("123456").await; // a step too early
     assert_eq!(program.line(&page, "access_refused")["access"], "Pending");
 
     guest.register("alice", "alice@example.com", PASSWORD).await;
@@ -187,7 +187,7 @@ async fn who_is_sent_away_and_who_tries_to_get_around_is_in_the_log() {
     let page = guest.send(foreign).await;
     assert_eq!(page.status, 403);
     program.line(&page, "csrf_refused");
-    // A right visit is nothing of the kind.
+    // An admitted request has no such line.
     let page = guest.get("/login").await;
     assert!(
         program
@@ -199,7 +199,7 @@ async fn who_is_sent_away_and_who_tries_to_get_around_is_in_the_log() {
 
 /// ASVS 16.4.1
 #[tokio::test]
-async fn nothing_that_is_sent_makes_a_line_of_its_own() {
+async fn input_cannot_forge_a_log_line() {
     let program = Program::start(&[]);
     let browser = program.browser();
     let forged = "a\r\n{\"event\":\"login\",\"user\":\"forged\"}\n\u{1b}[31m\u{2028}";

@@ -1,8 +1,7 @@
-//! What a test's own thread wrote to the log.
+//! The log lines of a test's own thread.
 //!
-//! One subscriber serves the whole test binary. A subscriber a test would race:
-//! tracing remembers for each place in the code whether anybody listens, and a
-//! test on another thread may ask first.
+//! All tests share one subscriber: tracing caches for each call site whether a subscriber
+//! listens, so a subscriber per test would race with other threads.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -28,7 +27,7 @@ impl Write for ThisThread {
     }
 }
 
-/// Starts to keep the log, if nobody did.
+/// Starts recording the log.
 pub fn keep() {
     INSTALLED.call_once(|| {
         let subscriber = tracing_subscriber::fmt()
@@ -40,7 +39,7 @@ pub fn keep() {
     });
 }
 
-/// This thread's lines since the last time, or since [`keep`].
+/// Returns this thread's lines since the last call.
 pub fn take() -> Vec<String> {
     let bytes = BYTES.take();
     let text = String::from_utf8(bytes).unwrap();

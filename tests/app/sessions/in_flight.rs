@@ -1,4 +1,4 @@
-//! What ends while a request is under way stays ended.
+//! A session that ends while a request is running stays ended.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -9,11 +9,10 @@ use super::{ROWS, assert_dead};
 use crate::support::database::on_postgresql;
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp, until};
 
-/// How many sessions are log-ins.
+/// Counts logins.
 pub const LOG_INS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";
 
-/// Sends `request`, in which the app asks Twilio and waits in vain, and does
-/// `meanwhile` while it waits.
+/// Sends `request`, in which the app waits in vain for Twilio, and does `meanwhile` then.
 pub async fn while_waiting<T>(
     app: &TestApp,
     request: impl Future<Output = Page>,
@@ -33,8 +32,8 @@ pub async fn while_waiting<T>(
     result
 }
 
-/// Sends `request`, which is held up where it first writes to the database (on
-/// PostgreSQL: to an account), and commits `sql` before it can go on.
+/// Sends `request`, which blocks at its first write to the database (on PostgreSQL: to an
+/// account), and commits `sql` before the request goes on.
 pub async fn while_writing(
     app: &TestApp,
     request: impl Future<Output = Page>,
@@ -53,11 +52,11 @@ pub async fn while_writing(
     page
 }
 
-/// Waits until somebody waits for what the test's own transaction has locked: reading
-/// takes a moment, but who waits for a lock keeps a connection.
+/// Waits until a request waits for a lock of the test's transaction: it keeps a connection
+/// for longer than a query takes.
 pub async fn until_somebody_waits(app: &TestApp) {
     let database = &app.state.database;
-    // On PostgreSQL the test's own is of the same pool.
+    // On PostgreSQL the test's own connection is of the same pool.
     let own = usize::from(on_postgresql());
     let in_use = || usize::try_from(database.size()).unwrap() - database.num_idle();
     let mut since = Instant::now();
@@ -69,16 +68,15 @@ pub async fn until_somebody_waits(app: &TestApp) {
     }
 }
 
-/// Has `sql` done each time that a password was compared and is right, before
-/// anything comes of it: that is when its attempt no longer counts.
+/// Runs `sql` each time a password was right, before the login: when its attempt is refunded.
 pub async fn once_right(app: &TestApp, sql: &str) {
     let refunded = "NEW.count < OLD.count";
     app.trigger("once_right", "AFTER UPDATE ON rate_limits", refunded, sql)
         .await;
 }
 
-/// Leaves a message and an open verification, so that the page which says that
-/// a code could not be checked changes the session's data.
+/// Leaves a flash message and an open challenge. The page that reports an unchecked code then
+/// shows the message and changes the session's data.
 pub async fn prepare(app: &TestApp, browser: &Browser, phone: &str) {
     browser.enable(phone).await.redirects_to("/verify_2fa");
     assert_eq!(app.last_message().to, phone);
@@ -152,7 +150,7 @@ async fn attack_18_renewing_does_not_bring_an_ended_session_back() {
 }
 
 #[tokio::test]
-async fn attack_18_nor_does_proving_again_without_a_code() {
+async fn attack_18_reauthentication_does_not_bring_an_ended_session_back() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
     once_right(&app, "DELETE FROM sessions WHERE user_id IS NOT NULL").await;
@@ -164,7 +162,7 @@ async fn attack_18_nor_does_proving_again_without_a_code() {
 }
 
 #[tokio::test]
-async fn a_log_in_does_not_outlive_the_account_it_was_checked_against() {
+async fn a_login_is_refused_if_the_account_changes_after_the_password_check() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let browser = app.browser();
@@ -181,7 +179,7 @@ async fn a_log_in_does_not_outlive_the_account_it_was_checked_against() {
 }
 
 #[tokio::test]
-async fn half_a_log_in_does_not_outlive_it_either() {
+async fn a_pending_login_is_refused_if_the_account_changes_after_the_password_check() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     let rows = app.count(ROWS).await;
@@ -194,7 +192,7 @@ async fn half_a_log_in_does_not_outlive_it_either() {
 }
 
 #[tokio::test]
-async fn a_log_in_of_a_user_who_is_deleted_meanwhile_is_refused() {
+async fn a_login_is_refused_if_the_user_is_deleted_meanwhile() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let browser = app.browser();
@@ -223,7 +221,7 @@ async fn a_code_does_not_change_an_account_whose_session_ended_meanwhile() {
 }
 
 #[tokio::test]
-async fn attack_18_half_a_log_in_that_ended_meanwhile_does_not_become_a_whole_one() {
+async fn attack_18_a_pending_login_that_ended_meanwhile_is_not_completed() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     let browser = app.half_logged_in("alice").await;
@@ -257,7 +255,7 @@ async fn a_request_that_began_before_a_renewal_does_not_disturb_the_new_cookie()
     assert!(browser.is_logged_in().await);
     assert_dead(&app, &early.session_cookie().unwrap()).await;
     let home = browser.get("/home").await;
-    assert!(home.alerts().is_empty(), "its data was written");
+    assert!(home.alerts().is_empty(), "the data was written");
 }
 
 /// On PostgreSQL, transactions that lock the account and the session in different orders
@@ -266,7 +264,7 @@ async fn a_request_that_began_before_a_renewal_does_not_disturb_the_new_cookie()
 async fn a_logout_waits_for_the_account_before_it_ends_the_session() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
-    assert!(browser.is_logged_in().await); // its visit is noted, so the logout notes none
+    assert!(browser.is_logged_in().await); // records the visit, so the logout doesn't
     let cookie = browser.session_cookie().unwrap();
     let mut transaction = app.pool.begin().await.unwrap();
     // Another request changes the account, and then ends its sessions.
@@ -283,7 +281,7 @@ async fn a_logout_waits_for_the_account_before_it_ends_the_session() {
         transaction.commit().await.unwrap();
         ended.rows_affected()
     });
-    assert_eq!(ended, 1, "the logout was first");
+    assert_eq!(ended, 1, "the logout didn't wait");
     page.redirects_to("/login");
     assert_dead(&app, &cookie).await;
     let noted = "SELECT COUNT(*) FROM activity WHERE event = 'logged_out'";

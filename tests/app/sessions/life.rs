@@ -1,4 +1,4 @@
-//! How long a session lives, and what its cookie says of that.
+//! How long a session and its cookie live.
 
 use super::{ROWS, assert_dead, cookie_of};
 use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
@@ -19,8 +19,7 @@ async fn log_in(app: &TestApp, remember: bool) -> (Browser, Page) {
     (browser, page)
 }
 
-/// Asserts that a session which does nothing is alive a second before `idle`
-/// and dead then, and that one which is used all the time dies at `absolute`.
+/// Asserts that an unused session ends after `idle` seconds, and a used one after `absolute`.
 async fn assert_life(remember: bool, idle: u64, absolute: u64) {
     let app = TestApp::start().await;
     app.register("alice").await;
@@ -29,8 +28,8 @@ async fn assert_life(remember: bool, idle: u64, absolute: u64) {
     app.advance(idle - 1);
     assert!(used.is_logged_in().await);
     app.advance(1);
-    assert!(!left.is_logged_in().await, "the idle life is over");
-    assert!(used.is_logged_in().await, "activity has moved it");
+    assert!(!left.is_logged_in().await, "idle too long");
+    assert!(used.is_logged_in().await, "activity extends it");
 
     let step = idle - MINUTE;
     let mut elapsed = idle;
@@ -42,7 +41,7 @@ async fn assert_life(remember: bool, idle: u64, absolute: u64) {
     app.advance(absolute - 1 - elapsed);
     assert!(used.is_logged_in().await);
     app.advance(1);
-    assert!(!used.is_logged_in().await, "the absolute life is over");
+    assert!(!used.is_logged_in().await, "the absolute end");
     assert_dead(&app, &used.session_cookie().unwrap()).await;
 }
 
@@ -59,7 +58,7 @@ async fn a_remembered_session_lives_14_days_idle_and_30_days_at_most() {
 }
 
 #[tokio::test]
-async fn neither_renewing_nor_proving_again_moves_the_absolute_end() {
+async fn neither_activity_nor_reauthentication_moves_the_absolute_end() {
     for remember in [false, true] {
         let app = TestApp::start().await;
         app.register("alice").await;
@@ -86,7 +85,7 @@ async fn neither_renewing_nor_proving_again_moves_the_absolute_end() {
 }
 
 #[tokio::test]
-async fn a_message_or_half_a_log_in_lives_an_hour() {
+async fn a_message_or_a_pending_login_lives_an_hour() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     app.execute("DELETE FROM sessions").await;
@@ -106,7 +105,7 @@ async fn a_message_or_half_a_log_in_lives_an_hour() {
 }
 
 #[tokio::test]
-async fn activity_is_noted_once_a_minute_and_not_by_head() {
+async fn activity_is_recorded_once_a_minute_and_not_by_head() {
     const ENDS: &str = "SELECT idle_expires_at FROM sessions WHERE user_id IS NOT NULL";
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
@@ -124,8 +123,9 @@ async fn activity_is_noted_once_a_minute_and_not_by_head() {
     assert_eq!(app.count(ENDS).await, at_first + 120, "a 422 counts too");
 }
 
+/// ASVS 3.3.2, 3.3.4
 #[tokio::test]
-async fn the_cookie_ends_with_the_browser_unless_the_log_in_is_remembered() {
+async fn the_cookie_ends_with_the_browser_unless_the_login_is_remembered() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let (browser, page) = log_in(&app, false).await;
@@ -137,7 +137,7 @@ async fn the_cookie_ends_with_the_browser_unless_the_log_in_is_remembered() {
 }
 
 #[tokio::test]
-async fn the_remembered_cookie_is_set_once_and_stays_long() {
+async fn the_remembered_cookie_is_set_once_with_the_full_life() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let (browser, page) = log_in(&app, true).await;
@@ -153,8 +153,7 @@ async fn the_remembered_cookie_is_set_once_and_stays_long() {
         let page = browser.post("/edit_profile", &fields).await;
         assert_eq!(page.set_cookie(), None);
     }
-    // With a code to enter, the half log-in's cookie is short and the whole
-    // one's is long.
+    // With two-factor authentication, only the completed login has a long-lived cookie.
     let page = browser.post("/reauth", &[("password", PASSWORD)]).await;
     let left = format!("Max-Age={}", 27 * DAY);
     assert!(cookie_of(&page).1.contains(&left));
@@ -199,7 +198,7 @@ async fn only_the_request_that_ended_the_session_removes_the_cookie() {
     }
 }
 
-/// ASVS 3.3.1, 3.3.3
+/// ASVS 3.3.1, 3.3.2, 3.3.3, 3.3.4, 3.3.5
 #[tokio::test]
 async fn in_production_the_cookie_is_secure_and_bound_to_the_host() {
     let app = TestApp::production("http://127.0.0.1:1").await;
@@ -217,7 +216,7 @@ async fn in_production_the_cookie_is_secure_and_bound_to_the_host() {
     assert_eq!(cookie_of(&page).1, long);
     assert!(browser.is_logged_in().await);
 
-    // The name without the prefix, which another host could set, is nobody's.
+    // Another host could set a cookie without the prefix: it has no session.
     let token = cookie_of(&page).0;
     assert_dead(&app, &token).await;
 

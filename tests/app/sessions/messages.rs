@@ -1,4 +1,4 @@
-//! What a session keeps: messages for the next page.
+//! Flash messages in a session.
 
 use std::sync::Arc;
 
@@ -16,16 +16,18 @@ async fn a_message_is_shown_on_exactly_one_page_whatever_its_status() {
         .await;
     page.redirects_to("/login");
 
-    browser.head("/login").await; // shows nothing
+    let before = app.dump().await;
+    browser.head("/login").await;
+    assert_eq!(app.dump().await, before, "HEAD shows no page");
     browser
         .get("/home")
         .await
-        .redirects_to("/login?next=%2Fhome"); // neither
+        .redirects_to("/login?next=%2Fhome"); // shows no page either
     let wrong = browser.log_in("alice", "wrong").await;
     assert_eq!(wrong.status, 422);
     assert!(wrong.says(welcome), "{:?}", wrong.alerts());
     let login = browser.get("/login").await;
-    assert!(login.alerts().is_empty(), "the 422 page took it");
+    assert!(login.alerts().is_empty(), "the 422 page showed it");
 
     browser.log_in("alice", PASSWORD).await;
     let fields = [("username", "alice"), ("about_me", "Hello.")];
@@ -39,7 +41,7 @@ async fn a_message_is_shown_on_exactly_one_page_whatever_its_status() {
 }
 
 #[tokio::test]
-async fn fifty_requests_at_once_leave_a_session_whole() {
+async fn fifty_parallel_requests_leave_a_session_intact() {
     let app = TestApp::start().await;
     let browser = Arc::new(app.signed_in("alice").await);
     let mut requests = JoinSet::new();
@@ -67,7 +69,7 @@ async fn fifty_requests_at_once_leave_a_session_whole() {
 
 /// ASVS 1.5.2
 #[tokio::test]
-async fn data_that_cannot_be_read_is_an_empty_session() {
+async fn unreadable_data_counts_as_no_messages() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
     for sql in [

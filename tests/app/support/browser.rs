@@ -1,4 +1,4 @@
-//! A client that keeps cookies and sends what browsers send with a form.
+//! A client that keeps cookies and sends the headers of browsers.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ pub struct Browser {
 
 impl Browser {
     pub fn new(address: SocketAddr) -> Self {
-        // The app does the same at its start, where a test has one.
+        // The app does the same at its start, but some tests have no app.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .redirect(Policy::none())
@@ -35,12 +35,11 @@ impl Browser {
         }
     }
 
-    /// The same browser behind a proxy that says it is at this address: believed
-    /// where `TRUSTED_PROXIES` holds 127.0.0.1.
+    /// The same browser behind a proxy that reports this address. The app believes it if
+    /// `TRUSTED_PROXIES` has 127.0.0.1.
     pub fn at(self, address: &str) -> Self {
-        let forwarded_for = Some(address.to_owned());
         Self {
-            forwarded_for,
+            forwarded_for: Some(address.to_owned()),
             ..self
         }
     }
@@ -57,14 +56,13 @@ impl Browser {
 
     /// The same cookies sent to another address.
     pub fn copy_to(&self, address: SocketAddr) -> Self {
-        let base = format!("http://{address}");
         Self {
-            base,
+            base: format!("http://{address}"),
             ..self.copy()
         }
     }
 
-    /// The value of the session's cookie.
+    /// The value of the session cookie.
     pub fn session_cookie(&self) -> Option<String> {
         self.cookie("session")
     }
@@ -74,12 +72,12 @@ impl Browser {
         self.cookies.lock().unwrap().get(name).cloned()
     }
 
-    /// Sets the session's cookie to anything.
+    /// Sets the session cookie.
     pub fn set_session_cookie(&self, value: &str) {
         self.set_cookie("session", value);
     }
 
-    /// Sets a cookie to anything.
+    /// Sets a cookie.
     pub fn set_cookie(&self, name: &str, value: &str) {
         self.cookies
             .lock()
@@ -87,7 +85,7 @@ impl Browser {
             .insert(name.into(), value.into());
     }
 
-    /// A request with this browser's cookies, for what the methods below do not do.
+    /// A request with this browser's cookies.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         if let Some(address) = &self.forwarded_for {
@@ -107,16 +105,16 @@ impl Browser {
         }
     }
 
-    /// Sends a request and keeps the cookies of the answer.
+    /// Sends a request and stores the cookies of the response.
     pub async fn send(&self, request: RequestBuilder) -> Page {
         let response = request.send().await.unwrap();
         for cookie in response.headers().get_all(SET_COOKIE) {
-            self.keep(cookie.to_str().unwrap());
+            self.store(cookie.to_str().unwrap());
         }
         Page::read(response).await
     }
 
-    fn keep(&self, cookie: &str) {
+    fn store(&self, cookie: &str) {
         let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
         let (name, value) = pair.split_once('=').unwrap();
         let mut cookies = self.cookies.lock().unwrap();
@@ -136,7 +134,7 @@ impl Browser {
         self.send(self.request(Method::HEAD, path)).await
     }
 
-    /// Sends a form as a page of ours does.
+    /// Sends a form as our own page does.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
@@ -150,7 +148,7 @@ impl Browser {
         self.send(request).await
     }
 
-    /// Goes where a redirect leads, as a browser does.
+    /// Follows a redirect.
     pub async fn follow(&self, page: &Page) -> Page {
         self.get(page.location().expect("no redirect")).await
     }
@@ -191,7 +189,7 @@ impl Browser {
             .await
     }
 
-    /// Whether the session is a log-in: who is not logged in is sent away.
+    /// Whether the browser is logged in.
     pub async fn is_logged_in(&self) -> bool {
         self.get("/home").await.status == 200
     }

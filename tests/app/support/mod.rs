@@ -1,5 +1,4 @@
-//! The app as tests see it: the real program's parts on a free port, with a
-//! database of its own, the demo phone, and a clock that stands still.
+//! The app in tests: on a free port, with its own database, the demo phone and a manual clock.
 
 mod accounts;
 mod browser;
@@ -32,27 +31,27 @@ use twostep::models::client::Client;
 use twostep::routes::Route;
 use twostep::state::AppState;
 
-/// Good enough for zxcvbn, and nobody's name is in it.
+/// A password that zxcvbn accepts, without a user's name in it.
 pub const PASSWORD: &str = "green tram rides at noon";
 
-/// A number in Kenya, as the tutorial has it, and two more.
+/// Valid phone numbers; the first is the tutorial's.
 pub const PHONE: &str = "+254720227267";
 pub const OTHER_PHONE: &str = "+4915123456789";
 pub const THIRD_PHONE: &str = "+447400123456";
 
-/// The setting of an app that believes what its tests say of addresses.
+/// The setting with which [`Browser::at`] works.
 pub const BEHIND_PROXY: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.1");
 
 /// Some moment in 2026.
 pub const NOW: i64 = 1_790_000_000;
 
-/// How long the app waits for Twilio in tests.
+/// The app's timeout for Twilio in tests.
 pub const TWILIO_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// Longer than anything that is waited for takes on a busy machine.
+/// A timeout for tests on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until something is so, and fails where it never becomes so.
+/// Waits until a condition holds. Fails after [`PATIENCE`].
 pub async fn until(condition: impl Fn() -> bool) {
     let wait = async {
         while !condition() {
@@ -61,10 +60,10 @@ pub async fn until(condition: impl Fn() -> bool) {
     };
     tokio::time::timeout(PATIENCE, wait)
         .await
-        .expect("it never became so");
+        .expect("timed out");
 }
 
-/// Where a request may have come from.
+/// A client.
 pub fn a_client() -> Client {
     Client::new(
         [127, 0, 0, 1].into(),
@@ -79,7 +78,7 @@ pub struct TestApp {
     pub address: SocketAddr,
     pub metrics: Option<SocketAddr>,
     pub database: TestDatabase,
-    /// The database beside the app, as another program has it open.
+    /// Connections of the test to the app's database.
     pub pool: AnyPool,
     mail_read: AtomicUsize,
     stop: oneshot::Sender<()>,
@@ -102,7 +101,7 @@ impl TestApp {
         self.state.demo_phone.as_ref().unwrap()
     }
 
-    /// What the demo phone received last.
+    /// The last message of the demo phone.
     pub fn last_message(&self) -> Message {
         self.phone()
             .messages()
@@ -111,12 +110,12 @@ impl TestApp {
             .expect("nothing was sent")
     }
 
-    /// The code that the demo phone received last.
+    /// The last code of the demo phone.
     pub fn last_code(&self) -> String {
         self.last_message().code
     }
 
-    /// How many texts and calls the demo phone received.
+    /// The number of texts and calls to the demo phone.
     pub fn messages_sent(&self) -> usize {
         self.phone().messages().len()
     }

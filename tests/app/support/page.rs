@@ -1,11 +1,11 @@
-//! An answer of the app, read as a browser reads it.
+//! A response of the app, parsed as in a browser.
 
 use data_encoding::HEXLOWER;
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 use scraper::{Html, Selector};
 use sha2::{Digest, Sha256};
 
-/// A whole answer.
+/// A response.
 pub struct Page {
     pub status: u16,
     pub headers: HeaderMap,
@@ -21,7 +21,7 @@ impl Page {
             body: String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned(),
         };
         let kind = page.header("content-type").unwrap_or_default();
-        // A test's own mail is kept by whoever writes it, if at all.
+        // Tests write emails too, which need not be valid HTML.
         if kind.starts_with("text/html") && !is_mail {
             keep(&page.body);
         }
@@ -36,7 +36,7 @@ impl Page {
         self.header(LOCATION.as_str())
     }
 
-    /// The `Set-Cookie` of the session, if there is one.
+    /// The `Set-Cookie` of the session cookie.
     pub fn set_cookie(&self) -> Option<&str> {
         let names = ["session=", "__Host-session="];
         self.set_cookies()
@@ -50,7 +50,7 @@ impl Page {
         cookies.map(|cookie| cookie.to_str().unwrap()).collect()
     }
 
-    /// Asserts a 303 to exactly this place.
+    /// Asserts a 303 to exactly this path.
     #[track_caller]
     pub fn redirects_to(&self, path: &str) {
         let found = (self.status, self.location());
@@ -61,21 +61,21 @@ impl Page {
         Html::parse_document(&self.body)
     }
 
-    /// The elements that a CSS selector finds, as their text.
+    /// The texts of the elements that match a CSS selector.
     pub fn all(&self, selector: &str) -> Vec<String> {
         let selector = Selector::parse(selector).unwrap();
         self.html()
             .select(&selector)
-            .map(|element| words(&element.text().collect::<String>()))
+            .map(|element| collapse_spaces(&element.text().collect::<String>()))
             .collect()
     }
 
-    /// The text of the first element that a CSS selector finds.
+    /// The text of the first element that matches a CSS selector.
     pub fn first(&self, selector: &str) -> Option<String> {
         self.all(selector).into_iter().next()
     }
 
-    /// The values of an attribute of the elements that a CSS selector finds.
+    /// The values of an attribute of the elements that match a CSS selector.
     pub fn attributes(&self, selector: &str, name: &str) -> Vec<String> {
         let selector = Selector::parse(selector).unwrap();
         self.html()
@@ -84,45 +84,42 @@ impl Page {
             .collect()
     }
 
-    /// The value of a field of the form.
+    /// The value of a form field.
     pub fn value_of(&self, field: &str) -> Option<String> {
         self.attributes(&format!("input[name={field}]"), "value")
             .into_iter()
             .next()
     }
 
-    /// The sentence at a field.
+    /// The error at a form field.
     pub fn error_at(&self, field: &str) -> Option<String> {
         self.first(&format!("#{field}-error"))
     }
 
-    /// The messages, warnings and summaries on the page.
+    /// The flash messages, warnings and error summaries on the page.
     pub fn alerts(&self) -> Vec<String> {
         self.all("main [role=alert], main [role=status]")
     }
 
-    /// Whether one of them holds a text.
+    /// Whether one of the alerts contains a text.
     pub fn says(&self, text: &str) -> bool {
         self.alerts().iter().any(|alert| alert.contains(text))
     }
 
-    /// What a person reads.
+    /// The visible text.
     pub fn text(&self) -> String {
         self.all("body").join(" ")
     }
 }
 
-/// With `KEEP_PAGES` set to a folder, keeps a page there for `.ci/html`: one of all
-/// that have the same elements, which thus differ in their words alone.
+/// Writes a page to the folder in `KEEP_PAGES`, for `.ci/html`. Pages with the same elements,
+/// which differ only in text, are written once.
 pub fn keep(html: &str) {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this one is no setting of the app"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "not a setting of the app")]
     let Ok(folder) = std::env::var("KEEP_PAGES") else {
         return;
     };
-    // The answer to HEAD, and one that repeats what no browser can send.
+    // A response to HEAD, or one that repeats input which no browser can send.
     if html.is_empty() || html.contains('\u{1b}') {
         return;
     }
@@ -141,7 +138,7 @@ pub fn keep(html: &str) {
     std::fs::write(format!("{folder}/{name}.html"), html).unwrap();
 }
 
-/// Blanks and line ends as a browser shows them.
-fn words(text: &str) -> String {
+/// Collapses white space as browsers do.
+fn collapse_spaces(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
