@@ -1,9 +1,9 @@
-//! The main job from the README, from beginning to end.
+//! The main use of the app, from registration to turning two-factor authentication off.
 
 use crate::support::{PASSWORD, PHONE, TestApp};
 
 #[tokio::test]
-async fn somebody_registers_enables_two_factor_logs_in_with_a_code_and_disables_it() {
+async fn a_user_registers_enables_two_factor_logs_in_with_a_code_and_disables_it() {
     let app = TestApp::start().await;
     let browser = app.browser();
 
@@ -22,7 +22,7 @@ async fn somebody_registers_enables_two_factor_logs_in_with_a_code_and_disables_
     assert!(login.says("You have successfully registered. Login to continue"));
     assert!(
         browser.get("/login").await.alerts().is_empty(),
-        "a message is shown once"
+        "a message appears once"
     );
 
     browser

@@ -1,4 +1,4 @@
-//! A database of the version before rate limits had a row for each bucket.
+//! A database of the version that had a row for each attempt instead of one for each bucket.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use twostep::services::clock::Clock;
 
 use crate::support::{NOW, PASSWORD, TWILIO_TIMEOUT, TestApp, TestDatabase};
 
-/// The first migration that this version brought.
+/// The first migration of the version after it.
 const FIRST_NEW: i64 = 20261128000001;
 
-/// A database with the tables of the version before, and an account in it.
+/// A database of that version with one account.
 async fn old_database() -> (TestDatabase, AnyPool) {
     let database = TestDatabase::new().await;
     sqlx::any::install_default_drivers();
@@ -43,8 +43,8 @@ async fn run(pool: &AnyPool, sql: &'static str) {
     sqlx::raw_sql(sql).execute(pool).await.unwrap();
 }
 
-/// An attempt as the version before counted it.
-async fn hit(pool: &AnyPool, limit: &str, subject: &str, at: i64) {
+/// Counts an attempt as that version did.
+async fn record_attempt(pool: &AnyPool, limit: &str, subject: &str, at: i64) {
     let bucket = HEXLOWER.encode(&Sha256::digest(format!("{limit}\0{subject}")));
     sqlx::query(
         "INSERT INTO throttle_hits (id, attempt, limit_name, bucket, at, expires_at) \
@@ -59,17 +59,17 @@ async fn hit(pool: &AnyPool, limit: &str, subject: &str, at: i64) {
     .unwrap();
 }
 
-/// The app on such a database.
+/// Starts this version on the database.
 async fn start(database: TestDatabase) -> TestApp {
     let clock = Clock::manual(NOW);
     TestApp::on(database, &[], clock, TWILIO_TIMEOUT, Limits::default()).await
 }
 
 #[tokio::test]
-async fn what_was_counted_before_goes_on_counting() {
+async fn earlier_attempts_still_count() {
     let (database, pool) = old_database().await;
     for number in 0..10 {
-        hit(
+        record_attempt(
             &pool,
             "wrong_passwords",
             "127.0.0.1 name alice",
@@ -77,14 +77,14 @@ async fn what_was_counted_before_goes_on_counting() {
         )
         .await;
     }
-    // Nine within the window, and older ones.
+    // Nine are within the window.
     for number in 0..12 {
         let at = NOW - if number < 9 { 600 } else { 2000 } - number;
-        hit(&pool, "wrong_passwords", "127.0.0.1 name bob", at).await;
+        record_attempt(&pool, "wrong_passwords", "127.0.0.1 name bob", at).await;
     }
     // 14:13 UTC: three today, and two yesterday.
     for ago in [1, 2, 3, 60_000, 60_001] {
-        hit(&pool, "sends_of_service", "", NOW - ago).await;
+        record_attempt(&pool, "sends_of_service", "", NOW - ago).await;
     }
     pool.close().await;
 
@@ -107,7 +107,7 @@ async fn what_was_counted_before_goes_on_counting() {
 }
 
 #[tokio::test]
-async fn every_row_is_kept_and_activity_gets_its_category() {
+async fn every_row_is_kept_and_activities_get_a_category() {
     let (database, pool) = old_database().await;
     run(
         &pool,
@@ -159,6 +159,6 @@ async fn every_row_is_kept_and_activity_gets_its_category() {
         };
         assert_eq!(rows, 1, "{table}");
     }
-    // Both emails still go out.
+    // Both emails are still sent.
     assert_eq!(app.mail_to("A@example.com").await.len(), 2);
 }
