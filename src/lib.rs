@@ -25,7 +25,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use lettre::message::Mailbox;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -61,8 +60,8 @@ const METRICS_CONNECTIONS: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The database at `DATABASE_URL` cannot be opened or migrated.
-    #[error("DATABASE_URL: the database cannot be opened: {0}")]
-    Database(#[from] sqlx::Error),
+    #[error("DATABASE_URL: {0}")]
+    Database(#[from] models::OpenError),
     /// The hashing threads could not be started.
     #[error("{0}")]
     Passwords(#[from] passwords::Error),
@@ -88,11 +87,11 @@ pub enum StartError {
 impl StartError {
     /// Whether a setting is wrong, so that a restart cannot help.
     pub const fn is_of_settings(&self) -> bool {
-        matches!(
-            self,
-            Self::Database(sqlx::Error::Configuration(_))
-                | Self::Mailer(mailer::Error::Url | mailer::Error::Sender)
-        )
+        match self {
+            Self::Database(error) => error.is_permanent(),
+            Self::Mailer(mailer::Error::Url | mailer::Error::Sender) => true,
+            _ => false,
+        }
     }
 }
 
@@ -119,9 +118,10 @@ impl App {
         clock: Clock,
         twilio_timeout: Duration,
     ) -> Result<Self, StartError> {
-        let url = config.connection_url();
+        let url = config.database_url.clone();
         let database = models::connect(url.expose_secret()).await?;
-        let session_reader = SessionReader::new(&database, url.expose_secret())?;
+        let session_reader = SessionReader::new(&database, url.expose_secret())
+            .map_err(models::OpenError::from)?;
         let passwords = Passwords::start()?;
         let (mut settings, demo_phone) = verify_settings(&config, &clock).await?;
         settings.timeout = twilio_timeout;
@@ -290,10 +290,9 @@ fn mailer(config: &Config) -> Result<(Mailer, Option<DemoMailbox>), mailer::Erro
         let mailbox = DemoMailbox::default();
         return Ok((Mailer::Demo(mailbox.clone()), Some(mailbox)));
     };
-    let from = &config.mail_from;
     let settings = mailer::Settings {
         url: url.clone(),
-        from: Mailbox::new(from.name.clone(), from.address.clone()),
+        from: config.mail_from.clone(),
         timeout: mailer::TIMEOUT,
         roots: Vec::new(),
     };

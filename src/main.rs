@@ -1,41 +1,31 @@
-//! The program: settings, app, serve; or a command of the operator's.
+//! The program: runs the server, or a command of the operator.
 
 use std::error::Error;
-use std::fmt;
-#[cfg(unix)]
-use std::fs::File;
-use std::io::{self, Write};
-#[cfg(unix)]
-use std::os::fd::AsFd;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::UNIX_EPOCH;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::FormatTime;
-use tracing_subscriber::prelude::*;
-use twostep::cli::{self, Cli, Command};
-use twostep::config::{Config, ConfigError, LogFormat};
+use twostep::cli::{self, Cli, Command, terminal};
+use twostep::config::{Config, ConfigError};
 use twostep::server::Limits;
-use twostep::services::clock::{Clock, wall_clock};
+use twostep::services::clock::Clock;
 use twostep::services::signals::Signals;
 use twostep::services::twilio_verify;
 use twostep::{App, StartError};
 
-/// A request makes and frees some hundred small things.
+/// A request makes some hundred small allocations.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// How the server ends where a setting is wrong, so that its supervisor does not start it
-/// again: `EX_CONFIG` of sysexits.h. What may be better another time, such as a database
-/// that is not there yet, ends it with 1, and so does whatever fails a command.
+/// The exit status if a setting is wrong (`EX_CONFIG` of sysexits.h), so that a supervisor
+/// doesn't restart the server. Failures that may pass, and failed commands, exit with 1.
 const WRONG_SETTING: u8 = 78;
 
 fn main() -> ExitCode {
-    // What cannot be understood ends here, with status 2.
+    // Exits with status 2 if the arguments are wrong.
     let command = Cli::parse().command.unwrap_or(Command::Serve);
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,97 +52,61 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Serve => {
             let config = Config::from_environment()?;
-            start_log(&config).map_err(|error| format!("the log cannot be written: {error}"))?;
+            terminal::start_log(&config);
             config.log_warnings();
-            let served = runtime.block_on(serve(config));
-            // Not by dropping it, which waits for name lookups without bound.
+            let result = runtime.block_on(serve(config));
+            // Dropping the runtime would wait for name lookups without limit.
             runtime.shutdown_background();
-            served
+            result
         }
         Command::Operator(command) => {
-            let said = runtime.block_on(cli::run(command, &Clock::system()))?;
-            Ok(io::stdout().write_all(said.as_bytes())?)
+            let output = runtime.block_on(cli::run(command, &Clock::system()))?;
+            Ok(io::stdout().write_all(output.as_bytes())?)
         }
     }
-}
-
-/// A moment in the log (RFC 3339), in microseconds. The timers of tracing-subscriber write
-/// the same, and take ten times as long for it.
-struct Moment;
-
-impl FormatTime for Moment {
-    fn format_time(&self, line: &mut Writer<'_>) -> fmt::Result {
-        let now = wall_clock().max(UNIX_EPOCH); // there are no words for an earlier moment
-        write!(line, "{}", humantime::format_rfc3339_micros(now))
-    }
-}
-
-/// The standard error output, without the lock that `std` has around it: threads that write
-/// a line at once would sleep for each other. The system keeps lines apart, in a pipe those
-/// of up to 4 KiB (`PIPE_BUF`, pipe(7)).
-#[cfg(unix)]
-fn standard_error() -> io::Result<File> {
-    Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
-}
-
-#[cfg(not(unix))]
-fn standard_error() -> io::Result<fn() -> io::Stderr> {
-    Ok(io::stderr)
-}
-
-/// The log goes to the standard error output, one line an event.
-fn start_log(config: &Config) -> io::Result<()> {
-    // At trace the layer against cross-site requests would write addresses, and with
-    // them the tokens of mailed links.
-    let targets = config.rust_log.clone();
-    let targets = targets.with_target("tower_http::csrf", LevelFilter::OFF);
-    let log = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE) // the targets decide
-        // That a line cannot be written, to a full disk perhaps, it would say with a
-        // macro that panics where that cannot be written either.
-        .log_internal_errors(false)
-        .with_timer(Moment)
-        .with_writer(standard_error()?);
-    match config.log_format {
-        LogFormat::Text => log.finish().with(targets).init(),
-        LogFormat::Json => {
-            let log = log.json().flatten_event(true).with_span_list(false);
-            log.finish().with(targets).init();
-        }
-    }
-    Ok(())
 }
 
 async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
-    let address = (config.host, config.port);
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        format!(
-            "HOST, PORT: cannot listen on {}:{}: {error}",
-            address.0, address.1
-        )
-    })?;
+    let address = SocketAddr::from((config.host, config.port));
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| describe_bind_error(address, &error))?;
+    let bound = listener.local_addr()?;
+    let banner = terminal::banner(&config, bound.port());
     let app = App::build(config, Clock::system(), twilio_verify::TIMEOUT).await?;
-    // Who has read the line below may ask for the end.
+    // A reader of the line below may send a signal.
     let signals = Signals::listen()?;
-    // Other programs wait for this line. That nobody reads it is no error.
-    let _ = writeln!(
-        io::stdout(),
-        "Listening on http://{}",
-        listener.local_addr()?
-    );
+    let mut output = io::stdout();
+    if output.is_terminal() {
+        let _ = write!(output, "\n{banner}\n");
+    }
+    // Other programs wait for this line. A closed output is no error.
+    let _ = writeln!(output, "Listening on http://{bound}");
     app.serve(listener, Limits::default(), shutdown_signal(signals))
         .await?;
     Ok(())
 }
 
-/// Ready at the first signal. The next one ends the program at once, whatever is under
-/// way.
+fn describe_bind_error(address: SocketAddr, error: &io::Error) -> String {
+    if error.kind() != ErrorKind::AddrInUse {
+        return format!("HOST, PORT: cannot listen on {address}: {error}");
+    }
+    let other = address.port().checked_add(1).unwrap_or(3000);
+    format!(
+        "PORT: {address} is already in use. Choose another port: PORT={other} cargo run, or \
+         PORT={other} twostep. PORT=0 takes a free one"
+    )
+}
+
+/// Waits for the first signal. The next one stops the program immediately.
 async fn shutdown_signal(mut signals: Signals) {
     signals.next().await;
-    tracing::info!(event = "stopping", "finishing what is under way");
+    tracing::info!(event = "stopping", "finishing requests");
     tokio::spawn(async move {
         let status = signals.next().await;
-        tracing::warn!(event = "stopped_at_once", "asked to end a second time");
+        tracing::warn!(
+            event = "stopped_at_once",
+            "second signal: stopping immediately"
+        );
         std::process::exit(status)
     });
 }

@@ -1,4 +1,4 @@
-//! Backing up an SQLite database beside the running server.
+//! Backing up an SQLite database while the server runs.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::models::backup::backup;
 use crate::services::signals::Signals;
 
 pub(super) async fn run(file: &Path) -> Result<String, Error> {
-    let url = Config::connection_url_from_environment()?;
+    let url = Config::database_url_from_environment()?;
     let mut signals = Signals::listen().map_err(Error::Signals)?;
     let interrupted = async move {
         signals.next().await;
     };
     let bytes = backup(url.expose_secret(), file, interrupted).await?;
     Ok(format!(
-        "{} holds the database, {bytes} bytes.\n",
+        "Backed up the database to {}, {bytes} bytes.\n",
         file.display()
     ))
 }

@@ -1,9 +1,10 @@
-//! The operator's commands. They need the database and nothing else, and work
-//! beside a running server, which knows at its next request what they did.
+//! The operator's commands. They need only the database, and work while the server runs,
+//! which sees their changes at its next request.
 
 mod backup;
 mod copy_database;
 mod sms_report;
+pub mod terminal;
 mod user;
 
 use std::path::PathBuf;
@@ -19,41 +20,49 @@ use crate::models::purge::Kind;
 use crate::models::{self, Database, OpenError};
 use crate::services::clock::Clock;
 
-/// Accounts with a password and an optional second step by phone.
+/// Accounts with a password and optional two-factor authentication.
 ///
-/// Without a command it serves. Settings come from the environment and from .env in
-/// the current folder. The other commands need DATABASE_URL only, and may be used
-/// while the server runs.
+/// Without a command, twostep runs the server. Settings come from the environment and
+/// from .env in the current folder. The other commands need only DATABASE_URL, and
+/// work while the server runs.
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 pub struct Cli {
-    /// What to do; without it, to serve.
+    /// The command. Without it, the server runs.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What the program can do.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve until Ctrl-C or SIGTERM
+    /// Run the server until Ctrl-C or SIGTERM
     Serve,
-    /// What the operator does.
+    /// A command of the operator.
     #[command(flatten)]
     Operator(OperatorCommand),
 }
 
-/// What the operator can do.
+/// A command of the operator.
 #[derive(Debug, Subcommand)]
 pub enum OperatorCommand {
-    /// What works on the database that the settings name.
-    #[command(flatten)]
-    Database(DatabaseCommand),
-    /// Write an SQLite database to a new file, while the server runs
+    /// Manage one account
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Show how many codes were sent and verified, by day and country
+    SmsReport {
+        /// Days to report, including today
+        #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=models::sms_days::KEPT_DAYS))]
+        days: i64,
+    },
+    /// Delete expired rows, as the server does every few minutes
+    Purge,
+    /// Back up an SQLite database to a new file while the server runs
     Backup {
-        /// What is made; nothing may be there yet
+        /// The backup's path; the file must not exist
         file: PathBuf,
     },
-    /// Copy an SQLite database to an empty one of PostgreSQL's; stop the server first
+    /// Copy an SQLite database to an empty PostgreSQL database; stop the server first
     CopyDatabase {
         /// Such as sqlite://twostep.db
         from: SecretString,
@@ -62,69 +71,53 @@ pub enum OperatorCommand {
     },
 }
 
-/// What works on the database that the settings name.
-#[derive(Debug, Subcommand)]
-pub enum DatabaseCommand {
-    /// Look after one account
-    #[command(subcommand)]
-    User(UserCommand),
-    /// Show how many codes were sent and entered rightly, by day and country
-    SmsReport {
-        /// Days to look back, today among them
-        #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=models::sms_days::KEPT_DAYS))]
-        days: i64,
-    },
-    /// Delete what has expired, as the server does every few minutes
-    Purge,
-}
-
-/// What the operator can do with an account. NAME is its user name, in any case.
+/// A command for one account.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Show what is known of an account, without secrets
+    /// Show an account without its secrets
     Show(Name),
-    /// Keep everybody out of an account and end its sessions
+    /// Lock an account and end its sessions
     Lock(Name),
-    /// Open a locked account, and forget its wrong codes
+    /// Unlock an account and reset its limits for codes
     Unlock(Name),
-    /// Switch two-factor authentication off where the phone is lost
+    /// Turn off two-factor authentication, for a lost phone
     #[command(name = "reset-2fa")]
     Reset2fa(Name),
-    /// Log an account out everywhere
+    /// Log an account out on all devices
     EndSessions(Name),
-    /// Delete an account and everything of it, for good
+    /// Delete an account and all its data permanently
     Delete(Name),
 }
 
-/// Whose account it is about.
+/// The name of the account.
 #[derive(Debug, clap::Args)]
 pub struct Name {
-    /// The user name, in any case
+    /// The username, in any case
     name: String,
 }
 
-/// Why a command was not carried out.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The setting that says where the database is.
+    /// `DATABASE_URL` or an argument is wrong.
     #[error("{0}")]
     Config(#[from] ConfigError),
-    /// There is no such database, or it cannot be opened.
+    /// The database does not exist or cannot be opened.
     #[error("DATABASE_URL: {0}")]
     Open(#[from] OpenError),
-    /// Nobody has that name.
+    /// No account has that name.
     #[error("there is no user {0:?}")]
     UnknownUser(String),
-    /// The system would not tell when to end.
-    #[error("no signals can be heard: {0}")]
+    /// The signals that interrupt the command cannot be received.
+    #[error("cannot listen for signals: {0}")]
     Signals(#[source] std::io::Error),
     /// There is no backup.
     #[error("{0}")]
     Backup(#[from] BackupError),
-    /// One database could not be copied to the other.
+    /// The database was not copied.
     #[error("{0}")]
     Copy(#[from] CopyError),
-    /// The work could not be done.
+    /// The database failed.
     #[error("{}", .0.with_causes())]
     Model(#[from] models::Error),
 }
@@ -135,34 +128,40 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Carries out a command, and returns what there is to say: lines of plain text without
-/// secrets.
+/// Runs a command and returns its output: lines of plain text without secrets.
 pub async fn run(command: OperatorCommand, clock: &Clock) -> Result<String, Error> {
+    let now = clock.now();
     match command {
-        OperatorCommand::Database(command) => on_database(command, clock).await,
+        OperatorCommand::User(command) => {
+            with_database(async |database| user::run(database, command, now).await).await
+        }
+        OperatorCommand::SmsReport { days } => {
+            with_database(async |database| sms_report::run(database, days, now).await).await
+        }
+        OperatorCommand::Purge => {
+            with_database(async |database| purge_all(database, now).await).await
+        }
         OperatorCommand::Backup { file } => backup::run(&file).await,
         OperatorCommand::CopyDatabase { from, to } => copy_database::run(&from, &to).await,
     }
 }
 
-async fn on_database(command: DatabaseCommand, clock: &Clock) -> Result<String, Error> {
-    let url = Config::connection_url_from_environment()?;
+/// Runs a command on the database that `DATABASE_URL` names.
+async fn with_database(
+    command: impl AsyncFnOnce(&Database) -> Result<String, Error>,
+) -> Result<String, Error> {
+    let url = Config::database_url_from_environment()?;
     let database = models::connect_existing(url.expose_secret()).await?;
-    let now = clock.now();
-    let said = match command {
-        DatabaseCommand::User(command) => user::run(&database, command, now).await,
-        DatabaseCommand::SmsReport { days } => sms_report::run(&database, days, now).await,
-        DatabaseCommand::Purge => purge_all(&database, now).await,
-    };
+    let output = command(&database).await;
     database.close().await;
-    said
+    output
 }
 
 async fn purge_all(database: &Database, now: i64) -> Result<String, Error> {
-    let mut said = String::new();
+    let mut output = String::new();
     for kind in Kind::VARIANTS {
         let rows = kind.purge(database, now).await?;
-        said += &format!("{rows:>10}  {}\n", kind.as_ref());
+        output += &format!("{rows:>10}  {}\n", kind.as_ref());
     }
-    Ok(said)
+    Ok(output)
 }

@@ -12,46 +12,48 @@ pub(super) async fn run(database: &Database, days: i64, now: i64) -> Result<Stri
     if rows.is_empty() {
         return Ok(format!("No codes were sent since {since}.\n"));
     }
+    let table = table(&rows);
     Ok(format!(
-        "Codes sent and entered rightly since {since} (days in UTC)\n\n{}",
-        table(&rows)
+        "Codes sent and verified since {since} (days in UTC)\n\n{table}"
     ))
 }
 
-/// The days, then what they add up to, by country and in all.
+/// The days, then the totals by country and of all.
 fn table(rows: &[SmsDay]) -> String {
     let mut totals: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
     for row in rows {
         for country in [row.country.as_str(), "all"] {
-            let (sent, entered) = totals.entry(country).or_default();
+            let (sent, verified) = totals.entry(country).or_default();
             *sent += row.sent;
-            *entered += row.entered;
+            *verified += row.entered;
         }
     }
-    let heading = format!(
-        "{}{:>6}\n",
-        columns("DAY", "COUNTRY", "SENT", "ENTERED"),
-        "RATE"
-    );
-    let days = rows
-        .iter()
-        .map(|row| line(&row.day, &row.country, row.sent, row.entered));
-    // Region codes are capitals, so that "all" comes last.
-    let totals = totals
-        .iter()
-        .map(|(country, (sent, entered))| line("total", country, *sent, *entered));
-    heading + &days.collect::<String>() + "\n" + &totals.collect::<String>()
+    let mut table = line("DAY", "COUNTRY", "SENT", "VERIFIED", "RATE");
+    for row in rows {
+        table += &counts(&row.day, &row.country, row.sent, row.entered);
+    }
+    table.push('\n');
+    // Region codes are capitals, so "all" comes last.
+    for (country, (sent, verified)) in totals {
+        table += &counts("total", country, sent, verified);
+    }
+    table
 }
 
-fn line(day: &str, country: &str, sent: i64, entered: i64) -> String {
+fn counts(day: &str, country: &str, sent: i64, verified: i64) -> String {
     let rate = match sent {
         0 => "-".to_owned(),
-        _ => format!("{}%", (entered * 100 + sent / 2) / sent),
+        _ => format!("{}%", (verified * 100 + sent / 2) / sent),
     };
-    let columns = columns(day, country, &sent.to_string(), &entered.to_string());
-    format!("{columns}{rate:>6}\n")
+    line(
+        day,
+        country,
+        &sent.to_string(),
+        &verified.to_string(),
+        &rate,
+    )
 }
 
-fn columns(day: &str, country: &str, sent: &str, entered: &str) -> String {
-    format!("{day:<12}{country:<7}{sent:>9}{entered:>9}")
+fn line(day: &str, country: &str, sent: &str, verified: &str, rate: &str) -> String {
+    format!("{day:<12}{country:<7}{sent:>9}{verified:>10}{rate:>6}\n")
 }

@@ -1,4 +1,4 @@
-//! Looking after one account. What changes it is one transaction each.
+//! Managing one account. Each change is one transaction.
 
 use super::{Error, Name, UserCommand};
 use crate::models::activity::{Activity, Event};
@@ -63,7 +63,7 @@ fn describe(user: &User, overview: &Overview, last: Option<&Activity>, now: i64)
     let phone = user.verification_phone.as_deref();
     let lines = [
         ("Name", user.username.clone()),
-        ("E-mail", user.email.clone()),
+        ("Email", user.email.clone()),
         ("Created", when(overview.created_at)),
         ("Last seen", user.last_seen_at.map_or_else(never, when)),
         ("Locked", locked.unwrap_or_else(|| "no".to_owned())),
@@ -82,20 +82,20 @@ fn describe(user: &User, overview: &Overview, last: Option<&Activity>, now: i64)
 async fn lock(database: &Database, user: &User, now: i64) -> Result<String, Error> {
     let (id, name) = (&user.id, &user.username);
     let mut transaction = database.begin().await?;
-    if !User::lock_out(&mut transaction, id, now).await? {
-        return Ok(format!("{name} was locked already.\n"));
+    if !User::lock_account(&mut transaction, id, now).await? {
+        return Ok(format!("{name} is already locked.\n"));
     }
-    end_everything(&mut transaction, id, now).await?;
+    end_all_access(&mut transaction, id, now).await?;
     MailToken::delete_resets(&mut transaction, id).await?;
     Activity::record(&mut transaction, id, Event::LockedByOperator, None, now).await?;
     transaction.commit().await?;
-    Ok(format!("{name} is locked, and logged out everywhere.\n"))
+    Ok(format!("{name} is locked and logged out on all devices.\n"))
 }
 
 async fn unlock(database: &Database, user: &User, now: i64) -> Result<String, Error> {
     let (id, name) = (&user.id, &user.username);
     let mut transaction = database.begin().await?;
-    let was_locked = User::let_in(&mut transaction, id).await?;
+    let was_locked = User::unlock_account(&mut transaction, id).await?;
     for limit in [SENDS_OF_ACCOUNT, WRONG_CODES] {
         reset(&mut transaction, &limit.buckets(id.as_str()), now).await?;
     }
@@ -109,9 +109,7 @@ async fn unlock(database: &Database, user: &User, now: i64) -> Result<String, Er
     } else {
         "was not locked"
     };
-    Ok(format!(
-        "{name} {done}. Codes that were entered wrongly no longer count.\n"
-    ))
+    Ok(format!("{name} {done}. Limits for codes were reset.\n"))
 }
 
 async fn reset_two_factor(database: &Database, user: &User, now: i64) -> Result<String, Error> {
@@ -119,10 +117,10 @@ async fn reset_two_factor(database: &Database, user: &User, now: i64) -> Result<
     let mut transaction = database.begin().await?;
     if !User::reset_two_factor(&mut transaction, id).await? {
         return Ok(format!(
-            "{name} has two-factor authentication off already: nothing was changed.\n"
+            "Two-factor authentication of {name} is already off. Nothing was changed.\n"
         ));
     }
-    end_everything(&mut transaction, id, now).await?;
+    end_all_access(&mut transaction, id, now).await?;
     Mail::forget_former_phones(&mut transaction, id).await?;
     RecoveryCode::delete_all(&mut transaction, id).await?;
     Notice::by_operator(NoticeKind::TwoFactorResetByOperator, now)
@@ -132,8 +130,8 @@ async fn reset_two_factor(database: &Database, user: &User, now: i64) -> Result<
     Activity::record(&mut transaction, id, what, None, now).await?;
     transaction.commit().await?;
     Ok(format!(
-        "Two-factor authentication of {name} is off, and {name} is logged out everywhere.\n\
-         The server mails a notice of it to {}.\n",
+        "Two-factor authentication of {name} is off, and {name} is logged out on all devices.\n\
+         The server emails a notice to {}.\n",
         user.email
     ))
 }
@@ -142,28 +140,28 @@ async fn end_sessions(database: &Database, user: &User, now: i64) -> Result<Stri
     let id = &user.id;
     let mut transaction = database.begin().await?;
     User::bump_auth_version(&mut transaction, id).await?;
-    end_everything(&mut transaction, id, now).await?;
+    end_all_access(&mut transaction, id, now).await?;
     let what = Event::SessionsEndedByOperator;
     Activity::record(&mut transaction, id, what, None, now).await?;
     transaction.commit().await?;
-    Ok(format!("{} is logged out everywhere.\n", user.username))
+    Ok(format!("{} is logged out on all devices.\n", user.username))
 }
 
 async fn delete(database: &Database, user: &User) -> Result<String, Error> {
     let mut transaction = database.begin().await?;
-    // The account's row first, as everywhere.
+    // Every transaction locks the row of the account first.
     User::bump_auth_version(&mut transaction, &user.id).await?;
     User::delete(&mut transaction, &user.id).await?;
     transaction.commit().await?;
     Ok(format!(
-        "{} is deleted, with everything of the account.\n",
+        "{} is deleted, with all data of the account.\n",
         user.username
     ))
 }
 
-/// Ends the sessions and the verifications that are open. Twilio is not told, since
-/// this needs its settings: what was closed is dead here whatever Twilio says.
-async fn end_everything(
+/// Ends all sessions and closes all open challenges. Their codes stay valid at Twilio, whose
+/// settings a command doesn't need, but a closed challenge accepts none.
+async fn end_all_access(
     connection: &mut Connection,
     user: &UserId,
     now: i64,

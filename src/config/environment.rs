@@ -1,144 +1,133 @@
-//! Where the settings come from: the environment, and `.env` below it.
+//! Where the settings come from: the environment, then `.env`.
 
-use std::cell::Cell;
 use std::collections::HashMap;
-use std::io::{ErrorKind, Read};
+use std::fs;
+use std::io::ErrorKind;
 
-use super::ConfigError;
+use super::{ConfigError, SETTINGS};
 
 const FILE: &str = ".env";
 
-/// Those of the settings `names` that are said, and what else `.env` holds. The environment wins over `.env`, also
-/// with an empty value: `SMTP_URL= twostep` switches off what `.env` says.
-///
-/// # Errors
-/// `.env` cannot be read or parsed; a value is not UTF-8.
+/// A variable whose name is probably a setting's, mistyped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misspelling {
+    /// The variable's name.
+    pub found: String,
+    /// The setting with a similar name.
+    pub setting: &'static str,
+}
+
+/// The variables of `.env`, and the settings `names` from the environment. The environment
+/// wins, also with an empty value: `SMTP_URL= twostep` turns off what `.env` sets.
 #[allow(clippy::disallowed_methods)] // the one place that reads the environment
-pub(super) fn variables(names: &[&'static str]) -> Result<HashMap<String, String>, ConfigError> {
-    let mut variables = match std::fs::read_to_string(FILE) {
+pub(super) fn variables<const N: usize>(
+    names: [&'static str; N],
+) -> Result<HashMap<String, String>, ConfigError> {
+    let mut variables = match fs::read_to_string(FILE) {
         Ok(text) => parse(&text)?,
         Err(error) if error.kind() == ErrorKind::NotFound => HashMap::new(),
         Err(error) => return Err(ConfigError::new(FILE, format!("cannot be read: {error}"))),
     };
-    for &name in names {
+    for name in names {
         if let Some(value) = std::env::var_os(name) {
-            let value = value
-                .into_string()
-                .map_err(|_| ConfigError::new(name, "must be valid UTF-8"))?;
+            let value = value.into_string();
+            let value = value.map_err(|_| ConfigError::new(name, "must be valid UTF-8"))?;
             variables.insert(name.to_owned(), value);
         }
     }
     Ok(variables)
 }
 
-/// Whether others on the machine may read `.env`. A file that is not there, or is none of
-/// Unix's, counts as safe.
+/// Names in `.env` and in the environment that are almost a setting's.
+#[allow(clippy::disallowed_methods)] // as above
+pub(super) fn misspellings(dot_env: &HashMap<String, String>) -> Vec<Misspelling> {
+    let environment = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut names: Vec<String> = environment.chain(dot_env.keys().cloned()).collect();
+    names.sort();
+    names.dedup();
+    let misspelling = |found: String| {
+        let setting = similar_setting(&found)?;
+        Some(Misspelling { found, setting })
+    };
+    names.into_iter().filter_map(misspelling).collect()
+}
+
+/// The setting that `name` was probably meant to be: one typing error for every five
+/// characters. Names as short as `HOST` and `PORT` resemble too much.
+fn similar_setting(name: &str) -> Option<&'static str> {
+    let upper = name.to_ascii_uppercase();
+    let distance = |setting: &&str| strsim::osa_distance(&upper, setting);
+    let names = SETTINGS.map(|(name, _)| name);
+    let setting = names.into_iter().min_by_key(distance)?;
+    let is_similar = distance(&setting) * 5 <= setting.len() && setting.len() >= 5;
+    (is_similar && !names.contains(&name)).then_some(setting)
+}
+
+/// Whether other users of the machine may read `.env`. On Windows nothing checks it.
 pub(super) fn is_file_exposed() -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         const READ_BY_OTHERS: u32 = 0o004;
-        std::fs::metadata(FILE).is_ok_and(|it| it.permissions().mode() & READ_BY_OTHERS != 0)
+        fs::metadata(FILE).is_ok_and(|it| it.permissions().mode() & READ_BY_OTHERS != 0)
     }
     #[cfg(not(unix))]
     false
 }
 
-/// Reads the text of a `.env`. The first of two lines with one name stands, as
-/// everywhere with dotenvy.
+/// Reads the text of a `.env`. The first of two lines with one name counts, as elsewhere
+/// with dotenvy.
 fn parse(text: &str) -> Result<HashMap<String, String>, ConfigError> {
-    // Editors on Windows begin a file with a byte-order mark.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let lines_read = Cell::new(0);
-    let lines = Lines {
-        rest: text.as_bytes(),
-        read: &lines_read,
-    };
+    // Editors on Windows start a file with a byte-order mark.
+    let text = text.trim_start_matches('\u{feff}');
     let mut variables = HashMap::new();
-    for item in dotenvy::from_read_iter(lines) {
-        let (name, value) = item.map_err(|error| unparsed(&error, lines_read.get()))?;
+    for item in dotenvy::from_read_iter(text.as_bytes()) {
+        let (name, value) = item.map_err(|error| line_error(text, &error))?;
         variables.entry(name).or_insert(value);
     }
     Ok(variables)
 }
 
-/// Names the line where the trouble begins and shows nothing of it: dotenvy's own
-/// message holds the line, and with it perhaps a password.
-fn unparsed(error: &dotenvy::Error, lines_read: usize) -> ConfigError {
-    let began = match error {
-        // An open quote runs on to the end of the file.
-        dotenvy::Error::LineParse(text, _) => lines_read + 1 - text.lines().count().max(1),
-        _ => lines_read,
+/// Names the first line of the mistake. dotenvy's own message would show the line, and
+/// perhaps a password in it.
+fn line_error(text: &str, error: &dotenvy::Error) -> ConfigError {
+    let part = match error {
+        dotenvy::Error::LineParse(part, _) => part.lines().next().unwrap_or_default().trim(),
+        _ => "",
     };
-    ConfigError::new(
-        FILE,
-        format!("line {began} must be NAME=value, with quotes around a value of several words"),
-    )
-}
-
-/// Hands out one line at a time and counts them, because dotenvy's errors do not
-/// say which line they are about.
-struct Lines<'a> {
-    rest: &'a [u8],
-    read: &'a Cell<usize>,
-}
-
-impl Read for Lines<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let end_of_line = self.rest.iter().position(|byte| *byte == b'\n');
-        let line = end_of_line.map_or(self.rest.len(), |at| at + 1);
-        let (mut line, _) = self.rest.split_at(line);
-        let length = line.read(buffer)?;
-        if length > 0 && line.is_empty() {
-            self.read.set(self.read.get() + 1);
-        }
-        (_, self.rest) = self.rest.split_at(length);
-        Ok(length)
-    }
+    let line = text.lines().position(|line| line.contains(part));
+    let line = line.unwrap_or_default() + 1;
+    let problem =
+        format!("line {line} must be NAME=value, with quotes around a value of several words");
+    ConfigError::new(FILE, problem)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn error(text: &str) -> String {
-        parse(text).unwrap_err().to_string()
-    }
-
     #[test]
-    fn an_error_names_the_line_and_shows_nothing_of_it() {
-        for (text, line) in [
-            ("hunter2", 1),
-            ("PORT=1\n\n# don't\nhunter2 x\nHOST=::1\n", 4),
-            ("PORT=1\r\nSMTP_URL=hunter2 hunter2\r\n", 2),
-            ("PORT=1\nA='x\ny'\nSMTP_URL=\"hunter2\nHOST=::1\n\n", 4),
-            ("A='x\ny' hunter2\n", 1),
-            ("hunter2 # comment", 1),
-            ("\u{feff}PORT=1\n=hunter2\n", 2),
-            ("A=${hunter2\n", 1),
+    fn only_plausible_misspellings_are_reported() {
+        for (name, expected) in [
+            ("TWILIO_ACOUNT_SID", Some("TWILIO_ACCOUNT_SID")),
+            ("SMTP_ULR", Some("SMTP_URL")),
+            ("Smtp_Url", Some("SMTP_URL")),
+            ("DATABSE_URL", Some("DATABASE_URL")),
+            (
+                "TWILIO_VERIFY_SERVICE_SID",
+                Some("TWILIO_VERIFY_SERVICE_ID"),
+            ),
+            ("TRUSTED_PROXY", Some("TRUSTED_PROXIES")),
+            ("SMTP_URL", None),
         ] {
-            let error = error(text);
-            assert!(
-                error.starts_with(&format!(".env line {line} must")),
-                "{text:?}: {error}"
-            );
-            assert!(!error.contains("hunter2"), "{error}");
-            assert_eq!(error.lines().count(), 1);
+            assert_eq!(similar_setting(name), expected, "{name}");
         }
-    }
-
-    #[test]
-    fn a_line_longer_than_any_buffer_is_one_line() {
-        let long = format!("A={}\nbad line\n", "x".repeat(100_000));
-        assert!(error(&long).starts_with(".env line 2 "), "{}", error(&long));
-    }
-
-    #[test]
-    fn values_are_read() {
-        let text = "\u{feff}PORT=1\nPORT=2\nexport HOST=::1 # here\nA='$x #y'\nB=\n";
-        let variables = parse(text).unwrap();
-        for (name, value) in [("PORT", "1"), ("HOST", "::1"), ("A", "$x #y"), ("B", "")] {
-            assert_eq!(variables.get(name).map(String::as_str), Some(value));
+        let common = "APP_NAME BASH_ENV DATABASE_HOST HOME HOSTNAME HOSTS HTTP_PORT LOG_LEVEL \
+            MAIL_HOST MAIL_FROM_NAME PATH PORTS POSTGRES_URL PROT RUST_BACKTRACE RUST_LOG_STYLE \
+            RUST_LIB_BACKTRACE SMTP_FROM SMTP_HOST SMTP_PASSWORD SMTP_PORT SMTP_SSL SMTP_TLS \
+            SMTP_USER TEST_DATABASE_URL TWILIO_API_KEY TWILIO_PHONE_NUMBER";
+        for name in common.split_whitespace() {
+            assert_eq!(similar_setting(name), None, "{name}");
         }
     }
 }

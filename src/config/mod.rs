@@ -1,12 +1,14 @@
-//! The settings, and the only reader of the environment. They are read once, at
-//! the start; a wrong or half-given one stops it with one line that names it.
+//! The settings, and the only reader of the environment. The program reads them once, at
+//! the start. A wrong or incomplete setting stops it with one line that names the setting.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
+use lettre::message::Mailbox;
 use secrecy::SecretString;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use strum::EnumString;
+use tracing_subscriber::filter::Targets;
 use url::Url;
 
 mod database_url;
@@ -17,47 +19,49 @@ mod twilio;
 mod values;
 
 pub use database_url::is_sqlite;
+pub use environment::Misspelling;
 pub use error::ConfigError;
 pub use twilio::Twilio;
-pub use values::Sender;
 
-use values::Variables;
+use values::{Variables, parsed};
 
-/// The names of all settings, in the order of `.env.template`.
-pub const SETTINGS: [&str; 20] = [
-    "APP_ENV",
-    "HOST",
-    "PORT",
-    "BASE_URL",
-    "DATABASE_URL",
-    "TWILIO_ACCOUNT_SID",
-    "TWILIO_AUTH_TOKEN",
-    "TWILIO_API_KEY_SID",
-    "TWILIO_API_KEY_SECRET",
-    "TWILIO_VERIFY_SERVICE_ID",
-    "TWILIO_VERIFY_ENROLL_SERVICE_ID",
-    "TWILIO_VERIFY_BASE_URL",
-    "SMTP_URL",
-    "MAIL_FROM",
-    "SMS_COUNTRIES",
-    "SMS_DAILY_LIMIT",
-    "TRUSTED_PROXIES",
-    "METRICS_ADDR",
-    "LOG_FORMAT",
-    "RUST_LOG",
+/// Every setting with its default, in the order of `.env.template`. "" is none.
+pub const SETTINGS: [(&str, &str); 20] = [
+    ("APP_ENV", "development"),
+    ("HOST", "127.0.0.1"),
+    ("PORT", "3000"),
+    ("BASE_URL", ""), // http://localhost:{PORT}
+    ("DATABASE_URL", "sqlite://twostep.db"),
+    ("TWILIO_ACCOUNT_SID", ""),
+    ("TWILIO_AUTH_TOKEN", ""),
+    ("TWILIO_API_KEY_SID", ""),
+    ("TWILIO_API_KEY_SECRET", ""),
+    ("TWILIO_VERIFY_SERVICE_ID", ""),
+    ("TWILIO_VERIFY_ENROLL_SERVICE_ID", ""),
+    ("TWILIO_VERIFY_BASE_URL", "https://verify.twilio.com"),
+    ("SMTP_URL", ""),
+    ("MAIL_FROM", "Twostep <no-reply@localhost>"),
+    ("SMS_COUNTRIES", "all"),
+    ("SMS_DAILY_LIMIT", "1000"),
+    ("TRUSTED_PROXIES", "none"),
+    ("METRICS_ADDR", ""),
+    ("LOG_FORMAT", "text"),
+    ("RUST_LOG", "info"),
 ];
 
 /// Who uses this instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum Environment {
     /// A developer, on one machine: demo phone, demo mailbox, `/dev/*`.
     Development,
-    /// People: everything is real, and cookies are `Secure`.
+    /// The public: Twilio, SMTP, and `Secure` cookies.
     Production,
 }
 
-/// What a line of the log looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The format of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum LogFormat {
     /// For people.
     Text,
@@ -72,143 +76,112 @@ pub struct Config {
     pub environment: Environment,
     /// `HOST`: the address to listen on.
     pub host: IpAddr,
-    /// `PORT`: the port to listen on; 0 takes a free one.
+    /// `PORT`: the port to listen on. 0 takes a free one.
     pub port: u16,
-    /// `BASE_URL`, if said. Links are built with [`Config::base_url_for`].
+    /// `BASE_URL`, if set. [`Config::base_url_for`] is the base of links.
     pub base_url: Option<Url>,
-    /// `DATABASE_URL` as it was said. Connect with [`Config::connection_url`].
+    /// `DATABASE_URL` as sqlx needs it: with a mode, or the `Any` driver creates no file.
     pub database_url: SecretString,
-    /// `TWILIO_*`; none is the demo phone.
+    /// `TWILIO_*`. `None` is the demo phone.
     pub twilio: Option<Twilio>,
-    /// `SMTP_URL`; none is the demo mailbox.
+    /// `SMTP_URL`. `None` is the demo mailbox.
     pub smtp_url: Option<SecretString>,
     /// `MAIL_FROM`.
-    pub mail_from: Sender,
-    /// `SMS_COUNTRIES`: the only regions to which codes are sent; `None` means all.
+    pub mail_from: Mailbox,
+    /// `SMS_COUNTRIES`: the regions that codes may be sent to. `None` means all.
     pub sms_countries: Option<BTreeSet<String>>,
-    /// `SMS_DAILY_LIMIT`: codes sent a day by the whole service.
+    /// `SMS_DAILY_LIMIT`: codes that the whole service sends in a day.
     pub sms_daily_limit: u32,
-    /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed.
+    /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
-    /// `METRICS_ADDR`: where Prometheus asks; none is off.
+    /// `METRICS_ADDR`: where Prometheus reads metrics. `None` is nowhere.
     pub metrics_addr: Option<SocketAddr>,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
-    /// `RUST_LOG`: what is logged of which part of the program, from which level on.
+    /// `RUST_LOG`.
     pub rust_log: Targets,
     localhost: Url,
     /// Other users of the machine may read `.env`.
     is_env_file_exposed: bool,
+    misspellings: Vec<Misspelling>,
 }
 
 impl Config {
-    /// Reads the settings from the environment and `.env` in the current folder,
-    /// over which the environment wins.
-    ///
-    /// # Errors
-    /// What [`Config::from_variables`] refuses, and a `.env` that cannot be read.
+    /// Reads the settings from the environment and from `.env` in the current folder. The
+    /// environment wins.
     pub fn from_environment() -> Result<Self, ConfigError> {
+        let variables = environment::variables(SETTINGS.map(|(name, _)| name))?;
+        let misspellings = environment::misspellings(&variables);
+        let config = Self::from_variables(&variables).map_err(|error| {
+            let mut misspellings = misspellings.iter();
+            match misspellings.find(|it| it.setting == error.setting()) {
+                Some(misspelling) => error.with_hint(&misspelling.found),
+                None => error,
+            }
+        })?;
         Ok(Self {
             is_env_file_exposed: environment::is_file_exposed(),
-            ..Self::from_variables(&environment::variables(&SETTINGS)?)?
+            misspellings,
+            ..config
         })
     }
 
-    /// [`Config::connection_url`] without the other settings, for the operator's
-    /// commands: they need nothing else, and half a setting of Twilio's must not
-    /// keep anybody from locking an account.
-    pub fn connection_url_from_environment() -> Result<SecretString, ConfigError> {
-        let variables = environment::variables(&["DATABASE_URL"])?;
-        let url = database_url(&Variables(&variables))?;
-        Ok(database_url::creating(&url))
+    /// `DATABASE_URL` alone, for the operator's commands: an incomplete setting of Twilio must
+    /// not keep the operator from locking an account.
+    pub fn database_url_from_environment() -> Result<SecretString, ConfigError> {
+        let variables = environment::variables(["DATABASE_URL"])?;
+        database_url(&Variables(&variables))
     }
 
-    /// The URL of an SQLite database that a command is given; errors call it `name`.
+    /// The URL of an SQLite database in a command's argument. Errors call it `name`.
     pub fn sqlite_url(name: &'static str, url: &SecretString) -> Result<SecretString, ConfigError> {
         let expected = "an SQLite database, such as sqlite://twostep.db";
-        database_url::of_engine(name, url, is_sqlite, expected)
+        database_url::parse_for(name, url, is_sqlite, expected)
     }
 
-    /// The same for a database of PostgreSQL's.
+    /// The URL of a PostgreSQL database in a command's argument. Errors call it `name`.
     pub fn postgresql_url(
         name: &'static str,
         url: &SecretString,
     ) -> Result<SecretString, ConfigError> {
-        let expected = "a database of PostgreSQL's, such as postgres://user@host/database";
-        database_url::of_engine(name, url, |url| !is_sqlite(url), expected)
+        let expected = "a PostgreSQL database, such as postgres://user@host/database";
+        database_url::parse_for(name, url, |url| !is_sqlite(url), expected)
     }
 
-    /// Reads the settings from variables by name. Blanks around a value do not
-    /// count, an empty one is not set, and other names are ignored.
-    ///
-    /// # Errors
-    /// The first setting that is wrong, is missing beside another one, or is
-    /// missing in production.
+    /// Reads the settings from variables by name. It trims values, treats an empty one as not
+    /// set, and ignores other names.
     pub fn from_variables(variables: &HashMap<String, String>) -> Result<Self, ConfigError> {
         let variables = Variables(variables);
         let base_url = variables.get("BASE_URL");
-        let smtp_url = variables.get("SMTP_URL");
-        let countries = variables.get("SMS_COUNTRIES");
-        let proxies = variables.get("TRUSTED_PROXIES");
+        let base_url = base_url.map(|value| values::origin("BASE_URL", value));
+        let address = "an IP address and a port, such as 127.0.0.1:9464";
+        let sender = "an address such as Twostep <no-reply@example.org>";
+        let directives = "log directives such as info,sqlx=warn";
         let config = Self {
-            environment: variables.parse(
-                "APP_ENV",
-                Environment::Development,
-                "development or production",
-                |value| match value {
-                    "development" => Some(Environment::Development),
-                    "production" => Some(Environment::Production),
-                    _ => None,
-                },
-            )?,
-            host: variables.parse(
-                "HOST",
-                Ipv4Addr::LOCALHOST.into(),
-                "an IP address or localhost",
-                values::host,
-            )?,
-            port: variables.parse("PORT", 3000, "a number from 0 to 65535", |value| {
-                value.parse().ok()
-            })?,
-            base_url: base_url
-                .map(|value| values::origin("BASE_URL", value))
-                .transpose()?,
+            environment: variables.parse("APP_ENV", "development or production", parsed)?,
+            host: variables.parse("HOST", "an IP address or localhost", values::host)?,
+            port: variables.parse("PORT", "a number from 0 to 65535", parsed)?,
+            base_url: base_url.transpose()?,
             database_url: database_url(&variables)?,
-            twilio: Twilio::read(&variables)?,
-            smtp_url: smtp_url.map(smtp).transpose()?,
-            mail_from: mail_from(&variables)?,
-            sms_countries: values::regions("SMS_COUNTRIES", countries.unwrap_or("all"))?,
+            twilio: Twilio::parse(&variables)?,
+            smtp_url: variables.get("SMTP_URL").map(smtp_url).transpose()?,
+            mail_from: variables.parse("MAIL_FROM", sender, values::mailbox)?,
+            sms_countries: values::regions(&variables, "SMS_COUNTRIES")?,
             sms_daily_limit: variables.parse(
                 "SMS_DAILY_LIMIT",
-                1000,
                 "a whole number from 0 to 4294967295",
-                |value| value.parse().ok(),
+                parsed,
             )?,
-            trusted_proxies: values::networks("TRUSTED_PROXIES", proxies.unwrap_or("none"))?,
-            metrics_addr: variables.parse(
-                "METRICS_ADDR",
-                None,
-                "an IP address and a port, such as 127.0.0.1:9464",
-                |value| value.parse().ok().map(Some),
-            )?,
-            log_format: variables.parse(
-                "LOG_FORMAT",
-                LogFormat::Text,
-                "text or json",
-                |value| match value {
-                    "text" => Some(LogFormat::Text),
-                    "json" => Some(LogFormat::Json),
-                    _ => None,
-                },
-            )?,
-            rust_log: variables.parse(
-                "RUST_LOG",
-                Targets::new().with_default(LevelFilter::INFO),
-                "log directives such as info,sqlx=warn",
-                values::log_targets,
-            )?,
+            trusted_proxies: values::networks(&variables, "TRUSTED_PROXIES")?,
+            metrics_addr: match variables.is_set("METRICS_ADDR") {
+                true => Some(variables.parse("METRICS_ADDR", address, parsed)?),
+                false => None,
+            },
+            log_format: variables.parse("LOG_FORMAT", "text or json", parsed)?,
+            rust_log: variables.parse("RUST_LOG", directives, values::log_targets)?,
             localhost: values::origin("BASE_URL", "http://localhost")?,
             is_env_file_exposed: false,
+            misspellings: Vec::new(),
         };
         if config.environment == Environment::Production {
             config.check_production(&variables)?;
@@ -216,8 +189,8 @@ impl Config {
         Ok(config)
     }
 
-    /// The URL on which links are built, of a server that listens on `port`:
-    /// `BASE_URL`, or `http://localhost:{port}` where it is not said.
+    /// The base of links: `BASE_URL`, or `http://localhost:{port}` for the port that the
+    /// server listens on.
     pub fn base_url_for(&self, port: u16) -> Url {
         self.base_url.clone().unwrap_or_else(|| {
             let mut url = self.localhost.clone();
@@ -226,43 +199,24 @@ impl Config {
             url
         })
     }
-
-    /// `DATABASE_URL` as sqlx wants it: with `mode=rwc` for an SQLite URL that
-    /// names no mode, because the `Any` driver creates no file without.
-    pub fn connection_url(&self) -> SecretString {
-        database_url::creating(&self.database_url)
-    }
 }
 
 fn database_url(variables: &Variables<'_>) -> Result<SecretString, ConfigError> {
-    let value = variables.get("DATABASE_URL");
-    database_url::read("DATABASE_URL", value.unwrap_or("sqlite://twostep.db"))
+    let value = variables.get("DATABASE_URL").unwrap_or_default();
+    database_url::parse("DATABASE_URL", value)
 }
 
-/// A mail server's URL, never shown since it may hold a password.
-fn smtp(value: &str) -> Result<SecretString, ConfigError> {
-    let url = Url::parse(value).ok();
-    let is_smtp = |url: &Url| {
+/// The URL of a mail server. Errors don't show it, since it may contain a password.
+fn smtp_url(value: &str) -> Result<SecretString, ConfigError> {
+    let is_smtp = |url: Url| {
         let has_host = url.host_str().is_some_and(|host| !host.is_empty());
-        let half_given = url.username().is_empty() != url.password().is_none();
-        let ends_there = matches!(url.path(), "" | "/") && url.query().or(url.fragment()).is_none();
-        matches!(url.scheme(), "smtp" | "smtps") && has_host && !half_given && ends_there
+        let has_half_a_login = url.username().is_empty() != url.password().is_none();
+        let has_path = url.path().len() > 1 || url.query().or(url.fragment()).is_some();
+        matches!(url.scheme(), "smtp" | "smtps") && has_host && !has_half_a_login && !has_path
     };
-    if !url.as_ref().is_some_and(is_smtp) {
-        let problem =
-            "must be a URL such as smtps://user:password@host:465 or smtp://localhost:1025";
-        return Err(ConfigError::new("SMTP_URL", problem));
+    if Url::parse(value).is_ok_and(is_smtp) {
+        return Ok(value.into());
     }
-    Ok(value.into())
-}
-
-fn mail_from(variables: &Variables<'_>) -> Result<Sender, ConfigError> {
-    const NAME: &str = "MAIL_FROM";
-    let value = variables
-        .get(NAME)
-        .unwrap_or("Twostep <no-reply@localhost>");
-    values::sender(value).ok_or_else(|| {
-        let expected = "must be an address such as Twostep <no-reply@example.org>, not";
-        ConfigError::new(NAME, format!("{expected} {}", error::quoted(value)))
-    })
+    let problem = "must be a URL such as smtps://user:password@host:465 or smtp://localhost:1025";
+    Err(ConfigError::new("SMTP_URL", problem))
 }

@@ -1,10 +1,11 @@
-//! How single values are read.
+//! How single values are parsed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
 
 use ipnet::IpNet;
-use lettre::Address;
+use lettre::message::Mailbox;
 use phonenumber::metadata::DATABASE;
 use tracing_subscriber::filter::Targets;
 use url::{Host, Url};
@@ -12,66 +13,62 @@ use url::{Host, Url};
 use super::error::quoted;
 use super::{ConfigError, SETTINGS};
 
-/// The variables handed in, of which an empty one counts as not set.
+/// The variables by name. An empty or blank one counts as not set.
 pub(super) struct Variables<'a>(pub(super) &'a HashMap<String, String>);
 
 impl<'a> Variables<'a> {
+    pub(super) fn is_set(&self, name: &'static str) -> bool {
+        self.0.get(name).is_some_and(|it| !it.trim().is_empty())
+    }
+
+    /// The value or the default, if there is one.
     pub(super) fn get(&self, name: &'static str) -> Option<&'a str> {
-        debug_assert!(SETTINGS.contains(&name), "{name} is not in SETTINGS");
-        let value = self.0.get(name)?.trim();
+        let (_, default) = SETTINGS.into_iter().find(|(setting, _)| *setting == name)?;
+        let value = self.0.get(name).map(|it| it.trim());
+        let value = value.filter(|it| !it.is_empty()).unwrap_or(default);
         (!value.is_empty()).then_some(value)
     }
 
-    /// The value read by `read`, or the default. `expected` goes on from "must
-    /// be"; the value is quoted, so this is not for secrets.
+    /// A setting, which `parse` understands. `expected` continues "must be". Errors quote
+    /// the value, so this is not for secrets.
     pub(super) fn parse<T>(
         &self,
         name: &'static str,
-        default: T,
         expected: &str,
-        read: impl FnOnce(&str) -> Option<T>,
+        parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, ConfigError> {
-        let Some(value) = self.get(name) else {
-            return Ok(default);
-        };
-        read(value).ok_or_else(|| {
-            ConfigError::new(name, format!("must be {expected}, not {}", quoted(value)))
-        })
+        parse_value(name, self.get(name).unwrap_or_default(), expected, parse)
+    }
+
+    /// A setting with values between commas.
+    fn parse_list<T, List: FromIterator<T>>(
+        &self,
+        name: &'static str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<List, ConfigError> {
+        let values = self.get(name).unwrap_or_default().split(',');
+        let values = values.map(|value| parse_value(name, value.trim(), expected, &parse));
+        values.collect()
     }
 }
 
-/// The sender of the app's mails: `Twostep <no-reply@localhost>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sender {
-    /// The name before the address, not yet encoded for a header.
-    pub name: Option<String>,
-    /// The address, valid for lettre.
-    pub address: Address,
+fn parse_value<T>(
+    name: &'static str,
+    value: &str,
+    expected: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, ConfigError> {
+    let problem = || format!("must be {expected}, not {}", quoted(value));
+    parse(value).ok_or_else(|| ConfigError::new(name, problem()))
 }
 
-/// `Name <address>`, with or without quotes around the name, or an address alone.
-pub(super) fn sender(value: &str) -> Option<Sender> {
-    let (name, address) = match value.strip_suffix('>') {
-        Some(value) => value.rsplit_once('<')?,
-        None => ("", value),
-    };
-    let name = name.trim();
-    let name = name
-        .strip_prefix('"')
-        .and_then(|name| name.strip_suffix('"'))
-        .unwrap_or(name);
-    // These would have to be escaped in a header, and a control character could begin one.
-    let forbidden = |c: char| c.is_control() || matches!(c, '"' | '<' | '>' | '\\');
-    if name.contains(forbidden) || address.contains(char::is_control) {
-        return None;
-    }
-    Some(Sender {
-        name: (!name.is_empty()).then(|| name.to_owned()),
-        address: address.parse().ok()?,
-    })
+/// A value that its type can parse.
+pub(super) fn parsed<T: FromStr>(value: &str) -> Option<T> {
+    value.parse().ok()
 }
 
-/// An IP address; `localhost` is 127.0.0.1.
+/// An IP address, or `localhost`.
 pub(super) fn host(value: &str) -> Option<IpAddr> {
     match value {
         "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
@@ -79,73 +76,64 @@ pub(super) fn host(value: &str) -> Option<IpAddr> {
     }
 }
 
-/// Addresses and networks between commas, or `none`.
-pub(super) fn networks(name: &'static str, value: &str) -> Result<Vec<IpNet>, ConfigError> {
-    if value == "none" {
+/// An address with or without a name. Quoted local parts may contain control characters.
+pub(super) fn mailbox(value: &str) -> Option<Mailbox> {
+    let is_plain = !value.contains(char::is_control);
+    is_plain.then(|| value.parse().ok()).flatten()
+}
+
+/// Addresses and networks, or `none`.
+pub(super) fn networks(
+    variables: &Variables<'_>,
+    name: &'static str,
+) -> Result<Vec<IpNet>, ConfigError> {
+    if variables.get(name) == Some("none") {
         return Ok(Vec::new());
     }
-    let network = |entry: &str| {
-        let network = entry.parse::<IpNet>().ok();
-        network.or_else(|| entry.parse::<IpAddr>().ok().map(IpNet::from))
-    };
-    let read = |entry: &str| {
-        network(entry.trim()).map(|network| network.trunc()).ok_or_else(|| {
-            let problem = "must be none, or addresses and networks between commas, such as 10.0.0.0/8,::1; not";
-            ConfigError::new(name, format!("{problem} {}", quoted(entry.trim())))
-        })
-    };
-    value.split(',').map(read).collect()
+    let expected = "none, or addresses and networks between commas, such as 10.0.0.0/8,::1";
+    variables.parse_list(name, expected, |entry| {
+        let address = || parsed::<IpAddr>(entry).map(IpNet::from);
+        Some(parsed::<IpNet>(entry).or_else(address)?.trunc())
+    })
 }
 
-/// Region codes between commas, each one known to libphonenumber; or `all`, which is `None`.
+/// Region codes, or `all`, which is `None`.
 pub(super) fn regions(
+    variables: &Variables<'_>,
     name: &'static str,
-    value: &str,
 ) -> Result<Option<BTreeSet<String>>, ConfigError> {
-    if value == "all" {
+    if variables.get(name) == Some("all") {
         return Ok(None);
     }
-    let read = |code: &str| {
-        let code = code.trim();
-        // Its "001" stands for the codes of no country.
-        if code.len() == 2 && DATABASE.by_id(code).is_some() {
-            return Ok(code.to_owned());
-        }
-        let problem =
-            "must be all, or region codes in capitals between commas, such as KE,US,DE; not";
-        Err(ConfigError::new(
-            name,
-            format!("{problem} {}", quoted(code)),
-        ))
-    };
-    value
-        .split(',')
-        .map(read)
-        .collect::<Result<_, _>>()
-        .map(Some)
+    let expected = "all, or region codes in capitals between commas, such as KE,US,DE";
+    let codes = variables.parse_list(name, expected, |code| {
+        // libphonenumber's "001" belongs to no country.
+        let is_region = code.len() == 2 && DATABASE.by_id(code).is_some();
+        is_region.then(|| code.to_owned())
+    });
+    codes.map(Some)
 }
 
-/// The address of a server: scheme, host and port, nothing more. The value is
-/// not quoted in errors, since it may hold a password where none belongs.
+/// The URL of a server: scheme, host and port only. Errors don't quote the value, since it
+/// may contain a password by mistake.
 pub(super) fn origin(name: &'static str, value: &str) -> Result<Url, ConfigError> {
-    let error = |problem: &str| ConfigError::new(name, problem);
-    let url =
-        Url::parse(value).map_err(|_| error("must be a URL such as https://login.example.org"))?;
+    let error = |problem: &str| Err(ConfigError::new(name, problem));
+    let Ok(url) = Url::parse(value) else {
+        return error("must be a URL such as https://login.example.org");
+    };
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(error("must begin with http:// or https://"));
+        return error("must begin with http:// or https://");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(error("must not hold a user name or password"));
+        return error("must not contain a user name or password");
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err(error(
-            "must end after the host and port, without a path, ? or #",
-        ));
+        return error("must end after the host and port, without a path, ? or #");
     }
     Ok(url)
 }
 
-/// Whether a URL leads to this very machine.
+/// Whether a URL points to this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(domain)) => domain == "localhost",
@@ -155,15 +143,15 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The directives of `RUST_LOG`: levels, and targets with or without one, or with fields of
-/// events (`twostep[{id}]=debug`). Those that go by spans are refused, since `Targets` takes
-/// them for targets that there are not: to look for them costs every request.
+/// The directives of `RUST_LOG`: levels, targets, and fields of events
+/// (`twostep[{id}]=debug`). Directives for spans are refused: `Targets` would take them for
+/// targets that don't exist, and would then look at every request.
 pub(super) fn log_targets(value: &str) -> Option<Targets> {
     let directives = value.split(',').map(str::trim);
     let directives: Vec<&str> = directives.filter(|it| !it.is_empty()).collect();
     let is_half = |it: &str| it.starts_with('=') || it.ends_with('=');
-    let is_of_spans = |it: &str| it.contains('[') && !it.contains("[{");
-    if directives.is_empty() || directives.iter().any(|it| is_half(it) || is_of_spans(it)) {
+    let is_for_spans = |it: &str| it.contains('[') && !it.contains("[{");
+    if directives.is_empty() || directives.iter().any(|it| is_half(it) || is_for_spans(it)) {
         return None;
     }
     directives.join(",").parse().ok()

@@ -1,4 +1,4 @@
-//! Backing up a SQLite database while the server runs.
+//! Backing up an SQLite database while the server runs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,28 +24,29 @@ const PROGRESS_INTERVAL: i32 = 1000;
 pub enum BackupError {
     /// The database is PostgreSQL.
     #[error(
-        "DATABASE_URL: this backs up SQLite only. PostgreSQL has pg_dump, which docs/deploy.md shows"
+        "DATABASE_URL: this command backs up SQLite only. For PostgreSQL, use pg_dump as \
+         docs/deploy.md shows"
     )]
     NotSqlite,
     /// There is no database to back up.
     #[error("DATABASE_URL: there is no database at {}", .0.display())]
     Missing(PathBuf),
     /// A file with the backup's name exists.
-    #[error("FILE: {} is there already", .0.display())]
+    #[error("FILE: {} already exists", .0.display())]
     Exists(PathBuf),
     /// The backup cannot be written.
     #[error("FILE: {} cannot be written: {error}", .file.display())]
-    Unwritable {
-        /// The backup's path.
+    Write {
+        /// The path of the backup.
         file: PathBuf,
-        /// The system's error.
+        /// The error of the system.
         error: io::Error,
     },
     /// The database cannot be read, or the backup not written.
     #[error("the backup failed: {0}")]
     Database(#[from] sqlx::Error),
     /// The backup was interrupted.
-    #[error("the backup was interrupted, and there is none")]
+    #[error("the backup was interrupted and deleted")]
     Interrupted,
     /// The backup failed SQLite's integrity check.
     #[error("the backup failed its check: {0}")]
@@ -53,10 +54,10 @@ pub enum BackupError {
 }
 
 /// Writes the SQLite database at `url` to a new file that only its owner can read. Returns
-/// the size in bytes. The backup holds everything that was committed before the call. No
+/// the size in bytes. The backup contains everything that was committed before the call. No
 /// migration runs, so a new version of the program can back up an old version's database.
 ///
-/// The file gets its name once it is complete, checked and on the disk. The backup ends and
+/// The file gets its name once it is complete, checked and on the disk. The backup stops and
 /// leaves nothing behind once `interrupted` is ready. Only a program that is killed leaves a
 /// file with the prefix [`UNFINISHED`].
 pub async fn backup(
@@ -74,7 +75,7 @@ pub async fn backup(
     if file.exists() {
         return Err(BackupError::Exists(file.to_owned()));
     }
-    let unwritable = |error| BackupError::Unwritable {
+    let error = |error| BackupError::Write {
         file: file.to_owned(),
         error,
     };
@@ -84,36 +85,51 @@ pub async fn backup(
     };
     // The file has mode 0600. It is deleted if anything below fails.
     let copy = Builder::new().prefix(UNFINISHED).tempfile_in(folder);
-    let copy = copy.map_err(unwritable)?;
-    fill(copy.path(), options.create_if_missing(false), interrupted).await?;
+    let copy = copy.map_err(error)?;
+    write(options.create_if_missing(false), copy.path(), interrupted).await?;
 
     // VACUUM INTO does not sync the file.
-    copy.as_file().sync_all().map_err(unwritable)?;
-    let bytes = copy.as_file().metadata().map_err(unwritable)?.len();
+    copy.as_file().sync_all().map_err(error)?;
+    let bytes = copy.as_file().metadata().map_err(error)?.len();
     copy.persist_noclobber(file)
-        .map_err(|error| match error.error.kind() {
+        .map_err(|failed| match failed.error.kind() {
             io::ErrorKind::AlreadyExists => BackupError::Exists(file.to_owned()),
-            _ => unwritable(error.error),
+            _ => error(failed.error),
         })?;
     #[cfg(unix)]
     std::fs::File::open(folder)
         .and_then(|folder| folder.sync_all())
-        .map_err(unwritable)?;
+        .map_err(error)?;
     Ok(bytes)
 }
 
-async fn fill(
-    copy: &Path,
+/// Writes and checks the copy, unless it is interrupted.
+async fn write(
     from: SqliteConnectOptions,
+    copy: &Path,
     interrupted: impl Future<Output = ()>,
 ) -> Result<(), BackupError> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut done = pin!(async {
-        write(from, copy, &stop).await?;
-        check(copy, &stop).await
+        let mut database = connect(from, &stop).await?;
+        sqlx::query("VACUUM INTO $1")
+            .bind(copy.to_string_lossy().into_owned())
+            .execute(&mut database)
+            .await?;
+        database.close().await?;
+        let options = SqliteConnectOptions::new().filename(copy).read_only(true);
+        let mut copy = connect(options, &stop).await?;
+        let result: String = sqlx::query_scalar("PRAGMA integrity_check")
+            .fetch_one(&mut copy)
+            .await?;
+        copy.close().await?;
+        match result.as_str() {
+            "ok" => Ok(()),
+            _ => Err(BackupError::Corrupt(result)),
+        }
     });
     tokio::select! {
-        done = &mut done => done,
+        result = &mut done => result,
         () = interrupted => {
             // SQLite writes in its own thread. It must stop, and delete its journal, before
             // the file is deleted.
@@ -135,30 +151,4 @@ async fn connect(
     handle.set_progress_handler(PROGRESS_INTERVAL, move || !stop.load(Ordering::Relaxed));
     drop(handle);
     Ok(connection)
-}
-
-async fn write(
-    from: SqliteConnectOptions,
-    copy: &Path,
-    stop: &Arc<AtomicBool>,
-) -> Result<(), sqlx::Error> {
-    let mut database = connect(from, stop).await?;
-    sqlx::query("VACUUM INTO $1")
-        .bind(copy.to_string_lossy().into_owned())
-        .execute(&mut database)
-        .await?;
-    database.close().await
-}
-
-async fn check(copy: &Path, stop: &Arc<AtomicBool>) -> Result<(), BackupError> {
-    let options = SqliteConnectOptions::new().filename(copy).read_only(true);
-    let mut copy = connect(options, stop).await?;
-    let found: String = sqlx::query_scalar("PRAGMA integrity_check")
-        .fetch_one(&mut copy)
-        .await?;
-    copy.close().await?;
-    if found == "ok" {
-        return Ok(());
-    }
-    Err(BackupError::Corrupt(found))
 }

@@ -23,13 +23,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AnyPool, Connection as _, Executor};
 
 use crate::config::is_sqlite;
 use crate::services::passwords;
 
-/// Why a model could not do what it was asked.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database refused a statement or could not be reached.
@@ -134,23 +135,75 @@ const SQLITE: &str = "SQLite";
 /// A request that waits longer for a connection fails.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file does not exist.
+    #[error("there is no database at {}", .0.display())]
+    Missing(PathBuf),
+    /// The file contains something else.
+    #[error("{0} is not a database")]
+    NotADatabase(String),
+    /// A newer version of the program has migrated it.
+    #[error("{0} is from a newer version of Twostep, so this version can't open it")]
+    Newer(String),
+    /// The database cannot be opened or migrated.
+    #[error("the database cannot be opened: {0}")]
+    Other(#[from] sqlx::Error),
+}
+
+impl OpenError {
+    /// Whether another attempt would fail in the same way.
+    pub const fn is_permanent(&self) -> bool {
+        match self {
+            Self::NotADatabase(_) | Self::Newer(_) => true,
+            Self::Other(error) => matches!(error, sqlx::Error::Configuration(_)),
+            Self::Missing(_) => false,
+        }
+    }
+}
+
 /// Opens the database. Creates and migrates it if needed.
-pub async fn connect(url: &str) -> Result<Database, sqlx::Error> {
+pub async fn connect(url: &str) -> Result<Database, OpenError> {
     sqlx::any::install_default_drivers();
     make_private_file(url);
     let options: AnyConnectOptions = url.parse()?;
+    // A pool would retry until its timeout and then report no reason.
+    let prepared = tokio::time::timeout(ACQUIRE_TIMEOUT, async {
+        let mut connection = Connection::connect_with(&options).await?;
+        prepare(&mut connection).await?;
+        migrate(&mut connection).await?;
+        connection.close().await
+    });
+    let prepared = prepared.await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    prepared.map_err(|error| describe(error, url))?;
     let most = if is_sqlite(url) {
         MAX_SQLITE_CONNECTIONS
     } else {
         MAX_CONNECTIONS
     };
-    let pool = pool(url, most).connect_with(options.clone());
-    let database = match pool.await {
-        Err(sqlx::Error::PoolTimedOut) => return Err(reason(&options).await),
-        connected => connected?,
-    };
-    migrate(&database).await?;
-    Ok(database)
+    Ok(pool(url, most).connect_lazy_with(options))
+}
+
+fn describe(error: sqlx::Error, url: &str) -> OpenError {
+    const SQLITE_NOTADB: &str = "26";
+    match &error {
+        sqlx::Error::Migrate(cause) if matches!(**cause, MigrateError::VersionMissing(_)) => {
+            OpenError::Newer(display_name(url))
+        }
+        sqlx::Error::Database(cause) if cause.code().as_deref() == Some(SQLITE_NOTADB) => {
+            OpenError::NotADatabase(display_name(url))
+        }
+        _ => OpenError::Other(error),
+    }
+}
+
+/// A name of the database without secrets: the file of SQLite.
+pub fn display_name(url: &str) -> String {
+    match url.parse::<SqliteConnectOptions>() {
+        Ok(options) if is_sqlite(url) => options.get_filename().display().to_string(),
+        _ => "the PostgreSQL database".to_owned(),
+    }
 }
 
 /// A pool of at most `most` prepared connections.
@@ -170,41 +223,15 @@ fn pool(url: &str, most: u32) -> AnyPoolOptions {
         })
 }
 
-/// Why the database cannot be opened. The pool retries until its timeout and reports no
-/// reason.
-async fn reason(options: &AnyConnectOptions) -> sqlx::Error {
-    let attempt = async {
-        let mut connection = Connection::connect_with(options).await?;
-        prepare(&mut connection).await?;
-        connection.close().await
-    };
-    match tokio::time::timeout(ACQUIRE_TIMEOUT, attempt).await {
-        Ok(Err(error)) => error,
-        Ok(Ok(())) | Err(_) => sqlx::Error::PoolTimedOut,
-    }
-}
-
 /// Instances that start together migrate one after the other: by sqlx's lock on PostgreSQL,
 /// by the transaction's lock on SQLite.
-async fn migrate(database: &Database) -> Result<(), sqlx::Error> {
-    let mut connection = database.acquire().await?;
+async fn migrate(connection: &mut Connection) -> Result<(), sqlx::Error> {
     if connection.backend_name() != SQLITE {
-        return Ok(sqlx::migrate!().run(&mut *connection).await?);
+        return Ok(sqlx::migrate!().run(connection).await?);
     }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::migrate!().run(&mut *transaction).await?;
     transaction.commit().await
-}
-
-/// Why an existing database could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file does not exist.
-    #[error("there is no database at {}", .0.display())]
-    Missing(PathBuf),
-    /// The database cannot be opened or migrated.
-    #[error("the database cannot be opened: {0}")]
-    Database(#[from] sqlx::Error),
 }
 
 /// Opens a database that must exist: creates no file.
@@ -214,10 +241,10 @@ pub async fn connect_existing(url: &str) -> Result<Database, OpenError> {
     {
         return Err(OpenError::Missing(file));
     }
-    Ok(connect(url).await?)
+    connect(url).await
 }
 
-/// The absolute path of a SQLite database, if its file does not exist.
+/// The absolute path of an SQLite database, if its file does not exist.
 fn missing_file(options: &SqliteConnectOptions) -> Option<PathBuf> {
     let file = options.get_filename();
     let absolute = || std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
@@ -243,19 +270,23 @@ fn make_private_file(url: &str) {
             tracing::warn!(
                 event = "database_readable",
                 mode = format!("{:o}", mode & 0o777),
-                "others on this machine may read the database"
+                "other users of this machine can read the database"
             );
         }
     }
 }
 
-/// Sets the pragmas of a SQLite connection. PostgreSQL needs nothing.
+/// Sets the pragmas of an SQLite connection. PostgreSQL needs nothing.
 async fn prepare(connection: &mut Connection) -> Result<(), sqlx::Error> {
     if connection.backend_name() == SQLITE {
         connection
             .execute(
-                "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
-                 PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
+                r"
+                PRAGMA busy_timeout = 5000;
+                PRAGMA journal_mode = WAL;
+                PRAGMA synchronous = NORMAL;
+                PRAGMA foreign_keys = ON;
+                ",
             )
             .await?;
     }

@@ -46,8 +46,7 @@ impl Clock {
     }
 }
 
-/// The time of the system's clock, for log lines.
 #[allow(clippy::disallowed_methods)] // the only reader
-pub fn wall_clock() -> SystemTime {
+fn wall_clock() -> SystemTime {
     SystemTime::now()
 }

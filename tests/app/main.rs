@@ -43,7 +43,7 @@ mod sessions;
 mod settings;
 mod shutdown;
 mod sms_days;
-mod startup_warnings;
+mod startup;
 mod support;
 mod tutorial_defects_two_factor;
 mod twilio_verify;

@@ -139,7 +139,7 @@ impl Inner {
             return;
         };
         let (to, code, channel) = (&verification.to, &verification.code, attempt.channel);
-        tracing::info!("demo phone: {} to {to}, code {code}", channel.as_str());
+        tracing::info!(%code, "demo phone: {} to {to}", channel.as_str());
         self.messages.push_front(Message {
             to: to.clone(),
             channel,

@@ -22,12 +22,21 @@ impl User {
     /// An account's state.
     pub async fn overview(database: &Database, id: &UserId, now: i64) -> Result<Option<Overview>> {
         Ok(sqlx::query_as(
-            "SELECT created_at, locked_at, \
-             (SELECT COUNT(*) FROM recovery_codes \
-             WHERE user_id = users.id AND used_at IS NULL) AS recovery_codes, \
-             (SELECT COUNT(*) FROM sessions WHERE user_id = users.id \
-             AND expires_at > $1 AND idle_expires_at > $1) AS sessions \
-             FROM users WHERE id = $2",
+            r"
+            SELECT
+              created_at,
+              locked_at,
+              (SELECT COUNT(*)
+               FROM recovery_codes
+               WHERE user_id = users.id AND used_at IS NULL) AS recovery_codes,
+              (SELECT COUNT(*)
+               FROM sessions
+               WHERE user_id = users.id
+                 AND expires_at > $1
+                 AND idle_expires_at > $1) AS sessions
+            FROM users
+            WHERE id = $2
+            ",
         )
         .bind(now)
         .bind(id.as_str())
@@ -35,12 +44,15 @@ impl User {
         .await?)
     }
 
-    /// Locks the account until [`User::let_in`]. A login whose password was checked just
+    /// Locks the account until [`User::unlock_account`]. A login whose password was checked just
     /// before fails. Returns whether the account was unlocked.
-    pub async fn lock_out(connection: &mut Connection, id: &UserId, now: i64) -> Result<bool> {
+    pub async fn lock_account(connection: &mut Connection, id: &UserId, now: i64) -> Result<bool> {
         let done = sqlx::query(
-            "UPDATE users SET locked_at = $1, auth_version = auth_version + 1 \
-             WHERE id = $2 AND locked_at IS NULL",
+            r"
+            UPDATE users
+            SET locked_at = $1, auth_version = auth_version + 1
+            WHERE id = $2 AND locked_at IS NULL
+            ",
         )
         .bind(now)
         .bind(id.as_str())
@@ -50,9 +62,13 @@ impl User {
     }
 
     /// Unlocks the account. Returns whether it was locked.
-    pub async fn let_in(connection: &mut Connection, id: &UserId) -> Result<bool> {
+    pub async fn unlock_account(connection: &mut Connection, id: &UserId) -> Result<bool> {
         let done = sqlx::query(
-            "UPDATE users SET locked_at = NULL WHERE id = $1 AND locked_at IS NOT NULL",
+            r"
+            UPDATE users
+            SET locked_at = NULL
+            WHERE id = $1 AND locked_at IS NOT NULL
+            ",
         )
         .bind(id.as_str())
         .execute(connection)
@@ -62,10 +78,16 @@ impl User {
 
     /// Makes all pending logins fail.
     pub async fn bump_auth_version(connection: &mut Connection, id: &UserId) -> Result<()> {
-        sqlx::query("UPDATE users SET auth_version = auth_version + 1 WHERE id = $1")
-            .bind(id.as_str())
-            .execute(connection)
-            .await?;
+        sqlx::query(
+            r"
+            UPDATE users
+            SET auth_version = auth_version + 1
+            WHERE id = $1
+            ",
+        )
+        .bind(id.as_str())
+        .execute(connection)
+        .await?;
         Ok(())
     }
 
@@ -75,9 +97,15 @@ impl User {
     /// that an emailed link may still restore a number that an intruder removed.
     pub async fn reset_two_factor(connection: &mut Connection, id: &UserId) -> Result<bool> {
         let done = sqlx::query(
-            "UPDATE users SET verification_phone = NULL, former_phone = NULL, \
-             phone_changed_at = NULL, auth_version = auth_version + 1 \
-             WHERE id = $1 AND verification_phone IS NOT NULL",
+            r"
+            UPDATE users
+            SET
+              verification_phone = NULL,
+              former_phone = NULL,
+              phone_changed_at = NULL,
+              auth_version = auth_version + 1
+            WHERE id = $1 AND verification_phone IS NOT NULL
+            ",
         )
         .bind(id.as_str())
         .execute(&mut *connection)
@@ -85,10 +113,15 @@ impl User {
         if done.rows_affected() == 0 {
             return Ok(false);
         }
-        sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND former_phone IS NOT NULL")
-            .bind(id.as_str())
-            .execute(connection)
-            .await?;
+        sqlx::query(
+            r"
+            DELETE FROM mail_tokens
+            WHERE user_id = $1 AND former_phone IS NOT NULL
+            ",
+        )
+        .bind(id.as_str())
+        .execute(connection)
+        .await?;
         Ok(true)
     }
 
@@ -96,8 +129,10 @@ impl User {
     /// expire within a day.
     pub async fn delete(connection: &mut Connection, id: &UserId) -> Result<()> {
         sqlx::query(
-            "DELETE FROM reset_requests \
-             WHERE email_key = (SELECT email_key FROM users WHERE id = $1)",
+            r"
+            DELETE FROM reset_requests
+            WHERE email_key = (SELECT email_key FROM users WHERE id = $1)
+            ",
         )
         .bind(id.as_str())
         .execute(&mut *connection)

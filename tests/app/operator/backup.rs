@@ -1,4 +1,4 @@
-//! `twostep backup`: a copy of an SQLite database beside a running server.
+//! `twostep backup`: a copy of an SQLite database while the server runs.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use sqlx::AnyPool;
 use twostep::models;
 
-use super::{Ended, program, run_in};
+use super::{Outcome, program, run_in};
 use crate::support::{PASSWORD, TestApp, until};
 
-async fn backup(folder: &Path, url: &str, file: &str) -> Ended {
+async fn backup(folder: &Path, url: &str, file: &str) -> Outcome {
     run_in(folder, &[("DATABASE_URL", url)], &["backup", file]).await
 }
 
@@ -32,7 +32,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_backup_under_load_is_whole_and_holds_all_that_was_confirmed_before() {
+async fn a_backup_under_load_is_valid_and_contains_every_earlier_commit() {
     let app = TestApp::on_sqlite().await;
     let url = app.database.url();
     let folder = tempfile::tempdir().unwrap();
@@ -59,12 +59,12 @@ async fn a_backup_under_load_is_whole_and_holds_all_that_was_confirmed_before() 
         let file = folder.path().join(format!("{round}.db"));
         app.register(&format!("before{round}")).await;
         let before = confirmed.load(Ordering::SeqCst);
-        let said = backup(folder.path(), &url, &format!("{round}.db"))
+        let output = backup(folder.path(), &url, &format!("{round}.db"))
             .await
-            .said();
+            .output();
         assert!(
-            said.starts_with(&format!("{round}.db holds the database, ")),
-            "{said}"
+            output.starts_with(&format!("Backed up the database to {round}.db, ")),
+            "{output}"
         );
         assert!(
             confirmed.load(Ordering::SeqCst) > before,
@@ -96,7 +96,7 @@ async fn a_backup_under_load_is_whole_and_holds_all_that_was_confirmed_before() 
     over.store(true, Ordering::SeqCst);
     writing.await.unwrap();
 
-    // It is a database to start on.
+    // A server can start on it.
     let url = format!("sqlite://{}", folder.path().join("2.db").display());
     let restored = TestApp::with(&[("DATABASE_URL", &url)]).await;
     let page = restored.browser().log_in("before2", PASSWORD).await;
@@ -104,19 +104,19 @@ async fn a_backup_under_load_is_whole_and_holds_all_that_was_confirmed_before() 
 }
 
 #[tokio::test]
-async fn a_backup_is_its_owners_alone_and_leaves_nothing_beside_it() {
+async fn only_the_owner_can_read_a_backup_and_no_other_file_is_left() {
     let app = TestApp::on_sqlite().await;
     let url = app.database.url();
     let folder = tempfile::tempdir().unwrap();
-    backup(folder.path(), &url, "backup.db").await.said();
+    backup(folder.path(), &url, "backup.db").await.output();
     assert_eq!(names(folder.path()), ["backup.db"]);
     let file = std::fs::metadata(folder.path().join("backup.db")).unwrap();
     assert_eq!(file.permissions().mode() & 0o777, 0o600);
 }
 
-/// It is told to end while a part of the copy is written: a supervisor's stop, Ctrl-C.
+/// While the copy is being written, by Ctrl-C or by a supervisor.
 #[tokio::test]
-async fn a_backup_that_is_interrupted_leaves_nothing() {
+async fn an_interrupted_backup_leaves_no_file() {
     let app = TestApp::on_sqlite().await;
     let url = app.database.url();
     app.execute(
@@ -141,34 +141,34 @@ async fn a_backup_that_is_interrupted_leaves_nothing() {
         let sent = Command::new("kill").args(["-s", signal, &process]).status();
         assert!(sent.unwrap().success());
         let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
-        let line = Ended::from(ended.await.unwrap()).failed();
-        assert_eq!(line, "the backup was interrupted, and there is none");
+        let line = Outcome::from(ended.await.unwrap()).error();
+        assert_eq!(line, "the backup was interrupted and deleted");
         let names = self::names(folder.path());
         assert!(names.is_empty(), "{names:?}");
     }
 }
 
 #[tokio::test]
-async fn no_file_is_overwritten_and_none_is_made_where_it_cannot_be_whole() {
+async fn a_failed_backup_overwrites_and_leaves_no_file() {
     let app = TestApp::on_sqlite().await;
     let url = app.database.url();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("there.db"), "mine").unwrap();
-    let line = backup(folder.path(), &url, "there.db").await.failed();
-    assert_eq!(line, "FILE: there.db is there already");
+    let line = backup(folder.path(), &url, "there.db").await.error();
+    assert_eq!(line, "FILE: there.db already exists");
     let kept = std::fs::read_to_string(folder.path().join("there.db")).unwrap();
     assert_eq!(kept, "mine");
 
     let line = backup(folder.path(), &url, "no/such/folder.db")
         .await
-        .failed();
+        .error();
     assert!(
         line.starts_with("FILE: no/such/folder.db cannot be written: "),
         "{line}"
     );
 
     let missing = "sqlite://missing.db";
-    let line = backup(folder.path(), missing, "b.db").await.failed();
+    let line = backup(folder.path(), missing, "b.db").await.error();
     assert!(
         line.starts_with("DATABASE_URL: there is no database at "),
         "{line}"
@@ -178,30 +178,32 @@ async fn no_file_is_overwritten_and_none_is_made_where_it_cannot_be_whole() {
     std::fs::write(folder.path().join("rubbish.db"), rubbish).unwrap();
     let line = backup(folder.path(), "sqlite://rubbish.db", "b.db")
         .await
-        .failed();
+        .error();
     assert!(line.starts_with("the backup failed: "), "{line}");
     assert_eq!(names(folder.path()), ["rubbish.db", "there.db"]);
 }
 
 #[tokio::test]
-async fn a_new_version_can_back_up_what_the_old_one_left() {
+async fn a_new_version_backs_up_an_old_database_without_migrating_it() {
     let app = TestApp::on_sqlite().await;
     let url = app.database.url();
     app.execute("CREATE TABLE purge_turn (name TEXT)").await;
-    app.execute("DELETE FROM _sqlx_migrations WHERE version = 20261128000003")
-        .await;
+    app.execute(
+        "DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)",
+    )
+    .await;
     let migrations = "SELECT COUNT(*) FROM _sqlx_migrations";
     let before = app.count(migrations).await;
     let folder = tempfile::tempdir().unwrap();
-    backup(folder.path(), &url, "backup.db").await.said();
+    backup(folder.path(), &url, "backup.db").await.output();
     assert_eq!(app.count(migrations).await, before, "it was migrated");
 }
 
 #[tokio::test]
-async fn postgresql_is_backed_up_by_its_own_program() {
+async fn a_backup_of_postgresql_points_to_pg_dump() {
     let folder = tempfile::tempdir().unwrap();
     let url = "postgres://user:hunter2@127.0.0.1:1/none";
-    let line = backup(folder.path(), url, "backup.db").await.failed();
+    let line = backup(folder.path(), url, "backup.db").await.error();
     assert!(
         line.contains("pg_dump") && !line.contains("hunter2"),
         "{line}"

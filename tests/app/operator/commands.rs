@@ -1,25 +1,12 @@
-//! How the program is called, and on what its commands work.
-
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Stdio};
+//! The command line, and the database that commands use.
 
 use twostep::models::sms_days::{record_entered, record_sent};
 
-use super::{database_of, program, run, run_in, run_with};
+use super::{USER_COMMANDS, database_of, run, run_in, run_with};
 use crate::support::TestApp;
 
-const COMMANDS: [&str; 6] = [
-    "show",
-    "lock",
-    "unlock",
-    "reset-2fa",
-    "end-sessions",
-    "delete",
-];
-
 #[tokio::test]
-async fn what_cannot_be_understood_ends_with_status_2() {
+async fn wrong_arguments_exit_with_status_2() {
     for arguments in [
         &["nonsense"] as &[&str],
         &["--nonsense"],
@@ -35,17 +22,21 @@ async fn what_cannot_be_understood_ends_with_status_2() {
         &["backup"],
         &["copy-database", "sqlite://twostep.db"],
     ] {
-        let ended = run_with(&[], arguments).await;
-        assert_eq!((ended.status, ended.out.as_str()), (2, ""), "{arguments:?}");
-        assert!(ended.err.contains("--help"), "{}", ended.err);
+        let outcome = run_with(&[], arguments).await;
+        assert_eq!(
+            (outcome.status, outcome.stdout.as_str()),
+            (2, ""),
+            "{arguments:?}"
+        );
+        assert!(outcome.stderr.contains("--help"), "{}", outcome.stderr);
     }
 }
 
 #[tokio::test]
-async fn the_program_says_what_it_can_do() {
-    let version = run_with(&[], &["--version"]).await.said();
+async fn help_lists_every_command() {
+    let version = run_with(&[], &["--version"]).await.output();
     assert_eq!(version, format!("twostep {}\n", env!("CARGO_PKG_VERSION")));
-    let help = run_with(&[], &["--help"]).await.said();
+    let help = run_with(&[], &["--help"]).await.output();
     for command in [
         "serve",
         "user",
@@ -56,8 +47,8 @@ async fn the_program_says_what_it_can_do() {
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
-    let help = run_with(&[], &["user", "--help"]).await.said();
-    for command in COMMANDS {
+    let help = run_with(&[], &["user", "--help"]).await.output();
+    for command in USER_COMMANDS {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     for text in help.lines() {
@@ -66,7 +57,7 @@ async fn the_program_says_what_it_can_do() {
 }
 
 #[tokio::test]
-async fn half_a_setting_of_something_else_stops_no_command() {
+async fn commands_need_no_other_setting_than_the_database() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let variables = [
@@ -78,12 +69,12 @@ async fn half_a_setting_of_something_else_stops_no_command() {
         ("RUST_LOG", "=,="),
     ];
     assert_eq!(run_with(&variables, &["serve"]).await.status, 78);
-    let said = run_with(&variables, &["user", "show", "alice"]).await;
-    assert!(said.said().contains("alice@example.com"));
+    let output = run_with(&variables, &["user", "show", "alice"]).await;
+    assert!(output.output().contains("alice@example.com"));
 }
 
 #[tokio::test]
-async fn a_wrong_database_is_said_in_one_line() {
+async fn a_wrong_database_is_an_error_of_one_line() {
     for (url, problem) in [
         (
             "hunter2",
@@ -96,7 +87,7 @@ async fn a_wrong_database_is_said_in_one_line() {
         ),
     ] {
         for arguments in [&["purge"] as &[&str], &["user", "lock", "alice"]] {
-            let line = run_with(&[("DATABASE_URL", url)], arguments).await.failed();
+            let line = run_with(&[("DATABASE_URL", url)], arguments).await.error();
             assert!(line.starts_with(problem), "{line}");
             assert!(!line.contains("hunter2"), "{line}");
         }
@@ -104,7 +95,7 @@ async fn a_wrong_database_is_said_in_one_line() {
 }
 
 #[tokio::test]
-async fn no_command_makes_a_database() {
+async fn no_command_creates_a_database() {
     let folder = tempfile::tempdir().unwrap();
     for (url, file) in [
         ("", "twostep.db"),
@@ -118,8 +109,8 @@ async fn no_command_makes_a_database() {
             &["user", "show", "a"],
         ] {
             let variables = [("DATABASE_URL", url)];
-            let ended = run_in(folder.path(), &variables, arguments).await;
-            let line = ended.failed();
+            let outcome = run_in(folder.path(), &variables, arguments).await;
+            let line = outcome.error();
             let start = "DATABASE_URL: there is no database at /";
             assert!(line.starts_with(start) && line.ends_with(file), "{line}");
         }
@@ -129,15 +120,15 @@ async fn no_command_makes_a_database() {
 }
 
 #[tokio::test]
-async fn a_command_migrates_a_database_that_is_there() {
+async fn a_command_migrates_an_existing_database() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("twostep.db"), "").unwrap();
-    let ended = run_in(folder.path(), &[], &["user", "show", "alice"]).await;
-    assert_eq!(ended.failed(), "there is no user \"alice\"");
+    let outcome = run_in(folder.path(), &[], &["user", "show", "alice"]).await;
+    assert_eq!(outcome.error(), "there is no user \"alice\"");
 }
 
 #[tokio::test]
-async fn a_command_finds_its_database_in_a_dot_env() {
+async fn a_command_reads_dot_env() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let folder = tempfile::tempdir().unwrap();
@@ -146,12 +137,12 @@ async fn a_command_finds_its_database_in_a_dot_env() {
         database_of(&app)
     );
     std::fs::write(folder.path().join(".env"), settings).unwrap();
-    let ended = run_in(folder.path(), &[], &["user", "show", "alice"]).await;
-    assert!(ended.said().contains("alice@example.com"));
+    let outcome = run_in(folder.path(), &[], &["user", "show", "alice"]).await;
+    assert!(outcome.output().contains("alice@example.com"));
 }
 
 #[tokio::test]
-async fn the_purge_says_what_it_deleted() {
+async fn purge_reports_the_deleted_rows() {
     let app = TestApp::start().await;
     app.register("alice").await;
     app.execute(
@@ -161,20 +152,23 @@ async fn the_purge_says_what_it_deleted() {
          SELECT 'c', id, 'logged_in', 0, 1, 9999999999 FROM users",
     )
     .await;
-    let said = run(&app, &["purge"]).await.said();
-    assert_eq!(said.lines().count(), 7, "{said}");
-    assert!(said.contains("         2  activity\n"), "{said}");
-    assert!(said.contains("         0  emailed links\n"), "{said}");
+    let output = run(&app, &["purge"]).await.output();
+    assert_eq!(output.lines().count(), 7, "{output}");
+    assert!(output.contains("         2  activity\n"), "{output}");
+    assert!(output.contains("         0  emailed links\n"), "{output}");
     assert_eq!(app.count("SELECT COUNT(*) FROM activity").await, 1);
-    let said = run(&app, &["purge"]).await.said();
-    assert!(said.contains("         0  activity\n"), "{said}");
+    let output = run(&app, &["purge"]).await.output();
+    assert!(output.contains("         0  activity\n"), "{output}");
 }
 
 #[tokio::test]
 async fn the_sms_report_is_a_table_by_day_and_country() {
     let app = TestApp::start().await;
-    let said = run(&app, &["sms-report"]).await.said();
-    assert!(said.starts_with("No codes were sent since 20"), "{said}");
+    let output = run(&app, &["sms-report"]).await.output();
+    assert!(
+        output.starts_with("No codes were sent since 20"),
+        "{output}"
+    );
 
     let now = twostep::services::clock::Clock::system().now();
     let mut connection = app.pool.acquire().await.unwrap();
@@ -196,18 +190,18 @@ async fn the_sms_report_is_a_table_by_day_and_country() {
     }
     drop(connection);
     let rows = async |arguments: &[&str]| -> Vec<String> {
-        let said = run(&app, arguments).await.said();
-        assert!(said.starts_with("Codes sent and entered rightly since 20"));
+        let output = run(&app, arguments).await.output();
+        assert!(output.starts_with("Codes sent and verified since 20"));
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-        // The days have names of their own every day.
+        // The dates depend on today.
         let undated = |line: String| match line.starts_with("20") {
             true => line.split_at(11).1.to_owned(),
             false => line,
         };
-        said.lines().skip(2).map(words).map(undated).collect()
+        output.lines().skip(2).map(words).map(undated).collect()
     };
     let month = [
-        "DAY COUNTRY SENT ENTERED RATE",
+        "DAY COUNTRY SENT VERIFIED RATE",
         "DE 1 0 0%",
         "KE 3 2 67%",
         "- 0 1 -",
@@ -223,36 +217,4 @@ async fn the_sms_report_is_a_table_by_day_and_country() {
     assert_eq!(more.last().unwrap(), "total all 6 4 67%");
     let less = rows(&["sms-report", "--days", "1"]).await;
     assert_eq!(less.last().unwrap(), "total all 4 2 50%");
-}
-
-/// A server that ends with the test.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Starts the program and returns the line that it prints once it serves.
-fn first_line(folder: &Path, arguments: &[&str]) -> (Server, String) {
-    let mut command = program(folder, &[("PORT", "0")], arguments);
-    let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut server = Server(command.spawn().unwrap());
-    let mut line = String::new();
-    BufReader::new(server.0.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    (server, line)
-}
-
-#[test]
-fn without_a_command_the_program_serves() {
-    for arguments in [&[] as &[&str], &["serve"]] {
-        let folder = tempfile::tempdir().unwrap();
-        let (_server, line) = first_line(folder.path(), arguments);
-        assert!(line.starts_with("Listening on http://127.0.0.1:"), "{line}");
-        assert!(folder.path().join("twostep.db").exists());
-    }
 }

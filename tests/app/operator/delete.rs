@@ -1,11 +1,11 @@
-//! Deleting an account: nothing of it stays.
+//! Deleting an account with all its data.
 
 use twostep::models::outbox::NoticeKind;
 
 use super::run;
 use crate::support::{OTHER_PHONE, PHONE, TestApp};
 
-/// Every table, without what was deleted.
+/// Every table, without deleted rows.
 async fn contents(app: &TestApp) -> Vec<u8> {
     app.database.living_contents(&app.pool).await
 }
@@ -21,7 +21,7 @@ async fn texts(app: &TestApp, sql: &'static str) -> Vec<String> {
 
 /// ASVS 7.4.2
 #[tokio::test]
-async fn nothing_of_a_deleted_account_stays() {
+async fn deleting_an_account_deletes_all_its_data() {
     let app = TestApp::keeping_mail().await;
     let bob = app.with_two_factor("bob", OTHER_PHONE).await;
     let alice = app.with_two_factor("alice", PHONE).await;
@@ -63,14 +63,14 @@ async fn nothing_of_a_deleted_account_stays() {
         assert!(holds(&before, trace), "{trace} was not there");
     }
 
-    let said = run(&app, &["user", "delete", "ALICE"]).await.said();
-    assert_eq!(said, "alice is deleted, with everything of the account.\n");
+    let output = run(&app, &["user", "delete", "ALICE"]).await.output();
+    assert_eq!(output, "alice is deleted, with all data of the account.\n");
     let after = contents(&app).await;
     for trace in &traces {
         assert!(!holds(&after, trace), "{trace} is still there");
     }
 
-    // Every cookie is dead, and nobody else lost anything.
+    // Its cookies are invalid, and other accounts keep their data.
     alice.get("/home").await.redirects_to("/login?next=%2Fhome");
     half.verify(&app.last_code()).await;
     assert!(!half.is_logged_in().await);
@@ -79,7 +79,7 @@ async fn nothing_of_a_deleted_account_stays() {
         assert!(holds(&after, trace), "{trace}");
     }
 
-    // The name and the address are free again.
+    // Its username and email are available again.
     app.signed_in("alice").await;
     assert_ne!(app.user("alice").await.id, id);
 }

@@ -15,43 +15,52 @@ mod copy_database;
 mod delete;
 mod two_factor;
 
-/// How a command ended.
-struct Ended {
-    status: i32,
-    out: String,
-    err: String,
+const USER_COMMANDS: [&str; 6] = [
+    "show",
+    "lock",
+    "unlock",
+    "reset-2fa",
+    "end-sessions",
+    "delete",
+];
+
+/// The exit status and the output of a command.
+pub struct Outcome {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
 }
 
-impl From<Output> for Ended {
+impl From<Output> for Outcome {
     fn from(output: Output) -> Self {
         Self {
-            status: output.status.code().expect("a signal ended it"),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
+            status: output.status.code().expect("a signal killed it"),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
         }
     }
 }
 
-impl Ended {
-    /// What it said, if all went well.
+impl Outcome {
+    /// The output of a command that succeeded.
     #[track_caller]
-    fn said(self) -> String {
-        assert_eq!((self.status, self.err.as_str()), (0, ""), "{}", self.out);
-        self.out
+    pub fn output(self) -> String {
+        assert_eq!((self.status, &*self.stderr), (0, ""), "{}", self.stdout);
+        self.stdout
     }
 
-    /// The one line with which it failed.
+    /// The one line of a command that failed.
     #[track_caller]
-    fn failed(self) -> String {
-        assert_eq!((self.status, self.out.as_str()), (1, ""), "{}", self.err);
-        assert_eq!(self.err.lines().count(), 1, "{}", self.err);
-        let line = self.err.strip_prefix("twostep: ").unwrap();
+    pub fn error(self) -> String {
+        assert_eq!((self.status, &*self.stdout), (1, ""), "{}", self.stderr);
+        assert_eq!(self.stderr.lines().count(), 1, "{}", self.stderr);
+        let line = self.stderr.strip_prefix("twostep: ").unwrap();
         line.trim_end().to_owned()
     }
 }
 
-/// The program, with these variables alone.
-fn program(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Command {
+/// The program, with only these variables.
+pub fn program(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_twostep"));
     command
         .env_clear()
@@ -61,30 +70,30 @@ fn program(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Com
     command
 }
 
-/// Runs the program in an empty folder, with these variables alone.
-async fn run_with(variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
+/// Runs the program in an empty folder, with only these variables.
+async fn run_with(variables: &[(&str, &str)], arguments: &[&str]) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     run_in(folder.path(), variables, arguments).await
 }
 
-/// Runs the program in a folder. The app of the test goes on meanwhile.
-async fn run_in(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
+/// Runs the program in a folder, while the app of the test continues.
+pub async fn run_in(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Outcome {
     let mut command = program(folder, variables, arguments);
     let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
     ended.await.unwrap().into()
 }
 
-/// Where an app's database is.
+/// The URL of an app's database.
 fn database_of(app: &TestApp) -> String {
-    app.state.config.connection_url().expose_secret().to_owned()
+    app.state.config.database_url.expose_secret().to_owned()
 }
 
 /// Runs the program on an app's database.
-async fn run(app: &TestApp, arguments: &[&str]) -> Ended {
+async fn run(app: &TestApp, arguments: &[&str]) -> Outcome {
     run_with(&[("DATABASE_URL", &database_of(app))], arguments).await
 }
 
-/// The app's time becomes the machine's, which is the program's.
+/// Moves the app's clock to the machine's time, which the program uses.
 fn catch_up(app: &TestApp) {
     let behind = Clock::system().now() - app.state.clock.now();
     app.advance(u64::try_from(behind).unwrap_or(0));

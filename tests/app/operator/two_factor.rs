@@ -1,4 +1,4 @@
-//! Switching the second step off for somebody who lost the phone.
+//! Turning off two-factor authentication for a user who lost the phone.
 
 use twostep::models::outbox::NoticeKind;
 
@@ -9,7 +9,7 @@ const RESET: [&str; 3] = ["user", "reset-2fa", "Alice"];
 
 /// ASVS 6.5.6
 #[tokio::test]
-async fn after_a_reset_the_password_is_enough_and_the_owner_is_told() {
+async fn after_a_reset_the_password_is_enough_and_the_user_is_notified() {
     let app = TestApp::start().await;
     catch_up(&app);
     let browser = app.with_two_factor("alice", PHONE).await;
@@ -19,11 +19,11 @@ async fn after_a_reset_the_password_is_enough_and_the_owner_is_told() {
     app.advance(60);
     let half = app.half_logged_in("alice").await;
     let code = app.last_code();
-    let said = run(&app, &RESET).await.said();
+    let output = run(&app, &RESET).await.output();
     assert_eq!(
-        said,
-        "Two-factor authentication of alice is off, and alice is logged out everywhere.\n\
-         The server mails a notice of it to alice@example.com.\n"
+        output,
+        "Two-factor authentication of alice is off, and alice is logged out on all devices.\n\
+         The server emails a notice to alice@example.com.\n"
     );
 
     assert_eq!(app.phone_of("alice").await, None);
@@ -39,7 +39,7 @@ async fn after_a_reset_the_password_is_enough_and_the_owner_is_told() {
     let mail = app.next_mail().await;
     assert_eq!(mail.to, "alice@example.com");
     assert!(mail.text.contains("operator"), "{}", mail.text);
-    // Whoever reads it and knows of no reset can lock the account.
+    // Its link can lock the account, in case the user asked for no reset.
     let page = half.follow(&half.get(&link(&mail)).await).await;
     assert_eq!(page.status, 200);
     assert!(page.text().contains("operator"), "{}", page.text());
@@ -49,7 +49,7 @@ async fn after_a_reset_the_password_is_enough_and_the_owner_is_told() {
 }
 
 #[tokio::test]
-async fn after_a_reset_no_link_brings_the_number_back() {
+async fn after_a_reset_no_link_restores_the_number() {
     let app = TestApp::keeping_mail().await;
     let browser = app.with_two_factor("alice", PHONE).await;
     app.enable(&browser, OTHER_PHONE).await;
@@ -59,7 +59,7 @@ async fn after_a_reset_no_link_brings_the_number_back() {
     let notices = app.notices("alice").await;
     assert!(notices.iter().any(|it| it.former_phone.is_some()));
     let queued = notices.len();
-    run(&app, &RESET).await.said();
+    run(&app, &RESET).await.output();
 
     let browser = app.browser();
     let page = browser.follow(&browser.get(&link).await).await;
@@ -76,20 +76,20 @@ async fn after_a_reset_no_link_brings_the_number_back() {
 }
 
 #[tokio::test]
-async fn a_reset_takes_the_recovery_codes_of_that_account_alone() {
+async fn a_reset_deletes_the_recovery_codes_of_that_account_only() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     app.with_two_factor("bob", OTHER_PHONE).await;
     let codes = "SELECT COUNT(*) FROM recovery_codes";
     assert_eq!(app.count(codes).await, 20);
-    run(&app, &RESET).await.said();
+    run(&app, &RESET).await.output();
     let of_bob = "SELECT COUNT(*) FROM recovery_codes JOIN users ON users.id = user_id \
                   WHERE username_key = 'bob'";
     assert_eq!((app.count(codes).await, app.count(of_bob).await), (10, 10));
 }
 
 #[tokio::test]
-async fn a_reset_of_what_is_off_changes_nothing() {
+async fn a_reset_without_two_factor_authentication_changes_nothing() {
     let app = TestApp::start().await;
     let browser = app.with_two_factor("alice", PHONE).await;
     browser.post("/disable_2fa", &[]).await;
@@ -98,10 +98,10 @@ async fn a_reset_of_what_is_off_changes_nothing() {
     app.advance(60);
     app.mail_to("alice@example.com").await;
     let before = app.dump().await;
-    let said = run(&app, &RESET).await.said();
+    let output = run(&app, &RESET).await.output();
     assert_eq!(
-        said,
-        "alice has two-factor authentication off already: nothing was changed.\n"
+        output,
+        "Two-factor authentication of alice is already off. Nothing was changed.\n"
     );
     assert_eq!(app.dump().await, before);
     assert_eq!(app.count(former).await, 1);

@@ -3,23 +3,24 @@
 use std::collections::BTreeSet;
 
 use secrecy::ExposeSecret;
-use twostep::config::{Config, Environment, LogFormat, SETTINGS};
+use twostep::config::{Environment, LogFormat, SETTINGS};
 
-use super::{ACCOUNT, KEY, PRODUCTION, SECRET, SERVICE, TWILIO, config, map, without};
+use super::{ACCOUNT, KEY, PRODUCTION, SECRET, SERVICE, TWILIO, config};
 
 #[test]
-fn nothing_needs_to_be_set() {
+fn every_setting_has_a_default() {
     let config = config(&[]);
     assert_eq!(config.environment, Environment::Development);
     assert_eq!(config.host.to_string(), "127.0.0.1");
     assert_eq!(config.port, 3000);
     assert_eq!(config.base_url, None);
-    assert_eq!(config.database_url.expose_secret(), "sqlite://twostep.db");
+    let database_url = config.database_url.expose_secret();
+    assert_eq!(database_url, "sqlite://twostep.db?mode=rwc");
     assert!(config.twilio.is_none() && config.smtp_url.is_none() && config.sms_countries.is_none());
-    assert_eq!(config.mail_from.name.as_deref(), Some("Twostep"));
-    assert_eq!(config.mail_from.address.to_string(), "no-reply@localhost");
+    assert_eq!(config.mail_from.to_string(), "Twostep <no-reply@localhost>");
     assert_eq!(config.sms_daily_limit, 1000);
     assert!(config.trusted_proxies.is_empty());
+    assert_eq!(config.metrics_addr, None);
     assert_eq!(config.log_format, LogFormat::Text);
     assert_eq!(config.rust_log.to_string(), "info");
 }
@@ -27,53 +28,62 @@ fn nothing_needs_to_be_set() {
 #[test]
 fn an_empty_or_blank_value_is_not_set() {
     for value in ["", "  ", "\t"] {
-        let all: Vec<_> = SETTINGS.iter().map(|name| (*name, value)).collect();
+        let all = SETTINGS.map(|(name, _)| (name, value)).to_vec();
         assert_eq!(format!("{:?}", config(&all)), format!("{:?}", config(&[])));
     }
-    for name in ["SMS_COUNTRIES", "TRUSTED_PROXIES"] {
-        let blank = [&without(&PRODUCTION, name)[..], &[(name, "")]].concat();
-        assert!(Config::from_variables(&map(&blank)).is_err(), "{name}");
-    }
 }
 
 #[test]
-fn blanks_around_a_value_and_other_variables_do_not_count() {
-    assert_eq!(
-        config(&[("PORT", " 8080\r"), ("PATH", "/bin"), ("PROT", "x")]).port,
-        8080
-    );
+fn values_are_trimmed_and_other_variables_ignored() {
+    let variables = [("PORT", " 8080\r"), ("PATH", "/bin"), ("PROT", "x")];
+    assert_eq!(config(&variables).port, 8080);
 }
 
 #[test]
-fn hosts_and_ports() {
-    for (value, host) in [
-        ("localhost", "127.0.0.1"),
-        ("0.0.0.0", "0.0.0.0"),
-        ("::1", "::1"),
-        ("::", "::"),
+fn single_values_are_parsed() {
+    for (name, value, expected) in [
+        ("HOST", "localhost", "127.0.0.1"),
+        ("HOST", "0.0.0.0", "0.0.0.0"),
+        ("HOST", "::1", "::1"),
+        ("HOST", "::", "::"),
+        ("PORT", "0", "0"),
+        ("PORT", "65535", "65535"),
+        ("BASE_URL", "https://example.org", "https://example.org/"),
+        ("BASE_URL", "https://example.org/", "https://example.org/"),
+        ("METRICS_ADDR", "127.0.0.1:9464", "127.0.0.1:9464"),
+        ("METRICS_ADDR", "[::1]:9464", "[::1]:9464"),
+        ("SMS_DAILY_LIMIT", "0", "0"),
+        ("LOG_FORMAT", "json", "Json"),
+        (
+            "RUST_LOG",
+            "info, sqlx=warn,twostep[{id}]=debug,",
+            "twostep[{id}]=debug,sqlx=warn,info",
+        ),
     ] {
-        assert_eq!(config(&[("HOST", value)]).host.to_string(), host);
-    }
-    for (value, port) in [("0", 0), ("65535", 65535)] {
-        assert_eq!(config(&[("PORT", value)]).port, port);
+        let config = config(&[(name, value)]);
+        let parsed = match name {
+            "HOST" => config.host.to_string(),
+            "PORT" => config.port.to_string(),
+            "BASE_URL" => config.base_url_for(3000).to_string(),
+            "METRICS_ADDR" => config.metrics_addr.unwrap().to_string(),
+            "SMS_DAILY_LIMIT" => config.sms_daily_limit.to_string(),
+            "LOG_FORMAT" => format!("{:?}", config.log_format),
+            _ => config.rust_log.to_string(),
+        };
+        assert_eq!(parsed, expected, "{name}={value}");
     }
 }
 
 #[test]
-fn links_are_built_on_the_base_url_or_the_port_in_use() {
+fn links_follow_the_port_in_use_without_a_base_url() {
     for (port, url) in [(3000, "http://localhost:3000/"), (80, "http://localhost/")] {
         assert_eq!(config(&[]).base_url_for(port).as_str(), url);
     }
-    for value in ["https://example.org", "https://example.org/"] {
-        let config = config(&[("BASE_URL", value)]);
-        assert_eq!(config.base_url_for(3000).as_str(), "https://example.org/");
-    }
 }
 
 #[test]
-fn databases() {
-    for (value, connection) in [
-        ("sqlite://twostep.db", "sqlite://twostep.db?mode=rwc"),
+fn a_sqlite_url_without_a_mode_creates_the_file() {
+    for (value, expected) in [
         ("sqlite:data/app.db", "sqlite:data/app.db?mode=rwc"),
         (
             "sqlite:///srv/app.db?cache=private",
@@ -96,49 +106,40 @@ fn databases() {
         ),
     ] {
         let config = config(&[("DATABASE_URL", value)]);
-        assert_eq!(config.database_url.expose_secret(), value);
-        assert_eq!(config.connection_url().expose_secret(), connection);
+        assert_eq!(config.database_url.expose_secret(), expected);
     }
 }
 
 #[test]
-fn twilio_with_a_token() {
-    let twilio = config(&TWILIO).twilio.unwrap();
-    assert_eq!(twilio.username, ACCOUNT);
-    assert_eq!(twilio.password.expose_secret(), SECRET);
-    assert_eq!(
-        (twilio.service.as_str(), twilio.enroll_service.as_str()),
-        (SERVICE, SERVICE)
-    );
-    assert_eq!(twilio.base_url.as_str(), "https://verify.twilio.com/");
-}
-
-#[test]
-fn twilio_with_a_key_which_wins_over_a_token() {
+fn twilio_takes_a_token_or_a_key_and_one_or_two_services() {
     let key = [
         ("TWILIO_API_KEY_SID", KEY),
         ("TWILIO_API_KEY_SECRET", "of the key"),
     ];
-    for others in [&TWILIO[..], &[TWILIO[0], TWILIO[2]]] {
-        let twilio = config(&[others, &key].concat()).twilio.unwrap();
-        assert_eq!(twilio.username, KEY);
-        assert_eq!(twilio.password.expose_secret(), "of the key");
+    let second = "VAffffffffffffffffffffffffffffffff";
+    let enroll = [("TWILIO_VERIFY_ENROLL_SERVICE_ID", second)];
+    for (settings, login, enroll_service) in [
+        (TWILIO.to_vec(), (ACCOUNT, SECRET), SERVICE),
+        // A key wins over a token.
+        ([&TWILIO[..], &key].concat(), (KEY, "of the key"), SERVICE),
+        (
+            [&[TWILIO[0], TWILIO[2]], &key[..]].concat(),
+            (KEY, "of the key"),
+            SERVICE,
+        ),
+        ([&TWILIO[..], &enroll].concat(), (ACCOUNT, SECRET), second),
+    ] {
+        let twilio = config(&settings).twilio.unwrap();
+        let password = twilio.password.expose_secret();
+        assert_eq!((twilio.username.as_str(), password), login, "{settings:?}");
+        assert_eq!(twilio.service, SERVICE);
+        assert_eq!(twilio.enroll_service, enroll_service, "{settings:?}");
+        assert_eq!(twilio.base_url.as_str(), "https://verify.twilio.com/");
     }
 }
 
 #[test]
-fn twilio_with_a_second_service() {
-    let second = "VAffffffffffffffffffffffffffffffff";
-    let variables = [&TWILIO[..], &[("TWILIO_VERIFY_ENROLL_SERVICE_ID", second)]].concat();
-    let twilio = config(&variables).twilio.unwrap();
-    assert_eq!(
-        (twilio.service.as_str(), twilio.enroll_service.as_str()),
-        (SERVICE, second)
-    );
-}
-
-#[test]
-fn verify_may_be_reached_in_clear_on_this_machine_also_in_production() {
+fn twilio_may_be_reached_without_tls_on_this_machine_also_in_production() {
     for others in [&TWILIO[..], &PRODUCTION] {
         for url in [
             "http://localhost:8080/",
@@ -154,64 +155,37 @@ fn verify_may_be_reached_in_clear_on_this_machine_also_in_production() {
 }
 
 #[test]
-fn mail() {
+fn mail_servers_and_senders_are_parsed() {
     for url in [
         "smtps://user:p%40ss@host:465",
         "smtp://localhost:1025",
         "smtp://[::1]",
     ] {
-        let config = config(&[("SMTP_URL", url)]);
-        assert_eq!(config.smtp_url.unwrap().expose_secret(), url);
+        let smtp_url = config(&[("SMTP_URL", url)]).smtp_url;
+        assert_eq!(smtp_url.unwrap().expose_secret(), url);
     }
-    for (value, name, address) in [
-        ("a@example.org", None, "a@example.org"),
-        ("<a@example.org>", None, "a@example.org"),
-        (
-            "Two Step <a@example.org>",
-            Some("Two Step"),
-            "a@example.org",
-        ),
-        (
-            "\"Two, Step\" <a@example.org>",
-            Some("Two, Step"),
-            "a@example.org",
-        ),
+    for (value, name) in [
+        ("a@example.org", None),
+        ("<a@example.org>", None),
+        ("Two Step <a@example.org>", Some("Two Step")),
+        ("\"Two, Step\" <a@example.org>", Some("Two, Step")),
         (
             "Zwei Schritte übers Handy<a@example.org>",
             Some("Zwei Schritte übers Handy"),
-            "a@example.org",
         ),
     ] {
-        let sender = config(&[("MAIL_FROM", value)]).mail_from;
-        assert_eq!(
-            (sender.name.as_deref(), sender.address.to_string().as_str()),
-            (name, address)
-        );
+        let from = config(&[("MAIL_FROM", value)]).mail_from;
+        assert_eq!(from.name.as_deref(), name, "{value}");
+        assert_eq!(from.email.to_string(), "a@example.org", "{value}");
     }
 }
 
 #[test]
-fn countries_limits_and_logs() {
-    let countries = config(&[("SMS_COUNTRIES", "US, KE,XK ,US")]).sms_countries;
-    assert_eq!(
-        countries,
-        Some(BTreeSet::from(["KE", "US", "XK"].map(String::from)))
-    );
-    assert_eq!(config(&[("SMS_COUNTRIES", "all")]).sms_countries, None);
-    assert_eq!(config(&[("SMS_DAILY_LIMIT", "0")]).sms_daily_limit, 0);
-    assert_eq!(
-        config(&[("LOG_FORMAT", "json")]).log_format,
-        LogFormat::Json
-    );
-    let directives = "info, sqlx=warn,twostep[{id}]=debug,";
-    assert_eq!(
-        config(&[("RUST_LOG", directives)]).rust_log.to_string(),
-        "twostep[{id}]=debug,sqlx=warn,info"
-    );
-}
-
-#[test]
-fn proxies() {
+fn lists_are_parsed() {
+    let countries = |value| config(&[("SMS_COUNTRIES", value)]).sms_countries;
+    let expected = BTreeSet::from(["KE", "US", "XK"].map(String::from));
+    assert_eq!(countries("US, KE,XK ,US"), Some(expected));
+    assert_eq!(countries("all"), None);
     let proxies = |value| {
         let networks = config(&[("TRUSTED_PROXIES", value)]).trusted_proxies;
         networks.iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -226,20 +200,9 @@ fn proxies() {
 /// ASVS 13.3.1
 #[test]
 fn debug_shows_no_secret() {
-    let variables = [
-        &PRODUCTION[..],
-        &[("DATABASE_URL", "postgres://u:hunter2@db/app")],
-    ]
-    .concat();
-    let config = config(&variables);
-    assert_eq!(config.environment, Environment::Production);
-    assert!(
-        config
-            .smtp_url
-            .as_ref()
-            .unwrap()
-            .expose_secret()
-            .contains(SECRET)
-    );
+    let database = [("DATABASE_URL", "postgres://u:hunter2@db/app")];
+    let config = config(&[&PRODUCTION[..], &database].concat());
+    let smtp_url = config.smtp_url.as_ref().unwrap().expose_secret();
+    assert!(smtp_url.contains(SECRET));
     assert!(!format!("{config:?} {config:#?}").contains(SECRET));
 }

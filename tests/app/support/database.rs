@@ -3,13 +3,13 @@
 
 use std::path::PathBuf;
 
-use sqlx::{AnyPool, AssertSqlSafe};
+use sqlx::any::AnyRow;
+use sqlx::{AnyPool, AssertSqlSafe, Column, Row};
 use tempfile::TempDir;
 
 use super::postgres::{self, Schema};
 
-/// A database without tables, until an app opens it. It goes with this value, also
-/// where the test failed.
+/// A database without tables until an app opens it. Dropping this value deletes it.
 pub struct TestDatabase {
     kept: Kept,
     pool: Option<AnyPool>,
@@ -29,16 +29,15 @@ impl TestDatabase {
         Self { kept, pool: None }
     }
 
-    /// A file, whatever the other tests run on.
+    /// An SQLite file, even if the other tests use PostgreSQL.
     pub fn sqlite() -> Self {
         let kept = Kept::File(tempfile::tempdir().unwrap());
         Self { kept, pool: None }
     }
 
-    /// The pool of a test beside the app that has this database, or the one at `url`, and
-    /// whose own pool is `of_app`. On SQLite that is one connection, which nobody may keep
-    /// while the app wants it. A server grants only so many, and an app lives as long as
-    /// its test, which may start many: there it is the same pool.
+    /// A test's own pool beside an app's. On SQLite, the app's pool has one connection, which
+    /// a test must not hold. PostgreSQL has few connections for many apps, so there it is the
+    /// pool of the app.
     pub async fn beside(&mut self, of_app: &AnyPool, url: &str) -> AnyPool {
         let pool = match self.kept {
             Kept::File(_) => AnyPool::connect(url).await.unwrap(),
@@ -48,7 +47,7 @@ impl TestDatabase {
         pool
     }
 
-    /// What `DATABASE_URL` says.
+    /// The value of `DATABASE_URL`.
     pub fn url(&self) -> String {
         match &self.kept {
             Kept::File(_) => format!("sqlite://{}", self.file().unwrap().display()),
@@ -56,7 +55,7 @@ impl TestDatabase {
         }
     }
 
-    /// Its rows, for a test beside those who make and change its tables.
+    /// A pool that migrates nothing.
     pub async fn open(&self) -> AnyPool {
         sqlx::any::install_default_drivers();
         AnyPool::connect(&self.url()).await.unwrap()
@@ -69,18 +68,17 @@ impl TestDatabase {
         }
     }
 
-    /// How long the log of the file is, in bytes.
+    /// The size of the write-ahead log in bytes.
     pub fn log_length(&self) -> u64 {
         let file = self.file().unwrap();
         let log = std::fs::metadata(file.with_extension("db-wal"));
         log.unwrap().len()
     }
 
-    /// Everything in it: the bytes of the file and its log, or every table's rows as
-    /// text.
+    /// The bytes of the file and its log, or the rows of every table as text.
     pub async fn contents(&self, pool: &AnyPool) -> Vec<u8> {
         let Some(file) = self.file() else {
-            return rows(pool).await;
+            return all_rows(pool).await;
         };
         ["", "-wal"]
             .iter()
@@ -89,10 +87,10 @@ impl TestDatabase {
             .collect()
     }
 
-    /// The same without what was deleted, which a file keeps for a while.
+    /// The same without deleted rows, which a file keeps for a while.
     pub async fn living_contents(&self, pool: &AnyPool) -> Vec<u8> {
         let Kept::File(folder) = &self.kept else {
-            return rows(pool).await;
+            return all_rows(pool).await;
         };
         let copy = folder.path().join("copy.db");
         sqlx::query("VACUUM INTO $1")
@@ -109,30 +107,52 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if let (Kept::OnServer(schema), Some(server)) = (&self.kept, postgres::server()) {
-            // Closed at once; nobody needs to wait for what the server ends.
+            // The server ends its connections, so this waits for nothing.
             drop(self.pool.as_ref().map(AnyPool::close));
             server.remove(schema);
         }
     }
 }
 
-/// What PostgreSQL holds. What it has deleted it does not show.
-async fn rows(pool: &AnyPool) -> Vec<u8> {
-    let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT CAST(table_name AS TEXT) FROM information_schema.tables \
-         WHERE table_schema = CURRENT_SCHEMA ORDER BY table_name",
-    )
+/// The names of all tables.
+pub async fn table_names(pool: &AnyPool) -> Vec<String> {
+    let is_sqlite = pool.acquire().await.unwrap().backend_name() == "SQLite";
+    sqlx::query_scalar(match is_sqlite {
+        true => "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
+        false => {
+            "SELECT CAST(table_name AS TEXT) FROM information_schema.tables \
+             WHERE table_schema = CURRENT_SCHEMA ORDER BY table_name COLLATE \"C\""
+        }
+    })
     .fetch_all(pool)
     .await
-    .unwrap();
+    .unwrap()
+}
+
+/// The rows of a table as text, equal on both engines.
+pub async fn rows(pool: &AnyPool, table: &str) -> Vec<String> {
+    let sql = format!("SELECT * FROM {table}");
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(pool).await;
+    let text = |row: &AnyRow| {
+        let cell = |name: &str| match row.try_get::<Option<i64>, _>(name) {
+            Ok(number) => format!("{name}={number:?}"),
+            Err(_) => format!("{name}={:?}", row.get::<Option<String>, _>(name)),
+        };
+        let names = row.columns().iter().map(Column::name);
+        names.map(cell).collect::<Vec<_>>().join(" ")
+    };
+    let mut rows: Vec<String> = rows.unwrap().iter().map(text).collect();
+    rows.sort();
+    rows
+}
+
+/// All rows in PostgreSQL as bytes, without deleted ones.
+async fn all_rows(pool: &AnyPool) -> Vec<u8> {
     let mut text = String::new();
-    for table in tables {
-        let sql = format!("SELECT CAST(it AS TEXT) FROM {table} it");
-        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
-            .fetch_all(pool)
-            .await
-            .unwrap();
-        text.extend(rows.iter().flat_map(|row| [row, "\n"]));
+    for table in table_names(pool).await {
+        if table != "_sqlx_migrations" {
+            text.push_str(&rows(pool, &table).await.join("\n"));
+        }
     }
     text.into_bytes()
 }
