@@ -7,6 +7,7 @@ use twostep::models::rate_limit::SendLimits;
 use twostep::models::session::SessionRow;
 use twostep::models::user::User;
 use twostep::models::{Database, token};
+use twostep::services::metrics::Metrics;
 use twostep::services::passwords::Passwords;
 
 use super::site::Site;
@@ -118,7 +119,7 @@ pub async fn half_log_in(site: &Site, number: u64, now: i64) -> (String, String)
             replaces: None,
         }),
     };
-    let opened = Challenge::open(&site.database, &site.verify, new, now).await;
+    let opened = Challenge::open(&site.database, &site.verify, &Metrics::default(), new, now).await;
     let challenge = opened.expect("not opened").expect("no account");
     let mut connection = site.database.acquire().await.expect("no connection");
     let challenge = Some(&challenge.id);

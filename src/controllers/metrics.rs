@@ -1,4 +1,4 @@
-//! For Prometheus, on an address of its own.
+//! Metrics for Prometheus, on a separate address.
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -7,25 +7,25 @@ use axum::response::{IntoResponse, Response};
 use crate::error::AppError;
 use crate::models::outbox::Queued;
 use crate::models::rate_limit::budgets;
-use crate::services::metrics::{CONTENT_TYPE, Now};
+use crate::services::metrics::{CONTENT_TYPE, Snapshot};
 use crate::state::AppState;
 
 /// `GET /metrics` at `METRICS_ADDR`
 pub async fn show(State(app): State<AppState>) -> Response {
     let load = app.passwords.load();
-    let now = Now {
+    let now = Snapshot {
         hashes_waiting: load.waiting,
         hashes_running: load.running,
         connections: app.database.size(),
         connections_idle: app.database.num_idle(),
         mails: Queued::count(&app.database, app.clock.now()).await.ok(),
-        // The database's outage shows by itself.
+        // If this fails, the database is down, and `mails` says so.
         budgets: daily_budgets(&app).await.unwrap_or_default(),
     };
-    match app.metrics.write(now) {
+    match app.metrics.encode(now) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => {
-            tracing::error!(event = "error", %error, "the metrics could not be written");
+            tracing::error!(event = "error", %error, "could not encode the metrics");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -1,4 +1,4 @@
-//! Counts every answer, by the route that it was for.
+//! Counts every response by its route.
 
 use std::time::Instant;
 
@@ -10,11 +10,10 @@ use axum::response::Response;
 use crate::middleware::request_log::CLIENT_GONE;
 use crate::services::metrics::Metrics;
 
-/// Counts an answer and the time that it took. What matches no route of ours is counted
-/// without its path, of which there is no end; what nobody waited for, with
-/// [`CLIENT_GONE`].
+/// Counts a response and its time. A request that matches no route is counted without its
+/// path, and one whose client has gone with the status [`CLIENT_GONE`].
 pub async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    let mut answer = Answer {
+    let mut measured = Measured {
         metrics,
         started: Instant::now(),
         method: request.method().clone(),
@@ -22,12 +21,12 @@ pub async fn count(State(metrics): State<Metrics>, request: Request, next: Next)
         status: CLIENT_GONE,
     };
     let response = next.run(request).await;
-    answer.status = response.status().as_u16();
+    measured.status = response.status().as_u16();
     response
 }
 
-/// Counted when it is dropped: a request whose client has gone does not get further.
-struct Answer {
+/// Counts on drop, since the future of a request is dropped when its client has gone.
+struct Measured {
     metrics: Metrics,
     started: Instant,
     method: Method,
@@ -35,10 +34,11 @@ struct Answer {
     status: u16,
 }
 
-impl Drop for Answer {
+impl Drop for Measured {
     fn drop(&mut self) {
         let (method, route) = (self.method.as_str(), self.route.as_ref());
         let (route, took) = (route.map(MatchedPath::as_str), self.started.elapsed());
-        self.metrics.answered(method, route, self.status, took);
+        self.metrics
+            .count_response(method, route, self.status, took);
     }
 }

@@ -14,10 +14,10 @@ pub const KEPT_DAYS: i64 = 400;
 /// The country of numbers that have none, such as those of satellite phones.
 const NO_COUNTRY: &str = "-";
 
-/// A country is judged once in so many codes.
-const SENDS_TO_JUDGE: i64 = 50;
+/// The number of codes between two checks of a country.
+const SENDS_PER_CHECK: i64 = 50;
 
-/// Fewer than one verified code in so many is suspicious.
+/// A country is suspicious if fewer than one in so many codes is verified.
 const ENTERED_SHARE: i64 = 10;
 
 /// A country on a day.
@@ -36,13 +36,13 @@ pub struct SmsDay {
 /// Too few of the codes to a country were verified, today and yesterday.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suspicion {
-    /// Codes sent, at least [`SENDS_TO_JUDGE`].
+    /// Codes sent, at least [`SENDS_PER_CHECK`].
     pub sent: i64,
     /// Codes verified, less than a tenth.
     pub entered: i64,
 }
 
-/// Counts a code that is sent now. `country` is a region code, or none. Judges the country
+/// Counts a code that is sent now. `country` is a region code, or none. Checks the country
 /// at every fiftieth code of today and yesterday, so that the log is not flooded. Call it
 /// last in a transaction: all codes to a country lock the same row.
 pub async fn record_sent(
@@ -52,16 +52,19 @@ pub async fn record_sent(
 ) -> Result<Option<Suspicion>> {
     let country = country.unwrap_or(NO_COUNTRY);
     let today: SmsDay = sqlx::query_as(
-        "INSERT INTO sms_days (day, country, sent, entered) VALUES ($1, $2, 1, 0) \
-         ON CONFLICT (day, country) DO UPDATE SET sent = sms_days.sent + 1 \
-         RETURNING day, country, sent, entered",
+        r"INSERT INTO sms_days (day, country, sent, entered)
+          VALUES ($1, $2, 1, 0)
+          ON CONFLICT (day, country) DO UPDATE SET sent = sms_days.sent + 1
+          RETURNING day, country, sent, entered",
     )
     .bind(day(now))
     .bind(country)
     .fetch_one(&mut *connection)
     .await?;
     let yesterday: Option<SmsDay> = sqlx::query_as(
-        "SELECT day, country, sent, entered FROM sms_days WHERE day = $1 AND country = $2",
+        r"SELECT day, country, sent, entered
+          FROM sms_days
+          WHERE day = $1 AND country = $2",
     )
     .bind(day(now - DAY))
     .bind(country)
@@ -69,7 +72,7 @@ pub async fn record_sent(
     .await?;
     let (sent, entered) = yesterday.map_or((0, 0), |it| (it.sent, it.entered));
     let (sent, entered) = (sent + today.sent, entered + today.entered);
-    let is_suspicious = sent % SENDS_TO_JUDGE == 0 && entered * ENTERED_SHARE < sent;
+    let is_suspicious = sent % SENDS_PER_CHECK == 0 && entered * ENTERED_SHARE < sent;
     Ok(is_suspicious.then_some(Suspicion { sent, entered }))
 }
 
@@ -81,8 +84,9 @@ pub async fn record_entered(
     sent_at: i64,
 ) -> Result<()> {
     sqlx::query(
-        "INSERT INTO sms_days (day, country, sent, entered) VALUES ($1, $2, 0, 1) \
-         ON CONFLICT (day, country) DO UPDATE SET entered = sms_days.entered + 1",
+        r"INSERT INTO sms_days (day, country, sent, entered)
+          VALUES ($1, $2, 0, 1)
+          ON CONFLICT (day, country) DO UPDATE SET entered = sms_days.entered + 1",
     )
     .bind(day(sent_at))
     .bind(country.unwrap_or(NO_COUNTRY))
@@ -94,8 +98,10 @@ pub async fn record_entered(
 /// The last `days` days, today included: newest first, countries by name.
 pub async fn report(database: &Database, days: i64, now: i64) -> Result<Vec<SmsDay>> {
     Ok(sqlx::query_as(
-        "SELECT day, country, sent, entered FROM sms_days WHERE day >= $1 \
-         ORDER BY day DESC, country",
+        r"SELECT day, country, sent, entered
+          FROM sms_days
+          WHERE day >= $1
+          ORDER BY day DESC, country",
     )
     .bind(first_day(days, now))
     .fetch_all(database)

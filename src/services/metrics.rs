@@ -1,100 +1,62 @@
-//! What the program counts about itself, in the words of Prometheus. Labels are routes
-//! of ours, countries and outcomes, never what somebody sent: there is a set number of
-//! them.
+//! The program's metrics, for Prometheus. Labels are routes, countries and outcomes, never
+//! user input, so the number of time series is bounded.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-/// Upper ends of the histogram, in seconds: from a page without a hash to a request that
+/// The histogram's upper bounds, in seconds: from a page without a hash to a request that
 /// waited for Twilio three times.
 const SECONDS: [f64; 11] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
 ];
 
-/// Where numbers of no country count, those of satellite phones for instance.
+/// The country of numbers that have none, such as those of satellite phones.
 const NO_COUNTRY: &str = "-";
 
-/// The content type of [`Metrics::write`].
+/// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Request {
-    method: &'static str,
-    route: String,
-    status: u16,
-}
+/// Names and values.
+type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Route {
-    method: &'static str,
-    route: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Code {
-    country: String,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Country {
-    country: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Outcome {
-    outcome: &'static str,
-}
-
-/// What is read only when somebody asks.
+/// Values that are read when a scrape asks for them.
 #[derive(Debug, Clone, Default)]
-pub struct Now {
-    /// Hashes that wait for a core.
+pub struct Snapshot {
+    /// Password jobs that wait for a core.
     pub hashes_waiting: usize,
-    /// Hashes that have one.
+    /// Password jobs that run.
     pub hashes_running: usize,
-    /// Connections to the database, and those of them that nobody uses.
+    /// Connections in the database pool.
     pub connections: u32,
-    /// See `connections`.
+    /// Unused connections in the pool.
     pub connections_idle: usize,
-    /// Mails that are not sent yet and those of them that are due; none where the
-    /// database does not answer.
+    /// Queued emails, and those of them that are due. `None` if the database is down.
     pub mails: Option<(i64, i64)>,
-    /// Daily budgets: the name, what is used today, and how much there is.
+    /// Daily budgets: the name, the used part, and the limit.
     pub budgets: Vec<(&'static str, i64, i64)>,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Budget {
-    budget: &'static str,
-}
-
-/// The counters of one running program. Clones are the same.
-#[derive(Clone, Default)]
+/// The metrics of one running program. Clones share their values.
+#[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
-
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Metrics").finish_non_exhaustive()
-    }
-}
 
 struct Inner {
     registry: Registry,
-    requests: Family<Request, Counter>,
-    seconds: Family<Route, Histogram, fn() -> Histogram>,
-    sent: Family<Code, Counter>,
-    fallen_back: Family<Country, Counter>,
-    checked: Family<Code, Counter>,
-    mails: Family<Outcome, Counter>,
+    requests: Family<Labels<3>, Counter>,
+    seconds: Family<Labels<2>, Histogram, fn() -> Histogram>,
+    codes_sent: Family<Labels<2>, Counter>,
+    codes_fallen_back: Family<Labels<1>, Counter>,
+    codes_checked: Family<Labels<2>, Counter>,
+    mails: Family<Labels<1>, Counter>,
     hashes_waiting: Gauge,
     hashes_running: Gauge,
     connections: Gauge,
@@ -102,129 +64,111 @@ struct Inner {
     database_up: Gauge,
     mails_waiting: Gauge,
     mails_due: Gauge,
-    budget_used: Family<Budget, Gauge>,
-    budget_limit: Family<Budget, Gauge>,
+    budget_used: Family<Labels<1>, Gauge>,
+    budget_limit: Family<Labels<1>, Gauge>,
 }
 
-impl Default for Inner {
+impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("twostep");
-        let seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
-        registry.register_with_unit(
-            "request",
-            "How long answering took",
-            Unit::Seconds,
-            seconds.clone(),
-        );
-        let mut told = Told(&mut registry);
-        Self {
-            requests: told.of("requests", "Answers by route and status"),
-            sent: told.of("codes_sent", "Codes asked of Twilio"),
-            fallen_back: told.of("codes_fallen_back", "Calls in place of an SMS that failed"),
-            checked: told.of("codes_checked", "Codes that were entered"),
-            mails: told.of("mails", "Attempts to send a mail"),
-            hashes_waiting: told.of("hashes_waiting", "Passwords that wait for a core"),
-            hashes_running: told.of("hashes_running", "Passwords being hashed or judged"),
-            connections: told.of("database_connections", "Connections in the pool"),
-            connections_idle: told.of("database_connections_idle", "Those that nobody uses"),
-            database_up: told.of("database_up", "1 if the database answers"),
-            mails_waiting: told.of("mails_waiting", "Mails in the queue"),
-            mails_due: told.of("mails_due", "Those that should be sent by now"),
-            budget_used: told.of("budget_used", "Codes and calls of today, by budget"),
-            budget_limit: told.of("budget_limit", "How many there may be"),
+        let it = &mut registry;
+        let seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> _);
+        it.register_with_unit("request", "Response times", Unit::Seconds, seconds.clone());
+        Self(Arc::new(Inner {
             seconds,
+            requests: register(it, "requests", "Responses by route and status"),
+            codes_sent: register(it, "codes_sent", "Codes requested from Twilio"),
+            codes_fallen_back: register(it, "codes_fallen_back", "Calls after an SMS failed"),
+            codes_checked: register(it, "codes_checked", "Codes that users entered"),
+            mails: register(it, "mails", "Attempts to send an email"),
+            hashes_waiting: register(it, "hashes_waiting", "Password jobs that wait"),
+            hashes_running: register(it, "hashes_running", "Password jobs that run"),
+            connections: register(it, "database_connections", "Connections in the pool"),
+            connections_idle: register(it, "database_connections_idle", "Unused connections"),
+            database_up: register(it, "database_up", "1 if the database answers"),
+            mails_waiting: register(it, "mails_waiting", "Queued emails"),
+            mails_due: register(it, "mails_due", "Queued emails that are due"),
+            budget_used: register(it, "budget_used", "Codes and calls of today, by budget"),
+            budget_limit: register(it, "budget_limit", "The limit of each budget"),
             registry,
-        }
+        }))
     }
 }
 
-/// Makes metrics that the registry tells of.
-struct Told<'a>(&'a mut Registry);
-
-impl Told<'_> {
-    fn of<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
-        let metric = M::default();
-        self.0.register(name, help, metric.clone());
-        metric
-    }
+fn register<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
 }
 
-fn histogram() -> Histogram {
-    Histogram::new(SECONDS)
-}
-
-fn country(code: Option<&str>) -> String {
-    code.unwrap_or(NO_COUNTRY).to_owned()
+fn country(code: Option<&str>) -> (&'static str, Cow<'static, str>) {
+    ("country", code.unwrap_or(NO_COUNTRY).to_owned().into())
 }
 
 impl Metrics {
-    /// A request was answered. `route` is one of the app's or [`None`], never a path.
-    pub fn answered(&self, method: &str, route: Option<&str>, status: u16, took: Duration) {
+    /// Counts a response. `route` is the matched route's pattern, never a path.
+    pub fn count_response(&self, method: &str, route: Option<&str>, status: u16, took: Duration) {
         let method = match method {
             "GET" => "GET",
             "HEAD" => "HEAD",
             "POST" => "POST",
             _ => "other",
         };
-        let route = route.unwrap_or("-").to_owned();
-        let of = Route {
-            method,
-            route: route.clone(),
-        };
-        self.0
-            .seconds
-            .get_or_create(&of)
-            .observe(took.as_secs_f64());
-        let request = Request {
-            method,
-            route,
-            status,
-        };
-        self.0.requests.get_or_create(&request).inc();
+        let method = ("method", method.into());
+        let route = ("route", Cow::Owned(route.unwrap_or("-").to_owned()));
+        let status = ("status", status.to_string().into());
+        let labels = [method.clone(), route.clone()];
+        let took = took.as_secs_f64();
+        self.0.seconds.get_or_create(&labels).observe(took);
+        let labels = [method, route, status];
+        self.0.requests.get_or_create(&labels).inc();
     }
 
-    /// Twilio was asked to send a code.
-    pub fn code_sent(&self, to: Option<&str>, outcome: &'static str, fell_back: bool) {
-        let country = country(to);
+    /// Counts a code that was requested from Twilio for a number in the country `to`.
+    pub fn count_sent_code(&self, to: Option<&str>, outcome: &'static str, fell_back: bool) {
         if fell_back {
-            let country = country.clone();
-            self.0.fallen_back.get_or_create(&Country { country }).inc();
+            let labels = [country(to)];
+            self.0.codes_fallen_back.get_or_create(&labels).inc();
         }
-        self.0.sent.get_or_create(&Code { country, outcome }).inc();
+        let labels = [country(to), ("outcome", outcome.into())];
+        self.0.codes_sent.get_or_create(&labels).inc();
     }
 
-    /// A code was entered.
-    pub fn code_checked(&self, to: Option<&str>, outcome: &'static str) {
-        let country = country(to);
-        let code = Code { country, outcome };
-        self.0.checked.get_or_create(&code).inc();
+    /// Counts a code that a user entered.
+    pub fn count_checked_code(&self, to: Option<&str>, outcome: &'static str) {
+        let labels = [country(to), ("outcome", outcome.into())];
+        self.0.codes_checked.get_or_create(&labels).inc();
     }
 
-    /// It was tried to send a mail.
+    /// Counts an attempt to send an email.
     pub fn mail(&self, outcome: &'static str) {
-        self.0.mails.get_or_create(&Outcome { outcome }).inc();
+        let labels = [("outcome", outcome.into())];
+        self.0.mails.get_or_create(&labels).inc();
     }
 
-    /// Everything as text, with what is so `now`.
-    pub fn write(&self, now: Now) -> Result<String, fmt::Error> {
-        let number = |it: usize| i64::try_from(it).unwrap_or(i64::MAX);
+    /// All metrics as OpenMetrics text.
+    pub fn encode(&self, now: Snapshot) -> Result<String, fmt::Error> {
         let it = &self.0;
-        it.hashes_waiting.set(number(now.hashes_waiting));
-        it.hashes_running.set(number(now.hashes_running));
+        for (gauge, value) in [
+            (&it.hashes_waiting, now.hashes_waiting),
+            (&it.hashes_running, now.hashes_running),
+            (&it.connections_idle, now.connections_idle),
+        ] {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
         it.connections.set(now.connections.into());
-        it.connections_idle.set(number(now.connections_idle));
         it.database_up.set(i64::from(now.mails.is_some()));
         if let Some((waiting, due)) = now.mails {
             it.mails_waiting.set(waiting);
             it.mails_due.set(due);
         }
         for (budget, used, limit) in now.budgets {
-            let label = Budget { budget };
-            it.budget_used.get_or_create(&label).set(used);
-            it.budget_limit.get_or_create(&label).set(limit);
+            let labels = [("budget", budget.into())];
+            it.budget_used.get_or_create(&labels).set(used);
+            it.budget_limit.get_or_create(&labels).set(limit);
         }
-        let mut written = String::new();
-        text::encode(&mut written, &it.registry)?;
-        Ok(written)
+        let mut text = String::new();
+        text::encode(&mut text, &it.registry)?;
+        Ok(text)
     }
 }

@@ -133,7 +133,8 @@ async fn start_login_challenge(
             replaces: session.challenge(),
         }),
     };
-    let Ok(challenge) = Challenge::open(&app.database, &app.verify, new, now).await? else {
+    let Ok(challenge) = Challenge::open(&app.database, &app.verify, &app.metrics, new, now).await?
+    else {
         return Ok(Err(AuthenticationError::InvalidCredentials));
     };
     let mut transaction = app.database.begin().await?;

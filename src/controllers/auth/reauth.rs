@@ -118,7 +118,7 @@ async fn start_reauth_challenge(
         session: session.row(),
         login: None,
     };
-    let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
+    let opened = Challenge::open(&app.database, &app.verify, &app.metrics, new, now).await?;
     let Ok(challenge) = opened else {
         return Ok(redirect_to_login());
     };

@@ -51,7 +51,7 @@ pub(super) enum Proof<'a> {
 }
 
 /// A consumed proof.
-struct UsedUp {
+struct Consumed {
     /// The recovery codes that are left, if the proof was one.
     recovery_codes: Option<i64>,
 }
@@ -65,12 +65,12 @@ impl Proof<'_> {
         challenge: &Challenge,
         client: &Client,
         now: i64,
-    ) -> Result<Option<UsedUp>, Error> {
+    ) -> Result<Option<Consumed>, Error> {
         let user = &challenge.user_id;
         let Self::RecoveryCode(code, attempt) = self else {
             let consumed = challenge.consume(connection, now).await?;
             let recovery_codes = None;
-            return Ok(consumed.then_some(UsedUp { recovery_codes }));
+            return Ok(consumed.then_some(Consumed { recovery_codes }));
         };
         let open = challenge.recover(connection, now).await?;
         if !(open && code.consume(connection, user, now).await?) {
@@ -83,7 +83,7 @@ impl Proof<'_> {
             .enqueue(connection, user)
             .await?;
         let recovery_codes = Some(left);
-        Ok(Some(UsedUp { recovery_codes }))
+        Ok(Some(Consumed { recovery_codes }))
     }
 
     /// The authentication methods, as RFC 8176 calls them.
@@ -109,24 +109,24 @@ pub(super) async fn finish_login(
     let begun = session
         .finish_pending_login(&mut transaction, challenge, client, now)
         .await?;
-    let used_up = proof
+    let consumed = proof
         .consume(&mut transaction, challenge, client, now)
         .await?;
-    let (Some(used_up), Some(begun)) = (used_up, begun) else {
+    let (Some(consumed), Some(begun)) = (consumed, begun) else {
         return redirect_expired(session).await;
     };
     let user = &challenge.user_id;
-    let what = match proof {
+    let event = match proof {
         Proof::Code => Event::LoggedInWithCode,
         Proof::RecoveryCode(..) => Event::LoggedInWithRecoveryCode,
     };
-    Activity::record(&mut transaction, user, what, Some(client), now).await?;
-    if let Some(left) = used_up.recovery_codes {
+    Activity::record(&mut transaction, user, event, Some(client), now).await?;
+    if let Some(left) = consumed.recovery_codes {
         Session::leave_message(&mut transaction, &begun.issued, Kind::Info, &used(left)).await?;
     }
     transaction.commit().await?;
     session.send(begun.issued);
-    if begun.has_mail || used_up.recovery_codes.is_some() {
+    if begun.has_mail || consumed.recovery_codes.is_some() {
         app.mail.wake();
     }
     let (user, amr) = (user.as_str(), proof.methods(challenge));
@@ -148,24 +148,24 @@ pub(super) async fn finish_reauth(
     if !User::lock_for_update(&mut transaction, user, version).await? {
         return redirect_expired(session).await;
     }
-    let used_up = proof
+    let consumed = proof
         .consume(&mut transaction, challenge, client, now)
         .await?;
-    let Some(used_up) = used_up else {
+    let Some(consumed) = consumed else {
         return redirect_expired(session).await;
     };
-    let proved = complete_reauthentication(&mut transaction, session, user, client, now).await?;
-    let Some(issued) = proved else {
+    let issued = complete_reauthentication(&mut transaction, session, user, client, now).await?;
+    let Some(issued) = issued else {
         return Ok(redirect_to_login());
     };
     transaction.commit().await?;
     session.send(issued);
-    if let Some(left) = used_up.recovery_codes {
+    if let Some(left) = consumed.recovery_codes {
         app.mail.wake();
         session.add_message(Kind::Info, &used(left)).await?;
     }
     let (user, amr) = (user.as_str(), proof.methods(challenge));
-    tracing::info!(event = "reauth", user, amr, "proved again");
+    tracing::info!(event = "reauth", user, amr, "reauthenticated");
     Ok(to_next(challenge))
 }
 
@@ -195,7 +195,7 @@ async fn finish_enable(
         return Ok(redirect_to_login());
     };
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
-    // A change of the number keeps the present set.
+    // A change of the number keeps the recovery codes.
     let codes = match user.verification_phone {
         Some(_) => Vec::new(),
         None => RecoveryCode::create_set(&mut transaction, &user.id, now).await?,
@@ -217,7 +217,11 @@ async fn enabled(
     codes: &[RecoveryCode],
 ) -> Result<Response, AppError> {
     let id = user.id.as_str();
-    tracing::info!(event = "two_factor_enabled", user = id, "factor added");
+    tracing::info!(
+        event = "two_factor_enabled",
+        user = id,
+        "two-factor authentication enabled"
+    );
     Ok(EnabledPage {
         layout: page.layout("Two-factor authentication is on").await?,
         username: user.username.clone(),
@@ -235,20 +239,20 @@ async fn notify_phone_changed(
     now: i64,
 ) -> Result<(), Error> {
     let former = before.verification_phone.as_deref();
-    let (event, what) = match former {
+    let (notice, event) = match former {
         Some(_) => (NoticeKind::PhoneChanged, Event::PhoneChanged),
         None => (NoticeKind::TwoFactorEnabled, Event::TwoFactorEnabled),
     };
-    Notice::new(event, client, now)
+    Notice::new(notice, client, now)
         .with_former_phone(former)
         .enqueue(connection, &before.id)
         .await?;
-    Activity::record(connection, &before.id, what, Some(client), now).await
+    Activity::record(connection, &before.id, event, Some(client), now).await
 }
 
 async fn phone_changed(session: &Session, user: &User) -> Result<Response, AppError> {
     let id = user.id.as_str();
-    tracing::info!(event = "phone_changed", user = id, "factor changed");
+    tracing::info!(event = "phone_changed", user = id, "phone number changed");
     session
         .add_message(Kind::Success, "You have changed your phone number")
         .await?;

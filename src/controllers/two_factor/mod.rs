@@ -54,23 +54,23 @@ pub async fn enable(
 ) -> Result<Response, AppError> {
     let phone = match allowed_number(&app, &form) {
         Ok(phone) => phone,
-        Err(sentence) => {
-            let errors = Errors::one("verification_phone", sentence);
+        Err(message) => {
+            let errors = Errors::one("verification_phone", message);
             let page = enable_page(&page, &user, form.verification_phone, errors).await?;
             return Ok(unprocessable(page));
         }
     };
     let opened = open(&app, &session, &client, &user, &phone).await?;
-    let (delivery, another) = match opened {
+    let (delivery, resend) = match opened {
         Ok(challenge) if challenge.delivery.may_have_arrived() => {
             return sending::begin(&app, &session, &challenge).await;
         }
         Ok(challenge) => (challenge.delivery, ResendStatus::Now),
-        Err(NotOpened::HeldBack(another)) => (Delivery::HeldBack, another),
+        Err(NotOpened::HeldBack(resend)) => (Delivery::HeldBack, resend),
         Err(NotOpened::Outdated) => return Ok(redirect_to_login()),
     };
-    let (status, retry_after) = status_of(delivery, another);
-    let errors = not_sent(delivery, another);
+    let (status, retry_after) = status_of(delivery, resend);
+    let errors = not_sent(delivery, resend);
     let page = enable_page(&page, &user, form.verification_phone, errors).await?;
     Ok(refusal(status, retry_after, page))
 }
@@ -95,7 +95,7 @@ async fn open(
         login: None,
     };
     let now = app.clock.now();
-    let opened = Challenge::open(&app.database, &app.verify, new, now).await?;
+    let opened = Challenge::open(&app.database, &app.verify, &app.metrics, new, now).await?;
     if let Ok(challenge) = &opened
         && !challenge.delivery.may_have_arrived()
     {
@@ -115,11 +115,11 @@ fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'st
 }
 
 /// The form's error when no code could be sent.
-fn not_sent(delivery: Delivery, another: ResendStatus) -> Errors {
+fn not_sent(delivery: Delivery, resend: ResendStatus) -> Errors {
     match delivery {
         Delivery::InvalidNumber => Errors::one("verification_phone", "Invalid phone number"),
         Delivery::Blocked => Errors::one("verification_phone", CANNOT_SEND_TO_NUMBER),
-        other => Errors::one("form", not_delivered(other, another, Purpose::Enable)),
+        other => Errors::one("form", not_delivered(other, resend, Purpose::Enable)),
     }
 }
 
@@ -187,8 +187,8 @@ pub async fn disable(
     };
     if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {
         drop(transaction);
-        let shown = disable_page(&page, phone, too_many_errors(exceeded)).await?;
-        return Ok(too_many(exceeded, shown));
+        let page = disable_page(&page, phone, too_many_errors(exceeded)).await?;
+        return Ok(too_many(exceeded, page));
     }
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
@@ -197,8 +197,8 @@ pub async fn disable(
         .with_former_phone(Some(phone))
         .enqueue(&mut transaction, &user.id)
         .await?;
-    let what = Event::TwoFactorDisabled;
-    Activity::record(&mut transaction, &user.id, what, Some(&client), now).await?;
+    let event = Event::TwoFactorDisabled;
+    Activity::record(&mut transaction, &user.id, event, Some(&client), now).await?;
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();
@@ -206,7 +206,7 @@ pub async fn disable(
     tracing::info!(
         event = "two_factor_disabled",
         user = user.id.as_str(),
-        "factor removed"
+        "two-factor authentication disabled"
     );
     session
         .add_message(Kind::Success, "You have disabled two-factor authentication")

@@ -53,7 +53,7 @@ pub async fn recover(
         Ok(attempt) => attempt,
         Err(exceeded) => return limited(&page, &challenge, exceeded).await,
     };
-    let Some(code) = good(&app, &form, &challenge).await? else {
+    let Some(code) = valid_code(&app, &form, &challenge).await? else {
         return wrong(&app, &page, &client, &challenge).await;
     };
     let proof = Proof::RecoveryCode(&code, &attempt);
@@ -68,7 +68,7 @@ pub async fn recover(
 }
 
 /// The code, if it is one of the account's and unused.
-async fn good(
+async fn valid_code(
     app: &AppState,
     form: &RecoveryForm,
     challenge: &Challenge,
@@ -86,8 +86,8 @@ async fn wrong(
     client: &Client,
     challenge: &Challenge,
 ) -> Result<Response, AppError> {
-    let (what, now) = (Event::WrongRecoveryCode, app.clock.now());
-    record(app, challenge, what, client, now).await?;
+    let now = app.clock.now();
+    record(app, challenge, Event::WrongRecoveryCode, client, now).await?;
     let user = challenge.user_id.as_str();
     tracing::info!(event = "recovery_code_refused", user, "wrong recovery code");
     invalid(page, challenge).await

@@ -51,7 +51,7 @@ async fn send_again(
     let now = app.clock.now();
     let limits = app.send_limits(&challenge.phone, client);
     let sent = challenge
-        .resend(&app.database, &app.verify, way, &limits, now)
+        .resend(&app.database, &app.verify, &app.metrics, way, &limits, now)
         .await;
     match sent {
         Ok(delivery) if delivery.may_have_arrived() => {
@@ -64,11 +64,11 @@ async fn send_again(
             let page = verify_page(app, page, client, &challenge, Errors::default()).await?;
             Ok(refusal(status, retry_after, page))
         }
-        Err(ResendRefused::NotNow(another)) => {
-            let errors = Errors::one("form", why_not(another, challenge.purpose));
-            let retry_after = match another {
+        Err(ResendRefused::NotNow(status)) => {
+            let errors = Errors::one("form", why_not(status, challenge.purpose));
+            let retry_after = match status {
                 ResendStatus::NoMoreCodes | ResendStatus::NoMoreCalls => challenge.ends_in(now),
-                _ => another.wait(),
+                _ => status.wait(),
             };
             let page = verify_page(app, page, client, &challenge, errors).await?;
             let status = StatusCode::TOO_MANY_REQUESTS;

@@ -32,8 +32,8 @@ pub(in crate::controllers) async fn begin(
 }
 
 /// The status of the answer to a delivery, and the seconds until a retry makes sense.
-pub(super) fn status_of(delivery: Delivery, another: ResendStatus) -> (StatusCode, Option<i64>) {
-    let wait = another.wait();
+pub(super) fn status_of(delivery: Delivery, resend: ResendStatus) -> (StatusCode, Option<i64>) {
+    let wait = resend.wait();
     match delivery {
         Delivery::InvalidNumber | Delivery::Blocked => (StatusCode::UNPROCESSABLE_ENTITY, None),
         Delivery::TooMany => (StatusCode::TOO_MANY_REQUESTS, Some(TOO_MANY_RETRY_AFTER)),

@@ -20,7 +20,7 @@ use crate::state::AppState;
 use crate::views::two_factor::{Next, VerifyPage};
 
 const EXPIRED: &str = "That code has expired.";
-const EXPIRED_ASK_AGAIN: &str = "That code has expired. Ask for a new one.";
+const EXPIRED_REQUEST_ANOTHER: &str = "That code has expired. Ask for a new one.";
 const UNCHECKED: &str = "We could not check the code.";
 const UNCHECKED_TRY_AGAIN: &str = "We could not check the code. Try again.";
 
@@ -43,26 +43,28 @@ pub async fn verify(
     Pending(challenge): Pending,
     Form(form): Form<VerifyForm>,
 ) -> Result<Response, AppError> {
-    let wrong = |status, sentence| wrong(&app, &page, &client, &challenge, status, sentence);
+    let show = |status, message| refuse(&app, &page, &client, &challenge, status, message);
     let Some(code) = form.code() else {
-        return wrong(StatusCode::UNPROCESSABLE_ENTITY, "Invalid token").await;
+        return show(StatusCode::UNPROCESSABLE_ENTITY, "Invalid token").await;
     };
     let now = app.clock.now();
     let checked = challenge
         .check(&app.database, &app.verify, &code, now)
         .await;
+    let outcome = checked.as_ref().map_or_else(Refused::as_str, |()| "right");
+    app.metrics
+        .count_checked_code(challenge.country.as_deref(), outcome);
     let refused = match checked {
         Ok(()) => return finish(&app, &session, &page, &client, &challenge).await,
         Err(refused) => refused,
     };
     tracing::info!(event = "code_refused", user = challenge.user_id.as_str(), reason = %refused, "code refused");
     if matches!(refused, Refused::Wrong | Refused::Exhausted) {
-        let what = Event::WrongCode;
-        record(&app, &challenge, what, &client, now).await?;
+        record(&app, &challenge, Event::WrongCode, &client, now).await?;
     }
     let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-    let (status, sentence, last) = match refused {
+    let (status, message, last) = match refused {
         Refused::Gone => return redirect_expired(&session).await,
         Refused::Other(error) => return Err(error.into()),
         // The page shows the limit and its end anyway.
@@ -74,13 +76,13 @@ pub async fn verify(
         Refused::Wrong => (unprocessable, "Invalid token", false),
         Refused::Exhausted => (unprocessable, "Invalid token", true),
         Refused::CodeExpired { last: true } => (unprocessable, EXPIRED, true),
-        Refused::CodeExpired { last: false } => (unprocessable, EXPIRED_ASK_AGAIN, false),
+        Refused::CodeExpired { last: false } => (unprocessable, EXPIRED_REQUEST_ANOTHER, false),
         Refused::Unavailable { last: true } => (unavailable, UNCHECKED, true),
         Refused::Unavailable { last: false } => (unavailable, UNCHECKED_TRY_AGAIN, false),
     };
     match last {
-        true => begin_again(&page, &challenge, status, sentence).await,
-        false => wrong(status, sentence).await,
+        true => end(&page, &challenge, status, message).await,
+        false => show(status, message).await,
     }
 }
 
@@ -88,37 +90,44 @@ pub async fn verify(
 pub(super) async fn record(
     app: &AppState,
     challenge: &Challenge,
-    what: Event,
+    event: Event,
     client: &Client,
     now: i64,
 ) -> Result<(), AppError> {
     let mut connection = app.database.acquire().await?;
-    Activity::record(&mut connection, &challenge.user_id, what, Some(client), now).await?;
+    Activity::record(
+        &mut connection,
+        &challenge.user_id,
+        event,
+        Some(client),
+        now,
+    )
+    .await?;
     Ok(())
 }
 
-async fn wrong(
+async fn refuse(
     app: &AppState,
     page: &Page,
     client: &Client,
     challenge: &Challenge,
     status: StatusCode,
-    sentence: &'static str,
+    message: &'static str,
 ) -> Result<Response, AppError> {
-    let errors = Errors::one("token", sentence);
+    let errors = Errors::one("token", message);
     let page = verify_page(app, page, client, challenge, errors).await?;
     Ok((status, page).into_response())
 }
 
-/// Redirects to the start after the last attempt.
-async fn begin_again(
+/// The page after the last attempt, with a link to start again.
+async fn end(
     page: &Page,
     challenge: &Challenge,
     status: StatusCode,
-    sentence: &'static str,
+    message: &'static str,
 ) -> Result<Response, AppError> {
     let layout = page.layout("Enter the code").await?;
-    let page = VerifyPage::exhausted(layout, challenge, sentence);
+    let page = VerifyPage::exhausted(layout, challenge, message);
     Ok((status, page).into_response())
 }
 
@@ -132,10 +141,10 @@ pub(super) async fn verify_page(
 ) -> Result<VerifyPage, AppError> {
     let (now, database) = (app.clock.now(), &app.database);
     let limits = app.send_limits(&challenge.phone, client);
-    let another = |way| challenge.another(database, &limits, way, now);
+    let status = |way| challenge.resend_status(database, &limits, way, now);
     let next = Next {
-        code: another(Way::Any).await?,
-        call: another(Way::Call).await?,
+        code: status(Way::Any).await?,
+        call: status(Way::Call).await?,
         blocked: challenge.locked_until(database, now).await?,
     };
     let layout = page.layout("Enter the code").await?;

@@ -17,13 +17,13 @@ pub enum Refused {
     #[error("wrong code")]
     Wrong,
     /// The code is wrong, and no attempt is left here or at Twilio: the challenge is closed.
-    #[error("wrong code, and the verification is closed")]
+    #[error("wrong code, and the challenge is closed")]
     Exhausted,
     /// Too many wrong codes were entered for the account, in all sessions.
     #[error(transparent)]
     TooMany(#[from] RateLimitExceeded),
     /// The challenge expired, was consumed, closed or superseded.
-    #[error("the verification is gone")]
+    #[error("the challenge is gone")]
     Gone,
     /// Twilio no longer knows the code. The user may request another one.
     #[error("the code has expired")]
@@ -44,7 +44,7 @@ pub enum Refused {
 
 impl Refused {
     /// The label in the metrics.
-    const fn as_str(&self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Wrong | Self::Exhausted => "wrong",
             Self::TooMany(_) => "limited",
@@ -61,22 +61,6 @@ impl Challenge {
     /// [`CHECKS_OF_CHALLENGE`] answers. [`Challenge::consume`] consumes the challenge later, in
     /// the transaction of its purpose.
     pub async fn check(
-        &self,
-        database: &Database,
-        verify: &TwilioVerify,
-        code: &SecretString,
-        now: i64,
-    ) -> Result<(), Refused> {
-        let checked = self
-            .check_without_metrics(database, verify, code, now)
-            .await;
-        let outcome = checked.as_ref().map_or_else(Refused::as_str, |()| "right");
-        let metrics = verify.metrics();
-        metrics.code_checked(self.country.as_deref(), outcome);
-        checked
-    }
-
-    async fn check_without_metrics(
         &self,
         database: &Database,
         verify: &TwilioVerify,
@@ -111,9 +95,10 @@ impl Challenge {
     async fn count_check(&self, database: &Database, now: i64) -> Result<i64, Refused> {
         let mut transaction = database.begin().await.map_err(Error::from)?;
         let checks: Option<i64> = sqlx::query_scalar(
-            "UPDATE challenges SET checks = checks + 1 \
-             WHERE id = $1 AND closed_at IS NULL AND expires_at > $2 AND checks < $3 \
-             RETURNING checks",
+            r"UPDATE challenges
+              SET checks = checks + 1
+              WHERE id = $1 AND closed_at IS NULL AND expires_at > $2 AND checks < $3
+              RETURNING checks",
         )
         .bind(self.id.as_str())
         .bind(now)
@@ -129,7 +114,7 @@ impl Challenge {
     }
 
     /// Consumes the challenge in the caller's transaction. Returns whether it was open: of
-    /// parallel calls, one gets a yes.
+    /// parallel calls, one returns true.
     pub async fn consume(&self, connection: &mut Connection, now: i64) -> Result<bool> {
         self.close_with(connection, Outcome::Approved, now).await
     }
@@ -150,8 +135,9 @@ impl Challenge {
         now: i64,
     ) -> Result<bool> {
         let done = sqlx::query(
-            "UPDATE challenges SET closed_at = $1, outcome = $2 \
-             WHERE id = $3 AND closed_at IS NULL AND expires_at > $1",
+            r"UPDATE challenges
+              SET closed_at = $1, outcome = $2
+              WHERE id = $3 AND closed_at IS NULL AND expires_at > $1",
         )
         .bind(now)
         .bind(outcome.as_ref())

@@ -6,6 +6,7 @@ use crate::models::challenge::Challenge;
 use crate::models::rate_limit::{Attempt, BUDGETS, SendLimits, refund, take};
 use crate::models::user::User;
 use crate::models::{Database, Error, Result, sms_days};
+use crate::services::metrics::Metrics;
 use crate::services::twilio_verify::{Channel, SendError, Sent, TwilioVerify};
 
 /// The result of a challenge's last send.
@@ -63,6 +64,12 @@ pub enum Way {
 }
 
 impl Challenge {
+    /// Counts a request for a code in the metrics.
+    pub(super) fn count(&self, metrics: &Metrics, way: Way, delivery: Delivery) {
+        let fell_back = way == Way::Any && delivery == Delivery::Call;
+        metrics.count_sent_code(self.country.as_deref(), delivery.into(), fell_back);
+    }
+
     /// Seconds until the challenge expires.
     pub fn ends_in(&self, now: i64) -> i64 {
         (self.expires_at - now).max(1)
@@ -94,7 +101,7 @@ impl Challenge {
         };
         match &answer {
             Ok(_) => self.count_sent(database, now).await?,
-            Err(error) => uncount(database, &attempt, error).await?,
+            Err(error) => refund_failed(database, &attempt, error).await?,
         }
         let (delivery, sid) = match &answer {
             Ok(Sent { sid: None, .. }) => (Delivery::Unknown, None),
@@ -104,9 +111,6 @@ impl Challenge {
             },
             Err(error) => (Delivery::from(error), None),
         };
-        let fell_back = way == Way::Any && delivery == Delivery::Call;
-        let metrics = verify.metrics();
-        metrics.code_sent(self.country.as_deref(), delivery.into(), fell_back);
         // An earlier code stays valid if sending another one fails.
         let (kept, sid) = match (&answer, self.provider_sid.as_deref()) {
             (Err(_), Some(before)) => (self.delivery, Some(before)),
@@ -117,8 +121,10 @@ impl Challenge {
         // show neither the old nor the new challenge as open, and the code would be canceled.
         User::lock_for_update(&mut transaction, &self.user_id, self.auth_version).await?;
         let recorded = sqlx::query(
-            "UPDATE challenges SET delivery = $1, provider_sid = $2 WHERE closed_at IS NULL \
-             AND user_id = $3 AND purpose = $4 AND phone = $5 AND (id = $6 OR delivery = $7)",
+            r"UPDATE challenges
+              SET delivery = $1, provider_sid = $2
+              WHERE closed_at IS NULL AND user_id = $3 AND purpose = $4 AND phone = $5
+              AND (id = $6 OR delivery = $7)",
         )
         .bind(kept.as_ref())
         .bind(sid)
@@ -138,7 +144,7 @@ impl Challenge {
             user = self.user_id.as_str(),
             purpose = self.purpose.as_ref(),
             delivery = delivery.as_ref(),
-            "Twilio was asked for a code"
+            "requested a code from Twilio"
         );
         Ok(delivery)
     }
@@ -158,7 +164,7 @@ impl Challenge {
         };
         let log = |error: Error| {
             let error = error.with_causes();
-            tracing::error!(event = "error", error, "a call could not be counted");
+            tracing::error!(event = "error", error, "could not count a call");
         };
         taken.await.map_err(log).ok()?.ok()
     }
@@ -173,7 +179,7 @@ impl Challenge {
                 country = country.unwrap_or("-"),
                 sent = found.sent,
                 entered = found.entered,
-                "few of the codes sent to this country are entered"
+                "few codes to this country are verified"
             );
         }
         Ok(())
@@ -203,15 +209,17 @@ impl Challenge {
         now: i64,
     ) -> Result<()> {
         let Some(sid) = sid else { return Ok(()) };
-        let held: Option<i64> = sqlx::query_scalar(
-            "SELECT checks FROM challenges \
-             WHERE provider_sid = $1 AND closed_at IS NULL AND expires_at > $2 LIMIT 1",
+        let shared: Option<i64> = sqlx::query_scalar(
+            r"SELECT checks
+              FROM challenges
+              WHERE provider_sid = $1 AND closed_at IS NULL AND expires_at > $2
+              LIMIT 1",
         )
         .bind(sid)
         .bind(now)
         .fetch_optional(database)
         .await?;
-        if held.is_none() {
+        if shared.is_none() {
             // The client logs a failure.
             let _ = verify.cancel(self.purpose.service(), sid).await;
         }
@@ -221,7 +229,7 @@ impl Challenge {
 
 /// Refunds a send that failed. A failure on our side or Twilio's counts nowhere. A number
 /// that Twilio refuses costs no budget, but counts against its user.
-async fn uncount(database: &Database, attempt: &Attempt, error: &SendError) -> Result<()> {
+async fn refund_failed(database: &Database, attempt: &Attempt, error: &SendError) -> Result<()> {
     let mut connection = database.acquire().await?;
     match error {
         SendError::Failed | SendError::Misconfigured => refund(&mut connection, attempt).await,

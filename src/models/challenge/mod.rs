@@ -65,8 +65,8 @@ pub struct Challenge {
     /// The result of the last send.
     #[sqlx(try_from = "&'a str")]
     pub delivery: Delivery,
-    /// The country of the number, for the SMS report.
-    country: Option<String>,
+    /// The country of the number, for the SMS report and the metrics.
+    pub country: Option<String>,
     /// A local path to go to afterwards.
     pub next: Option<String>,
     /// Whether the login outlives the browser.
@@ -107,8 +107,8 @@ impl Challenge {
         now: i64,
     ) -> Result<Option<Self>> {
         Ok(sqlx::query_as(
-            "SELECT * FROM challenges \
-             WHERE id = $1 AND closed_at IS NULL AND expires_at > $2 AND checks < $3",
+            r"SELECT * FROM challenges
+              WHERE id = $1 AND closed_at IS NULL AND expires_at > $2 AND checks < $3",
         )
         .bind(id.as_str())
         .bind(now)
@@ -127,8 +127,9 @@ impl Challenge {
         now: i64,
     ) -> Result<()> {
         sqlx::query(
-            "UPDATE challenges SET closed_at = $1, outcome = $2 \
-             WHERE id = $3 AND closed_at IS NULL",
+            r"UPDATE challenges
+              SET closed_at = $1, outcome = $2
+              WHERE id = $3 AND closed_at IS NULL",
         )
         .bind(now)
         .bind(outcome.as_ref())
@@ -145,8 +146,10 @@ impl Challenge {
         now: i64,
     ) -> Result<Vec<Self>> {
         Ok(sqlx::query_as(
-            "UPDATE challenges SET closed_at = $1, outcome = $2 \
-             WHERE user_id = $3 AND closed_at IS NULL RETURNING *",
+            r"UPDATE challenges
+              SET closed_at = $1, outcome = $2
+              WHERE user_id = $3 AND closed_at IS NULL
+              RETURNING *",
         )
         .bind(now)
         .bind(Outcome::Superseded.as_ref())

@@ -12,6 +12,7 @@ use crate::models::session::SessionRow;
 use crate::models::token::random_id;
 use crate::models::user::User;
 use crate::models::{Connection, Database, Result};
+use crate::services::metrics::Metrics;
 use crate::services::twilio_verify::TwilioVerify;
 
 /// A challenge to open.
@@ -93,6 +94,7 @@ impl Challenge {
     pub async fn open(
         database: &Database,
         verify: &TwilioVerify,
+        metrics: &Metrics,
         new: NewChallenge<'_>,
         now: i64,
     ) -> Result<std::result::Result<Self, NotOpened>> {
@@ -133,6 +135,7 @@ impl Challenge {
             challenge.delivery = challenge
                 .deliver(database, verify, Way::Any, new.limits, attempt, now)
                 .await?;
+            challenge.count(metrics, Way::Any, challenge.delivery);
         }
         Ok(Ok(challenge))
     }
@@ -232,10 +235,11 @@ async fn last_sending(
     now: i64,
 ) -> Result<Option<i64>> {
     Ok(sqlx::query_scalar(
-        "SELECT MAX(last_sent_at) FROM challenges \
-         WHERE user_id = $1 AND purpose = $2 AND last_sent_at > $3 AND last_sent_at <= $9 \
-         AND (outcome IS NULL OR outcome NOT IN ($4, $5)) \
-         AND delivery NOT IN ($6, $7, $8)",
+        r"SELECT MAX(last_sent_at)
+          FROM challenges
+          WHERE user_id = $1 AND purpose = $2 AND last_sent_at > $3 AND last_sent_at <= $9
+          AND (outcome IS NULL OR outcome NOT IN ($4, $5))
+          AND delivery NOT IN ($6, $7, $8)",
     )
     .bind(new.user.id.as_str())
     .bind(new.purpose.as_ref())
@@ -258,11 +262,12 @@ async fn insert(
     now: i64,
 ) -> Result<Challenge> {
     Ok(sqlx::query_as(
-        "INSERT INTO challenges (id, user_id, auth_version, purpose, phone, provider_sid, \
-         delivery, next, remember, sends, calls, checks, created_at, last_sent_at, expires_at, \
-         country) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
-         RETURNING *",
+        r"INSERT INTO challenges (
+            id, user_id, auth_version, purpose, phone, provider_sid, delivery, next, remember,
+            sends, calls, checks, created_at, last_sent_at, expires_at, country
+          )
+          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+          RETURNING *",
     )
     .bind(id.as_str())
     .bind(new.user.id.as_str())

@@ -7,6 +7,7 @@ use crate::models::rate_limit::{
 };
 use crate::models::user::User;
 use crate::models::{Connection, Database, Error, Result};
+use crate::services::metrics::Metrics;
 use crate::services::twilio_verify::TwilioVerify;
 
 /// When a challenge may send another code.
@@ -42,7 +43,7 @@ pub enum ResendRefused {
     #[error("not now: {0:?}")]
     NotNow(ResendStatus),
     /// The challenge expired, was consumed, closed or superseded.
-    #[error("the verification is gone")]
+    #[error("the challenge is gone")]
     Gone,
     /// Any other error.
     #[error(transparent)]
@@ -63,6 +64,7 @@ impl Challenge {
         &self,
         database: &Database,
         verify: &TwilioVerify,
+        metrics: &Metrics,
         way: Way,
         limits: &SendLimits,
         now: i64,
@@ -70,15 +72,18 @@ impl Challenge {
         let mut transaction = database.begin().await?;
         if !self.reserve(&mut transaction, way, limits, now).await? {
             drop(transaction);
-            return Err(self.why_not(database, way, limits, now).await?);
+            return Err(self.reason_not_now(database, way, limits, now).await?);
         }
         let request = self.code_request(&mut transaction, now).await?;
         let buckets = limits.buckets(&request, way == Way::Call, false);
         let taken = take(&mut transaction, &buckets, now).await?;
         let attempt = taken.map_err(|it| ResendRefused::NotNow(ResendStatus::Limited(it)))?;
         transaction.commit().await?;
-        let delivery = self.deliver(database, verify, way, limits, attempt, now);
-        Ok(delivery.await?)
+        let delivery = self
+            .deliver(database, verify, way, limits, attempt, now)
+            .await?;
+        self.count(metrics, way, delivery);
+        Ok(delivery)
     }
 
     /// The facts that decide in which limits a code of this challenge counts.
@@ -107,14 +112,25 @@ impl Challenge {
         // The statement checks the row's own last_sent_at outside the subquery: after waiting
         // for a parallel send, PostgreSQL reads the row again, but not the subquery.
         let reserved = sqlx::query(
-            "UPDATE challenges SET sends = sends + 1, calls = calls + $1, last_sent_at = $2, \
-             delivery = $3 WHERE id = $4 AND closed_at IS NULL AND expires_at > $2 \
-             AND checks < $10 AND ($5 = 1 OR (sends < $6 AND calls + $1 <= $7 \
-             AND (last_sent_at IS NULL OR last_sent_at <= $8 OR last_sent_at > $2) AND NOT EXISTS ( \
-             SELECT 1 FROM challenges recent WHERE recent.user_id = challenges.user_id \
-             AND recent.purpose = challenges.purpose \
-             AND recent.last_sent_at > $8 AND recent.last_sent_at <= $2 \
-             AND (recent.outcome IS NULL OR recent.outcome NOT IN ($9, $11)))))",
+            r"UPDATE challenges
+              SET sends = sends + 1, calls = calls + $1, last_sent_at = $2, delivery = $3
+              WHERE id = $4 AND closed_at IS NULL AND expires_at > $2 AND checks < $10
+              AND (
+                $5 = 1
+                OR (
+                  sends < $6
+                  AND calls + $1 <= $7
+                  AND (last_sent_at IS NULL OR last_sent_at <= $8 OR last_sent_at > $2)
+                  AND NOT EXISTS (
+                    SELECT 1
+                    FROM challenges recent
+                    WHERE recent.user_id = challenges.user_id
+                    AND recent.purpose = challenges.purpose
+                    AND recent.last_sent_at > $8 AND recent.last_sent_at <= $2
+                    AND (recent.outcome IS NULL OR recent.outcome NOT IN ($9, $11))
+                  )
+                )
+              )",
         )
         .bind(i64::from(way == Way::Call))
         .bind(now)
@@ -132,7 +148,7 @@ impl Challenge {
         Ok(reserved.rows_affected() == 1)
     }
 
-    async fn why_not(
+    async fn reason_not_now(
         &self,
         database: &Database,
         way: Way,
@@ -142,15 +158,15 @@ impl Challenge {
         let Some(current) = Self::find_open(database, &self.id, now).await? else {
             return Ok(ResendRefused::Gone);
         };
-        let another = current.another(database, limits, way, now).await?;
-        Ok(ResendRefused::NotNow(match another {
+        let status = current.resend_status(database, limits, way, now).await?;
+        Ok(ResendRefused::NotNow(match status {
             ResendStatus::Now => ResendStatus::Soon(1), // another challenge sent one meanwhile
             other => other,
         }))
     }
 
     /// When another code or call may be sent, for the page. [`Challenge::resend`] decides.
-    pub async fn another(
+    pub async fn resend_status(
         &self,
         database: &Database,
         limits: &SendLimits,

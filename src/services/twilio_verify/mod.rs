@@ -1,10 +1,9 @@
-//! A client of Twilio Verify: send a code, check it, cancel it.
+//! A client of Twilio Verify: it sends a code, checks it, and cancels it.
 //!
-//! The wire protocol is Twilio's "Verify API v2"
-//! (<https://www.twilio.com/docs/verify/api/verification>). Twilio is not
-//! trusted: whatever it answers, the result is one of the values below, and a
-//! code counts as right only if the answer says so of this very verification.
-//! No code, full number or credential is ever logged.
+//! The protocol is Twilio's "Verify API v2"
+//! (<https://www.twilio.com/docs/verify/api/verification>). Twilio is not trusted: every
+//! answer maps to one of the values below, and a code is right only if the answer approves
+//! this verification. No code, full number or credential is logged.
 
 mod answers;
 
@@ -16,52 +15,50 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use url::Url;
 
-use crate::services::metrics::Metrics;
-use answers::{Answer, NoAnswer};
+use answers::Answer;
 pub use answers::{Verification, error_code, is_verification_sid, refusal};
 
-/// How long making the connection may take.
+/// The time-out of a connection attempt.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a whole request may take, connection and answer included.
+/// The time-out of a whole request, connection and answer included.
 pub const TIMEOUT: Duration = Duration::from_secs(8);
 
-/// An idle connection is given up before Twilio closes it: a request on a
-/// connection that is being closed is lost in a way that looks as if it had
-/// gone out.
+/// Shorter than Twilio's own. A request on a connection that Twilio is closing is lost, and
+/// looks as if it had been sent.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a [`TwilioVerify`] needs to know.
+/// The settings of a [`TwilioVerify`].
 #[derive(Clone)]
 pub struct Settings {
-    /// `https://verify.twilio.com`, or what stands in for it.
+    /// `https://verify.twilio.com`, or a replacement.
     pub base_url: Url,
-    /// The account's SID (`AC…`), or the SID of an API key (`SK…`).
+    /// The SID of the account (`AC…`) or of an API key (`SK…`).
     pub username: String,
     /// The account's auth token, or the API key's secret.
     pub password: SecretString,
     /// The SID (`VA…`) of the Verify service for [`Service::Main`].
     pub service: String,
-    /// The SID of the Verify service for [`Service::Enroll`]; may be the same.
+    /// The SID of the Verify service for [`Service::Enroll`]. It may be the same.
     pub enroll_service: String,
-    /// Usually [`CONNECT_TIMEOUT`]; shorter than `timeout`, or a connection
-    /// that cannot be made looks like an answer that does not come.
+    /// Usually [`CONNECT_TIMEOUT`]. It must be shorter than `timeout`: otherwise a failed
+    /// connection looks like a missing answer.
     pub connect_timeout: Duration,
     /// Usually [`TIMEOUT`].
     pub timeout: Duration,
 }
 
-/// A Verify service. Twilio keeps one verification a number and service, so
-/// what happens in one service leaves the other's verifications alone.
+/// A Verify service. Twilio keeps one verification per number and service, so the services
+/// do not affect each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
-    /// For numbers that are known to belong to their user.
+    /// For numbers that their users have verified.
     Main,
-    /// For numbers that somebody claims.
+    /// For numbers that are being added.
     Enroll,
 }
 
-/// How a code travels.
+/// The channel that a code is sent by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
     /// A text message.
@@ -71,7 +68,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// Twilio's name of the channel: `sms` or `call`.
+    /// Twilio's name of the channel.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sms => "sms",
@@ -83,51 +80,49 @@ impl Channel {
 /// A code was sent, or may have been.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// The verification's SID (`VE…`). None: the request went out and no
-    /// answer came that can be used, so it is unknown whether a code was sent.
+    /// The verification's SID (`VE…`). `None` if no usable answer came: then it is unknown
+    /// whether a code was sent.
     pub sid: Option<String>,
-    /// How the code was sent.
+    /// The channel.
     pub channel: Channel,
 }
 
-/// Why no code was sent. Codes are Twilio's, from its "Error and Warning
-/// Dictionary".
+/// Why no code was sent. [`refusal`] maps Twilio's error codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SendError {
-    /// Not a number that can be reached: 60200, 21211, 21614.
-    #[error("not a number that can be reached")]
+    /// Twilio cannot reach the number.
+    #[error("the number cannot be reached")]
     InvalidNumber,
-    /// Too many codes, or too many requests: 60203, 60212, 20429, any 429.
-    #[error("too many codes were asked for")]
+    /// Too many codes for the number, or too many requests.
+    #[error("too many codes were requested")]
     TooMany,
-    /// Blocked by fraud guard or by country: 60238, 60410, 60605, 21408.
+    /// Fraud Guard or a country's permissions block the number.
     #[error("the number is blocked")]
     Blocked,
-    /// Our credentials or service SID are wrong: 401, 403 with 20003, 404 with
-    /// 20404.
+    /// Our credentials or service SID are wrong.
     #[error("the credentials or the service are wrong")]
     Misconfigured,
-    /// Anything else, or no connection.
+    /// Any other reason, or no connection.
     #[error("the code could not be sent")]
     Failed,
 }
 
-/// What Twilio says of a code.
+/// Twilio's verdict on a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is the code of this verification.
+    /// The code is right.
     Approved,
-    /// It is not.
+    /// The code is wrong.
     Wrong,
 }
 
-/// Why a code could not be judged.
+/// Why a code was not checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CheckError {
-    /// The verification is over: expired, used or cancelled (404).
+    /// The verification has expired, was used or canceled.
     #[error("the verification has expired or was used")]
     Expired,
-    /// The verification takes no more codes (60202).
+    /// The verification takes no more codes.
     #[error("too many wrong codes")]
     TooManyWrong,
     /// No answer, or none that can be trusted.
@@ -135,9 +130,9 @@ pub enum CheckError {
     Unavailable,
 }
 
-/// It is not known that the verification was cancelled.
+/// The verification may still be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the verification could not be cancelled")]
+#[error("the verification could not be canceled")]
 pub struct CancelError;
 
 /// The client. Clones share their connections.
@@ -145,7 +140,6 @@ pub struct CancelError;
 pub struct TwilioVerify {
     http: Client,
     settings: Settings,
-    metrics: Metrics,
 }
 
 impl fmt::Debug for TwilioVerify {
@@ -157,10 +151,9 @@ impl fmt::Debug for TwilioVerify {
 }
 
 impl TwilioVerify {
-    /// A client for these settings. Installs the program's TLS provider unless
-    /// there is one.
+    /// Creates a client. Installs the process's TLS provider unless there is one.
     pub fn new(settings: Settings) -> Result<Self, reqwest::Error> {
-        // An error says that there is a provider already.
+        // An error means that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
             .connect_timeout(settings.connect_timeout)
@@ -175,31 +168,14 @@ impl TwilioVerify {
         Ok(Self {
             http: builder.build()?,
             settings,
-            metrics: Metrics::default(),
         })
     }
 
-    /// The same client, whose codes count in `metrics`.
-    pub fn counted_in(mut self, metrics: Metrics) -> Self {
-        self.metrics = metrics;
-        self
-    }
-
-    /// Where whoever uses this client counts what came of its codes.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    /// Sends a code to `to` (E.164): by SMS, or, where the SMS is refused for a
-    /// reason that says nothing against a call, by one voice call, if `may_call`
-    /// says so then.
+    /// Sends a code to `to` (E.164) by SMS. If the SMS fails for a reason that says nothing
+    /// against a call, and `may_call` permits it, one voice call follows.
     ///
-    /// There is no call after a request that went out and got no usable
-    /// answer (time-out, broken connection, a 2xx that makes no sense): the
-    /// SMS may be on its way.
-    ///
-    /// # Errors
-    /// See [`SendError`]; `Failed` means that the call failed too.
+    /// No call follows a request without a usable answer (time-out, broken connection, a
+    /// strange 2xx): the SMS may be on its way.
     pub async fn send(
         &self,
         service: Service,
@@ -217,12 +193,11 @@ impl TwilioVerify {
         self.create(service, to, Channel::Call).await
     }
 
-    /// Asks whether `code` is the code that was sent to `to`. With a `sid` that
-    /// verification is asked, without one the number's latest.
+    /// Asks whether `code` is the code that was sent to `to`: in the verification `sid`, or
+    /// in the number's latest without one.
     ///
-    /// Approved only for a status of exactly `approved` with this `to` and,
-    /// where it is known, this `sid`. Twilio's legacy field `valid` is not read
-    /// ("Use `status` instead", Verification Check resource).
+    /// Only a status of exactly `approved` for this `to` and this `sid` approves. Twilio's
+    /// legacy field `valid` is not read ("Use `status` instead", Verification Check resource).
     pub async fn check(
         &self,
         service: Service,
@@ -235,20 +210,20 @@ impl TwilioVerify {
             None => ("To", to),
             Some(sid) if is_verification_sid(sid) => ("VerificationSid", sid),
             Some(_) => {
-                tracing::warn!(number, "not checked: malformed verification sid");
+                tracing::warn!(number, "not checked: malformed verification SID");
                 return Err(CheckError::Unavailable);
             }
         };
         let form = [key, ("Code", code.expose_secret())];
         let answer = match self.post(service, "VerificationCheck", &form).await {
             Ok(answer) => answer,
-            Err(failure) => {
-                tracing::warn!(number, error = failure.as_error(), "Twilio did not check");
+            Err(error) => {
+                tracing::warn!(number, error = as_error(&error), "Twilio did not check");
                 return Err(CheckError::Unavailable);
             }
         };
         if matches!(answer.status, StatusCode::OK | StatusCode::CREATED)
-            && let Some(verification) = answer.verification()
+            && let Some(verification) = Verification::read(&answer.body)
             && verification.to == to
             && sid.is_none_or(|sid| verification.sid == sid)
         {
@@ -258,10 +233,9 @@ impl TwilioVerify {
                 _ => {}
             }
         }
-        let status = answer.status.as_u16();
-        let code = answer.code();
+        let (status, code) = (answer.status.as_u16(), error_code(&answer.body));
         let error = match (status, code) {
-            // About requests in general, not about this verification.
+            // Too many requests, whatever their verification.
             (429, Some(20429 | 60212)) => CheckError::Unavailable,
             (429, _) | (_, Some(60202)) => CheckError::TooManyWrong,
             (404, _) => CheckError::Expired,
@@ -275,38 +249,33 @@ impl TwilioVerify {
         Err(error)
     }
 
-    /// Ends a verification, so that its code serves no more. One that is over
-    /// already (404) is ended, too.
-    ///
-    /// # Errors
-    /// [`CancelError`] for any other answer, for none, and for a `sid` that is
-    /// not a verification's.
+    /// Cancels a verification, so that its code no longer works. One that has ended already
+    /// (404) counts as canceled.
     pub async fn cancel(&self, service: Service, sid: &str) -> Result<(), CancelError> {
         if !is_verification_sid(sid) {
-            tracing::warn!("not cancelled: malformed verification sid");
+            tracing::warn!("not canceled: malformed verification SID");
             return Err(CancelError);
         }
         let path = format!("Verifications/{sid}");
-        match self.post(service, &path, &[("Status", "canceled")]).await {
-            Ok(answer) if answer.status == StatusCode::NOT_FOUND => Ok(()),
-            Ok(answer)
-                if answer.status == StatusCode::OK
-                    && answer
-                        .verification()
-                        .is_some_and(|it| it.sid == sid && it.status == "canceled") =>
-            {
-                Ok(())
+        let answer = match self.post(service, &path, &[("Status", "canceled")]).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(error = as_error(&error), "Twilio did not cancel");
+                return Err(CancelError);
             }
-            Ok(answer) => {
-                let status = answer.status.as_u16();
-                tracing::warn!(status, code = answer.code(), "Twilio did not cancel");
-                Err(CancelError)
-            }
-            Err(failure) => {
-                tracing::warn!(error = failure.as_error(), "Twilio did not cancel");
-                Err(CancelError)
-            }
+        };
+        let is_canceled = match answer.status {
+            StatusCode::NOT_FOUND => true,
+            StatusCode::OK => Verification::read(&answer.body)
+                .is_some_and(|it| it.sid == sid && it.status == "canceled"),
+            _ => false,
+        };
+        if is_canceled {
+            return Ok(());
         }
+        let (status, code) = (answer.status.as_u16(), error_code(&answer.body));
+        tracing::warn!(status, code, "Twilio did not cancel");
+        Err(CancelError)
     }
 
     async fn create(
@@ -315,35 +284,38 @@ impl TwilioVerify {
         to: &str,
         channel: Channel,
     ) -> Result<Sent, SendError> {
-        let number = mask(to);
-        let name = channel.as_str();
+        let (number, name) = (mask(to), channel.as_str());
         let form = [("To", to), ("Channel", name)];
         let answer = match self.post(service, "Verifications", &form).await {
             Ok(answer) => answer,
-            Err(failure @ NoAnswer::NotSent(_)) => {
-                let error = failure.as_error();
-                tracing::warn!(number, channel = name, error, "no connection to Twilio");
-                return Err(SendError::Failed);
-            }
-            Err(failure @ NoAnswer::Unknown(_)) => {
-                let error = failure.as_error();
-                tracing::warn!(number, channel = name, error, "no answer from Twilio");
-                return Ok(Sent { sid: None, channel });
+            Err(error) => {
+                let was_sent = !(error.is_connect() || error.is_builder());
+                let error = as_error(&error);
+                tracing::warn!(
+                    number,
+                    channel = name,
+                    was_sent,
+                    error,
+                    "no answer from Twilio"
+                );
+                return match was_sent {
+                    true => Ok(Sent { sid: None, channel }),
+                    false => Err(SendError::Failed),
+                };
             }
         };
         let status = answer.status.as_u16();
         if answer.status.is_success() {
-            let sid = answer
-                .verification()
+            let sid = Verification::read(&answer.body)
                 .filter(|it| answer.status == StatusCode::CREATED && it.to == to)
                 .map(|it| it.sid)
                 .filter(|sid| is_verification_sid(sid));
             if sid.is_none() {
-                tracing::warn!(number, channel = name, status, "odd answer from Twilio");
+                tracing::warn!(number, channel = name, status, "strange answer from Twilio");
             }
             return Ok(Sent { sid, channel });
         }
-        let code = answer.code();
+        let code = error_code(&answer.body);
         let error = refusal(status, code);
         if error == SendError::Misconfigured {
             tracing::error!(number, channel = name, status, code, reason = %error, "Twilio refused");
@@ -353,34 +325,36 @@ impl TwilioVerify {
         Err(error)
     }
 
+    /// Errors only if no status arrived. The error holds no URL.
     async fn post(
         &self,
         service: Service,
         path: &str,
         form: &[(&str, &str)],
-    ) -> Result<Answer, NoAnswer> {
-        let base = self.settings.base_url.as_str().trim_end_matches('/');
+    ) -> Result<Answer, reqwest::Error> {
+        let it = &self.settings;
+        let base = it.base_url.as_str().trim_end_matches('/');
         let service = match service {
-            Service::Main => &self.settings.service,
-            Service::Enroll => &self.settings.enroll_service,
+            Service::Main => &it.service,
+            Service::Enroll => &it.enroll_service,
         };
-        let response = self
+        let request = self
             .http
             .post(format!("{base}/v2/Services/{service}/{path}"))
-            .basic_auth(
-                &self.settings.username,
-                Some(self.settings.password.expose_secret()),
-            )
-            .form(form)
-            .send()
-            .await?;
+            .basic_auth(&it.username, Some(it.password.expose_secret()))
+            .form(form);
+        let response = request.send().await.map_err(reqwest::Error::without_url)?;
         Ok(Answer::read(response).await)
     }
 }
 
-/// The number as it may stand in a log: its last three digits.
+/// The error as `tracing` records it: with its causes.
+fn as_error(error: &reqwest::Error) -> &(dyn std::error::Error + 'static) {
+    error
+}
+
+/// The last three digits of a number, for the log.
 fn mask(number: &str) -> String {
-    let keep = number.chars().count().saturating_sub(3);
-    let tail: String = number.chars().skip(keep).collect();
-    format!("…{tail}")
+    let tail = number.get(number.len().saturating_sub(3)..);
+    format!("…{}", tail.unwrap_or_default())
 }

@@ -2,7 +2,7 @@
 
 use twostep::models::outbox::{Mail, NoticeKind, Queued};
 use twostep::services::mailer::Mailer;
-use twostep::services::metrics::Now;
+use twostep::services::metrics::Snapshot;
 
 use super::{Office, link_in, notice};
 use crate::logs;
@@ -185,7 +185,12 @@ async fn an_email_that_waited_for_the_program_for_a_day_is_given_up_unsent() {
             let lines = logs::take().join("\n");
             let given_up = lines.contains("mail_given_up") && lines.contains("not sent in time");
             assert_eq!(given_up, !sent, "{lines}");
-            let numbers = office.app.state.metrics.write(Now::default()).unwrap();
+            let numbers = office
+                .app
+                .state
+                .metrics
+                .encode(Snapshot::default())
+                .unwrap();
             let count = format!("outcome=\"given_up\"}} {}", i64::from(!sent));
             assert_eq!(numbers.contains(&count), !sent, "{numbers}");
         }

@@ -211,7 +211,7 @@ async fn a_password_checked_before_the_factor_changed_opens_nothing_after_it() {
         session: None,
         login: None,
     };
-    let opened = Challenge::open(&state.database, &state.verify, new, NOW).await;
+    let opened = Challenge::open(&state.database, &state.verify, &state.metrics, new, NOW).await;
     assert!(opened.unwrap().is_err(), "with a code to the old number");
     assert_eq!(app.messages_sent(), sent);
     assert!(logs_in(&app, &checked().await).await);
