@@ -1,5 +1,5 @@
-//! What stands in for Twilio and a mail server in development: a simulator of
-//! Twilio Verify and a mailbox, and the pages that show what they received.
+//! Substitutes for Twilio and a mail server in development: a simulator of Twilio Verify, a
+//! mailbox, and the pages that show what they received.
 
 pub mod mailbox;
 pub mod phone;

@@ -9,7 +9,7 @@ use crate::state::AppState;
 use crate::views::dev::{DemoPhonePage, Entry};
 use crate::views::timestamp;
 
-/// `GET /dev/phone`, absent where codes go to real phones.
+/// `GET /dev/phone`: not found if codes go to real phones.
 pub async fn show(State(app): State<AppState>, page: Page) -> Result<DemoPhonePage, AppError> {
     let phone = app.demo_phone.as_ref().ok_or(AppError::NotFound)?;
     let now = app.clock.now();

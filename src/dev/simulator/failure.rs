@@ -1,13 +1,13 @@
-//! How the simulator can be made to fail, and what goes over the wire.
+//! Failures of the simulator, for tests, and its replies.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
 use super::rules::{Refusal, random_sid};
 
-/// What every request is answered with, for tests of Twilio as a hostile peer.
+/// The reply to every request, for tests of Twilio as a hostile peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// This status, with this Twilio code if there is one. Nothing is sent.
@@ -16,33 +16,30 @@ pub enum Failure {
     Silence,
     /// The connection is closed without an answer. Nothing is sent.
     Hangup,
-    /// 200 and a body that is no JSON. Nothing is sent.
+    /// 200 and a body that is not JSON. Nothing is sent.
     Garbage,
-    /// 307 to a place that approves every open verification (counted in
-    /// [`super::Counters::followed`]). Nothing is sent.
+    /// 307 to an address that counts in [`super::Counters::followed`]. Nothing is sent.
     Redirect,
-    /// Every text is refused, as to a landline. Calls are made.
-    RefuseTexts,
-    /// Codes are sent; a check, whatever the code, is `pending` and `valid`.
+    /// Every SMS is refused, as to a landline. Calls are made.
+    RefuseSms,
+    /// Codes are sent. Every check is `pending` and `valid`.
     PendingButValid,
-    /// Codes are sent; every answer names another number, and a check,
-    /// whatever the code, is `approved`.
+    /// Codes are sent. Every answer names another number, and every check is `approved`.
     OtherTo,
-    /// Codes are sent; every answer names another verification, and a check,
-    /// whatever the code, is `approved`.
+    /// Codes are sent. Every answer names another verification, and every check is `approved`.
     OtherSid,
 }
 
 impl Failure {
-    /// What is answered in place of doing anything.
-    pub(super) fn instead(self, service: &str) -> Option<Reply> {
+    /// The reply to a request that has no other effect.
+    pub(super) fn reply(self) -> Option<Reply> {
         match self {
             Self::Status(status, code) => Some(Reply::Error(status, code, "Made to fail")),
             Self::Silence => Some(Reply::Never),
             Self::Hangup => Some(Reply::Hangup),
             Self::Garbage => Some(Reply::Garbage),
-            Self::Redirect => Some(Reply::Redirect(format!("/followed/{service}"))),
-            Self::RefuseTexts | Self::PendingButValid | Self::OtherTo | Self::OtherSid => None,
+            Self::Redirect => Some(Reply::Redirect),
+            Self::RefuseSms | Self::PendingButValid | Self::OtherTo | Self::OtherSid => None,
         }
     }
 
@@ -55,7 +52,7 @@ impl Failure {
         }
     }
 
-    /// Puts the lie into an answer.
+    /// Falsifies an answer.
     pub(super) fn distort(self, body: &mut Value, is_check: bool) {
         let (field, value) = match self {
             Self::PendingButValid if is_check => ("valid", Value::Bool(true)),
@@ -69,11 +66,11 @@ impl Failure {
     }
 }
 
-/// What goes over the wire.
+/// A reply.
 pub(super) enum Reply {
     Json(StatusCode, Value),
     Error(u16, Option<i64>, &'static str),
-    Redirect(String),
+    Redirect,
     Garbage,
     Never,
     Hangup,
@@ -105,13 +102,11 @@ impl Reply {
                     ),
                 }
             }
-            Self::Redirect(to) => {
-                (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response()
-            }
-            Self::Garbage => "<html>not what you think</html>".into_response(),
+            Self::Redirect => Redirect::temporary("/followed").into_response(),
+            Self::Garbage => "<html>no JSON</html>".into_response(),
             Self::Never => std::future::pending().await,
-            // A handler cannot close its connection. Unwinding ends the task
-            // that serves it, and this way without the panic hook's noise.
+            // A handler cannot close its connection. Unwinding ends the task that serves it,
+            // and `resume_unwind` does not run the panic hook.
             Self::Hangup => std::panic::resume_unwind(Box::new(())),
         }
     }

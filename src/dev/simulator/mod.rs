@@ -1,7 +1,6 @@
-//! The demo phone: a simulator of Twilio Verify, on a free loopback port of
-//! this program. The client of the real service is pointed at it, so that
-//! development and tests run the code that production runs. What it answers is
-//! in `rules`, how it can be made to fail for tests in [`Failure`].
+//! The demo phone: a simulator of Twilio Verify on a free loopback port. The client of the
+//! real service talks to it, so development and tests run the code that production runs.
+//! `rules` holds its behavior, and [`Failure`] what can go wrong in tests.
 
 mod failure;
 mod rules;
@@ -24,10 +23,10 @@ pub use rules::{BLOCKED, LANDLINE, SILENT, TOO_MANY, UNAVAILABLE, is_demo_number
 
 use rules::{Verification, Verifications, random_sid};
 
-/// How many messages are kept.
+/// Messages that are kept.
 const MESSAGES: usize = 50;
 
-/// A running simulator. Clones are the same phone; it ends with the runtime.
+/// A running simulator. Clones are the same phone. It ends with the runtime.
 #[derive(Clone)]
 pub struct DemoPhone(Arc<Phone>);
 
@@ -50,12 +49,12 @@ struct Inner {
     failure: Option<Failure>,
 }
 
-/// A text or call that the phone received.
+/// An SMS or call that the phone received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The number (E.164).
     pub to: String,
-    /// Text or call.
+    /// The channel.
     pub channel: Channel,
     /// The six digits.
     pub code: String,
@@ -63,22 +62,21 @@ pub struct Message {
     pub sent_at: i64,
 }
 
-/// The requests that arrived, whatever was answered.
+/// Requests that arrived, whatever the reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Codes asked for.
+    /// Codes requested.
     pub creates: u64,
     /// Codes checked.
     pub checks: u64,
-    /// Verifications cancelled.
+    /// Verifications canceled.
     pub cancels: u64,
-    /// Redirects ([`Failure::Redirect`]) that somebody followed.
+    /// Redirects ([`Failure::Redirect`]) that a client followed.
     pub followed: u64,
 }
 
 impl DemoPhone {
-    /// Starts the simulator, with credentials and services of its own; its
-    /// codes expire by `clock`.
+    /// Starts the simulator with random credentials and services. Its codes expire by `clock`.
     pub async fn start(clock: Clock) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let base_url = format!("http://{}", listener.local_addr()?);
@@ -100,7 +98,7 @@ impl DemoPhone {
         Ok(phone)
     }
 
-    /// What points the client at this phone, with the default time-outs.
+    /// The settings of a client of this phone, with the default time-outs.
     pub fn settings(&self) -> Settings {
         Settings {
             base_url: self.0.base_url.clone(),
@@ -113,17 +111,17 @@ impl DemoPhone {
         }
     }
 
-    /// The last 50 texts and calls, newest first.
+    /// The last 50 messages, newest first.
     pub fn messages(&self) -> Vec<Message> {
         self.lock().messages.iter().cloned().collect()
     }
 
-    /// How many requests arrived so far.
+    /// The requests so far.
     pub fn counters(&self) -> Counters {
         self.lock().counters
     }
 
-    /// For tests: answers every later request with this failure, until `None`.
+    /// For tests: every later request fails like this, until `None`.
     pub fn fail_with(&self, failure: Option<Failure>) {
         self.lock().failure = failure;
     }

@@ -1,6 +1,5 @@
-//! What Twilio Verify does with numbers and codes: the behaviour that
-//! Twilio's pages "Verification", "Verification Check" and "Rate limits and
-//! timeouts" describe. One [`Verifications`] is one Verify service.
+//! The behavior of Twilio Verify, as its pages "Verification", "Verification Check" and "Rate
+//! limits and timeouts" describe it. [`Verifications`] is one Verify service.
 
 use std::collections::HashMap;
 
@@ -8,30 +7,30 @@ use data_encoding::HEXLOWER;
 
 use crate::services::twilio_verify::Channel;
 
-/// A landline: an SMS is refused (60205), a call works.
+/// A landline: it refuses an SMS (60205) and takes a call.
 pub const LANDLINE: &str = "+12025550110";
-/// A number that fraud guard blocks (60410).
+/// A number that Fraud Guard blocks (60410).
 pub const BLOCKED: &str = "+12025550111";
-/// A number to which too many codes were sent (60203).
+/// A number that was sent too many codes (60203).
 pub const TOO_MANY: &str = "+12025550112";
-/// A number that cannot be served at the moment, by SMS or call (503).
+/// A number that neither an SMS nor a call reaches now (503).
 pub const UNAVAILABLE: &str = "+12025550113";
-/// A number that is sent its code, while the answer never comes.
+/// A number that gets its code, but the client gets no answer.
 pub const SILENT: &str = "+12025550114";
 
-/// How long a code lives, in seconds from the first send.
+/// Seconds from the first send until a code expires.
 const LIFETIME: i64 = 10 * 60;
-/// Sends a verification.
+/// Sends per verification.
 const SENDS: usize = 5;
-/// Wrong codes a verification.
+/// Wrong codes per verification.
 const CHECKS: u32 = 5;
 
-/// Whether a number (E.164) is one with a set behaviour; no limit applies to it.
+/// Whether a number (E.164) is one of the above, to which no limit applies.
 pub fn is_demo_number(number: &str) -> bool {
     [LANDLINE, BLOCKED, TOO_MANY, UNAVAILABLE, SILENT].contains(&number)
 }
 
-/// The verifications that are pending, one a number.
+/// The pending verifications, by number.
 #[derive(Default)]
 pub(super) struct Verifications(HashMap<String, Verification>);
 
@@ -41,7 +40,7 @@ pub(super) struct Verification {
     pub(super) sid: String,
     pub(super) to: String,
     pub(super) code: String,
-    /// Of the latest send.
+    /// The channel of the latest send.
     pub(super) channel: Channel,
     /// `pending`, `approved` or `canceled`.
     pub(super) status: &'static str,
@@ -58,13 +57,13 @@ pub(super) struct Attempt {
     pub(super) at: i64,
 }
 
-/// By what a verification is looked up.
+/// The key of a look-up.
 pub(super) enum Key {
     Sid(String),
     To(String),
 }
 
-/// An error of Twilio's.
+/// One of Twilio's errors.
 pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) code: i64,
@@ -76,7 +75,8 @@ impl Refusal {
     pub(super) const NOT_FOUND: Self =
         Self::new(404, 20404, "The requested resource was not found");
     pub(super) const PARAMETER: Self = Self::new(400, 60200, "Invalid parameter");
-    const LANDLINE: Self = Self::new(403, 60205, "SMS is not supported by landline phone number");
+    pub(super) const LANDLINE: Self =
+        Self::new(403, 60205, "SMS is not supported by landline phone number");
     const BLOCKED: Self = Self::new(403, 60410, "Verification delivery attempt blocked");
     const SENDS: Self = Self::new(429, 60203, "Max send attempts reached");
     const CHECKS: Self = Self::new(429, 60202, "Max check attempts reached");
@@ -99,7 +99,7 @@ impl From<getrandom::Error> for Refusal {
 }
 
 impl Verifications {
-    /// Sends a code; within its life the same one.
+    /// Sends a code: the same one until it expires.
     pub(super) fn create(
         &mut self,
         to: &str,
@@ -121,7 +121,7 @@ impl Verifications {
             (UNAVAILABLE, _) => return Err(Refusal::UNAVAILABLE),
             _ => {}
         }
-        self.forget_expired(now);
+        self.remove_expired(now);
         let attempt = Attempt {
             sid: random_sid("VL")?,
             channel,
@@ -149,7 +149,7 @@ impl Verifications {
         Ok(verification)
     }
 
-    /// Checks a code; the right one ends the verification.
+    /// Checks a code. The right one ends the verification.
     pub(super) fn check(
         &mut self,
         key: &Key,
@@ -170,7 +170,7 @@ impl Verifications {
         Ok(open)
     }
 
-    /// Ends a verification.
+    /// Cancels a verification.
     pub(super) fn cancel(&mut self, sid: &str, now: i64) -> Result<Verification, Refusal> {
         let mut open = self.find(&Key::Sid(sid.to_owned()), now)?;
         open.status = "canceled";
@@ -178,9 +178,9 @@ impl Verifications {
         Ok(open)
     }
 
-    /// A pending verification.
+    /// Finds a pending verification.
     pub(super) fn find(&mut self, key: &Key, now: i64) -> Result<Verification, Refusal> {
-        self.forget_expired(now);
+        self.remove_expired(now);
         let found = match key {
             Key::Sid(sid) => self.0.values().find(|it| it.sid == *sid),
             Key::To(to) => self.0.get(to),
@@ -188,7 +188,7 @@ impl Verifications {
         found.cloned().ok_or(Refusal::NOT_FOUND)
     }
 
-    fn forget_expired(&mut self, now: i64) {
+    fn remove_expired(&mut self, now: i64) {
         self.0
             .retain(|_, it| now < it.created_at.saturating_add(LIFETIME));
     }

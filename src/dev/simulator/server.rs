@@ -1,5 +1,4 @@
-//! The simulator's HTTP: routes, credentials, and resources as Twilio's
-//! specification has them.
+//! The simulator's HTTP: routes, credentials, and resources by Twilio's specification.
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -15,7 +14,7 @@ use super::failure::{Failure, Reply};
 use super::rules::{Key, Refusal, SILENT, Verification, Verifications};
 use super::{DemoPhone, Inner};
 
-/// What is asked of a service.
+/// A request to a service.
 enum Request {
     Create,
     Check,
@@ -24,27 +23,12 @@ enum Request {
 
 pub(super) fn router(phone: DemoPhone) -> Router {
     Router::new()
-        .route("/v2/Services/{service}/Verifications", post(create))
-        .route("/v2/Services/{service}/Verifications/{sid}", post(cancel))
-        .route("/v2/Services/{service}/VerificationCheck", post(check))
-        .route("/followed/{service}", any(followed))
+        .route("/v2/Services/{service}/{*resource}", post(serve))
+        .route("/followed", any(followed))
         .with_state(phone)
 }
 
 impl DemoPhone {
-    /// Answers a request to a service; the future of a silent answer never ends.
-    async fn respond(
-        &self,
-        request: Request,
-        service: &str,
-        headers: &HeaderMap,
-        body: &str,
-    ) -> Response {
-        let now = self.0.clock.now();
-        let reply = self.reply(&request, service, headers, body, now);
-        reply.into_response().await
-    }
-
     fn reply(
         &self,
         request: &Request,
@@ -60,17 +44,13 @@ impl DemoPhone {
             Request::Cancel(_) => &mut inner.counters.cancels,
         };
         *count += 1;
-        let failure = inner.failure.filter(|it| *it != Failure::RefuseTexts);
-        let is_text =
+        let failure = inner.failure.filter(|it| *it != Failure::RefuseSms);
+        let is_sms =
             matches!(request, Request::Create) && field(body, "Channel").as_deref() == Some("sms");
-        if is_text && failure != inner.failure {
-            return Reply::Error(
-                403,
-                Some(60205),
-                "SMS is not supported by landline phone number",
-            );
+        if is_sms && failure != inner.failure {
+            return Refusal::LANDLINE.into();
         }
-        if let Some(reply) = failure.and_then(|it| it.instead(service)) {
+        if let Some(reply) = failure.and_then(|it| it.reply()) {
             return reply;
         }
         if !self.authorized(headers) {
@@ -87,7 +67,7 @@ impl DemoPhone {
             ),
             Request::Check => match (failure, field(body, "Code")) {
                 (_, None) => Err(Refusal::PARAMETER),
-                // Lies are told whatever the code is.
+                // A falsified check does not depend on the code.
                 (Some(failure), _) => verifications.find(&key(body), now).map(|mut it| {
                     it.status = failure.status();
                     it
@@ -136,7 +116,7 @@ impl DemoPhone {
         }
     }
 
-    /// The resource as Twilio's specification has it.
+    /// The resource by Twilio's specification.
     fn describe(
         &self,
         request: &Request,
@@ -180,65 +160,31 @@ impl DemoPhone {
     }
 }
 
-async fn create(
+/// Responds to a request to a service. A silent reply never comes.
+async fn serve(
     State(phone): State<DemoPhone>,
-    Path(service): Path<String>,
+    Path((service, resource)): Path<(String, String)>,
     headers: HeaderMap,
     body: String,
 ) -> Response {
-    phone
-        .respond(Request::Create, &service, &headers, &body)
-        .await
-}
-
-async fn check(
-    State(phone): State<DemoPhone>,
-    Path(service): Path<String>,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
-    phone
-        .respond(Request::Check, &service, &headers, &body)
-        .await
-}
-
-async fn cancel(
-    State(phone): State<DemoPhone>,
-    Path((service, sid)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
-    phone
-        .respond(Request::Cancel(sid), &service, &headers, &body)
-        .await
-}
-
-/// Where [`Failure::Redirect`] leads: whoever follows it is told "approved".
-async fn followed(
-    State(phone): State<DemoPhone>,
-    Path(service): Path<String>,
-    body: String,
-) -> Response {
+    let request = match resource.as_str() {
+        "Verifications" => Some(Request::Create),
+        "VerificationCheck" => Some(Request::Check),
+        other => other
+            .strip_prefix("Verifications/")
+            .map(|sid| Request::Cancel(sid.to_owned())),
+    };
     let now = phone.0.clock.now();
-    let reply = {
-        let inner = &mut *phone.lock();
-        inner.counters.followed += 1;
-        let found = phone
-            .service(inner, &service)
-            .ok_or(Refusal::NOT_FOUND)
-            .and_then(|verifications| verifications.find(&key(&body), now));
-        match found {
-            Ok(mut verification) => {
-                verification.status = "approved";
-                Reply::Json(
-                    StatusCode::OK,
-                    phone.describe(&Request::Check, &service, &verification, now),
-                )
-            }
-            Err(refusal) => refusal.into(),
-        }
+    let reply = match request {
+        Some(request) => phone.reply(&request, &service, &headers, &body, now),
+        None => Refusal::NOT_FOUND.into(),
     };
     reply.into_response().await
+}
+
+/// The target of [`Failure::Redirect`], which the client must not request.
+async fn followed(State(phone): State<DemoPhone>) {
+    phone.lock().counters.followed += 1;
 }
 
 fn field(body: &str, name: &str) -> Option<String> {
@@ -247,7 +193,7 @@ fn field(body: &str, name: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
-/// Which verification a check is about.
+/// The verification that a check is about.
 fn key(body: &str) -> Key {
     match field(body, "VerificationSid") {
         Some(sid) => Key::Sid(sid),

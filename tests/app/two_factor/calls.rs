@@ -14,7 +14,7 @@ const FAILED: &str = "Codes cannot be sent at the moment. Try again, or use a re
 impl TestApp {
     /// Has every SMS refused as to a landline, so that a call takes its place.
     fn refuse_texts(&self) {
-        self.phone().fail_with(Some(Failure::RefuseTexts));
+        self.phone().fail_with(Some(Failure::RefuseSms));
     }
 
     async fn calls_of_service(&self) -> (i64, i64) {

@@ -96,7 +96,7 @@ async fn attack_12_a_number_that_refuses_texts_is_called_six_times_a_day() {
     let app = TestApp::with_users(&[]).await;
     let mallory = app.attacker("mallory", ATTACKER).await;
     app.enable(&mallory, OTHER_PHONE).await;
-    app.phone().fail_with(Some(Failure::RefuseTexts));
+    app.phone().fail_with(Some(Failure::RefuseSms));
     let calls = || {
         let messages = app.phone().messages();
         let calls = messages.iter().filter(|it| it.channel == Channel::Call);
