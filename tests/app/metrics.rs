@@ -1,4 +1,4 @@
-//! `METRICS_ADDR`: each number moves as what it counts happens.
+//! The metrics at `METRICS_ADDR`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, mpsc};
@@ -20,7 +20,7 @@ async fn app() -> TestApp {
     TestApp::with(&[ON]).await
 }
 
-async fn told(app: &TestApp) -> String {
+async fn scrape(app: &TestApp) -> String {
     let page = Browser::new(app.metrics.unwrap()).get("/metrics").await;
     let kind = page.header("content-type").unwrap();
     assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
@@ -28,16 +28,16 @@ async fn told(app: &TestApp) -> String {
     page.body
 }
 
-/// The value of a metric with exactly these labels; 0 where it is not there yet.
+/// The value of a metric with exactly these labels, or 0.
 async fn value(app: &TestApp, metric: &str) -> f64 {
-    let text = told(app).await;
+    let text = scrape(app).await;
     let line = |line: &str| line.strip_prefix(metric)?.strip_prefix(' ')?.parse().ok();
     text.lines().find_map(line).unwrap_or(0.0)
 }
 
 /// The names and labels, without the values.
 async fn series(app: &TestApp) -> BTreeSet<String> {
-    let text = told(app).await;
+    let text = scrape(app).await;
     let named = text.lines().filter(|line| !line.starts_with('#'));
     named
         .map(|line| line.rsplit_once(' ').unwrap().0.to_owned())
@@ -45,14 +45,14 @@ async fn series(app: &TestApp) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn nothing_is_told_unless_asked_for_and_never_at_the_public_address() {
+async fn metrics_are_served_only_at_their_own_address_and_only_if_configured() {
     let app = TestApp::start().await;
     assert_eq!(app.metrics, None);
     assert_eq!(app.browser().get("/metrics").await.status, 404);
     let app = self::app().await;
     assert_eq!(app.browser().get("/metrics").await.status, 404);
-    assert!(told(&app).await.ends_with("# EOF\n"));
-    // And no page of the app's at theirs.
+    assert!(scrape(&app).await.ends_with("# EOF\n"));
+    // Their address serves no other page.
     let other = Browser::new(app.metrics.unwrap());
     for path in ["/", "/login", "/healthz", "/dev/phone"] {
         assert_eq!(other.get(path).await.status, 404, "{path}");
@@ -61,7 +61,7 @@ async fn nothing_is_told_unless_asked_for_and_never_at_the_public_address() {
 
 /// ASVS 16.3.4
 #[tokio::test]
-async fn a_request_whose_client_goes_before_its_answer_counts_and_is_in_the_log() {
+async fn a_request_whose_client_disconnects_is_counted_and_logged() {
     logs::keep();
     let app = app().await;
     let (release, released) = mpsc::channel::<()>();
@@ -92,7 +92,7 @@ async fn a_request_whose_client_goes_before_its_answer_counts_and_is_in_the_log(
 }
 
 #[tokio::test]
-async fn an_answer_counts_by_method_route_and_status() {
+async fn responses_are_counted_by_method_route_and_status() {
     let app = app().await;
     app.register("alice").await;
     let wrong = r#"twostep_requests_total{method="POST",route="/login",status="422"}"#;
@@ -125,7 +125,7 @@ async fn an_answer_counts_by_method_route_and_status() {
 }
 
 #[tokio::test]
-async fn whatever_is_asked_for_the_labels_do_not_grow() {
+async fn arbitrary_requests_add_no_labels() {
     let app = app().await;
     let browser = app.browser();
     let odd = Method::from_bytes(b"ODD1").unwrap();
@@ -147,7 +147,7 @@ async fn whatever_is_asked_for_the_labels_do_not_grow() {
 }
 
 #[tokio::test]
-async fn codes_count_by_country_and_outcome() {
+async fn codes_are_counted_by_country_and_outcome() {
     let app = app().await;
     let browser = app.signed_in("alice").await;
     let sent = r#"twostep_codes_sent_total{country="KE",outcome="sms"}"#;
@@ -166,7 +166,7 @@ async fn codes_count_by_country_and_outcome() {
         (1.0, 1.0)
     );
 
-    // The demo phone's numbers: a call in place of an SMS, a block, no answer.
+    // The demo numbers: a fallback call, too many codes, a block, an outage.
     let fallen_back = r#"twostep_codes_fallen_back_total{country="US"}"#;
     for (number, outcome) in [
         ("+12025550110", "call"),
@@ -181,7 +181,7 @@ async fn codes_count_by_country_and_outcome() {
         assert_eq!(value(&app, &sent).await, 1.0, "{outcome}");
         assert_eq!(value(&app, fallen_back).await, 1.0, "{outcome}");
     }
-    // A call that was asked for stands in for nothing.
+    // A requested call is no fallback.
     let browser = app.signed_in("bob").await;
     browser
         .enable(OTHER_PHONE)
@@ -193,7 +193,7 @@ async fn codes_count_by_country_and_outcome() {
     assert_eq!(value(&app, called).await, 1.0);
     let not = r#"twostep_codes_fallen_back_total{country="DE"}"#;
     assert_eq!(value(&app, not).await, 0.0);
-    let text = told(&app).await;
+    let text = scrape(&app).await;
     assert!(
         !text.contains("254720") && !text.contains("alice"),
         "{text}"
@@ -201,7 +201,7 @@ async fn codes_count_by_country_and_outcome() {
 }
 
 #[tokio::test]
-async fn hashes_that_run_and_wait_are_seen() {
+async fn running_and_waiting_hashes_are_measured() {
     let app = app().await;
     let cores = std::thread::available_parallelism().unwrap().get();
     let blocked = app.block_hashing(None, 3).await;
@@ -217,7 +217,7 @@ async fn hashes_that_run_and_wait_are_seen() {
 }
 
 #[tokio::test]
-async fn mail_that_waits_and_that_went_is_seen() {
+async fn waiting_and_sent_emails_are_measured() {
     let server = SmtpServer::start(Tls::Never).await;
     server.refuse("RCPT", "450 later");
     let url = format!("smtp://127.0.0.1:{}", server.port);
@@ -243,18 +243,18 @@ async fn mail_that_waits_and_that_went_is_seen() {
 }
 
 #[tokio::test]
-async fn the_pool_and_a_database_that_is_gone_are_seen() {
+async fn the_pool_and_a_database_outage_are_measured() {
     let app = app().await;
     assert_eq!(value(&app, "twostep_database_up").await, 1.0);
     let connections = value(&app, "twostep_database_connections").await;
     assert!(connections >= 1.0, "{connections}");
-    // On SQLite the only one: what asks whether the database answers waits for it in vain.
+    // On SQLite this is the only one, so the scrape's own query times out.
     let (hold, most) = if on_postgresql() { (4, 12.0) } else { (1, 1.0) };
     let mut held = Vec::new();
     for _ in 0..hold {
         held.push(app.state.database.acquire().await.unwrap());
     }
-    // In this order, since asking may open one more.
+    // In this order, since a scrape may open one more.
     let idle = value(&app, "twostep_database_connections_idle").await;
     let connections = value(&app, "twostep_database_connections").await;
     let held_there = f64::from(hold);
@@ -268,7 +268,7 @@ async fn the_pool_and_a_database_that_is_gone_are_seen() {
 }
 
 #[tokio::test]
-async fn the_daily_budgets_show_how_much_is_used() {
+async fn the_used_daily_budgets_are_measured() {
     let app = app().await;
     let browser = app.signed_in("alice").await;
     let row = |kind: &str, budget: &str| format!("twostep_budget_{kind}{{budget=\"{budget}\"}}");

@@ -1,4 +1,4 @@
-//! Codes sent and entered rightly, by country and day.
+//! The counts of codes sent and verified, by country and day.
 
 use twostep::models::purge::Kind;
 use twostep::models::sms_days::{self, SmsDay, Suspicion, record_entered, record_sent};
@@ -36,13 +36,13 @@ fn row(day: &str, country: &str, sent: i64, entered: i64) -> SmsDay {
 }
 
 #[tokio::test]
-async fn codes_count_on_their_day_in_utc_and_for_their_country() {
+async fn codes_count_on_their_utc_day_and_for_their_country() {
     let app = TestApp::start().await;
     for country in [Some("KE"), Some("KE"), Some("DE"), None] {
         sent(&app, country, LAST_SECOND).await;
     }
     sent(&app, Some("KE"), LAST_SECOND + 1).await;
-    // Entered after midnight, and sent before it.
+    // Sent before midnight and entered after it.
     entered(&app, Some("KE"), LAST_SECOND).await;
     entered(&app, None, LAST_SECOND).await;
     let expected = [
@@ -55,7 +55,7 @@ async fn codes_count_on_their_day_in_utc_and_for_their_country() {
 }
 
 #[tokio::test]
-async fn a_report_goes_back_as_many_days_as_are_asked_for() {
+async fn a_report_has_the_requested_days() {
     let app = TestApp::start().await;
     for days_ago in [0, 29, 30] {
         sent(&app, Some("KE"), NOW - days_ago * DAY).await;
@@ -74,7 +74,7 @@ async fn attack_12_sms_pumping_is_suspected_at_every_fiftieth_code() {
     for number in 1..=150 {
         sent(&app, Some("DE"), NOW).await;
         if number == 1 {
-            // Another country's codes have nothing to do with it.
+            // Codes of another country do not count.
             for _ in 0..50 {
                 entered(&app, Some("DE"), NOW).await;
             }
@@ -89,7 +89,7 @@ async fn attack_12_sms_pumping_is_suspected_at_every_fiftieth_code() {
 }
 
 #[tokio::test]
-async fn a_tenth_entered_rightly_is_no_suspicion_and_one_less_is() {
+async fn fewer_than_a_tenth_of_verified_codes_is_suspicious() {
     for (right, suspicious) in [(5, false), (4, true)] {
         let app = TestApp::start().await;
         for _ in 0..49 {
@@ -104,7 +104,7 @@ async fn a_tenth_entered_rightly_is_no_suspicion_and_one_less_is() {
 }
 
 #[tokio::test]
-async fn a_suspicion_is_about_two_days_and_not_about_three() {
+async fn a_suspicion_covers_two_days_and_not_three() {
     let app = TestApp::start().await;
     for _ in 0..49 {
         sent(&app, Some("KE"), LAST_SECOND).await;

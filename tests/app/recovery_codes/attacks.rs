@@ -94,7 +94,7 @@ async fn attack_07_of_fifty_parallel_uses_of_a_recovery_code_one_logs_in() {
         let app = TestApp::start().await;
         let (_, codes) = alice_of(&app).await;
         let half = app.half_logged_in("alice").await;
-        let logins = app.log_ins().await;
+        let logins = app.logins().await;
         let mut tasks = JoinSet::new();
         for _ in 0..50 {
             let (browser, code) = (half.copy(), codes[0].clone());
@@ -112,7 +112,7 @@ async fn attack_07_of_fifty_parallel_uses_of_a_recovery_code_one_logs_in() {
             inside += usize::from(is_in);
         }
         assert_eq!(inside, 1);
-        assert_eq!(app.log_ins().await, logins + 1);
+        assert_eq!(app.logins().await, logins + 1);
         assert_eq!(app.count(LEFT).await, 9);
     }
 }

@@ -229,13 +229,13 @@ async fn a_login_that_fails_with_an_error_uses_no_code() {
     let app = TestApp::keeping_mail().await;
     let (_, codes) = alice_of(&app).await;
     let half = app.half_logged_in("alice").await;
-    let log_ins = app.log_ins().await;
+    let logins = app.logins().await;
     app.execute("ALTER TABLE activity RENAME TO lost").await;
     assert_eq!(half.recover(&codes[0]).await.status, 500);
     app.execute("ALTER TABLE lost RENAME TO activity").await;
     assert_eq!(app.recovery_codes_left("alice").await, 10);
-    assert_eq!(app.log_ins().await, log_ins);
-    assert_eq!(app.open_verifications().await, 1);
+    assert_eq!(app.logins().await, logins);
+    assert_eq!(app.open_challenges().await, 1);
     assert!(!half.is_logged_in().await);
     half.recover(&codes[0]).await.redirects_to("/home");
 }

@@ -1,4 +1,4 @@
-//! A peer that cannot show that it is Twilio.
+//! A peer without a trusted certificate.
 
 use std::future::ready;
 
@@ -11,8 +11,8 @@ use crate::support::smtp::{SmtpServer, Tls};
 
 /// ASVS 12.3.2
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_ends_the_connection_before_a_word() {
-    // What it speaks behind its certificate does not matter.
+async fn an_untrusted_certificate_ends_the_connection_before_any_data() {
+    // Its protocol behind TLS does not matter.
     let impostor = SmtpServer::start(Tls::Implicit).await;
     let base_url = format!("https://127.0.0.1:{}", impostor.port);
     let client = TwilioVerify::new(settings(Url::parse(&base_url).unwrap())).unwrap();

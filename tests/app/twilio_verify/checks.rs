@@ -1,87 +1,70 @@
-//! Checks of a code, and cancellations.
+//! The client's checks of a code, and its cancellations.
 
 use serde_json::{Value, json};
 use twostep::services::twilio_verify::{CancelError, CheckError, Service, Verdict};
 
 use super::peer::{Peer, Reply, http};
-use super::{OTHER, OTHER_SID, SID, TO, checked, code, refused};
+use super::{OTHER, OTHER_SID, SID, TO, checked, code, raw, refused};
 
-async fn check_answered(reply: Reply, sid: Option<&str>) -> Result<Verdict, CheckError> {
+async fn assert_check(reply: Reply, sid: Option<&str>, expected: Result<Verdict, CheckError>) {
+    let case = format!("{reply:?} {sid:?}");
     let peer = Peer::start(vec![reply]).await;
     let result = peer.client().check(Service::Main, TO, sid, &code()).await;
-    assert_eq!(peer.requests().len(), 1);
-    result
+    assert_eq!(result, expected, "{case}");
+    assert_eq!(peer.requests().len(), 1, "{case}");
 }
 
 #[tokio::test]
-async fn a_check_goes_by_the_sid_where_it_is_known_and_by_the_number_where_not() {
-    let answers = vec![
-        Reply::Json(200, checked("approved")),
-        Reply::Json(200, checked("approved")),
-    ];
-    let peer = Peer::start(answers).await;
-    for sid in [Some(SID), None] {
+async fn a_check_names_the_sid_if_it_is_known_and_the_number_otherwise() {
+    for (sid, to) in [(Some(SID), None), (None, Some(TO))] {
+        let peer = Peer::start(vec![Reply::Json(200, checked("approved"))]).await;
         let verdict = peer.client().check(Service::Main, TO, sid, &code()).await;
         assert_eq!(verdict, Ok(Verdict::Approved));
-    }
-    let requests = peer.requests();
-    assert_eq!(requests[0].field("VerificationSid"), Some(SID));
-    assert_eq!(requests[0].field("To"), None);
-    assert_eq!(requests[1].field("VerificationSid"), None);
-    assert_eq!(requests[1].field("To"), Some(TO));
-    for request in requests {
+        let request = &peer.requests()[0];
+        assert_eq!(request.field("VerificationSid"), sid);
+        assert_eq!(request.field("To"), to);
         assert_eq!(request.field("Code"), Some("123456"));
     }
 }
 
 #[tokio::test]
-async fn a_code_that_is_pending_is_wrong_even_if_it_is_called_valid() {
+async fn a_pending_code_is_wrong_even_if_the_answer_calls_it_valid() {
     for valid in [false, true] {
         let mut answer = checked("pending");
         answer["valid"] = valid.into();
-        let verdict = check_answered(Reply::Json(200, answer), Some(SID)).await;
-        assert_eq!(verdict, Ok(Verdict::Wrong));
+        assert_check(Reply::Json(200, answer), Some(SID), Ok(Verdict::Wrong)).await;
     }
 }
 
 #[tokio::test]
-async fn an_approval_of_another_number_or_verification_is_none() {
+async fn the_approval_of_another_number_or_verification_is_not_accepted() {
     let unavailable = Err(CheckError::Unavailable);
-    let mut other_to = checked("approved");
+    let (mut other_to, mut other_sid) = (checked("approved"), checked("approved"));
     other_to["to"] = OTHER.into();
-    for sid in [Some(SID), None] {
-        let reply = Reply::Json(200, other_to.clone());
-        assert_eq!(check_answered(reply, sid).await, unavailable);
-    }
-    let mut other_sid = checked("approved");
     other_sid["sid"] = OTHER_SID.into();
-    let reply = Reply::Json(200, other_sid.clone());
-    assert_eq!(check_answered(reply, Some(SID)).await, unavailable);
-    // Not known, so not compared.
-    let reply = Reply::Json(200, other_sid);
-    assert_eq!(check_answered(reply, None).await, Ok(Verdict::Approved));
+    for (answer, sid, expected) in [
+        (&other_to, Some(SID), unavailable),
+        (&other_to, None, unavailable),
+        (&other_sid, Some(SID), unavailable),
+        // The SID is unknown, so it cannot be compared.
+        (&other_sid, None, Ok(Verdict::Approved)),
+    ] {
+        assert_check(Reply::Json(200, answer.clone()), sid, expected).await;
+    }
 }
 
 #[tokio::test]
-async fn a_check_of_a_verification_that_is_over_is_expired() {
-    let expired = Err(CheckError::Expired);
-    assert_eq!(
-        check_answered(refused(404, 20404), Some(SID)).await,
-        expired
-    );
-    let without_code = Reply::Raw(http(404, "", ""));
-    assert_eq!(check_answered(without_code, None).await, expired);
-}
-
-#[tokio::test]
-async fn a_check_too_many_is_told_apart_from_requests_too_many() {
-    let closed = Err(CheckError::TooManyWrong);
-    assert_eq!(check_answered(refused(429, 60202), Some(SID)).await, closed);
-    let without_code = Reply::Raw(http(429, "", ""));
-    assert_eq!(check_answered(without_code, Some(SID)).await, closed);
-    for code in [20429, 60212] {
-        let result = check_answered(refused(429, code), Some(SID)).await;
-        assert_eq!(result, Err(CheckError::Unavailable));
+async fn each_refusal_of_a_check_has_its_error() {
+    for (reply, error) in [
+        (refused(404, 20404), CheckError::Expired),
+        (raw(404, ""), CheckError::Expired),
+        (refused(429, 60202), CheckError::TooManyWrong),
+        (raw(429, ""), CheckError::TooManyWrong),
+        // Too many requests, not too many wrong codes.
+        (refused(429, 20429), CheckError::Unavailable),
+        (refused(429, 60212), CheckError::Unavailable),
+    ] {
+        assert_check(reply, Some(SID), Err(error)).await;
     }
 }
 
@@ -90,9 +73,9 @@ async fn any_other_answer_to_a_check_is_unavailable_and_never_approved() {
     let approved = checked("approved").to_string();
     let location = "location: /v2/Services\r\n";
     let mut replies = vec![
-        Reply::Raw(http(200, "", "<html>approved</html>")),
-        Reply::Raw(http(200, "", "\"approved\"")),
-        Reply::Raw(http(200, "", "")),
+        raw(200, "<html>approved</html>"),
+        raw(200, "\"approved\""),
+        raw(200, ""),
         Reply::Raw(String::new()),
     ];
     for status in [202, 204, 301, 302, 307, 308, 400, 401, 403, 500, 503] {
@@ -115,24 +98,24 @@ async fn any_other_answer_to_a_check_is_unavailable_and_never_approved() {
         replies.push(Reply::Json(200, answer));
     }
     let twice = approved.replacen('{', "{\"status\": \"pending\",", 1);
-    replies.push(Reply::Raw(http(200, "", &twice)));
+    replies.push(raw(200, &twice));
     let cut = http(200, "", &format!("{approved}    "))
         .trim_end()
         .to_owned();
     replies.push(Reply::Raw(cut));
     for reply in replies {
-        let result = check_answered(reply, Some(SID)).await;
-        assert_eq!(result, Err(CheckError::Unavailable));
+        assert_check(reply, Some(SID), Err(CheckError::Unavailable)).await;
     }
 }
 
 /// ASVS 13.2.6
 #[tokio::test]
-async fn a_check_that_is_not_answered_in_time_is_unavailable() {
-    let peer = Peer::start(vec![Reply::Silence]).await;
+async fn a_silent_peer_is_given_up_after_the_time_out() {
+    let peer = Peer::start(vec![Reply::Silence, Reply::Silence]).await;
     let client = peer.impatient_client();
     let result = client.check(Service::Main, TO, Some(SID), &code()).await;
     assert_eq!(result, Err(CheckError::Unavailable));
+    assert_eq!(client.cancel(Service::Main, SID).await, Err(CancelError));
 }
 
 /// ASVS 1.3.6
@@ -155,15 +138,17 @@ async fn a_malformed_sid_is_never_sent() {
 }
 
 #[tokio::test]
-async fn cancelling_succeeds_where_the_verification_is_over_afterwards() {
+async fn canceling_succeeds_only_if_the_verification_has_ended() {
     let mut other = checked("canceled");
     other["sid"] = OTHER_SID.into();
+    let canceled = checked("canceled").to_string();
     for (reply, expected) in [
         (Reply::Json(200, checked("canceled")), Ok(())),
         (refused(404, 20404), Ok(())),
         (Reply::Json(200, checked("pending")), Err(CancelError)),
         (Reply::Json(200, other), Err(CancelError)),
-        (Reply::Raw(http(200, "", "<html>")), Err(CancelError)),
+        (raw(200, "<html>"), Err(CancelError)),
+        (raw(307, &canceled), Err(CancelError)),
         (refused(500, 20500), Err(CancelError)),
         (Reply::Raw(String::new()), Err(CancelError)),
     ] {

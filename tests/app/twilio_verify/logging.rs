@@ -1,4 +1,4 @@
-//! What the client writes to the log.
+//! The client's log lines.
 
 use std::future::ready;
 
@@ -12,7 +12,7 @@ use super::{SID, TO, checked, refused};
 
 /// ASVS 16.3.4
 #[tokio::test]
-async fn each_failure_is_one_line_with_status_and_code_and_no_secret() {
+async fn each_failure_logs_one_line_with_status_and_code_and_no_secret() {
     logs::keep();
     let peer = Peer::start(vec![
         refused(403, 60205),
@@ -60,7 +60,7 @@ async fn each_failure_is_one_line_with_status_and_code_and_no_secret() {
     assert_eq!(lines.len(), 1, "{lines:?}");
     all.extend(lines);
 
-    // A wrong code is no failure.
+    // A wrong code is not a failure.
     let _ = client.check(Service::Main, TO, Some(SID), &code).await;
     assert_eq!(logs::take(), Vec::<String>::new());
 
@@ -73,7 +73,7 @@ async fn each_failure_is_one_line_with_status_and_code_and_no_secret() {
 }
 
 #[tokio::test]
-async fn the_client_prints_without_its_credentials() {
+async fn the_debug_output_of_the_client_holds_no_credentials() {
     let peer = Peer::start(vec![]).await;
     let text = format!("{:?}", peer.client());
     assert!(text.contains(peer.base_url.as_str()));

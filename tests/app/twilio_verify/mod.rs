@@ -1,9 +1,7 @@
-//! The client of Twilio Verify, case by case of what Twilio may answer to a send, and the
-//! simulator.
+//! The client of Twilio Verify: what each of Twilio's answers to a send leads to.
 
 mod certificate;
 mod checks;
-mod hostile;
 mod logging;
 mod peer;
 mod simulator;
@@ -31,6 +29,12 @@ const OTHER: &str = "+12025550199";
 const SID: &str = "VEaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaA";
 const OTHER_SID: &str = "VEbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
+/// The result of a send whose answer never came.
+const UNKNOWN: Result<Sent, SendError> = Ok(Sent {
+    sid: None,
+    channel: Channel::Sms,
+});
+
 fn code() -> SecretString {
     SecretString::from("123456")
 }
@@ -41,6 +45,10 @@ fn created(sid: &str, to: &str) -> Reply {
 
 fn checked(status: &str) -> Value {
     json!({ "sid": SID, "to": TO, "status": status, "valid": status == "approved" })
+}
+
+fn raw(status: u16, body: &str) -> Reply {
+    Reply::Raw(http(status, "", body))
 }
 
 fn refused(status: u16, code: i64) -> Reply {
@@ -55,55 +63,54 @@ fn sent(sid: Option<&str>, channel: Channel) -> Result<Sent, SendError> {
     Ok(Sent { sid, channel })
 }
 
-/// Twilio answers an SMS so: there must be this result, and no call.
-async fn assert_no_call(reply: Reply, expected: Result<Sent, SendError>) {
-    let peer = Peer::start(vec![reply]).await;
-    assert_eq!(
-        peer.client().send(Service::Main, TO, ready(true)).await,
-        expected
-    );
-    assert_eq!(peer.channels(), ["sms"]);
-}
-
-/// Twilio answers an SMS so: there must be one call.
-async fn assert_call(reply: Reply) {
-    let peer = Peer::start(vec![reply, created(SID, TO)]).await;
-    assert_eq!(
-        peer.client().send(Service::Main, TO, ready(true)).await,
-        sent(Some(SID), Channel::Call)
-    );
-    assert_eq!(peer.channels(), ["sms", "call"]);
+/// Sends a code and asserts the result and the channels that were requested.
+async fn assert_send(replies: Vec<Reply>, expected: Result<Sent, SendError>, channels: &[&str]) {
+    let case = format!("{replies:?}");
+    let is_silent = replies.iter().any(|it| matches!(it, Reply::Silence));
+    let peer = Peer::start(replies).await;
+    let client = match is_silent {
+        true => peer.impatient_client(),
+        false => peer.client(),
+    };
+    let result = client.send(Service::Main, TO, ready(true)).await;
+    assert_eq!(result, expected, "{case}");
+    assert_eq!(peer.channels(), channels, "{case}");
 }
 
 /// ASVS 13.2.6
 #[test]
 fn the_default_address_is_the_one_server_of_twilios_specification() {
-    // Which is the default of the settings: see `twilio_with_a_token` there.
+    // The test `twilio_with_a_token` asserts that it is the default.
     assert_eq!(spec::servers(), ["https://verify.twilio.com"]);
     assert_eq!(CONNECT_TIMEOUT, Duration::from_secs(3));
     assert_eq!(TIMEOUT, Duration::from_secs(8));
 }
 
-/// A page waits for the form, and then for Twilio three times: to cancel, to text, to call.
-/// Who gave it up before would be told to try again what goes on.
+/// A request waits for its form, and then for Twilio up to three times: to cancel, to send
+/// an SMS, to call. A shorter time-out would report a failure while the work goes on.
 #[test]
-fn a_page_may_take_longer_than_a_slow_form_and_a_slow_twilio_together() {
+fn a_request_may_take_longer_than_a_slow_form_and_a_slow_twilio_together() {
     let slowest = Limits::default().body_timeout + 3 * TIMEOUT;
     assert!(slowest < REQUEST_TIMEOUT, "{slowest:?}");
     let nginx = include_str!("../../../deploy/nginx.conf");
     let pattern = Regex::new(r"proxy_read_timeout (\d+)s;").unwrap();
-    let patience = pattern.captures(nginx).unwrap()[1].parse().unwrap();
-    assert!(REQUEST_TIMEOUT < Duration::from_secs(patience));
+    let seconds = pattern.captures(nginx).unwrap()[1].parse().unwrap();
+    assert!(REQUEST_TIMEOUT < Duration::from_secs(seconds));
 }
 
 #[tokio::test]
-async fn an_sms_that_is_accepted_is_sent_by_sms() {
-    assert_no_call(created(SID, TO), sent(Some(SID), Channel::Sms)).await;
+async fn an_accepted_sms_is_not_followed_by_a_call() {
+    assert_send(
+        vec![created(SID, TO)],
+        sent(Some(SID), Channel::Sms),
+        &["sms"],
+    )
+    .await;
 }
 
 /// ASVS 1.3.6
 #[tokio::test]
-async fn each_service_is_asked_by_its_own_sid() {
+async fn each_service_is_addressed_by_its_own_sid() {
     let peer = Peer::start(vec![
         created(SID, TO),
         created(SID, TO),
@@ -141,44 +148,124 @@ async fn a_base_url_may_end_in_a_slash_and_have_a_path() {
     assert_eq!(result, sent(Some(SID), Channel::Sms));
 }
 
+/// Landlines (60205), phones that are off (60223), unknown reasons and server errors say
+/// nothing against a call.
 #[tokio::test]
-async fn an_sms_refused_as_landline_is_followed_by_one_call() {
-    assert_call(refused(403, 60205)).await;
-}
-
-#[tokio::test]
-async fn an_sms_refused_as_switched_off_is_followed_by_one_call() {
-    assert_call(refused(403, 60223)).await;
-}
-
-#[tokio::test]
-async fn an_sms_refused_for_a_reason_not_listed_is_followed_by_one_call() {
-    for (status, code) in [(400, 60000), (403, 60228), (404, 1), (403, 1)] {
-        assert_call(refused(status, code)).await;
-    }
-    assert_call(Reply::Raw(http(400, "", "<html>"))).await;
-    assert_call(Reply::Raw(http(404, "", ""))).await;
-}
-
-#[tokio::test]
-async fn a_server_error_is_followed_by_one_call() {
+async fn one_call_follows_an_sms_that_failed_for_a_reason_of_its_own() {
+    let mut replies: Vec<_> = [
+        (403, 60205),
+        (403, 60223),
+        (400, 60000),
+        (403, 60228),
+        (404, 1),
+        (403, 1),
+    ]
+    .map(|(status, code)| refused(status, code))
+    .into();
+    replies.extend([raw(400, "<html>"), raw(404, "")]);
     for status in [500, 502, 503, 504] {
-        assert_call(refused(status, 20500)).await;
-        assert_call(Reply::Raw(http(status, "", "<html>"))).await;
+        replies.extend([refused(status, 20500), raw(status, "<html>")]);
+    }
+    for reply in replies {
+        let called = sent(Some(SID), Channel::Call);
+        assert_send(vec![reply, created(SID, TO)], called, &["sms", "call"]).await;
+    }
+}
+
+#[tokio::test]
+async fn no_call_follows_a_refusal_that_holds_for_calls_too() {
+    use SendError::{Blocked, InvalidNumber, Misconfigured, TooMany};
+    let mut cases = vec![
+        (raw(429, ""), TooMany),
+        (raw(401, ""), Misconfigured),
+        (refused(429, 1), TooMany),
+    ];
+    let refusals: [(&[u16], &[i64], SendError); 6] = [
+        (&[400], &[60200, 21211, 21614], InvalidNumber),
+        (&[403, 429], &[60203, 60212, 20429], TooMany),
+        (
+            &[400, 403, 429, 503],
+            &[60238, 60410, 60605, 21408],
+            Blocked,
+        ),
+        (&[401], &[20003, 1], Misconfigured),
+        (&[403], &[20003], Misconfigured),
+        (&[404], &[20404], Misconfigured),
+    ];
+    for (statuses, codes, error) in refusals {
+        for status in statuses {
+            cases.extend(codes.iter().map(|code| (refused(*status, *code), error)));
+        }
+    }
+    for (reply, error) in cases {
+        assert_send(vec![reply], Err(error), &["sms"]).await;
+    }
+}
+
+/// The SMS may be on its way.
+#[tokio::test]
+async fn no_call_follows_an_sms_without_a_usable_answer() {
+    let mut replies = vec![
+        Reply::Silence,
+        created(SID, OTHER),
+        created(&format!("{SID}\n"), TO),
+        raw(201, "<html>"),
+        raw(201, ""),
+        Reply::Json(201, json!({ "sid": SID })),
+        Reply::Json(200, checked("pending")),
+    ];
+    for sid in ["", "VE1", "VEggggggggggggggggggggggggggggggggg", "../../x"] {
+        replies.push(created(sid, TO));
+    }
+    for bytes in [
+        "",
+        "HTTP/1.1 201 Cre",
+        "no HTTP at all\r\n\r\n",
+        "HTTP/1.1 201 Created\r\ncontent-length: 500\r\n\r\n{\"sid\": ",
+    ] {
+        replies.push(Reply::Raw(bytes.to_owned()));
+    }
+    for reply in replies {
+        assert_send(vec![reply], UNKNOWN, &["sms"]).await;
+    }
+}
+
+#[tokio::test]
+async fn the_call_after_an_sms_has_the_same_results() {
+    for (reply, expected) in [
+        (refused(500, 20500), Err(SendError::Failed)),
+        (refused(429, 60203), Err(SendError::TooMany)),
+        (Reply::Silence, sent(None, Channel::Call)),
+    ] {
+        assert_send(vec![refused(403, 60205), reply], expected, &["sms", "call"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_requested_call_is_made_once_and_sends_no_sms() {
+    for (reply, expected) in [
+        (created(SID, TO), sent(Some(SID), Channel::Call)),
+        (refused(500, 20500), Err(SendError::Failed)),
+    ] {
+        let peer = Peer::start(vec![reply]).await;
+        assert_eq!(peer.client().call(Service::Main, TO).await, expected);
+        assert_eq!(peer.channels(), ["call"]);
     }
 }
 
 /// ASVS 15.3.2
 #[tokio::test]
-async fn a_redirect_of_an_sms_is_not_followed_but_a_call_is_tried() {
+async fn a_redirect_is_not_followed() {
     let elsewhere = Peer::start(vec![]).await;
     let location = format!("location: {}\r\n", elsewhere.base_url);
-    assert_call(Reply::Raw(http(307, &location, ""))).await;
+    let redirect = Reply::Raw(http(307, &location, ""));
+    let called = sent(Some(SID), Channel::Call);
+    assert_send(vec![redirect, created(SID, TO)], called, &["sms", "call"]).await;
     assert_eq!(elsewhere.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn a_connection_that_is_refused_is_a_failure() {
+async fn a_refused_connection_is_a_failure() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -192,7 +279,7 @@ async fn a_connection_that_is_refused_is_a_failure() {
     assert_eq!(client.cancel(Service::Main, SID).await, Err(CancelError));
 }
 
-/// How many connections a peer saw that never gets as far as TLS.
+/// Counts the connections to a peer that ends or ignores each TLS handshake.
 async fn connections_without_tls(hang_up: bool) -> usize {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("https://{}", listener.local_addr().unwrap());
@@ -224,93 +311,14 @@ async fn connections_without_tls(hang_up: bool) -> usize {
 }
 
 #[tokio::test]
-async fn a_connection_that_cannot_be_made_is_followed_by_one_call() {
-    assert_eq!(connections_without_tls(true).await, 2);
-}
-
-#[tokio::test]
-async fn a_connection_that_is_not_made_in_time_is_followed_by_one_call() {
-    assert_eq!(connections_without_tls(false).await, 2);
-}
-
-#[tokio::test]
-async fn a_number_that_cannot_be_reached_is_not_called() {
-    for code in [60200, 21211, 21614] {
-        assert_no_call(refused(400, code), Err(SendError::InvalidNumber)).await;
+async fn one_call_follows_an_sms_that_got_no_connection() {
+    for hang_up in [true, false] {
+        assert_eq!(connections_without_tls(hang_up).await, 2, "{hang_up}");
     }
 }
 
 #[tokio::test]
-async fn too_many_codes_are_not_followed_by_a_call() {
-    for code in [60203, 60212, 20429, 1] {
-        assert_no_call(refused(429, code), Err(SendError::TooMany)).await;
-    }
-    for code in [60203, 60212, 20429] {
-        assert_no_call(refused(403, code), Err(SendError::TooMany)).await;
-    }
-    let without_code = Reply::Raw(http(429, "retry-after: 1\r\n", ""));
-    assert_no_call(without_code, Err(SendError::TooMany)).await;
-}
-
-#[tokio::test]
-async fn a_blocked_number_is_not_called() {
-    for code in [60238, 60410, 60605, 21408] {
-        for status in [400, 403, 429, 503] {
-            assert_no_call(refused(status, code), Err(SendError::Blocked)).await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn wrong_credentials_or_a_wrong_service_are_not_followed_by_a_call() {
-    for (status, code) in [(401, 20003), (401, 1), (403, 20003), (404, 20404)] {
-        assert_no_call(refused(status, code), Err(SendError::Misconfigured)).await;
-    }
-    let without_code = Reply::Raw(http(401, "", ""));
-    assert_no_call(without_code, Err(SendError::Misconfigured)).await;
-}
-
-#[tokio::test]
-async fn an_answer_that_does_not_come_leaves_it_unknown_and_is_not_followed_by_a_call() {
-    let peer = Peer::start(vec![Reply::Silence]).await;
-    let result = peer
-        .impatient_client()
-        .send(Service::Main, TO, ready(true))
-        .await;
-    assert_eq!(result, sent(None, Channel::Sms));
-    assert_eq!(peer.channels(), ["sms"]);
-}
-
-#[tokio::test]
-async fn a_connection_that_breaks_after_the_request_is_not_followed_by_a_call() {
-    let unknown = || sent(None, Channel::Sms);
-    for bytes in [
-        "",
-        "HTTP/1.1 201 Cre",
-        "no HTTP at all\r\n\r\n",
-        "HTTP/1.1 201 Created\r\ncontent-length: 500\r\n\r\n{\"sid\": ",
-    ] {
-        assert_no_call(Reply::Raw(bytes.to_owned()), unknown()).await;
-    }
-}
-
-#[tokio::test]
-async fn a_success_that_makes_no_sense_has_no_sid_and_is_not_followed_by_a_call() {
-    let unknown = || sent(None, Channel::Sms);
-    assert_no_call(created(SID, OTHER), unknown()).await;
-    for sid in ["", "VE1", "VEggggggggggggggggggggggggggggggggg", "../../x"] {
-        assert_no_call(created(sid, TO), unknown()).await;
-    }
-    let with_newline = format!("{SID}\n");
-    assert_no_call(created(&with_newline, TO), unknown()).await;
-    assert_no_call(Reply::Raw(http(201, "", "<html>")), unknown()).await;
-    assert_no_call(Reply::Raw(http(201, "", "")), unknown()).await;
-    assert_no_call(Reply::Json(201, json!({ "sid": SID })), unknown()).await;
-    assert_no_call(Reply::Json(200, checked("pending")), unknown()).await;
-}
-
-#[tokio::test]
-async fn no_more_of_an_answer_is_read_than_64_kib() {
+async fn at_most_64_kib_of_an_answer_are_read() {
     let answer = |length: usize| {
         let mut body = checked("pending");
         body["filler"] = "".into();
@@ -318,42 +326,12 @@ async fn no_more_of_an_answer_is_read_than_64_kib() {
         body["filler"] = "x".repeat(filler).into();
         Reply::Json(201, body)
     };
-    assert_no_call(answer(64 * 1024), sent(Some(SID), Channel::Sms)).await;
-    assert_no_call(answer(64 * 1024 + 1), sent(None, Channel::Sms)).await;
-}
-
-#[tokio::test]
-async fn a_call_that_fails_too_is_the_end() {
-    let peer = Peer::start(vec![refused(403, 60205), refused(500, 20500)]).await;
-    let result = peer.client().send(Service::Main, TO, ready(true)).await;
-    assert_eq!(result, Err(SendError::Failed));
-    assert_eq!(peer.channels(), ["sms", "call"]);
-}
-
-#[tokio::test]
-async fn a_call_after_an_sms_is_judged_by_the_same_table() {
-    let peer = Peer::start(vec![refused(403, 60205), refused(429, 60203)]).await;
-    let result = peer.client().send(Service::Main, TO, ready(true)).await;
-    assert_eq!(result, Err(SendError::TooMany));
-
-    let peer = Peer::start(vec![refused(403, 60205), Reply::Silence]).await;
-    let result = peer
-        .impatient_client()
-        .send(Service::Main, TO, ready(true))
-        .await;
-    assert_eq!(result, sent(None, Channel::Call));
-    assert_eq!(peer.channels(), ["sms", "call"]);
-}
-
-#[tokio::test]
-async fn call_me_calls_once_and_sends_no_sms() {
-    let peer = Peer::start(vec![created(SID, TO)]).await;
-    let result = peer.client().call(Service::Main, TO).await;
-    assert_eq!(result, sent(Some(SID), Channel::Call));
-    assert_eq!(peer.channels(), ["call"]);
-
-    let peer = Peer::start(vec![refused(500, 20500)]).await;
-    let result = peer.client().call(Service::Main, TO).await;
-    assert_eq!(result, Err(SendError::Failed));
-    assert_eq!(peer.channels(), ["call"]);
+    for (length, expected) in [
+        (64 * 1024, sent(Some(SID), Channel::Sms)),
+        (64 * 1024 + 1, UNKNOWN),
+    ] {
+        let peer = Peer::start(vec![answer(length)]).await;
+        let result = peer.client().send(Service::Main, TO, ready(true)).await;
+        assert_eq!(result, expected, "{length}");
+    }
 }

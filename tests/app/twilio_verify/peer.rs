@@ -1,5 +1,5 @@
-//! A peer in Twilio's place that answers what the test says, byte for byte,
-//! and keeps every request.
+//! A peer in Twilio's place. It answers what the test says, byte for byte, and keeps every
+//! request.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,12 +18,13 @@ pub const PASSWORD: &str = "the auth token: with a colon";
 pub const SERVICE: &str = "VA00000000000000000000000000000001";
 pub const ENROLL_SERVICE: &str = "VA00000000000000000000000000000002";
 
+#[derive(Debug)]
 pub enum Reply {
     /// A status and a JSON body.
     Json(u16, Value),
-    /// Bytes, after which the connection is closed; none is a hang-up.
+    /// Bytes. Then the connection is closed.
     Raw(String),
-    /// Nothing, and the connection stays open.
+    /// No answer. The connection stays open.
     Silence,
 }
 
@@ -53,8 +54,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Answers the first request with the first reply, and so on; a request too
-    /// many with 500.
+    /// Answers the first request with the first reply, and so on. Further requests get 500.
     pub async fn start(replies: Vec<Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
@@ -72,7 +72,7 @@ impl Peer {
                 requests.lock().unwrap().push(request);
                 let reply = replies
                     .next()
-                    .unwrap_or_else(|| Reply::Json(500, "a request too many".into()));
+                    .unwrap_or_else(|| Reply::Json(500, "one request too many".into()));
                 match reply {
                     Reply::Json(status, body) => {
                         let bytes = http(status, "", &body.to_string());
@@ -94,14 +94,14 @@ impl Peer {
         TwilioVerify::new(self.settings()).unwrap()
     }
 
-    /// Gives up soon; only for tests of silence, as a busy machine is slow.
+    /// A client with a short time-out, for tests of silence only: a busy machine is slow.
     pub fn impatient_client(&self) -> TwilioVerify {
         let mut settings = self.settings();
         settings.timeout = Duration::from_millis(300);
         TwilioVerify::new(settings).unwrap()
     }
 
-    /// All requests so far, each of which fits Twilio's specification.
+    /// All requests so far. Asserts that they match Twilio's specification.
     pub fn requests(&self) -> Vec<Request> {
         let requests = self.requests.lock().unwrap().clone();
         for request in &requests {
@@ -110,7 +110,7 @@ impl Peer {
         requests
     }
 
-    /// The channels of all requests, which must be for codes.
+    /// The channels of all requests, which must request codes.
     pub fn channels(&self) -> Vec<String> {
         self.requests()
             .iter()
@@ -131,7 +131,7 @@ pub fn settings(base_url: Url) -> Settings {
     }
 }
 
-/// An answer as it goes over the wire; `headers` end with CR LF each.
+/// An HTTP response. Each of `headers` ends with CR LF.
 pub fn http(status: u16, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(

@@ -1,4 +1,4 @@
-//! Twilio's own specification, and whether requests and resources fit it.
+//! Twilio's specification, and assertions that requests and resources match it.
 
 use std::sync::LazyLock;
 
@@ -24,7 +24,7 @@ pub fn servers() -> Vec<&'static str> {
     servers
 }
 
-/// Panics with the reason where a request does not fit.
+/// Asserts that a request matches the specification.
 pub fn assert_valid_request(request: &Request, username: &str, password: &str) {
     let (operation, parameters) = SPEC["paths"]
         .as_object()
@@ -44,7 +44,7 @@ pub fn assert_valid_request(request: &Request, username: &str, password: &str) {
     for parameter in operation["parameters"].as_array().unwrap() {
         let name = parameter["name"].as_str().unwrap();
         let (_, value) = parameters.iter().find(|(key, _)| key == name).unwrap();
-        assert_fits(&Value::from(value.as_str()), &parameter["schema"], name);
+        assert_matches(&Value::from(value.as_str()), &parameter["schema"], name);
     }
 
     assert_eq!(
@@ -61,7 +61,7 @@ pub fn assert_valid_request(request: &Request, username: &str, password: &str) {
     for (name, value) in &request.form {
         let property = &schema["properties"][name];
         assert!(property.is_object(), "unknown field {name}");
-        assert_fits(&Value::from(value.as_str()), property, name);
+        assert_matches(&Value::from(value.as_str()), property, name);
         assert!(!names.contains(&name), "{name} twice");
         names.push(name);
     }
@@ -81,7 +81,7 @@ pub fn assert_valid_request(request: &Request, username: &str, password: &str) {
     );
 }
 
-/// Panics where a resource has a field that its schema lacks or contradicts.
+/// Asserts that a resource matches its schema.
 pub fn assert_valid_resource(schema: &str, resource: &Value) {
     let schema = &SPEC["components"]["schemas"][schema];
     let properties = schema["properties"].as_object().unwrap();
@@ -92,11 +92,11 @@ pub fn assert_valid_resource(schema: &str, resource: &Value) {
         let property = properties
             .get(name)
             .unwrap_or_else(|| panic!("unknown field {name}"));
-        assert_fits(value, property, name);
+        assert_matches(value, property, name);
     }
 }
 
-fn assert_fits(value: &Value, schema: &Value, name: &str) {
+fn assert_matches(value: &Value, schema: &Value, name: &str) {
     let schema = match schema["$ref"].as_str() {
         Some(reference) => SPEC.pointer(reference.trim_start_matches('#')).unwrap(),
         None => schema,
@@ -118,12 +118,12 @@ fn assert_fits(value: &Value, schema: &Value, name: &str) {
         }
         Some("boolean") => assert!(value.is_boolean(), "{name}: {value}"),
         Some("array") => assert!(value.is_array(), "{name}: {value}"),
-        Some(other) => panic!("{name}: type {other} is not looked at"),
+        Some(other) => panic!("{name}: type {other} is not supported"),
         None => {}
     }
 }
 
-/// The parameters of a path that has the template's form.
+/// The parameters of a path that matches the template.
 fn match_path(template: &str, path: &str) -> Option<Vec<(String, String)>> {
     let (template, path): (Vec<_>, Vec<_>) =
         (template.split('/').collect(), path.split('/').collect());

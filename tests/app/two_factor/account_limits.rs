@@ -1,16 +1,16 @@
-//! The limits of an account's codes, over all its verifications and sessions.
+//! The limits of an account's codes, over all its challenges and sessions.
 
 use tokio::task::JoinSet;
 use twostep::dev::simulator::Failure;
 use twostep::models::rate_limit::budgets;
 use twostep::models::rate_limit::{SENDS_OF_ACCOUNT, WRONG_CODES};
 
-use super::{assert_invalid_token, wrong};
+use super::{assert_invalid_token, assert_retry_after, two_factor_app, two_factor_login, wrong};
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
 const HOUR: u64 = 60 * 60;
 
-/// Enters the wrong code so often, in as many log-ins as that takes.
+/// Enters so many wrong codes, five per login.
 async fn enter_wrong_codes(app: &TestApp, times: usize) {
     for _ in 0..times.div_ceil(5) {
         let browser = app.half_logged_in("alice").await;
@@ -29,11 +29,10 @@ fn assert_invalid_token_or_last(page: &Page) {
 }
 
 #[track_caller]
-fn assert_no_code_taken(page: &Page, retry_after: &str, words: &str) {
-    let found = (page.status, page.header("retry-after"));
-    assert_eq!(found, (429, Some(retry_after)), "{}", page.text());
+fn assert_codes_locked(page: &Page, retry_after: &str, wait: &str) {
+    assert_retry_after(page, retry_after);
     let sentence = format!(
-        "Too many wrong codes were entered for this account. Try again in {words}, \
+        "Too many wrong codes were entered for this account. Try again in {wait}, \
          or use a recovery code."
     );
     assert_eq!(page.alerts(), [sentence]);
@@ -41,40 +40,38 @@ fn assert_no_code_taken(page: &Page, retry_after: &str, words: &str) {
 
 /// ASVS 2.3.2, 6.6.3
 #[tokio::test]
-async fn ten_wrong_codes_an_hour_are_taken_and_then_not_even_the_right_one() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+async fn after_ten_wrong_codes_in_an_hour_not_even_the_right_one_is_accepted() {
+    let app = two_factor_app("alice").await;
     enter_wrong_codes(&app, 10).await; // at 0 and 30 seconds
     let browser = app.half_logged_in("alice").await;
     let checks = app.phone().counters().checks;
     let page = browser.verify(&app.last_code()).await;
-    assert_no_code_taken(&page, "3540", "59 minutes");
+    assert_codes_locked(&page, "3540", "59 minutes");
     assert!(page.all("input[name=token]").is_empty());
     assert_eq!(page.all("form[action='/verify_2fa/resend']"), [""; 0]);
     assert_eq!(page.all("a[href='/verify_2fa/recovery']").len(), 1);
-    assert_eq!(app.phone().counters().checks, checks, "nobody was asked");
-    // The page says so before one tries, and the try was not counted.
+    assert_eq!(app.phone().counters().checks, checks, "no code was checked");
+    // The page says so at once, and the attempt was not counted.
     let page = browser.get("/verify_2fa").await;
     assert!(page.says("Too many wrong codes"));
     app.advance(5);
     let page = browser.verify(&app.last_code()).await;
-    assert_no_code_taken(&page, "3535", "59 minutes");
+    assert_codes_locked(&page, "3535", "59 minutes");
     assert!(!browser.is_logged_in().await);
 
-    // The first five leave the window together.
+    // The window ends an hour after its first attempt.
     app.advance(3534);
     let browser = app.half_logged_in("alice").await;
     let page = browser.verify(&app.last_code()).await;
-    assert_no_code_taken(&page, "1", "1 second");
+    assert_codes_locked(&page, "1", "1 second");
     app.advance(1);
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }
 
 /// ASVS 2.3.2, 6.6.3
 #[tokio::test]
-async fn twenty_wrong_codes_a_day_are_taken_and_no_more() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+async fn after_twenty_wrong_codes_in_a_day_no_code_is_accepted() {
+    let app = two_factor_app("alice").await;
     for _ in 0..2 {
         enter_wrong_codes(&app, 10).await;
         app.advance(HOUR);
@@ -82,16 +79,15 @@ async fn twenty_wrong_codes_a_day_are_taken_and_no_more() {
     let browser = app.half_logged_in("alice").await;
     let page = browser.verify(&app.last_code()).await;
     // A day after the first of the twenty: 2 × (60 s + 1 h) have passed.
-    assert_no_code_taken(&page, "79080", "22 hours");
+    assert_codes_locked(&page, "79080", "22 hours");
     app.advance(79_080);
     let browser = app.half_logged_in("alice").await;
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }
 
 #[tokio::test]
-async fn the_right_code_forgets_the_wrong_ones() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+async fn the_right_code_refunds_the_wrong_ones() {
+    let app = two_factor_app("alice").await;
     for _ in 0..4 {
         enter_wrong_codes(&app, 5).await;
         let browser = app.half_logged_in("alice").await;
@@ -105,15 +101,14 @@ async fn the_right_code_forgets_the_wrong_ones() {
 
 #[tokio::test]
 async fn wrong_codes_count_over_all_purposes() {
-    let app = TestApp::start().await;
-    let inside = app.with_two_factor("alice", PHONE).await;
+    let (app, inside) = two_factor_login("alice").await;
     enter_wrong_codes(&app, 5).await;
     inside.reauth(PASSWORD).await.redirects_to("/verify_2fa");
     for _ in 0..5 {
         inside.verify(&wrong(&app.last_code())).await;
     }
     app.advance(30);
-    inside.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    inside.add_phone(OTHER_PHONE).await;
     let page = inside.verify(&app.last_code()).await;
     assert_eq!(page.status, 429);
     assert!(page.says("Too many wrong codes were entered for this account. Try again in"));
@@ -123,9 +118,8 @@ async fn wrong_codes_count_over_all_purposes() {
 
 /// ASVS 6.6.3
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn attack_06_guesses_from_fifty_browsers_in_many_log_ins_reach_twilio_ten_times() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+async fn attack_06_guesses_from_fifty_browsers_in_many_logins_reach_twilio_ten_times() {
+    let app = two_factor_app("alice").await;
     let before = app.phone().counters().checks;
     for _ in 0..4 {
         let half = app.half_logged_in("alice").await;
@@ -145,9 +139,8 @@ async fn attack_06_guesses_from_fifty_browsers_in_many_log_ins_reach_twilio_ten_
 }
 
 #[tokio::test]
-async fn attack_21_somebody_elses_wrong_codes_do_not_count_for_alice() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+async fn attack_21_wrong_codes_of_another_user_do_not_count_for_alice() {
+    let app = two_factor_app("alice").await;
     app.with_two_factor("mallory", OTHER_PHONE).await;
     for _ in 0..2 {
         app.advance(30);
@@ -161,8 +154,8 @@ async fn attack_21_somebody_elses_wrong_codes_do_not_count_for_alice() {
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }
 
-/// Logs in half-way and leaves it, so often.
-async fn leave_log_ins(app: &TestApp, times: usize) {
+/// Begins so many logins without entering a code.
+async fn leave_logins(app: &TestApp, times: usize) {
     for _ in 0..times {
         let sent = app.messages_sent();
         app.half_logged_in("alice").await;
@@ -188,14 +181,12 @@ async fn held_back(app: &TestApp, minutes: &str) -> Browser {
 
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn six_codes_an_hour_that_nobody_enters_are_sent_and_no_seventh() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
-    leave_log_ins(&app, 6).await; // from 0 to 150 seconds
+async fn six_unentered_codes_an_hour_are_sent_and_no_seventh() {
+    let app = two_factor_app("alice").await;
+    leave_logins(&app, 6).await; // from 0 to 150 seconds
     let browser = held_back(&app, "57 minutes").await;
     let page = browser.post("/verify_2fa/resend", &[]).await;
-    let found = (page.status, page.header("retry-after"));
-    assert_eq!(found, (429, Some("3420")));
+    assert_retry_after(&page, "3420");
     let page = browser.post("/verify_2fa/call", &[]).await;
     assert_eq!(page.status, 429);
 
@@ -207,53 +198,38 @@ async fn six_codes_an_hour_that_nobody_enters_are_sent_and_no_seventh() {
     assert_eq!(app.messages_sent(), sent + 1);
     // The next window takes six again.
     app.advance(30);
-    leave_log_ins(&app, 5).await;
+    leave_logins(&app, 5).await;
     held_back(&app, "23 hours").await; // twelve a day
 }
 
-/// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn twelve_codes_a_day_that_nobody_enters_are_sent_and_no_more() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
-    for _ in 0..2 {
-        leave_log_ins(&app, 6).await;
-        app.advance(HOUR);
-    }
-    held_back(&app, "22 hours").await;
-}
-
-#[tokio::test]
-async fn sends_count_over_all_ways_to_ask_for_one() {
-    let app = TestApp::start().await;
-    let inside = app.with_two_factor("alice", PHONE).await;
+async fn sends_count_over_all_ways_to_request_a_code() {
+    let (app, inside) = two_factor_login("alice").await;
     let browser = app.half_logged_in("alice").await; // 1
     for path in ["/verify_2fa/resend", "/verify_2fa/call"] {
         app.advance(30);
-        browser.post(path, &[]).await.redirects_to("/verify_2fa"); // 2, 3
+        browser.request_code(path).await; // 2, 3
     }
     app.advance(30);
     inside.reauth(PASSWORD).await.redirects_to("/verify_2fa"); // 4
-    inside.enable(OTHER_PHONE).await.redirects_to("/verify_2fa"); // 5
+    inside.add_phone(OTHER_PHONE).await; // 5
     app.advance(30);
-    leave_log_ins(&app, 1).await; // 6
+    leave_logins(&app, 1).await; // 6
     held_back(&app, "58 minutes").await;
     app.advance(30);
     let page = inside.enable(OTHER_PHONE).await;
-    let found = (page.status, page.header("retry-after"));
-    assert_eq!(found, (429, Some("3420")));
+    assert_retry_after(&page, "3420");
     assert!(page.says("Too many codes were sent for this account. Try again in 57 minutes."));
 }
 
 #[tokio::test]
-async fn a_code_that_was_entered_rightly_counts_no_more_and_with_it_what_it_was_sent_by() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+async fn the_right_code_refunds_all_sends_of_its_challenge() {
+    let app = two_factor_app("alice").await;
     for _ in 0..5 {
         let browser = app.half_logged_in("alice").await;
         for path in ["/verify_2fa/resend", "/verify_2fa/call"] {
             app.advance(30);
-            browser.post(path, &[]).await.redirects_to("/verify_2fa");
+            browser.request_code(path).await;
         }
         browser.verify(&app.last_code()).await.redirects_to("/home");
     }
@@ -261,9 +237,8 @@ async fn a_code_that_was_entered_rightly_counts_no_more_and_with_it_what_it_was_
 }
 
 #[tokio::test]
-async fn a_code_carried_over_to_another_log_in_counts_once_and_then_no_more() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+async fn a_code_carried_over_to_another_login_counts_once_and_is_refunded() {
+    let app = two_factor_app("alice").await;
     app.half_logged_in("alice").await;
     let again = app.half_logged_in("alice").await;
     assert_eq!(app.used_by(&SENDS_OF_ACCOUNT, "alice").await, 1);
@@ -274,10 +249,9 @@ async fn a_code_carried_over_to_another_log_in_counts_once_and_then_no_more() {
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn six_calls_a_day_are_made_and_no_seventh() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+    let app = two_factor_app("alice").await;
     for calls in 0..7 {
-        // The text fails, so that the account's limit of codes is not met first.
+        // The SMS fails, so that the account's limit of codes is not reached first.
         app.phone().fail_with(Some(Failure::Status(500, None)));
         let browser = app.half_logged_in("alice").await;
         app.phone().fail_with(None);
@@ -292,10 +266,7 @@ async fn six_calls_a_day_are_made_and_no_seventh() {
             assert_eq!(page.status, 429);
             assert_eq!(page.header("retry-after"), Some("64590"));
             assert!(page.says("We have called you too often. Ask for a text instead."));
-            browser
-                .post("/verify_2fa/resend", &[])
-                .await
-                .redirects_to("/verify_2fa");
+            browser.request_code("/verify_2fa/resend").await;
             browser.verify(&app.last_code()).await.redirects_to("/home");
         }
         app.advance(HOUR);
@@ -303,9 +274,8 @@ async fn six_calls_a_day_are_made_and_no_seventh() {
 }
 
 #[tokio::test]
-async fn what_twilio_or_we_did_wrong_counts_against_nobody() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+async fn a_failure_of_ours_or_of_twilio_is_refunded() {
+    let app = two_factor_app("alice").await;
     app.phone().fail_with(Some(Failure::Status(500, None)));
     for _ in 0..8 {
         let browser = app.half_logged_in("alice").await;

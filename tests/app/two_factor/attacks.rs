@@ -1,24 +1,24 @@
-//! Attacks on the second step, numbered as the threat model numbers them.
-//! Alice has two-factor authentication on; mallory has not.
+//! Attacks on two-factor authentication, numbered as in the threat model. Alice has
+//! two-factor authentication, mallory does not.
 
 use reqwest::Method;
 use twostep::middleware::access::Access;
 use twostep::routes::Route;
 
-use super::{assert_gone, assert_invalid_token, wrong};
-use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
+use super::{
+    assert_gone, assert_invalid_token, pending_login, two_factor_app, two_factor_login, wrong,
+};
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE};
 
-/// Addresses with their parameters filled in.
+/// The route's path with its parameters filled in.
 fn path(route: &Route) -> String {
     route.path.replace("{username}", "alice")
 }
 
 /// ASVS 2.3.1, 8.3.1
 #[tokio::test]
-async fn attack_01_half_a_log_in_reaches_no_page_of_a_user() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
-    let half = app.half_logged_in("alice").await;
+async fn attack_01_a_pending_login_reaches_no_page_of_a_user() {
+    let (app, half) = pending_login("alice").await;
     let before = app.dump().await;
     let mut tried = 0;
     for route in &app.routes {
@@ -43,7 +43,7 @@ async fn attack_01_half_a_log_in_reaches_no_page_of_a_user() {
     }
     assert!(tried >= 10, "{tried}");
     assert_eq!(app.dump().await, before);
-    // Nor does a page for everyone take it for alice.
+    // Nor does a public page show it as alice.
     for path in ["/login", "/logout", "/register", "/verify_2fa"] {
         let page = half.get(path).await;
         assert!(!page.body.contains("/user/alice"), "{path}");
@@ -51,9 +51,8 @@ async fn attack_01_half_a_log_in_reaches_no_page_of_a_user() {
 }
 
 #[tokio::test]
-async fn attack_01_a_late_or_foreign_code_does_not_finish_half_a_log_in() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+async fn attack_01_a_late_or_foreign_code_does_not_complete_a_login() {
+    let app = two_factor_app("alice").await;
     let mallory = app.with_two_factor("mallory", OTHER_PHONE).await;
     let half = app.half_logged_in("alice").await;
     let code = app.last_code();
@@ -63,7 +62,7 @@ async fn attack_01_a_late_or_foreign_code_does_not_finish_half_a_log_in() {
         assert_invalid_token(&half.verify(&foreign).await);
         assert_invalid_token(&own.verify(&code).await);
     }
-    // Alice's code is no use to a session of somebody else's, or to none.
+    // Alice's code does not work in another user's session, or without one.
     mallory.verify(&code).await.redirects_to("/home");
     let nobody = app.browser();
     let page = nobody.verify(&code).await;
@@ -78,9 +77,7 @@ async fn attack_01_a_late_or_foreign_code_does_not_finish_half_a_log_in() {
 /// ASVS 6.5.1
 #[tokio::test]
 async fn attack_02_a_used_code_opens_nothing() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
-    let alice = app.half_logged_in("alice").await;
+    let (app, alice) = pending_login("alice").await;
     let (thief, code) = (alice.copy(), app.last_code());
     alice.verify(&code).await.redirects_to("/home");
 
@@ -88,34 +85,33 @@ async fn attack_02_a_used_code_opens_nothing() {
     page.redirects_to("/login?next=%2Fhome");
     assert!(!thief.is_logged_in().await);
     alice.verify(&code).await.redirects_to("/home");
-    let log_ins = app.log_ins().await;
-    // A new verification, the old code.
+    let logins = app.logins().await;
+    // A new challenge does not accept the old code.
     let again = app.half_logged_in("alice").await;
     if app.last_code() != code {
         assert_invalid_token(&again.verify(&code).await);
     }
-    assert_eq!(app.log_ins().await, log_ins);
+    assert_eq!(app.logins().await, logins);
 }
 
 /// ASVS 6.6.2
 #[tokio::test]
-async fn attack_02_a_code_of_another_session_purpose_or_older_verification_is_refused() {
-    let app = TestApp::start().await;
-    let alice = app.with_two_factor("alice", PHONE).await;
+async fn attack_02_a_code_of_another_session_purpose_or_older_challenge_is_refused() {
+    let (app, alice) = two_factor_login("alice").await;
     let first = app.half_logged_in("alice").await;
     let old = app.last_code();
     app.advance(31);
     let second = app.half_logged_in("alice").await;
-    let for_the_log_in = app.last_code();
-    assert_gone(&first, &for_the_log_in).await;
-    if old != for_the_log_in {
+    let for_login = app.last_code();
+    assert_gone(&first, &for_login).await;
+    if old != for_login {
         assert_invalid_token(&second.verify(&old).await);
     }
-    // A log-in's code enables nothing, though the number is the same.
-    alice.enable(PHONE).await.redirects_to("/verify_2fa");
+    // A login's code enables nothing, even for the same number.
+    alice.add_phone(PHONE).await;
     let for_enabling = app.last_code();
-    if for_enabling != for_the_log_in {
-        assert_invalid_token(&alice.verify(&for_the_log_in).await);
+    if for_enabling != for_login {
+        assert_invalid_token(&alice.verify(&for_login).await);
     }
     // Nor does the code for enabling log in.
     assert_gone(&second, &for_enabling).await;
@@ -123,25 +119,24 @@ async fn attack_02_a_code_of_another_session_purpose_or_older_verification_is_re
     if for_enabling != app.last_code() {
         assert_invalid_token(&half.verify(&for_enabling).await);
     }
-    // Nor does a log-in's prove that a session is still hers.
+    // Nor does a login's code reauthenticate.
     app.advance(600);
     let half = app.half_logged_in("alice").await;
-    let for_the_log_in = app.last_code();
+    let for_login = app.last_code();
     let page = alice.post("/reauth", &[("password", PASSWORD)]).await;
     page.redirects_to("/verify_2fa");
-    if for_the_log_in != app.last_code() {
-        assert_invalid_token(&alice.verify(&for_the_log_in).await);
+    if for_login != app.last_code() {
+        assert_invalid_token(&alice.verify(&for_login).await);
     }
-    assert_gone(&half, &for_the_log_in).await;
+    assert_gone(&half, &for_login).await;
 }
 
-/// Rows as no page of ours makes them: the guard must not trust them.
+/// The app never writes such rows, but the guard must not trust them.
 #[tokio::test]
-async fn attack_02_a_session_that_names_a_foreign_verification_is_refused() {
-    let app = TestApp::start().await;
-    let alice = app.with_two_factor("alice", PHONE).await;
+async fn attack_02_a_session_with_a_foreign_challenge_is_refused() {
+    let (app, alice) = two_factor_login("alice").await;
     let mallory = app.signed_in("mallory").await;
-    alice.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    alice.add_phone(OTHER_PHONE).await;
     let code = app.last_code();
     let given = app
         .execute(
@@ -153,12 +148,12 @@ async fn attack_02_a_session_that_names_a_foreign_verification_is_refused() {
     mallory.verify(&code).await.redirects_to("/home");
     assert_eq!(app.phone_of("mallory").await, None);
 
-    // A half log-in with the verification of a change of number.
+    // A pending login with the challenge of a change of number.
     let half = app.half_logged_in("alice").await;
     app.execute("UPDATE challenges SET purpose = 'enable' WHERE closed_at IS NULL")
         .await;
     assert_gone(&half, &app.last_code()).await;
-    // A log-in with the verification of another log-in of its own.
+    // A login with the challenge of another login of the same user.
     app.half_logged_in("alice").await;
     app.execute("UPDATE challenges SET purpose = 'login' WHERE closed_at IS NULL")
         .await;
@@ -168,14 +163,13 @@ async fn attack_02_a_session_that_names_a_foreign_verification_is_refused() {
     )
     .await;
     alice.verify(&app.last_code()).await.redirects_to("/home");
-    assert_eq!(app.open_verifications().await, 1);
+    assert_eq!(app.open_challenges().await, 1);
 }
 
 /// ASVS 7.5.1
 #[tokio::test]
 async fn attack_05_a_stolen_session_changes_no_factor_and_sends_nothing() {
-    let app = TestApp::start().await;
-    let alice = app.with_two_factor("alice", PHONE).await;
+    let (app, alice) = two_factor_login("alice").await;
     let bob = app.signed_in("bob").await;
     app.advance(600);
     let (sent, before) = (app.phone().counters(), app.dump().await);
@@ -216,9 +210,8 @@ fn users(dump: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn attack_09_remember_me_never_skips_the_code_nor_makes_half_a_log_in_last() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+async fn attack_09_remember_me_never_skips_the_code_nor_prolongs_a_pending_login() {
+    let app = two_factor_app("alice").await;
     let fields = [
         ("username", "alice"),
         ("password", PASSWORD),

@@ -1,5 +1,5 @@
-//! Attack 18 and its kin: a request of a session, or of half a log-in, is under
-//! way while the account changes elsewhere.
+//! Attack 18 and similar ones: the account changes while a request of a session, or of a
+//! pending login, is in flight.
 
 use std::sync::Arc;
 
@@ -8,12 +8,13 @@ use twostep::models::challenge::{Challenge, NewChallenge, Purpose};
 use twostep::models::session::SessionRow;
 use twostep::models::user::User;
 
+use super::signed_in;
 use super::slow_twilio::SlowTwilio;
 use crate::support::{Browser, NOW, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp, a_client};
 
 const CODE: &str = "123456";
 
-/// Sends the code; the answer waits for Twilio's.
+/// Sends the code. The answer waits for Twilio's.
 async fn begin(twilio: &SlowTwilio, browser: &Arc<Browser>) -> JoinHandle<Page> {
     let browser = Arc::clone(browser);
     let request = tokio::spawn(async move { browser.verify(CODE).await });
@@ -21,10 +22,10 @@ async fn begin(twilio: &SlowTwilio, browser: &Arc<Browser>) -> JoinHandle<Page> 
     request
 }
 
-/// Switches on, with every check answered at once.
+/// Enables, with every check answered at once.
 async fn enable(twilio: &SlowTwilio, browser: &Browser, phone: &str) {
     twilio.answer(1);
-    browser.enable(phone).await.redirects_to("/verify_2fa");
+    browser.add_phone(phone).await;
     let page = browser.verify(CODE).await;
     twilio.check_arrives().await;
     assert!(matches!(page.status, 200 | 303), "{}", page.text());
@@ -37,7 +38,7 @@ async fn alice(twilio: &SlowTwilio, app: &TestApp) -> Browser {
 }
 
 #[tokio::test]
-async fn attack_18_a_log_in_under_way_dies_with_the_factor_that_it_is_checked_against() {
+async fn attack_18_a_login_in_flight_fails_once_its_factor_is_removed() {
     let (twilio, app) = SlowTwilio::start().await;
     let alice = alice(&twilio, &app).await;
     let half = Arc::new(app.half_logged_in("alice").await);
@@ -47,11 +48,11 @@ async fn attack_18_a_log_in_under_way_dies_with_the_factor_that_it_is_checked_ag
     twilio.answer(1);
     request.await.unwrap().redirects_to("/login");
     assert!(!half.is_logged_in().await);
-    assert_eq!(app.log_ins().await, 1);
+    assert_eq!(app.logins().await, 1);
 }
 
 #[tokio::test]
-async fn attack_18_a_log_in_under_way_dies_when_it_is_given_up_or_begun_again() {
+async fn attack_18_a_login_in_flight_fails_once_it_is_canceled_or_superseded() {
     let (twilio, app) = SlowTwilio::start().await;
     alice(&twilio, &app).await;
     let half = Arc::new(app.half_logged_in("alice").await);
@@ -71,7 +72,7 @@ async fn attack_18_a_log_in_under_way_dies_when_it_is_given_up_or_begun_again() 
 }
 
 #[tokio::test]
-async fn attack_18_a_verification_that_ends_while_its_code_is_checked_is_over() {
+async fn attack_18_a_challenge_that_expires_during_the_check_logs_nobody_in() {
     let (twilio, app) = SlowTwilio::start().await;
     alice(&twilio, &app).await;
     let half = Arc::new(app.half_logged_in("alice").await);
@@ -84,16 +85,16 @@ async fn attack_18_a_verification_that_ends_while_its_code_is_checked_is_over() 
 }
 
 #[tokio::test]
-async fn attack_18_a_revoked_session_does_not_change_the_number_that_it_was_about_to() {
+async fn attack_18_a_revoked_session_in_flight_does_not_change_the_number() {
     let (twilio, app) = SlowTwilio::start().await;
     let alice = alice(&twilio, &app).await;
     let thief = Arc::new(app.half_logged_in("alice").await);
     twilio.answer(1);
     thief.verify(CODE).await.redirects_to("/home");
     twilio.check_arrives().await;
-    thief.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    thief.add_phone(OTHER_PHONE).await;
     let request = begin(&twilio, &thief).await;
-    // Alice sees it, and switches off, which ends all other sessions.
+    // Alice notices it and disables, which ends all other sessions.
     let page = alice.post("/disable_2fa", &[]).await;
     page.redirects_to("/user/alice");
     twilio.answer(1);
@@ -102,25 +103,25 @@ async fn attack_18_a_revoked_session_does_not_change_the_number_that_it_was_abou
     assert!(!thief.is_logged_in().await);
     assert!(alice.is_logged_in().await);
     assert_eq!(app.phone_of("alice").await, None);
-    assert_eq!(app.log_ins().await, 1);
+    assert_eq!(app.logins().await, 1);
 }
 
 #[tokio::test]
-async fn attack_18_a_session_that_logged_out_meanwhile_changes_nothing_and_stays_dead() {
+async fn attack_18_a_session_that_logged_out_in_flight_changes_nothing() {
     let (twilio, app) = SlowTwilio::start().await;
     let alice = Arc::new(alice(&twilio, &app).await);
     app.advance(30);
-    alice.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    alice.add_phone(OTHER_PHONE).await;
     let request = begin(&twilio, &alice).await;
     let page = alice.copy().post("/logout", &[]).await;
     page.redirects_to("/login");
     twilio.answer(1);
     let page = request.await.unwrap();
-    page.redirects_to("/home"); // the log-out gave the verification up
+    page.redirects_to("/home"); // the logout closed the challenge
     assert!(!alice.is_logged_in().await);
     assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
 
-    // And a re-authentication under way.
+    // The same for a reauthentication in flight.
     let alice = Arc::new(app.half_logged_in("alice").await);
     twilio.answer(1);
     alice.verify(CODE).await.redirects_to("/home");
@@ -133,11 +134,11 @@ async fn attack_18_a_session_that_logged_out_meanwhile_changes_nothing_and_stays
     twilio.answer(1);
     request.await.unwrap();
     assert!(!alice.is_logged_in().await);
-    assert_eq!(app.log_ins().await, 0);
+    assert_eq!(app.logins().await, 0);
 }
 
 #[tokio::test]
-async fn attack_18_of_two_sessions_that_change_the_number_the_first_to_be_superseded_loses() {
+async fn attack_18_a_superseded_change_of_number_in_flight_fails() {
     let (twilio, app) = SlowTwilio::start().await;
     let first = Arc::new(alice(&twilio, &app).await);
     let second = app.half_logged_in("alice").await;
@@ -145,11 +146,10 @@ async fn attack_18_of_two_sessions_that_change_the_number_the_first_to_be_supers
     second.verify(CODE).await.redirects_to("/home");
     twilio.check_arrives().await;
     app.advance(30);
-    first.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    first.add_phone(OTHER_PHONE).await;
     let request = begin(&twilio, &first).await;
     app.advance(30);
-    let page = second.enable("+12025550147").await;
-    page.redirects_to("/verify_2fa");
+    second.add_phone("+12025550147").await;
     twilio.answer(1);
     request.await.unwrap().redirects_to("/home");
     assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
@@ -159,10 +159,10 @@ async fn attack_18_of_two_sessions_that_change_the_number_the_first_to_be_supers
     assert!(!first.is_logged_in().await);
 }
 
-/// Of five uses of one code at once, Twilio may approve the first and tell the
-/// last, sooner, that it knows the code no more.
+/// Of five parallel checks of one code, Twilio may approve the first, and answer the others
+/// sooner that the code has expired.
 #[tokio::test]
-async fn attack_07_the_one_use_that_is_approved_is_not_ended_by_the_others() {
+async fn attack_07_expired_checks_do_not_end_the_approved_one() {
     let (twilio, app) = SlowTwilio::start().await;
     alice(&twilio, &app).await;
     let half = Arc::new(app.half_logged_in("alice").await);
@@ -184,12 +184,10 @@ async fn attack_07_the_one_use_that_is_approved_is_not_ended_by_the_others() {
     assert!(half.is_logged_in().await);
 }
 
-/// The password was compared, and before anything came of it the second step
-/// was switched on elsewhere: the moment between two statements.
+/// Two-factor authentication is enabled between the check of a password and the login.
 #[tokio::test]
-async fn a_password_checked_before_the_factor_changed_opens_nothing_after_it() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+async fn a_password_checked_before_the_factor_changed_logs_nobody_in() {
+    let (app, browser) = signed_in("alice").await;
     let state = &app.state;
     let checked = async || app.authenticated("alice").await;
     let before = checked().await;
@@ -225,9 +223,9 @@ async fn logs_in(app: &TestApp, user: &User) -> bool {
     begun.unwrap().is_some()
 }
 
-/// Whichever is first: the log-in is refused, or ended by the change.
+/// Whichever comes first: the login is refused, or the change ends it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn attack_18_a_log_in_and_the_end_of_its_factor_at_once_leave_no_log_in() {
+async fn attack_18_a_login_parallel_to_the_removal_of_its_factor_leaves_no_login() {
     let app = TestApp::start().await;
     for name in ["alice", "bella", "carol", "doris", "emily"] {
         let owner = app.with_two_factor(name, PHONE).await;
@@ -235,7 +233,7 @@ async fn attack_18_a_log_in_and_the_end_of_its_factor_at_once_leave_no_log_in() 
         let code = app.last_code();
         let (finished, disabled) =
             tokio::join!(half.verify(&code), owner.post("/disable_2fa", &[]));
-        // 422: the code was cancelled at Twilio just before it was checked.
+        // 422: the code was canceled at Twilio just before the check.
         assert!(matches!(finished.status, 303 | 422), "{}", finished.status);
         assert_eq!(disabled.status, 303);
         assert_eq!(app.phone_of(name).await, None);

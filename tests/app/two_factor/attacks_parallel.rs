@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{assert_gone, wrong};
+use super::{assert_gone, pending_login, signed_in, two_factor_app, wrong};
 use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
 
 /// Sends one token from many browsers at once.
@@ -28,9 +28,7 @@ fn copies(browser: &Browser, number: usize) -> Vec<Browser> {
 /// ASVS 6.6.3, 15.4.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_06_twenty_browsers_that_guess_at_once_get_five_answers() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
-    let half = app.half_logged_in("alice").await;
+    let (app, half) = pending_login("alice").await;
     let code = app.last_code();
     let before = app.phone().counters();
     for (_, page) in all_at_once(copies(&half, 20), &wrong(&code)).await {
@@ -48,7 +46,7 @@ async fn attack_07_of_fifty_uses_of_a_code_at_once_exactly_one_logs_in() {
         let app = TestApp::start().await;
         app.with_two_factor("alice", PHONE).await;
         let half = app.half_logged_in("alice").await;
-        let (log_ins, checks) = (app.log_ins().await, app.phone().counters().checks);
+        let (logins, checks) = (app.logins().await, app.phone().counters().checks);
 
         let answers = all_at_once(copies(&half, 50), &app.last_code()).await;
         let mut inside = 0;
@@ -59,16 +57,15 @@ async fn attack_07_of_fifty_uses_of_a_code_at_once_exactly_one_logs_in() {
             inside += usize::from(is_in);
         }
         assert_eq!(inside, 1);
-        assert_eq!(app.log_ins().await, log_ins + 1);
+        assert_eq!(app.logins().await, logins + 1);
         assert!(app.phone().counters().checks - checks <= 5);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_07_of_twenty_uses_of_a_code_at_once_exactly_one_enables() {
-    let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
-    alice.enable(PHONE).await.redirects_to("/verify_2fa");
+    let (app, alice) = signed_in("alice").await;
+    alice.add_phone(PHONE).await;
     let answers = all_at_once(copies(&alice, 20), &app.last_code()).await;
     let mut enabled = 0;
     for (browser, page) in &answers {
@@ -78,14 +75,12 @@ async fn attack_07_of_twenty_uses_of_a_code_at_once_exactly_one_enables() {
     }
     assert_eq!(enabled, 1);
     assert_eq!(app.count("SELECT auth_version FROM users").await, 2);
-    assert_eq!(app.log_ins().await, 1);
+    assert_eq!(app.logins().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn attack_12_codes_asked_for_at_once_are_one_code() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
-    let half = app.half_logged_in("alice").await;
+async fn attack_12_parallel_requests_send_one_code() {
+    let (app, half) = pending_login("alice").await;
     app.advance(30);
     let before = app.phone().counters().creates;
     let mut tasks = JoinSet::new();
@@ -103,9 +98,8 @@ async fn attack_12_codes_asked_for_at_once_are_one_code() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn attack_12_log_ins_at_once_are_one_code() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+async fn attack_12_parallel_logins_send_one_code() {
+    let app = two_factor_app("alice").await;
     let before = app.phone().counters().creates;
     let mut tasks = JoinSet::new();
     for _ in 0..6 {
@@ -117,7 +111,7 @@ async fn attack_12_log_ins_at_once_are_one_code() {
     }
     let answers = tasks.join_all().await;
     assert_eq!(app.phone().counters().creates - before, 1);
-    assert_eq!(app.open_verifications().await, 1);
+    assert_eq!(app.open_challenges().await, 1);
     let mut inside = 0;
     for (browser, page) in answers {
         page.redirects_to("/verify_2fa");

@@ -1,10 +1,10 @@
-//! Attack 3, the swap: half a log-in as the victim and a code of one's own in
-//! the same browser. It opens the tutorial's app.
+//! Attack 3, the swap: a pending login as the victim, completed with the attacker's own code
+//! in the same browser. It breaks the tutorial's app.
 
-use super::{assert_gone, assert_invalid_token};
-use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, THIRD_PHONE, TestApp};
+use super::{assert_gone, assert_invalid_token, signed_in, two_factor_app, two_factor_login};
+use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, THIRD_PHONE};
 
-/// Whose page the navigation leads to.
+/// The user whose profile the navigation links to.
 async fn who(browser: &Browser) -> Option<String> {
     let links = browser.get("/home").await.attributes("header a", "href");
     let profile = links.iter().find_map(|link| link.strip_prefix("/user/"))?;
@@ -13,29 +13,25 @@ async fn who(browser: &Browser) -> Option<String> {
 
 #[tokio::test]
 async fn attack_03_the_swap_step_by_step_makes_nobody_the_victim() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+    let app = two_factor_app("alice").await;
     app.register("mallory").await;
     let browser = app.browser();
 
-    // Half a log-in as alice, whose password mallory has found out.
+    // A pending login as alice, whose password mallory knows.
     let page = browser.log_in("alice", PASSWORD).await;
     page.redirects_to("/verify_2fa");
     let half = browser.copy();
-    // A whole log-in as mallory, in the same browser.
+    // A complete login as mallory in the same browser.
     let page = browser.log_in("mallory", PASSWORD).await;
     page.redirects_to("/home");
     assert_eq!(who(&browser).await.as_deref(), Some("mallory"));
     // Mallory's own phone, for mallory's own account.
-    browser
-        .enable(OTHER_PHONE)
-        .await
-        .redirects_to("/verify_2fa");
+    browser.add_phone(OTHER_PHONE).await;
     let pending = browser.copy();
     let own = app.last_code();
     assert_eq!(app.last_message().to, OTHER_PHONE);
     browser.post("/logout", &[]).await.redirects_to("/login");
-    // And now the code that came to mallory's phone.
+    // The code on mallory's phone.
     for browser in [&browser, &half, &pending] {
         let page = browser.verify(&own).await;
         page.redirects_to("/login?next=%2Fhome");
@@ -47,15 +43,11 @@ async fn attack_03_the_swap_step_by_step_makes_nobody_the_victim() {
 
 #[tokio::test]
 async fn attack_03_in_two_browsers_each_code_serves_its_own_account() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+    let app = two_factor_app("alice").await;
     let mallory = app.signed_in("mallory").await;
     let half = app.half_logged_in("alice").await;
     let alices = app.last_code();
-    mallory
-        .enable(OTHER_PHONE)
-        .await
-        .redirects_to("/verify_2fa");
+    mallory.add_phone(OTHER_PHONE).await;
     let own = app.last_code();
     if own != alices {
         assert_invalid_token(&half.verify(&own).await);
@@ -65,7 +57,7 @@ async fn attack_03_in_two_browsers_each_code_serves_its_own_account() {
     half.verify(&own).await;
     assert_eq!(who(&half).await, None);
 
-    // With two-factor authentication on for both, and half log-ins as both.
+    // With two-factor authentication and pending logins for both.
     let browser = app.half_logged_in("alice").await;
     let page = browser.log_in("mallory", PASSWORD).await;
     page.redirects_to("/verify_2fa");
@@ -77,11 +69,10 @@ async fn attack_03_in_two_browsers_each_code_serves_its_own_account() {
 
 #[tokio::test]
 async fn attack_03_with_the_number_changed_elsewhere_meanwhile() {
-    let app = TestApp::start().await;
-    let alice = app.with_two_factor("alice", PHONE).await;
+    let (app, alice) = two_factor_login("alice").await;
     let half = app.half_logged_in("alice").await;
     let old = app.last_code();
-    alice.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
+    alice.add_phone(OTHER_PHONE).await;
     let new = app.last_code();
     alice.verify(&new).await.redirects_to("/user/alice");
     for code in [&old, &new] {
@@ -93,8 +84,7 @@ async fn attack_03_with_the_number_changed_elsewhere_meanwhile() {
 
 #[tokio::test]
 async fn attack_03_with_the_user_renamed_meanwhile() {
-    let app = TestApp::start().await;
-    let alice = app.with_two_factor("alice", PHONE).await;
+    let (app, alice) = two_factor_login("alice").await;
     let mallory = app.signed_in("mallory").await;
     let half = app.half_logged_in("alice").await;
     let code = app.last_code();
@@ -109,11 +99,8 @@ async fn attack_03_with_the_user_renamed_meanwhile() {
     half.verify(&code).await.redirects_to("/home");
     assert_eq!(who(&half).await.as_deref(), Some("alicia"));
 
-    // And while enabling: the code serves the account that asked for it.
-    mallory
-        .enable(THIRD_PHONE)
-        .await
-        .redirects_to("/verify_2fa");
+    // While enabling, the code serves the account that requested it.
+    mallory.add_phone(THIRD_PHONE).await;
     let code = app.last_code();
     let page = mallory
         .post("/edit_profile", &[("username", "mallory")])
@@ -130,8 +117,7 @@ async fn attack_03_with_the_user_renamed_meanwhile() {
 /// ASVS 15.3.3
 #[tokio::test]
 async fn attack_03_with_fields_that_the_form_does_not_have() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+    let app = two_factor_app("alice").await;
     app.with_two_factor("mallory", OTHER_PHONE).await;
     let alice: String = sqlx::query_scalar("SELECT id FROM users WHERE username = 'alice'")
         .fetch_one(&app.pool)
@@ -172,7 +158,7 @@ async fn attack_03_with_fields_that_the_form_does_not_have() {
     let code = app.last_code();
     extra.push(("token", &code));
     let page = browser.post("/verify_2fa", &extra).await;
-    page.redirects_to("/user/alice"); // the log-in's own `next`
+    page.redirects_to("/user/alice"); // the login's own `next`
     assert!(!page.set_cookie().unwrap().contains("Max-Age"));
     assert_eq!(who(&browser).await.as_deref(), Some("mallory"));
     assert_eq!(who(&challenge).await, None);
@@ -180,10 +166,7 @@ async fn attack_03_with_fields_that_the_form_does_not_have() {
     // Enabling takes the number from the form that sent the code, for the
     // account that is logged in.
     app.advance(30);
-    browser
-        .enable(THIRD_PHONE)
-        .await
-        .redirects_to("/verify_2fa");
+    browser.add_phone(THIRD_PHONE).await;
     let code = app.last_code();
     extra.pop();
     extra.push(("token", &code));
@@ -194,35 +177,28 @@ async fn attack_03_with_fields_that_the_form_does_not_have() {
 }
 
 #[tokio::test]
-async fn attack_03_with_two_numbers_asked_one_after_the_other() {
-    let app = TestApp::start().await;
-    let mallory = app.signed_in("mallory").await;
-    // The code of a number in hand does not serve a number that is not.
-    mallory
-        .enable(OTHER_PHONE)
-        .await
-        .redirects_to("/verify_2fa");
+async fn attack_03_with_two_numbers_one_after_the_other() {
+    let (app, mallory) = signed_in("mallory").await;
+    // The code of one number does not verify another.
+    mallory.add_phone(OTHER_PHONE).await;
     let (own, first) = (app.last_code(), mallory.copy());
     app.advance(30);
-    mallory.enable(PHONE).await.redirects_to("/verify_2fa");
+    mallory.add_phone(PHONE).await;
     if own != app.last_code() {
         assert_invalid_token(&mallory.verify(&own).await);
     }
     let page = first.verify(&own).await;
     page.redirects_to("/login?next=%2Fhome");
-    // Going back in the browser brings the first verification not back.
+    // Going back in the browser does not reopen the first challenge.
     mallory.get("/enable_2fa").await;
     if own != app.last_code() {
         assert_invalid_token(&mallory.verify(&own).await);
     }
     assert_eq!(app.phone_of("mallory").await, None);
 
-    // A second number that is held back changes nothing: the code serves the first one.
+    // A second number whose code is held back changes nothing: the first code still works.
     app.advance(30);
-    mallory
-        .enable(OTHER_PHONE)
-        .await
-        .redirects_to("/verify_2fa");
+    mallory.add_phone(OTHER_PHONE).await;
     let own = app.last_code();
     assert_eq!(mallory.enable(PHONE).await.status, 429);
     let page = mallory.get("/verify_2fa").await;

@@ -1,10 +1,11 @@
-//! Calls: asked for, or in place of an SMS that failed. They cost more than an SMS, so they
-//! have budgets of their own.
+//! Calls: requested, or in place of a failed SMS. They cost more than an SMS, so they have
+//! their own budgets.
 
 use twostep::dev::simulator::Failure;
 use twostep::models::rate_limit::{CALLS_OF_ACCOUNT, CALLS_TO_NUMBER, budgets};
 use twostep::services::twilio_verify::Channel;
 
+use super::two_factor_app;
 use crate::support::{OTHER_PHONE, PHONE, TestApp};
 
 const HOUR: u64 = 60 * 60;
@@ -12,8 +13,8 @@ const HOUR: u64 = 60 * 60;
 const FAILED: &str = "Codes cannot be sent at the moment. Try again, or use a recovery code.";
 
 impl TestApp {
-    /// Has every SMS refused as to a landline, so that a call takes its place.
-    fn refuse_texts(&self) {
+    /// Every SMS is refused as to a landline, so that a call follows.
+    fn refuse_sms(&self) {
         self.phone().fail_with(Some(Failure::RefuseSms));
     }
 
@@ -30,10 +31,9 @@ impl TestApp {
 
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn six_fallback_calls_a_day_are_made_though_each_code_is_entered() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
-    app.refuse_texts();
+async fn six_fallback_calls_a_day_are_made_even_if_each_code_is_entered() {
+    let app = two_factor_app("alice").await;
+    app.refuse_sms();
     for _ in 0..6 {
         let browser = app.half_logged_in("alice").await;
         assert_eq!(app.last_message().channel, Channel::Call);
@@ -45,15 +45,12 @@ async fn six_fallback_calls_a_day_are_made_though_each_code_is_entered() {
     let browser = app.half_logged_in("alice").await;
     assert_eq!(app.messages_sent(), sent);
     assert!(browser.get("/verify_2fa").await.says(FAILED));
-    // The SMS that failed counts against nobody, and another day brings other calls.
+    // The failed SMS was refunded, and the next day permits calls again.
     app.phone().fail_with(None);
     app.advance(31);
-    browser
-        .post("/verify_2fa/resend", &[])
-        .await
-        .redirects_to("/verify_2fa");
+    browser.request_code("/verify_2fa/resend").await;
     browser.verify(&app.last_code()).await.redirects_to("/home");
-    app.refuse_texts();
+    app.refuse_sms();
     app.advance(24 * HOUR);
     app.half_logged_in("alice").await;
     assert_eq!(app.last_message().channel, Channel::Call);
@@ -62,9 +59,8 @@ async fn six_fallback_calls_a_day_are_made_though_each_code_is_entered() {
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn many_accounts_get_six_calls_a_day_to_one_number_and_adding_it_counts_apart() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
-    app.refuse_texts();
+    let app = two_factor_app("alice").await;
+    app.refuse_sms();
     for n in 0..6 {
         app.with_two_factor(&format!("mallory{n}"), PHONE).await;
     }
@@ -72,7 +68,7 @@ async fn many_accounts_get_six_calls_a_day_to_one_number_and_adding_it_counts_ap
     let sent = app.messages_sent();
     assert_eq!(browser.enable(PHONE).await.status, 503);
     assert_eq!(app.messages_sent(), sent);
-    // The owner's login has calls of its own.
+    // The owner's login has its own calls.
     let alice = app.half_logged_in("alice").await;
     assert_eq!(app.last_message().channel, Channel::Call);
     alice.verify(&app.last_code()).await.redirects_to("/home");
@@ -92,7 +88,7 @@ async fn a_fifth_of_the_days_codes_may_be_calls() {
     let app = TestApp::with(&[("SMS_DAILY_LIMIT", "10")]).await;
     app.with_two_factor("alice", PHONE).await;
     app.with_two_factor("bella", OTHER_PHONE).await;
-    app.refuse_texts();
+    app.refuse_sms();
     for name in ["alice", "bella"] {
         let browser = app.half_logged_in(name).await;
         browser.verify(&app.last_code()).await.redirects_to("/home");
@@ -108,9 +104,8 @@ async fn a_fifth_of_the_days_codes_may_be_calls() {
 }
 
 #[tokio::test]
-async fn a_call_that_fails_counts_against_nobody() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+async fn a_failed_call_is_refunded() {
+    let app = two_factor_app("alice").await;
     app.phone().fail_with(Some(Failure::Status(500, None)));
     for _ in 0..8 {
         app.half_logged_in("alice").await;

@@ -1,54 +1,16 @@
-//! What Twilio may answer to "check this code", as the person sees it.
+//! Twilio's answers to the check of a code, as the user sees them. See `hostile_twilio` too.
 
 use twostep::dev::simulator::Failure;
 
-use super::{assert_gone, assert_invalid_token};
-use crate::support::{PHONE, TestApp};
+use super::{assert_gone, pending_login, signed_in};
+use crate::support::{PASSWORD, PHONE, TestApp};
 
 const UNAVAILABLE: &str = "We could not check the code. Try again.";
 const EXPIRED: &str = "That code has expired. Ask for a new one.";
 
-const OUT_OF_REACH: [Failure; 11] = [
-    Failure::Status(400, Some(60200)),
-    Failure::Status(401, Some(20003)),
-    Failure::Status(403, Some(20003)),
-    Failure::Status(429, Some(20429)),
-    Failure::Status(500, None),
-    Failure::Status(503, Some(20503)),
-    Failure::Silence,
-    Failure::Hangup,
-    Failure::Garbage,
-    Failure::Redirect,
-    Failure::OtherTo,
-];
-
-/// ASVS 16.5.2
 #[tokio::test]
-async fn where_a_code_cannot_be_checked_it_is_503_and_the_same_code_works_later() {
-    for answers in OUT_OF_REACH.chunks(4) {
-        let app = TestApp::start().await;
-        app.with_two_factor("harry", PHONE).await;
-        let browser = app.half_logged_in("harry").await;
-        let code = app.last_code();
-        for answer in answers {
-            app.phone().fail_with(Some(*answer));
-            let page = browser.verify(&code).await;
-            assert_eq!(page.status, 503, "{answer:?}");
-            let error = page.error_at("token");
-            assert_eq!(error.as_deref(), Some(UNAVAILABLE), "{answer:?}");
-            assert!(!browser.is_logged_in().await, "{answer:?}");
-        }
-        app.phone().fail_with(None);
-        browser.verify(&code).await.redirects_to("/home");
-        assert_eq!(app.phone().counters().followed, 0);
-    }
-}
-
-#[tokio::test]
-async fn a_code_that_could_not_be_checked_stays_counted() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
-    let browser = app.half_logged_in("harry").await;
+async fn an_attempt_stays_counted_if_the_code_could_not_be_checked() {
+    let (app, browser) = pending_login("harry").await;
     let code = app.last_code();
     app.phone().fail_with(Some(Failure::Status(500, None)));
     for _ in 0..5 {
@@ -61,10 +23,8 @@ async fn a_code_that_could_not_be_checked_stays_counted() {
 }
 
 #[tokio::test]
-async fn a_code_that_twilio_has_forgotten_is_said_to_have_expired_and_another_can_be_had() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
-    let browser = app.half_logged_in("harry").await;
+async fn a_code_that_twilio_forgot_has_expired_and_another_can_be_requested() {
+    let (app, browser) = pending_login("harry").await;
     let answer = Failure::Status(404, Some(20404));
     app.phone().fail_with(Some(answer));
     let page = browser.verify(&app.last_code()).await;
@@ -72,13 +32,12 @@ async fn a_code_that_twilio_has_forgotten_is_said_to_have_expired_and_another_ca
     assert_eq!(page.error_at("token").as_deref(), Some(EXPIRED));
     app.phone().fail_with(None);
     app.advance(30);
-    let page = browser.post("/verify_2fa/resend", &[]).await;
-    page.redirects_to("/verify_2fa");
+    browser.request_code("/verify_2fa/resend").await;
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }
 
 #[tokio::test]
-async fn where_twilio_counted_too_many_wrong_codes_one_begins_again() {
+async fn too_many_wrong_codes_at_twilio_close_the_challenge() {
     for answer in [
         Failure::Status(429, Some(60202)),
         Failure::Status(429, None),
@@ -97,23 +56,10 @@ async fn where_twilio_counted_too_many_wrong_codes_one_begins_again() {
     }
 }
 
-/// ASVS 16.5.3
 #[tokio::test]
-async fn pending_is_a_wrong_code_whatever_else_is_said() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
-    let browser = app.half_logged_in("harry").await;
-    app.phone().fail_with(Some(Failure::PendingButValid));
-    assert_invalid_token(&browser.verify(&app.last_code()).await);
-    assert!(!browser.is_logged_in().await);
-}
-
-/// The same while enabling and at a re-authentication: a page, no change.
-#[tokio::test]
-async fn a_failing_check_enables_nothing_and_proves_nothing() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
-    browser.enable(PHONE).await.redirects_to("/verify_2fa");
+async fn a_failed_check_adds_no_phone_and_does_not_reauthenticate() {
+    let (app, browser) = signed_in("harry").await;
+    browser.add_phone(PHONE).await;
     let code = app.last_code();
     for answer in [Failure::OtherSid, Failure::Garbage, Failure::OtherTo] {
         app.phone().fail_with(Some(answer));
@@ -126,10 +72,7 @@ async fn a_failing_check_enables_nothing_and_proves_nothing() {
     assert_eq!(browser.verify(&code).await.status, 200);
 
     app.advance(600);
-    let fields = [
-        ("password", crate::support::PASSWORD),
-        ("next", "/disable_2fa"),
-    ];
+    let fields = [("password", PASSWORD), ("next", "/disable_2fa")];
     browser
         .post("/reauth", &fields)
         .await

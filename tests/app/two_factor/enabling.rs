@@ -1,18 +1,17 @@
-//! Switching two-factor authentication on and off, and changing the number.
+//! Turning two-factor authentication on and off, and changing the number.
 
 use reqwest::Method;
 use twostep::dev::simulator::Counters;
 
-use super::assert_gone;
+use super::{assert_gone, assert_retry_after, signed_in, two_factor_login};
 use twostep::models::rate_limit::{FACTOR_CHANGES, NUMBERS_OF_ACCOUNT};
 
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
 /// ASVS 1.3.3, 2.2.1, 2.2.2
 #[tokio::test]
-async fn what_is_no_phone_number_is_said_at_its_field_and_twilio_is_not_asked() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
+async fn an_invalid_phone_number_is_an_error_at_its_field_and_sends_nothing() {
+    let (app, browser) = signed_in("harry").await;
     for typed in [
         "",
         "+",
@@ -28,8 +27,8 @@ async fn what_is_no_phone_number_is_said_at_its_field_and_twilio_is_not_asked() 
         "+1800FLOWERS",
         "+18002345678",     // toll free
         "+449098790000",    // premium rate
-        "+227 09 12 34 56", // premium rate, by its zero
-        "+800 12345678",    // no country's
+        "+227 09 12 34 56", // premium rate, because of its zero
+        "+800 12345678",    // no country
         "+881 612345678",   // satellite
         "+870 301234567",   // satellite
         "+882 3421234",     // international network
@@ -80,7 +79,7 @@ async fn a_number_is_kept_as_e164_however_it_was_typed() {
     ] {
         let app = TestApp::start().await;
         let browser = app.signed_in("harry").await;
-        browser.enable(typed).await.redirects_to("/verify_2fa");
+        browser.add_phone(typed).await;
         assert_eq!(app.last_message().to, stored);
         assert_eq!(app.phone_of("harry").await, None, "not verified yet");
         assert_eq!(browser.verify(&app.last_code()).await.status, 200);
@@ -89,7 +88,7 @@ async fn a_number_is_kept_as_e164_however_it_was_typed() {
 }
 
 #[tokio::test]
-async fn a_country_that_the_settings_leave_out_is_refused_and_twilio_is_not_asked() {
+async fn a_country_that_is_not_allowed_is_refused_and_sends_nothing() {
     let app = TestApp::with(&[("SMS_COUNTRIES", "KE, US")]).await;
     let browser = app.signed_in("harry").await;
     // Canada and the Vatican share their codes with other countries.
@@ -104,14 +103,13 @@ async fn a_country_that_the_settings_leave_out_is_refused_and_twilio_is_not_aske
         assert_eq!(page.value_of("verification_phone").as_deref(), Some(typed));
     }
     assert_eq!(app.phone().counters(), Counters::default());
-    browser.enable(PHONE).await.redirects_to("/verify_2fa");
+    browser.add_phone(PHONE).await;
 }
 
 /// ASVS 6.5.6
 #[tokio::test]
-async fn a_changed_number_is_the_old_one_until_the_new_one_is_verified() {
-    let app = TestApp::start().await;
-    let browser = app.with_two_factor("harry", PHONE).await;
+async fn the_old_number_stays_until_the_new_one_is_verified() {
+    let (app, browser) = two_factor_login("harry").await;
     let form = browser.get("/enable_2fa").await;
     assert_eq!(
         form.first("h1").as_deref(),
@@ -119,10 +117,7 @@ async fn a_changed_number_is_the_old_one_until_the_new_one_is_verified() {
     );
     assert!(form.text().contains("•••• 267") && !form.body.contains("720227267"));
 
-    browser
-        .enable(OTHER_PHONE)
-        .await
-        .redirects_to("/verify_2fa");
+    browser.add_phone(OTHER_PHONE).await;
     let code = app.last_code();
     assert_eq!(app.phone_of("harry").await.as_deref(), Some(PHONE));
 
@@ -139,13 +134,9 @@ async fn a_changed_number_is_the_old_one_until_the_new_one_is_verified() {
 }
 
 #[tokio::test]
-async fn a_change_of_number_that_is_given_up_leaves_the_old_one() {
-    let app = TestApp::start().await;
-    let browser = app.with_two_factor("harry", PHONE).await;
-    browser
-        .enable(OTHER_PHONE)
-        .await
-        .redirects_to("/verify_2fa");
+async fn a_canceled_change_of_number_keeps_the_old_one() {
+    let (app, browser) = two_factor_login("harry").await;
+    browser.add_phone(OTHER_PHONE).await;
     let code = app.last_code();
     let cancelled = browser.post("/verify_2fa/cancel", &[]).await;
     cancelled.redirects_to("/user/harry");
@@ -153,14 +144,13 @@ async fn a_change_of_number_that_is_given_up_leaves_the_old_one() {
     browser.get("/verify_2fa").await.redirects_to("/home");
     browser.verify(&code).await.redirects_to("/home");
     assert_eq!(app.phone_of("harry").await.as_deref(), Some(PHONE));
-    assert_eq!(app.open_verifications().await, 0);
+    assert_eq!(app.open_challenges().await, 0);
 }
 
 /// ASVS 6.5.6
 #[tokio::test]
-async fn disabling_forgets_the_number_and_the_password_alone_is_enough_again() {
-    let app = TestApp::start().await;
-    let browser = app.with_two_factor("harry", PHONE).await;
+async fn disabling_deletes_the_number_and_the_password_alone_logs_in() {
+    let (app, browser) = two_factor_login("harry").await;
     let page = browser.post("/disable_2fa", &[]).await;
     page.redirects_to("/user/harry");
     assert!(
@@ -177,9 +167,8 @@ async fn disabling_forgets_the_number_and_the_password_alone_is_enough_again() {
 }
 
 #[tokio::test]
-async fn disabling_what_is_off_already_is_said_and_changes_nothing() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
+async fn disabling_twice_changes_nothing_and_says_so() {
+    let (app, browser) = signed_in("harry").await;
     let cookie = browser.session_cookie();
     for method in [Method::GET, Method::POST] {
         let page = if method == Method::GET {
@@ -195,13 +184,10 @@ async fn disabling_what_is_off_already_is_said_and_changes_nothing() {
     assert_eq!(app.count("SELECT auth_version FROM users").await, 1);
 }
 
-/// Enabling, changing and disabling: every other session ends, and this one
-/// goes on under a new cookie.
 /// ASVS 7.4.3, 8.3.2
 #[tokio::test]
 async fn every_change_of_the_factor_ends_the_other_sessions_and_renews_this_one() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
+    let (app, browser) = signed_in("harry").await;
     for change in ["enable", "change", "disable"] {
         let elsewhere = app.browser();
         let page = elsewhere.log_in("harry", PASSWORD).await;
@@ -218,7 +204,7 @@ async fn every_change_of_the_factor_ends_the_other_sessions_and_renews_this_one(
                 .post("/disable_2fa", &[])
                 .await
                 .redirects_to("/user/harry");
-            assert!(!before.is_logged_in().await, "the old cookie is dead");
+            assert!(!before.is_logged_in().await, "the old cookie still works");
         } else {
             let phone = if change == "enable" {
                 PHONE
@@ -226,12 +212,12 @@ async fn every_change_of_the_factor_ends_the_other_sessions_and_renews_this_one(
                 OTHER_PHONE
             };
             let first = browser.copy();
-            browser.enable(phone).await.redirects_to("/verify_2fa");
-            assert!(!first.is_logged_in().await, "a step up renews it");
+            browser.add_phone(phone).await;
+            assert!(!first.is_logged_in().await, "the old cookie still works");
             let second = browser.copy();
             let page = browser.verify(&app.last_code()).await;
             assert!(page.set_cookie().is_some(), "{change}");
-            assert!(!second.is_logged_in().await, "and so does the next");
+            assert!(!second.is_logged_in().await, "the old cookie still works");
         }
         assert!(browser.is_logged_in().await, "{change}");
         assert!(!elsewhere.is_logged_in().await, "{change}");
@@ -240,18 +226,14 @@ async fn every_change_of_the_factor_ends_the_other_sessions_and_renews_this_one(
 }
 
 #[tokio::test]
-async fn changing_the_number_or_disabling_kills_a_half_log_in_elsewhere() {
+async fn changing_the_number_or_disabling_ends_pending_logins() {
     for change in ["change", "disable"] {
         let app = TestApp::start().await;
         let browser = app.with_two_factor("harry", PHONE).await;
         if change == "change" {
-            browser
-                .enable(OTHER_PHONE)
-                .await
-                .redirects_to("/verify_2fa");
+            browser.add_phone(OTHER_PHONE).await;
             let change = app.last_code();
-            // A log-in that begins meanwhile closes the change, not the other
-            // way round: only one verification of a user is ever open.
+            // A login that begins meanwhile closes the change: a user has one open challenge.
             let half = app.half_logged_in("harry").await;
             browser.verify(&change).await.redirects_to("/home");
             assert_eq!(app.phone_of("harry").await.as_deref(), Some(PHONE));
@@ -269,15 +251,14 @@ async fn changing_the_number_or_disabling_kills_a_half_log_in_elsewhere() {
                 .redirects_to("/user/harry");
             assert_gone(&half, &code).await;
         }
-        assert_eq!(app.open_verifications().await, 0);
+        assert_eq!(app.open_challenges().await, 0);
     }
 }
 
 /// ASVS 7.5.1, 7.5.3
 #[tokio::test]
-async fn what_changes_the_factor_asks_a_stale_session_who_it_is_and_comes_back() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
+async fn changes_of_the_factor_require_a_recent_authentication() {
+    let (app, browser) = signed_in("harry").await;
     app.advance(599);
     assert_eq!(browser.get("/enable_2fa").await.status, 200);
     app.advance(1);
@@ -294,7 +275,7 @@ async fn what_changes_the_factor_asks_a_stale_session_who_it_is_and_comes_back()
     page.redirects_to("/enable_2fa");
     app.enable(&browser, PHONE).await;
 
-    // With a second factor the password alone does not make it fresh again.
+    // With a second factor the password alone is not enough.
     app.advance(600);
     let stale = "/reauth?next=%2Fdisable_2fa";
     browser.get("/disable_2fa").await.redirects_to(stale);
@@ -311,33 +292,26 @@ async fn what_changes_the_factor_asks_a_stale_session_who_it_is_and_comes_back()
 
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn ten_changes_of_factors_an_hour_are_begun_and_no_eleventh() {
-    let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+async fn ten_changes_of_factors_an_hour_are_permitted_and_no_eleventh() {
+    let (app, alice) = signed_in("alice").await;
     let id = app.user("alice").await.id;
     app.fill(&FACTOR_CHANGES, id.as_str(), 9).await;
     app.enable(&alice, PHONE).await;
     assert_eq!(app.used_by(&FACTOR_CHANGES, "alice").await, 10);
     let sent = app.messages_sent();
     let page = alice.enable(OTHER_PHONE).await;
-    assert_eq!(
-        (page.status, page.header("retry-after")),
-        (429, Some("3600"))
-    );
+    assert_retry_after(&page, "3600");
     let sentence = "Too many changes of two-factor authentication. Try again in 60 minutes.";
     assert!(page.says(sentence), "{}", page.text());
     assert_eq!(app.messages_sent(), sent);
-    // A number that was not sent to is not one that was tried.
+    // A number that got no code does not count as tried.
     assert_eq!(app.used_by(&NUMBERS_OF_ACCOUNT, "alice").await, 0);
     app.advance(3600);
     alice.reauth(PASSWORD).await.redirects_to("/verify_2fa");
     alice.verify(&app.last_code()).await.redirects_to("/home");
-    alice.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
-    // Sending the code again is no other change.
+    alice.add_phone(OTHER_PHONE).await;
+    // A resend is not another change.
     app.advance(31);
-    alice
-        .post("/verify_2fa/resend", &[])
-        .await
-        .redirects_to("/verify_2fa");
+    alice.request_code("/verify_2fa/resend").await;
     assert_eq!(app.used_by(&FACTOR_CHANGES, "alice").await, 1);
 }

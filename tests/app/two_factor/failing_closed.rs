@@ -1,12 +1,12 @@
-//! Where what is to be counted cannot be counted, nothing is let through.
+//! If an attempt cannot be counted, it is refused.
 
-use crate::support::{PHONE, TestApp};
+use super::two_factor_login;
+use crate::support::PHONE;
 
 /// ASVS 16.5.3
 #[tokio::test]
-async fn without_its_counters_the_app_takes_no_code_and_sends_none() {
-    let app = TestApp::start().await;
-    let alice = app.with_two_factor("alice", PHONE).await;
+async fn without_rate_limits_no_code_is_accepted_or_sent() {
+    let (app, alice) = two_factor_login("alice").await;
     app.advance(31);
     let half = app.half_logged_in("alice").await;
     let (code, before) = (app.last_code(), app.phone().counters());

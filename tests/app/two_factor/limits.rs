@@ -1,9 +1,9 @@
-//! How often a code is sent, at each limit and one beyond.
+//! The limits of sending a code, each at its last permitted send and the next.
 
 use twostep::dev::simulator::LANDLINE;
 use twostep::services::twilio_verify::Channel;
 
-use super::wrong;
+use super::{assert_retry_after, pending_login, signed_in, two_factor_app, wrong};
 use crate::support::{OTHER_PHONE, PHONE, THIRD_PHONE, TestApp};
 
 const RESEND: &str = "/verify_2fa/resend";
@@ -11,12 +11,10 @@ const CALL: &str = "/verify_2fa/call";
 
 /// ASVS 2.3.2
 #[tokio::test]
-async fn another_code_can_be_had_after_30_seconds_and_not_after_29() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
-    let browser = app.half_logged_in("harry").await;
+async fn another_code_is_sent_after_30_seconds_and_not_after_29() {
+    let (app, browser) = pending_login("harry").await;
     let sent = app.messages_sent();
-    for (seconds, wait, words) in [(0, "30", "30 seconds"), (29, "1", "1 second")] {
+    for (seconds, wait, text) in [(0, "30", "30 seconds"), (29, "1", "1 second")] {
         app.advance(seconds);
         let shown = browser.get("/verify_2fa").await;
         assert_eq!(
@@ -26,39 +24,39 @@ async fn another_code_can_be_had_after_30_seconds_and_not_after_29() {
         assert!(
             shown
                 .text()
-                .contains(&format!("You can ask for another in {words}."))
+                .contains(&format!("You can ask for another in {text}."))
         );
         for path in [RESEND, CALL] {
             let page = browser.post(path, &[]).await;
-            assert_eq!((page.status, page.header("retry-after")), (429, Some(wait)));
-            assert!(page.says(&format!("You can ask for another in {words}.")));
-            assert!(page.says("We texted a code to •••• 267"), "it still stands");
+            assert_retry_after(&page, wait);
+            assert!(page.says(&format!("You can ask for another in {text}.")));
+            assert!(
+                page.says("We texted a code to •••• 267"),
+                "the first code still works"
+            );
         }
     }
     assert_eq!(app.messages_sent(), sent);
     app.advance(1);
-    browser.post(RESEND, &[]).await.redirects_to("/verify_2fa");
+    browser.request_code(RESEND).await;
     assert_eq!(app.messages_sent(), sent + 1);
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }
 
 /// ASVS 2.3.2
 #[tokio::test]
-async fn a_verification_sends_three_codes_and_no_fourth() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
-    let browser = app.half_logged_in("harry").await;
+async fn a_challenge_sends_three_codes_and_no_fourth() {
+    let (app, browser) = pending_login("harry").await;
     let sent = app.messages_sent();
     for _ in 0..2 {
         app.advance(30);
-        browser.post(RESEND, &[]).await.redirects_to("/verify_2fa");
+        browser.request_code(RESEND).await;
     }
     assert_eq!(app.messages_sent(), sent + 2);
     app.advance(30);
     for path in [RESEND, CALL] {
         let page = browser.post(path, &[]).await;
-        let found = (page.status, page.header("retry-after"));
-        assert_eq!(found, (429, Some("510")), "the rest of ten minutes");
+        assert_retry_after(&page, "510");
         assert!(page.says("We can't send any more codes. Cancel and start again."));
     }
     assert_eq!(app.messages_sent(), sent + 2);
@@ -66,12 +64,10 @@ async fn a_verification_sends_three_codes_and_no_fourth() {
 }
 
 #[tokio::test]
-async fn a_verification_calls_once_when_asked_and_not_twice() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
-    let browser = app.half_logged_in("harry").await;
+async fn a_challenge_makes_one_requested_call_and_no_second() {
+    let (app, browser) = pending_login("harry").await;
     app.advance(30);
-    browser.post(CALL, &[]).await.redirects_to("/verify_2fa");
+    browser.request_code(CALL).await;
     assert_eq!(app.last_message().channel, Channel::Call);
     let page = browser.get("/verify_2fa").await;
     assert_eq!(page.alerts(), ["We are calling •••• 267 with your code"]);
@@ -79,19 +75,16 @@ async fn a_verification_calls_once_when_asked_and_not_twice() {
     app.advance(30);
     let sent = app.messages_sent();
     let page = browser.post(CALL, &[]).await;
-    assert_eq!(
-        (page.status, page.header("retry-after")),
-        (429, Some("540"))
-    );
+    assert_retry_after(&page, "540");
     assert!(page.says("We already called you once. Ask for a text message instead."));
     assert_eq!(app.messages_sent(), sent);
-    browser.post(RESEND, &[]).await.redirects_to("/verify_2fa");
+    browser.request_code(RESEND).await;
     assert_eq!(app.last_message().channel, Channel::Sms);
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }
 
 #[tokio::test]
-async fn a_text_that_became_a_call_is_one_sending_and_not_the_call_asked_for() {
+async fn a_fallback_call_counts_as_one_send_and_not_as_the_requested_call() {
     let app = TestApp::start().await;
     app.with_two_factor("harry", LANDLINE).await;
     app.half_logged_in("harry").await;
@@ -100,31 +93,30 @@ async fn a_text_that_became_a_call_is_one_sending_and_not_the_call_asked_for() {
 }
 
 #[tokio::test]
-async fn no_limit_of_sends_applies_to_the_demo_phones_own_numbers() {
+async fn no_limit_of_sends_applies_to_demo_numbers() {
     let app = TestApp::start().await;
     app.with_two_factor("harry", LANDLINE).await;
     let browser = app.half_logged_in("harry").await;
     let sent = app.messages_sent();
     for _ in 0..4 {
-        browser.post(RESEND, &[]).await.redirects_to("/verify_2fa");
-        browser.post(CALL, &[]).await.redirects_to("/verify_2fa");
+        browser.request_code(RESEND).await;
+        browser.request_code(CALL).await;
     }
     assert_eq!(app.messages_sent(), sent + 8);
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }
 
 #[tokio::test]
-async fn the_time_between_sends_holds_over_all_verifications_of_a_user_for_a_purpose() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
-    browser.enable(PHONE).await.redirects_to("/verify_2fa");
-    // Another number, and after giving up; but not somebody else.
-    for (seconds, wait, words) in [(0, "30", "30 seconds"), (29, "1", "1 second")] {
+async fn the_pause_between_sends_holds_over_all_challenges_of_a_user_for_a_purpose() {
+    let (app, browser) = signed_in("harry").await;
+    browser.add_phone(PHONE).await;
+    // It holds for another number too, but not for another user.
+    for (seconds, wait, text) in [(0, "30", "30 seconds"), (29, "1", "1 second")] {
         app.advance(seconds);
         let page = browser.enable(OTHER_PHONE).await;
-        assert_eq!((page.status, page.header("retry-after")), (429, Some(wait)));
+        assert_retry_after(&page, wait);
         let sentence = "You asked for a code a moment ago. You can ask for another in";
-        assert!(page.says(&format!("{sentence} {words}.")));
+        assert!(page.says(&format!("{sentence} {text}.")));
         assert_eq!(
             page.value_of("verification_phone").as_deref(),
             Some(OTHER_PHONE)
@@ -132,21 +124,16 @@ async fn the_time_between_sends_holds_over_all_verifications_of_a_user_for_a_pur
         assert_eq!(app.messages_sent(), 1);
     }
     let other = app.signed_in("ginny").await;
-    other.enable(THIRD_PHONE).await.redirects_to("/verify_2fa");
+    other.add_phone(THIRD_PHONE).await;
     app.advance(1);
-    browser
-        .enable(OTHER_PHONE)
-        .await
-        .redirects_to("/verify_2fa");
+    browser.add_phone(OTHER_PHONE).await;
     assert_eq!(browser.verify(&app.last_code()).await.status, 200);
     assert_eq!(app.phone_of("harry").await.as_deref(), Some(OTHER_PHONE));
 }
 
 #[tokio::test]
-async fn a_log_in_held_back_opens_the_code_page_which_says_for_how_long() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
-    let browser = app.half_logged_in("harry").await;
+async fn a_login_whose_code_is_held_back_opens_the_code_page_with_the_wait() {
+    let (app, browser) = pending_login("harry").await;
     let code = app.last_code();
     for _ in 0..5 {
         browser.verify(&wrong(&code)).await;
@@ -157,24 +144,23 @@ async fn a_log_in_held_back_opens_the_code_page_which_says_for_how_long() {
     assert_eq!(app.messages_sent(), sent);
     let page = again.get("/verify_2fa").await;
     assert!(page.says("You can ask for another in 18 seconds."));
-    // What was guessed at five times is no use any more.
+    // The code that was guessed five times no longer works.
     let page = again.verify(&code).await;
     assert_eq!(page.status, 422);
     assert!(page.says("That code has expired. Ask for a new one."));
 
     let page = again.post(RESEND, &[]).await;
-    assert_eq!((page.status, page.header("retry-after")), (429, Some("18")));
+    assert_retry_after(&page, "18");
     app.advance(18);
     let page = again.get("/verify_2fa").await;
     assert!(page.says("You can ask for a code now."));
-    again.post(RESEND, &[]).await.redirects_to("/verify_2fa");
+    again.request_code(RESEND).await;
     again.verify(&app.last_code()).await.redirects_to("/home");
 }
 
 #[tokio::test]
-async fn who_entered_the_code_is_not_held_back_the_next_time() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
+async fn the_right_code_ends_the_pause_between_sends() {
+    let app = two_factor_app("harry").await;
     for _ in 0..8 {
         let sent = app.messages_sent();
         let browser = app.half_logged_in("harry").await;
@@ -185,9 +171,7 @@ async fn who_entered_the_code_is_not_held_back_the_next_time() {
 
 #[tokio::test]
 async fn loading_the_page_again_sends_nothing() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
-    let browser = app.half_logged_in("harry").await;
+    let (app, browser) = pending_login("harry").await;
     let before = app.phone().counters();
     for _ in 0..3 {
         app.advance(40);

@@ -1,9 +1,9 @@
-//! Attack 12: somebody who has codes sent to numbers that pay for them.
+//! Attack 12, SMS pumping: an attacker requests codes to numbers that earn money from them.
 
 use twostep::dev::simulator::{BLOCKED, Failure, LANDLINE};
 use twostep::models::sms_days;
 
-use super::wrong;
+use super::{signed_in, two_factor_app, wrong};
 use crate::logs;
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
@@ -21,7 +21,7 @@ fn assert_limited(page: &Page, sentence: &str) {
     assert!(page.says(sentence), "{}", page.text());
 }
 
-/// A signed-in browser at an address of its own.
+/// A signed-in browser with its own IP address.
 async fn at(app: &TestApp, name: &str, address: &str) -> Browser {
     app.register(name).await;
     let browser = app.browser().at(address);
@@ -37,10 +37,9 @@ async fn behind_proxy() -> TestApp {
 /// ASVS 2.3.2
 #[tokio::test]
 async fn attack_12_an_account_tries_five_different_numbers_a_day_and_no_sixth() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("mallory").await;
+    let (app, browser) = signed_in("mallory").await;
     for n in 0..5 {
-        browser.enable(&number(n)).await.redirects_to("/verify_2fa");
+        browser.add_phone(&number(n)).await;
         app.advance(31);
     }
     let sent = app.messages_sent();
@@ -50,16 +49,16 @@ async fn attack_12_an_account_tries_five_different_numbers_a_day_and_no_sixth() 
         "You have tried too many different numbers. Try again in 24 hours.",
     );
     assert_eq!(app.messages_sent(), sent);
-    // One that was tried before is none more.
-    browser.enable(&number(4)).await.redirects_to("/verify_2fa");
+    // A number that was tried before does not count again.
+    browser.add_phone(&number(4)).await;
     assert_eq!(app.messages_sent(), sent + 1);
-    // Her own, once its code is entered, counts no more.
+    // A verified number is refunded.
     assert_eq!(browser.verify(&app.last_code()).await.status, 200);
     app.advance(31);
-    browser.enable(&number(5)).await.redirects_to("/verify_2fa");
+    browser.add_phone(&number(5)).await;
 }
 
-/// Longer than Twilio's own verification of a number lives, which takes five sends.
+/// Longer than Twilio's verification of a number lives, which permits five sends.
 const TWILIO_FORGETS: u64 = 601;
 
 /// ASVS 2.3.2, 2.4.1
@@ -69,7 +68,7 @@ async fn attack_12_many_accounts_get_six_codes_an_hour_to_one_number_and_twelve_
     for round in 0..2 {
         for n in 0..6 {
             let browser = app.signed_in(&format!("mallory{round}{n}")).await;
-            browser.enable(PHONE).await.redirects_to("/verify_2fa");
+            browser.add_phone(PHONE).await;
             app.advance(if n == 3 { TWILIO_FORGETS } else { 1 });
         }
         let browser = app.signed_in(&format!("mallory{round}x")).await;
@@ -87,12 +86,12 @@ async fn attack_12_many_accounts_get_six_codes_an_hour_to_one_number_and_twelve_
 }
 
 #[tokio::test]
-async fn attack_12_what_strangers_do_with_a_number_never_holds_back_its_owners_log_in() {
+async fn attack_12_strangers_who_add_a_number_never_hold_back_its_owners_login() {
     let app = behind_proxy().await;
     app.with_two_factor("alice", PHONE).await;
     for n in 0..6 {
         let mallory = at(&app, &format!("mallory{n}"), "203.0.113.9").await;
-        mallory.enable(PHONE).await.redirects_to("/verify_2fa");
+        mallory.add_phone(PHONE).await;
         app.advance(if n == 3 { TWILIO_FORGETS } else { 1 });
     }
     let mallory = at(&app, "mallory", "203.0.113.9").await;
@@ -108,7 +107,7 @@ async fn attack_12_one_address_gets_fifteen_codes_an_hour_while_enabling() {
     let app = behind_proxy().await;
     for n in 0..15 {
         let browser = at(&app, &format!("mallory{n}"), "2001:db8::1").await;
-        browser.enable(&number(n)).await.redirects_to("/verify_2fa");
+        browser.add_phone(&number(n)).await;
     }
     let sent = app.messages_sent();
     let browser = at(&app, "mallory", "2001:db8::ffff:1").await;
@@ -119,9 +118,9 @@ async fn attack_12_one_address_gets_fifteen_codes_an_hour_while_enabling() {
     );
     assert_eq!(page.header("retry-after"), Some("3600"));
     assert_eq!(app.messages_sent(), sent);
-    // Not the next network, nor a log-in from this one.
+    // The next network is not limited, nor a login from this one.
     let other = at(&app, "harry", "2001:db8:0:1::1").await;
-    other.enable(&number(21)).await.redirects_to("/verify_2fa");
+    other.add_phone(&number(21)).await;
     assert_eq!(other.verify(&app.last_code()).await.status, 200);
     let half = app.browser().at("2001:db8::1");
     half.log_in("harry", PASSWORD).await;
@@ -129,25 +128,24 @@ async fn attack_12_one_address_gets_fifteen_codes_an_hour_while_enabling() {
 }
 
 #[tokio::test]
-async fn an_address_is_not_limited_on_ones_own_machine_in_development() {
+async fn a_loopback_address_is_not_limited_in_development() {
     let app = TestApp::start().await;
     for n in 0..16 {
         let browser = app.signed_in(&format!("harry{n}")).await;
-        browser.enable(&number(n)).await.redirects_to("/verify_2fa");
+        browser.add_phone(&number(n)).await;
     }
 }
 
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn attack_12_strangers_use_up_half_of_the_days_codes_and_no_more() {
+async fn attack_12_strangers_consume_half_of_the_daily_codes_and_no_more() {
     let app = TestApp::with(&[("SMS_DAILY_LIMIT", "10")]).await;
     for n in 0..3 {
         app.with_two_factor(&format!("harry{n}"), &number(n)).await;
     }
-    app.advance(24 * HOUR); // those numbers are not new any more
+    app.advance(24 * HOUR); // those numbers are no longer new
     let none = "Codes cannot be sent at the moment. Try again in 10 hours";
     for n in 0..4 {
-        // Each code is entered.
         app.with_two_factor(&format!("mallory{n}"), &number(10 + n))
             .await;
     }
@@ -182,7 +180,7 @@ async fn attack_12_strangers_use_up_half_of_the_days_codes_and_no_more() {
 #[tokio::test]
 async fn a_number_is_new_for_a_day_and_not_a_second_longer() {
     let app = TestApp::with(&[("SMS_DAILY_LIMIT", "2")]).await;
-    app.with_two_factor("harry", PHONE).await; // all of the new numbers' half
+    app.with_two_factor("harry", PHONE).await; // the only code for new numbers
     for (seconds, sent) in [(24 * HOUR - 1, 2), (1, 3)] {
         app.advance(seconds);
         let browser = app.half_logged_in("harry").await;
@@ -197,7 +195,7 @@ async fn a_number_is_new_for_a_day_and_not_a_second_longer() {
 
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn attack_12_who_enters_every_code_gets_a_share_of_the_day_and_leaves_the_rest_to_others() {
+async fn attack_12_an_account_that_enters_every_code_gets_a_share_of_the_daily_codes() {
     // A tenth, at least five and at most thirty.
     for (daily_limit, share) in [("40", 5), ("150", 15), ("1000", 30)] {
         let app = TestApp::with(&[("SMS_DAILY_LIMIT", daily_limit)]).await;
@@ -254,7 +252,7 @@ async fn attack_12_many_accounts_with_one_phone_get_the_share_of_one() {
 
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn attack_12_recovery_codes_get_no_more_than_a_tenth_of_the_days_codes_sent() {
+async fn attack_12_recovery_codes_get_a_tenth_of_the_daily_codes_sent() {
     let app = TestApp::with(&[("SMS_DAILY_LIMIT", "250")]).await;
     app.with_two_factor("mallory", OTHER_PHONE).await;
     for _ in 0..3 {
@@ -267,7 +265,7 @@ async fn attack_12_recovery_codes_get_no_more_than_a_tenth_of_the_days_codes_sen
 }
 
 #[tokio::test]
-async fn attack_12_a_daily_limit_of_none_sends_none() {
+async fn attack_12_a_daily_limit_of_0_sends_no_code() {
     let app = TestApp::with(&[("SMS_DAILY_LIMIT", "0")]).await;
     let browser = app.signed_in("harry").await;
     assert_limited(
@@ -278,9 +276,8 @@ async fn attack_12_a_daily_limit_of_none_sends_none() {
 }
 
 #[tokio::test]
-async fn attack_12_where_twilio_blocked_the_sms_no_call_is_made_and_nothing_is_spent() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("mallory").await;
+async fn attack_12_a_blocked_sms_is_followed_by_no_call_and_counts_nowhere() {
+    let (app, browser) = signed_in("mallory").await;
     assert_eq!(browser.enable(BLOCKED).await.status, 422);
     assert_eq!(app.messages_sent(), 0);
     assert_eq!(
@@ -288,9 +285,9 @@ async fn attack_12_where_twilio_blocked_the_sms_no_call_is_made_and_nothing_is_s
             .await,
         0
     );
-    // The demo phone's own numbers are limited by nothing at all.
+    // No limit applies to demo numbers.
     for _ in 0..20 {
-        browser.enable(LANDLINE).await.redirects_to("/verify_2fa");
+        browser.add_phone(LANDLINE).await;
     }
     assert_eq!(
         app.count("SELECT COUNT(*) FROM rate_limits WHERE count > 0")
@@ -299,7 +296,7 @@ async fn attack_12_where_twilio_blocked_the_sms_no_call_is_made_and_nothing_is_s
     );
 }
 
-/// Codes sent and entered rightly today, by country.
+/// Codes sent and verified today, by country.
 async fn today(app: &TestApp) -> Vec<(String, i64, i64)> {
     let rows = sms_days::report(&app.pool, 1, app.state.clock.now()).await;
     let rows = rows.unwrap().into_iter();
@@ -308,15 +305,14 @@ async fn today(app: &TestApp) -> Vec<(String, i64, i64)> {
 }
 
 #[tokio::test]
-async fn codes_sent_and_entered_rightly_are_kept_by_country() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
+async fn codes_sent_and_verified_are_counted_by_country() {
+    let app = two_factor_app("alice").await;
     app.with_two_factor("bella", OTHER_PHONE).await;
     let browser = app.half_logged_in("alice").await;
     let (kenya, germany) = (("KE".to_owned(), 2, 1), ("DE".to_owned(), 1, 1));
     assert_eq!(today(&app).await, [germany.clone(), kenya]);
 
-    // Again, and by a call; wrongly, and then rightly; and what was not sent.
+    // A call, a wrong code, the right code, and a code that was not sent.
     app.advance(30);
     browser.post("/verify_2fa/call", &[]).await;
     browser.verify(&wrong(&app.last_code())).await;
@@ -328,7 +324,7 @@ async fn codes_sent_and_entered_rightly_are_kept_by_country() {
 }
 
 #[tokio::test]
-async fn attack_12_a_country_where_few_codes_are_entered_is_told_in_the_log() {
+async fn attack_12_a_country_where_few_codes_are_verified_is_logged() {
     let app = TestApp::start().await;
     app.execute("INSERT INTO sms_days VALUES ('2026-09-21', 'KE', 48, 4)")
         .await;

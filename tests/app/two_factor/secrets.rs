@@ -1,13 +1,13 @@
-//! Attack 22: where a secret must not stand.
+//! Attack 22: secrets in the database, the log and URLs.
 
 use super::slow_twilio::SlowTwilio;
 use crate::logs;
 use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
 
-/// Long enough that nothing else is spelt like it by chance.
+/// So long that they do not occur by chance.
 const CODES: [&str; 4] = ["8273645190", "9182736450", "7364519028", "6451902837"];
 
-/// Notes each cookie of a browser that walks through the main job.
+/// The cookies and pages of a walk through the app.
 struct Walk {
     browser: Browser,
     cookies: Vec<String>,
@@ -30,9 +30,9 @@ impl Walk {
     }
 }
 
-/// Registers, enables, logs out, logs in with a code, proves it again, changes
-/// the number, disables; and gets something wrong on the way.
-async fn main_job(app: &TestApp, codes: impl Fn(usize) -> String) -> Walk {
+/// Registers, enables, logs out, logs in with a code, reauthenticates, changes the number and
+/// disables, with a wrong password and a wrong code on the way.
+async fn walk_through(app: &TestApp, codes: impl Fn(usize) -> String) -> Walk {
     let mut walk = Walk {
         browser: app.browser(),
         cookies: Vec::new(),
@@ -84,7 +84,7 @@ fn holds(bytes: &[u8], secret: &str) -> bool {
 async fn attack_22_the_database_holds_no_code_cookie_or_password_in_clear() {
     let (twilio, app) = SlowTwilio::start().await;
     twilio.answer(4);
-    let walk = main_job(&app, |at| CODES[at].to_owned()).await;
+    let walk = walk_through(&app, |at| CODES[at].to_owned()).await;
     let bytes = app.database_bytes().await;
     assert!(holds(&bytes, "alice@example.com"), "it is the database");
     assert!(walk.cookies.len() >= 8);
@@ -97,14 +97,14 @@ async fn attack_22_the_database_holds_no_code_cookie_or_password_in_clear() {
 
 /// ASVS 3.3.4, 14.2.1, 16.2.5
 #[tokio::test]
-async fn attack_22_no_log_line_and_no_address_holds_a_secret() {
+async fn attack_22_no_log_line_and_no_url_holds_a_secret() {
     logs::keep();
     logs::take();
     let (twilio, app) = SlowTwilio::start().await;
     twilio.answer(4);
-    let walk = main_job(&app, |at| CODES[at].to_owned()).await;
+    let walk = walk_through(&app, |at| CODES[at].to_owned()).await;
     let mut lines = logs::take();
-    // The demo mailbox's own lines are its screen, like the demo phone's.
+    // The demo mailbox logs its emails on purpose.
     lines.retain(|line| !line.contains(" demo mailbox: to "));
     for event in ["login", "two_factor_enabled", "phone_changed", "reauth"] {
         let event = format!("event=\"{event}\"");
@@ -142,11 +142,11 @@ async fn attack_22_no_log_line_and_no_address_holds_a_secret() {
 }
 
 #[tokio::test]
-async fn attack_22_a_number_or_code_is_logged_by_the_demo_phone_alone() {
+async fn attack_22_only_the_demo_phone_logs_a_number_or_code() {
     logs::keep();
     logs::take();
     let app = TestApp::start().await;
-    main_job(&app, |_| app.last_code()).await;
+    walk_through(&app, |_| app.last_code()).await;
     let codes: Vec<String> = app
         .phone()
         .messages()

@@ -1,27 +1,28 @@
-//! What Twilio may answer to "send a code", as the person sees it: while
-//! enabling, at a log-in, and when asking again.
+//! Twilio's answers to the request for a code, as the user sees them: when adding a phone, at a
+//! login, and when requesting another code.
 
 use twostep::dev::simulator::{BLOCKED, Failure, LANDLINE, SILENT, TOO_MANY, UNAVAILABLE};
 use twostep::services::twilio_verify::Channel;
 
-use crate::support::{OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
+use super::signed_in;
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
 const TOO_MANY_CODES: &str = "Too many codes were sent to this number. Try again in 10 minutes.";
 const BLOCKED_NUMBER: &str = "We cannot send codes to this number.";
 const MISCONFIGURED: &str = "Codes cannot be sent at the moment.";
 const FAILED: &str = "Codes cannot be sent at the moment. Try again.";
 
-/// A refusal, and what becomes of it.
+/// A refusal and its effect.
 struct Row {
     answer: Failure,
-    /// Of a page that says so.
+    /// The page's status.
     status: u16,
     retry_after: Option<&'static str>,
-    /// What the form for enabling says.
+    /// The error on the form for a phone.
     sentence: &'static str,
-    /// The form's field at which it stands, if it is about the number.
+    /// Whether the error is at the form's field.
     at_field: bool,
-    /// Requests to Twilio: the second is the call.
+    /// Requests to Twilio. The second is a call.
     requests: u64,
 }
 
@@ -73,9 +74,8 @@ fn creates(app: &TestApp) -> u64 {
 }
 
 #[tokio::test]
-async fn a_refusal_while_enabling_shows_the_form_again_and_leaves_nothing_pending() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
+async fn a_refusal_while_enabling_shows_the_form_again_and_opens_no_challenge() {
+    let (app, browser) = signed_in("harry").await;
     for row in rows() {
         app.phone().fail_with(Some(row.answer));
         let before = creates(&app);
@@ -96,7 +96,7 @@ async fn a_refusal_while_enabling_shows_the_form_again_and_leaves_nothing_pendin
         assert_eq!(kept.as_deref(), Some(" +1 202 555 0110"));
         assert_eq!(creates(&app) - before, row.requests, "{:?}", row.answer);
 
-        assert_eq!(app.open_verifications().await, 0);
+        assert_eq!(app.open_challenges().await, 0);
         browser.get("/verify_2fa").await.redirects_to("/home");
         browser.get("/home").await;
     }
@@ -104,8 +104,8 @@ async fn a_refusal_while_enabling_shows_the_form_again_and_leaves_nothing_pendin
     app.enable(&browser, LANDLINE).await;
 }
 
-/// What a page that asks for a code says of a sending that was refused.
-fn said_at_the_code(row: &Row) -> &'static str {
+/// The same refusal on the code page.
+fn code_page_error(row: &Row) -> &'static str {
     match row.sentence {
         _ if row.at_field => BLOCKED_NUMBER,
         FAILED => "Codes cannot be sent at the moment. Try again, or use a recovery code.",
@@ -114,7 +114,7 @@ fn said_at_the_code(row: &Row) -> &'static str {
 }
 
 #[tokio::test]
-async fn a_refusal_at_a_log_in_still_opens_the_code_page_which_says_so() {
+async fn a_refusal_at_a_login_opens_the_code_page_with_its_message() {
     let app = TestApp::start().await;
     app.with_two_factor("harry", LANDLINE).await;
     for row in rows() {
@@ -125,8 +125,8 @@ async fn a_refusal_at_a_log_in_still_opens_the_code_page_which_says_so() {
 
         let page = browser.get("/verify_2fa").await;
         assert_eq!(page.status, 200, "{:?}", row.answer);
-        assert_eq!(page.alerts(), [said_at_the_code(&row)], "{:?}", row.answer);
-        // Where nothing was sent there is nothing to enter.
+        assert_eq!(page.alerts(), [code_page_error(&row)], "{:?}", row.answer);
+        // No code was sent, so there is no field for one.
         assert!(page.all("input[name=token]").is_empty());
         assert_eq!(
             page.all("form[action='/verify_2fa/resend']"),
@@ -154,21 +154,20 @@ async fn a_refusal_to_send_again_shows_the_code_page_with_its_status() {
             assert_eq!(page.header("retry-after"), row.retry_after);
             assert_eq!(
                 page.alerts(),
-                [said_at_the_code(&row)],
+                [code_page_error(&row)],
                 "{path} {:?}",
                 row.answer
             );
             assert_eq!(creates(&app) - before, requests, "{path} {:?}", row.answer);
         }
     }
-    // The code that was sent at first still opens.
+    // The first code still works.
     app.phone().fail_with(None);
     browser.verify(&code).await.redirects_to("/home");
 }
 
-/// Silence, and answers that tell nothing: a code may be on its way.
 #[tokio::test]
-async fn where_it_is_unknown_whether_a_code_went_out_the_page_says_that_it_may_take_a_moment() {
+async fn the_page_says_that_a_code_may_take_a_moment_if_twilio_gives_no_usable_answer() {
     for answer in [
         Failure::Silence,
         Failure::Hangup,
@@ -180,10 +179,7 @@ async fn where_it_is_unknown_whether_a_code_went_out_the_page_says_that_it_may_t
         let enabling = app.signed_in("ginny").await;
         app.phone().fail_with(Some(answer));
         let half = app.half_logged_in("harry").await;
-        enabling
-            .enable("+12025550147")
-            .await
-            .redirects_to("/verify_2fa");
+        enabling.add_phone("+12025550147").await;
         assert_eq!(creates(&app), 3, "no call: {answer:?}");
         for (browser, end) in [(&half, "267"), (&enabling, "147")] {
             let page = browser.get("/verify_2fa").await;
@@ -205,19 +201,10 @@ async fn where_it_is_unknown_whether_a_code_went_out_the_page_says_that_it_may_t
     }
 }
 
-/// The demo phone's own numbers, which anybody can try.
-async fn asked_with(phone: &str) -> (TestApp, Page) {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
-    let page = browser.enable(phone).await;
-    (app, page)
-}
-
 #[tokio::test]
 async fn a_landline_is_called() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
-    browser.enable(LANDLINE).await.redirects_to("/verify_2fa");
+    let (app, browser) = signed_in("harry").await;
+    browser.add_phone(LANDLINE).await;
     assert_eq!(app.last_message().channel, Channel::Call);
     assert_eq!(creates(&app), 2);
     let page = browser.get("/verify_2fa").await;
@@ -231,58 +218,45 @@ async fn a_landline_is_called() {
 }
 
 #[tokio::test]
-async fn a_blocked_number_is_refused_and_never_called() {
-    let (app, page) = asked_with(BLOCKED).await;
-    assert_eq!(page.status, 422);
-    assert_eq!(page.alerts(), [BLOCKED_NUMBER]);
-    assert_eq!(creates(&app), 1);
-    assert_eq!(app.messages_sent(), 0);
-}
-
-#[tokio::test]
-async fn after_a_number_that_twilio_refused_another_is_sent_its_code_at_once() {
+async fn after_twilio_refused_a_number_another_gets_its_code_at_once() {
     for refused in [BLOCKED, TOO_MANY] {
         let app = TestApp::start().await;
         let browser = app.signed_in("harry").await;
         assert!(browser.enable(refused).await.status >= 400);
-        browser.enable(PHONE).await.redirects_to("/verify_2fa");
+        browser.add_phone(PHONE).await;
         assert_eq!(app.last_message().to, PHONE);
-        // Who was sent a code waits all the same.
+        // After a code that was sent, the user has to wait.
         let page = browser.enable(OTHER_PHONE).await;
         assert_eq!(page.status, 429);
         assert_eq!(app.messages_sent(), 1);
     }
-    // What failed on the way may have been sent.
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
+    // After an outage too: the code may have been sent.
+    let (_app, browser) = signed_in("harry").await;
     assert_eq!(browser.enable(UNAVAILABLE).await.status, 503);
     assert_eq!(browser.enable(PHONE).await.status, 429);
 }
 
 #[tokio::test]
-async fn a_number_that_got_too_many_codes_is_told_to_wait() {
-    let (app, page) = asked_with(TOO_MANY).await;
-    assert_eq!(
-        (page.status, page.header("retry-after")),
-        (429, Some("600"))
-    );
-    assert_eq!(page.alerts(), [TOO_MANY_CODES]);
-    assert_eq!(creates(&app), 1);
+async fn each_demo_number_shows_its_failure() {
+    for (number, status, retry_after, sentence, requests) in [
+        (BLOCKED, 422, None, BLOCKED_NUMBER, 1),
+        (TOO_MANY, 429, Some("600"), TOO_MANY_CODES, 1),
+        (UNAVAILABLE, 503, Some("30"), FAILED, 2),
+    ] {
+        let app = TestApp::start().await;
+        let page = app.signed_in("harry").await.enable(number).await;
+        let found = (page.status, page.header("retry-after"));
+        assert_eq!(found, (status, retry_after), "{number}");
+        assert_eq!(page.alerts(), [sentence], "{number}");
+        assert_eq!(creates(&app), requests, "{number}");
+        assert_eq!(app.messages_sent(), 0, "{number}");
+    }
 }
 
 #[tokio::test]
-async fn where_twilio_is_down_the_form_says_so() {
-    let (app, page) = asked_with(UNAVAILABLE).await;
-    assert_eq!((page.status, page.header("retry-after")), (503, Some("30")));
-    assert_eq!(page.alerts(), [FAILED]);
-    assert_eq!(creates(&app), 2);
-}
-
-#[tokio::test]
-async fn a_code_whose_sending_was_not_confirmed_works_all_the_same() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
-    browser.enable(SILENT).await.redirects_to("/verify_2fa");
+async fn a_code_whose_sending_was_not_confirmed_works() {
+    let (app, browser) = signed_in("harry").await;
+    browser.add_phone(SILENT).await;
     assert_eq!(creates(&app), 1);
     let page = browser.get("/verify_2fa").await;
     let sentence = "A code is on its way to •••• 114. It may take a moment.";
@@ -292,7 +266,6 @@ async fn a_code_whose_sending_was_not_confirmed_works_all_the_same() {
     let half = app.browser();
     let page = half.log_in("harry", PASSWORD).await;
     page.redirects_to("/verify_2fa");
-    let page = half.post("/verify_2fa/resend", &[]).await;
-    page.redirects_to("/verify_2fa");
+    half.request_code("/verify_2fa/resend").await;
     half.verify(&app.last_code()).await.redirects_to("/home");
 }

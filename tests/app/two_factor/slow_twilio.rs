@@ -1,5 +1,4 @@
-//! A Twilio that lets a check wait until the test says so: what happens in the
-//! app while an answer is under way. Every code is right.
+//! A Twilio that delays each check until the test permits the answer. Every code is right.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +21,7 @@ struct Gate {
     arrived: Semaphore,
     /// A permit for each check that may be answered.
     answers: Semaphore,
-    /// Whether a check that arrives is told at once that there is no code.
+    /// Whether checks are answered at once that the code does not exist.
     forgetful: AtomicBool,
 }
 
@@ -54,23 +53,23 @@ impl SlowTwilio {
         (twilio, TestApp::with_timeout(&settings, PATIENCE).await)
     }
 
-    /// Waits until a check is under way.
+    /// Waits until a check is in flight.
     pub async fn check_arrives(&self) {
         self.0.arrived.acquire().await.unwrap().forget();
     }
 
-    /// Lets so many checks, waiting or to come, be answered.
+    /// Permits the answers of so many checks.
     pub fn answer(&self, checks: usize) {
         self.0.answers.add_permits(checks);
     }
 
-    /// From now on a check is told at once that there is no such code.
+    /// From now on checks are answered at once that the code does not exist.
     pub fn forget_codes(&self) {
         self.0.forgetful.store(true, Ordering::SeqCst);
     }
 }
 
-/// The number is in the SID, so that a check can say whose it is.
+/// A SID with the number in it, so that a check can return the number.
 fn sid(to: &str) -> String {
     format!("VE{:0>32}", to.trim_start_matches('+'))
 }

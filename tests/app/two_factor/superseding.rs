@@ -1,18 +1,22 @@
-//! A verification that follows another: what it takes over, what it ends.
+//! A challenge that follows another: what it carries over, and what it ends.
 
-use super::{assert_gone, assert_invalid_token, wrong};
-use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
+use super::{
+    assert_gone, assert_invalid_token, pending_login, two_factor_app, two_factor_login, wrong,
+};
+use crate::support::{PASSWORD, PHONE};
 
 #[tokio::test]
-async fn a_second_log_in_within_30_seconds_goes_on_with_the_same_code() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
-    let first = app.half_logged_in("harry").await;
+async fn a_second_login_within_30_seconds_carries_the_code_over() {
+    let (app, first) = pending_login("harry").await;
     let code = app.last_code();
     let before = app.phone().counters();
     app.advance(29);
     let second = app.half_logged_in("harry").await;
-    assert_eq!(app.phone().counters(), before, "nothing sent or cancelled");
+    assert_eq!(
+        app.phone().counters(),
+        before,
+        "nothing was sent or canceled"
+    );
     let page = second.get("/verify_2fa").await;
     assert_eq!(page.alerts(), ["We texted a code to •••• 267"]);
 
@@ -21,10 +25,8 @@ async fn a_second_log_in_within_30_seconds_goes_on_with_the_same_code() {
 }
 
 #[tokio::test]
-async fn a_second_log_in_after_30_seconds_gets_a_code_of_its_own() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
-    let first = app.half_logged_in("harry").await;
+async fn a_second_login_after_30_seconds_gets_a_new_code() {
+    let (app, first) = pending_login("harry").await;
     let old = app.last_code();
     let before = app.phone().counters();
     app.advance(30);
@@ -41,10 +43,8 @@ async fn a_second_log_in_after_30_seconds_gets_a_code_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_is_carried_over_keeps_its_tries() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
-    let first = app.half_logged_in("harry").await;
+async fn a_challenge_that_is_carried_over_keeps_its_attempts() {
+    let (app, first) = pending_login("harry").await;
     let code = app.last_code();
     for _ in 0..3 {
         assert_invalid_token(&first.verify(&wrong(&code)).await);
@@ -55,22 +55,19 @@ async fn what_is_carried_over_keeps_its_tries() {
     let page = third.verify(&wrong(&code)).await;
     assert!(page.says("That was your last try for this code."));
     assert_gone(&third, &code).await;
-    // Nor does a fourth one bring it back.
+    // A fourth login does not reopen it.
     let fourth = app.half_logged_in("harry").await;
     assert_eq!(fourth.verify(&code).await.status, 422);
     assert!(!fourth.is_logged_in().await);
 }
 
 #[tokio::test]
-async fn what_is_carried_over_keeps_its_sends_and_its_end() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
-    let mut browser = app.half_logged_in("harry").await;
+async fn a_challenge_that_is_carried_over_keeps_its_sends_and_its_expiry() {
+    let (app, mut browser) = pending_login("harry").await;
     let sent = app.messages_sent();
     for _ in 0..2 {
         app.advance(30);
-        let page = browser.post("/verify_2fa/resend", &[]).await;
-        page.redirects_to("/verify_2fa");
+        browser.request_code("/verify_2fa/resend").await;
         app.advance(10);
         browser = app.half_logged_in("harry").await;
     }
@@ -84,9 +81,8 @@ async fn what_is_carried_over_keeps_its_sends_and_its_end() {
 }
 
 #[tokio::test]
-async fn where_to_go_and_remember_me_are_those_of_the_last_log_in() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
+async fn next_and_remember_me_are_those_of_the_last_login() {
+    let app = two_factor_app("harry").await;
     let long = [
         ("username", "harry"),
         ("password", PASSWORD),
@@ -105,26 +101,24 @@ async fn where_to_go_and_remember_me_are_those_of_the_last_log_in() {
 
 #[tokio::test]
 async fn a_code_for_another_purpose_is_never_carried_over() {
-    let app = TestApp::start().await;
-    let harry = app.with_two_factor("harry", PHONE).await;
+    let (app, harry) = two_factor_login("harry").await;
     let half = app.half_logged_in("harry").await;
-    let for_the_log_in = app.last_code();
+    let for_login = app.last_code();
     let (cancels, sent) = (app.phone().counters().cancels, app.messages_sent());
     let page = harry.post("/reauth", &[("password", PASSWORD)]).await;
     page.redirects_to("/verify_2fa");
     assert_eq!(app.phone().counters().cancels, cancels + 1);
     assert_eq!(app.messages_sent(), sent + 1);
-    assert_gone(&half, &for_the_log_in).await;
-    if for_the_log_in != app.last_code() {
-        assert_invalid_token(&harry.verify(&for_the_log_in).await);
+    assert_gone(&half, &for_login).await;
+    if for_login != app.last_code() {
+        assert_invalid_token(&harry.verify(&for_login).await);
     }
     harry.verify(&app.last_code()).await.redirects_to("/home");
 }
 
 #[tokio::test]
-async fn two_users_with_one_number_do_not_take_each_others_code_away() {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
+async fn two_users_with_one_number_do_not_cancel_each_others_code() {
+    let app = two_factor_app("harry").await;
     app.with_two_factor("ginny", PHONE).await;
     let harry = app.half_logged_in("harry").await;
     let ginny = app.half_logged_in("ginny").await;
@@ -132,38 +126,14 @@ async fn two_users_with_one_number_do_not_take_each_others_code_away() {
     let cancels = app.phone().counters().cancels;
     let page = harry.post("/verify_2fa/cancel", &[]).await;
     page.redirects_to("/login");
-    assert_eq!(
-        app.phone().counters().cancels,
-        cancels,
-        "ginny holds it too"
-    );
+    assert_eq!(app.phone().counters().cancels, cancels, "ginny uses it too");
     ginny.verify(&code).await.redirects_to("/home");
     assert!(!harry.is_logged_in().await);
 }
 
 #[tokio::test]
-async fn two_numbers_asked_one_after_the_other_are_two_codes() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
-    browser.enable(PHONE).await.redirects_to("/verify_2fa");
-    let first = app.last_code();
-    app.advance(30);
-    browser
-        .enable(OTHER_PHONE)
-        .await
-        .redirects_to("/verify_2fa");
-    let second = app.last_code();
-    if first != second {
-        assert_invalid_token(&browser.verify(&first).await);
-    }
-    assert_eq!(browser.verify(&second).await.status, 200);
-    assert_eq!(app.phone_of("harry").await.as_deref(), Some(OTHER_PHONE));
-}
-
-#[tokio::test]
-async fn a_code_that_was_carried_over_and_entered_holds_back_no_other() {
-    let app = TestApp::start().await;
-    let _settings = app.with_two_factor("alice", PHONE).await;
+async fn a_verified_code_that_was_carried_over_holds_back_no_other() {
+    let (app, _settings) = two_factor_login("alice").await;
     let _first = app.half_logged_in("alice").await;
     let second = app.half_logged_in("alice").await;
     let sent = app.messages_sent();
@@ -173,7 +143,7 @@ async fn a_code_that_was_carried_over_and_entered_holds_back_no_other() {
     assert_eq!(
         app.messages_sent(),
         sent + 1,
-        "a new code, though 30 seconds are not over"
+        "a new code within 30 seconds"
     );
     third.verify(&app.last_code()).await.redirects_to("/home");
 }

@@ -1,20 +1,12 @@
-//! Entering a code: right, wrong, malformed, for the fifth time, too late.
+//! Entering a code: right, wrong, malformed, too often, or too late.
 
-use super::{assert_gone, assert_invalid_token, wrong};
-use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, TestApp};
-
-/// A half log-in of harry's, who has two-factor authentication on.
-async fn half_log_in() -> (TestApp, Browser) {
-    let app = TestApp::start().await;
-    app.with_two_factor("harry", PHONE).await;
-    let browser = app.half_logged_in("harry").await;
-    (app, browser)
-}
+use super::{assert_gone, assert_invalid_token, pending_login, signed_in, two_factor_login, wrong};
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE};
 
 /// ASVS 1.3.3, 4.2.5
 #[tokio::test]
-async fn a_malformed_code_is_an_invalid_token_and_is_neither_counted_nor_sent_to_twilio() {
-    let (app, browser) = half_log_in().await;
+async fn a_malformed_code_is_an_invalid_token_that_is_neither_counted_nor_checked() {
+    let (app, browser) = pending_login("harry").await;
     let code = app.last_code();
     let checks = app.phone().counters().checks;
     for token in [
@@ -42,8 +34,8 @@ async fn a_malformed_code_is_an_invalid_token_and_is_neither_counted_nor_sent_to
 }
 
 #[tokio::test]
-async fn a_form_that_no_page_of_ours_sends_is_a_page_and_not_counted() {
-    let (app, browser) = half_log_in().await;
+async fn a_malformed_form_is_answered_with_a_page_and_not_counted() {
+    let (app, browser) = pending_login("harry").await;
     let code = app.last_code();
     let twice = [("token", code.as_str()), ("token", code.as_str())];
     assert_eq!(browser.post("/verify_2fa", &twice).await.status, 422);
@@ -61,29 +53,16 @@ async fn a_form_that_no_page_of_ours_sends_is_a_page_and_not_counted() {
 
 #[tokio::test]
 async fn blanks_and_dashes_in_a_code_do_not_matter() {
-    let (app, browser) = half_log_in().await;
+    let (app, browser) = pending_login("harry").await;
     let code = app.last_code();
     let typed = format!(" {}-{} ", &code[..3], &code[3..]);
     browser.verify(&typed).await.redirects_to("/home");
 }
 
-#[tokio::test]
-async fn after_four_wrong_codes_the_right_one_still_works() {
-    let (app, browser) = half_log_in().await;
-    let code = app.last_code();
-    for _ in 0..4 {
-        let page = browser.verify(&wrong(&code)).await;
-        assert_invalid_token(&page);
-        assert!(!page.body.contains(&wrong(&code)));
-    }
-    browser.verify(&code).await.redirects_to("/home");
-    assert!(browser.is_logged_in().await);
-}
-
 /// ASVS 2.3.2, 6.6.3
 #[tokio::test]
-async fn the_fifth_wrong_code_closes_the_verification_and_the_right_one_comes_too_late() {
-    let (app, browser) = half_log_in().await;
+async fn the_fifth_wrong_code_closes_the_challenge() {
+    let (app, browser) = pending_login("harry").await;
     let code = app.last_code();
     for _ in 0..4 {
         assert_invalid_token(&browser.verify(&wrong(&code)).await);
@@ -99,7 +78,7 @@ async fn the_fifth_wrong_code_closes_the_verification_and_the_right_one_comes_to
     assert_eq!(
         after.cancels - before.cancels,
         1,
-        "the code dies at Twilio too"
+        "the code is canceled at Twilio too"
     );
 
     assert_gone(&browser, &code).await;
@@ -115,10 +94,9 @@ async fn the_fifth_wrong_code_closes_the_verification_and_the_right_one_comes_to
 }
 
 #[tokio::test]
-async fn the_fifth_wrong_code_ends_enabling_and_re_authentication_too() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
-    browser.enable(PHONE).await.redirects_to("/verify_2fa");
+async fn the_fifth_wrong_code_closes_enabling_and_reauthentication_too() {
+    let (app, browser) = signed_in("harry").await;
+    browser.add_phone(PHONE).await;
     let code = app.last_code();
     for _ in 0..4 {
         assert_invalid_token(&browser.verify(&wrong(&code)).await);
@@ -142,17 +120,17 @@ async fn the_fifth_wrong_code_ends_enabling_and_re_authentication_too() {
     let page = browser.verify(&wrong(&code)).await;
     assert_eq!(page.attributes("main a", "href"), ["/reauth"]);
     browser.verify(&code).await.redirects_to("/home");
-    assert!(browser.is_logged_in().await, "the log-in itself goes on");
+    assert!(browser.is_logged_in().await, "the login itself stays");
 }
 
 /// ASVS 6.5.5
 #[tokio::test]
 async fn a_code_works_for_599_seconds_and_not_for_600() {
-    let (app, browser) = half_log_in().await;
+    let (app, browser) = pending_login("harry").await;
     app.advance(599);
     browser.verify(&app.last_code()).await.redirects_to("/home");
 
-    let (app, browser) = half_log_in().await;
+    let (app, browser) = pending_login("harry").await;
     app.advance(600);
     let checks = app.phone().counters().checks;
     assert_gone(&browser, &app.last_code()).await;
@@ -160,10 +138,9 @@ async fn a_code_works_for_599_seconds_and_not_for_600() {
 }
 
 #[tokio::test]
-async fn while_enabling_a_late_code_leads_home_and_enables_nothing() {
-    let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
-    browser.enable(PHONE).await.redirects_to("/verify_2fa");
+async fn a_late_code_enables_nothing() {
+    let (app, browser) = signed_in("harry").await;
+    browser.add_phone(PHONE).await;
     app.advance(600);
     let page = browser.verify(&app.last_code()).await;
     page.redirects_to("/home");
@@ -172,11 +149,10 @@ async fn while_enabling_a_late_code_leads_home_and_enables_nothing() {
 }
 
 #[tokio::test]
-async fn sending_again_does_not_make_a_verification_live_longer() {
-    let (app, browser) = half_log_in().await;
+async fn a_resend_does_not_extend_a_challenge() {
+    let (app, browser) = pending_login("harry").await;
     app.advance(590);
-    let page = browser.post("/verify_2fa/resend", &[]).await;
-    page.redirects_to("/verify_2fa");
+    browser.request_code("/verify_2fa/resend").await;
     let code = app.last_code();
     app.advance(9);
     assert_invalid_token(&browser.verify(&wrong(&code)).await);
@@ -185,28 +161,28 @@ async fn sending_again_does_not_make_a_verification_live_longer() {
 }
 
 #[tokio::test]
-async fn after_a_late_code_the_log_in_begins_again() {
-    let (app, browser) = half_log_in().await;
+async fn after_a_late_code_the_login_starts_again() {
+    let (app, browser) = pending_login("harry").await;
     app.advance(600);
     for _ in 0..3 {
         let page = browser.verify("123456").await;
         page.redirects_to("/login");
     }
     let login = browser.get("/login").await;
-    assert_eq!(login.alerts(), ["That code has expired."], "said once");
+    assert_eq!(login.alerts(), ["That code has expired."], "shown once");
     let page = browser.log_in("harry", PASSWORD).await;
     page.redirects_to("/verify_2fa");
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }
 
 #[tokio::test]
-async fn a_log_in_that_is_given_up_is_over() {
-    let (app, browser) = half_log_in().await;
+async fn a_canceled_login_is_closed() {
+    let (app, browser) = pending_login("harry").await;
     let (code, copy) = (app.last_code(), browser.copy());
     let page = browser.post("/verify_2fa/cancel", &[]).await;
     page.redirects_to("/login");
     assert_eq!(browser.session_cookie(), None);
-    assert_eq!(app.open_verifications().await, 0);
+    assert_eq!(app.open_challenges().await, 0);
     assert_eq!(app.phone().counters().cancels, 1);
     for browser in [&browser, &copy] {
         let page = browser.verify(&code).await;
@@ -216,9 +192,8 @@ async fn a_log_in_that_is_given_up_is_over() {
 }
 
 #[tokio::test]
-async fn a_re_authentication_that_is_given_up_leaves_the_log_in_stale() {
-    let app = TestApp::start().await;
-    let browser = app.with_two_factor("harry", PHONE).await;
+async fn a_canceled_reauthentication_leaves_the_login_stale() {
+    let (app, browser) = two_factor_login("harry").await;
     app.advance(600);
     let fields = [("password", PASSWORD), ("next", "/disable_2fa")];
     let page = browser.post("/reauth", &fields).await;
@@ -234,8 +209,8 @@ async fn a_re_authentication_that_is_given_up_leaves_the_log_in_stale() {
 
 /// ASVS 14.2.4, 14.2.6
 #[tokio::test]
-async fn no_page_of_a_pending_verification_holds_the_whole_number() {
-    let (app, browser) = half_log_in().await;
+async fn no_page_of_a_pending_challenge_holds_the_whole_number() {
+    let (app, browser) = pending_login("harry").await;
     let page = browser.get("/verify_2fa").await;
     assert_eq!(page.alerts(), ["We texted a code to •••• 267"]);
     let mut pages = vec![page, browser.verify("1").await, browser.get("/login").await];
@@ -253,8 +228,7 @@ async fn no_page_of_a_pending_verification_holds_the_whole_number() {
     for path in ["/home", "/user/harry", "/enable_2fa", "/disable_2fa"] {
         pages.push(harry.get(path).await);
     }
-    let page = harry.enable(OTHER_PHONE).await;
-    page.redirects_to("/verify_2fa");
+    harry.add_phone(OTHER_PHONE).await;
     pages.push(harry.get("/verify_2fa").await);
     pages.push(harry.post("/verify_2fa/resend", &[]).await);
     for page in &pages {
