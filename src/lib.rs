@@ -51,7 +51,7 @@ use crate::tasks::purge::Purge;
 const GRACE: Duration = routes::REQUEST_TIMEOUT.saturating_add(Duration::from_secs(5));
 
 /// The time for the rest of the shutdown: the emails being sent, and closing the database.
-const CLEANUP: Duration = tasks::mail::AT_THE_END.saturating_add(Duration::from_secs(5));
+const CLEANUP: Duration = tasks::mail::SHUTDOWN_GRACE.saturating_add(Duration::from_secs(5));
 
 /// Connections at `METRICS_ADDR`. One or two are needed, and open files are for users.
 const METRICS_CONNECTIONS: usize = 8;
@@ -221,7 +221,7 @@ impl App {
             metrics: self.state.metrics.clone(),
             queue: self.state.mail.clone(),
             interval: tasks::mail::INTERVAL,
-            at_the_end: tasks::mail::AT_THE_END,
+            shutdown_grace: tasks::mail::SHUTDOWN_GRACE,
         }
     }
 }
@@ -294,6 +294,7 @@ fn mailer(config: &Config) -> Result<(Mailer, Option<DemoMailbox>), mailer::Erro
         from: config.mail_from.clone(),
         timeout: mailer::TIMEOUT,
         roots: Vec::new(),
+        addresses: Vec::new(),
     };
     Ok((Mailer::smtp(settings)?, None))
 }

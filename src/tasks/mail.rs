@@ -1,7 +1,5 @@
-//! Sends the queued emails, several at once, and queues the links to a new password that
-//! were requested.
+//! Sends the queued emails, several at once, and queues the reset links that were requested.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,19 +17,19 @@ use crate::services::mailer::{Email, Mailer, SendError};
 use crate::services::metrics::Metrics;
 use crate::views::email::{self, NoticeEmail, ResetPasswordEmail};
 
-/// Emails that an instance sends at once, each on a connection of its own, so that a slow
+/// How many emails an instance sends at once, each on a connection of its own, so that a slow
 /// server or recipient does not hold up all others.
 pub const CONNECTIONS: usize = 4;
 
-/// How often the worker looks at the queue without being woken: for retries, and for emails
-/// that another instance queued or left behind.
+/// The longest pause between two looks at the queue: for retries, and for emails that another
+/// instance queued or left behind.
 pub const INTERVAL: Duration = Duration::from_secs(15);
 
-/// How long the emails in hand may still take at shutdown, together. A mail server may take
-/// two minutes, and the supervisor of the program does not wait for so long.
-pub const AT_THE_END: Duration = Duration::from_secs(20);
+/// How long all deliveries together may still take at shutdown. A mail server may take two
+/// minutes, but a supervisor kills the program sooner.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 
-/// How requests wake the worker. All clones wake the same one.
+/// Wakes the worker. All clones wake the same one.
 #[derive(Clone, Default)]
 pub struct MailQueue(Arc<Notify>);
 
@@ -57,88 +55,53 @@ pub struct MailWorker {
     pub metrics: Metrics,
     /// Wakes the worker.
     pub queue: MailQueue,
-    /// How often it looks at the queue without being woken.
+    /// The longest pause between two looks at the queue.
     pub interval: Duration,
-    /// How long the emails in hand may still take at shutdown.
-    pub at_the_end: Duration,
-}
-
-/// Why an email was not sent.
-enum Failure {
-    /// A retry may succeed.
-    Later(String),
-    /// The server may have it.
-    Unanswered(String),
-    /// A retry cannot succeed.
-    Never(String),
-}
-
-/// The emails that are being sent.
-#[derive(Default)]
-struct Deliveries {
-    /// Each ends with the id of its email.
-    tasks: JoinSet<Option<String>>,
-    in_hand: HashSet<String>,
-}
-
-impl Deliveries {
-    /// Waits until one has ended. None when there is none.
-    async fn join_next(&mut self) -> Option<()> {
-        let ended = self.tasks.join_next().await?;
-        self.forget(ended);
-        Some(())
-    }
-
-    /// Forgets those that have ended.
-    fn forget_ended(&mut self) {
-        while let Some(ended) = self.tasks.try_join_next() {
-            self.forget(ended);
-        }
-    }
-
-    fn forget(&mut self, ended: Result<Option<String>, JoinError>) {
-        match ended {
-            Ok(Some(id)) => _ = self.in_hand.remove(&id),
-            Ok(None) => {}
-            Err(_) => self.in_hand.clear(), // it cannot say which it was
-        }
-    }
+    /// How long the deliveries may still take at shutdown.
+    pub shutdown_grace: Duration,
 }
 
 impl MailWorker {
-    /// Works until `stop` is true or its sender is gone. Then the emails in hand are
-    /// finished, or put back if that takes too long.
+    /// Works until `stop` is true or its sender is gone. Then it finishes the deliveries, or
+    /// puts their emails back after [`Self::shutdown_grace`].
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut deliveries = Deliveries::default();
+        let mut deliveries = JoinSet::new();
         while !is_stopped(&stop) {
             self.start_due(&mut deliveries, &stop).await;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
                 () = self.queue.0.notified() => {}
-                // Only then may more be due than was started.
-                Some(()) = deliveries.join_next(), if deliveries.tasks.len() >= CONNECTIONS => {}
+                // With a connection to spare, nothing more is due.
+                Some(ended) = deliveries.join_next(), if deliveries.len() >= CONNECTIONS => {
+                    log_panic(ended);
+                }
                 () = tokio::time::sleep(self.interval) => {}
             }
         }
-        while deliveries.join_next().await.is_some() {}
+        while let Some(ended) = deliveries.join_next().await {
+            log_panic(ended);
+        }
     }
 
     /// Resolves the requests for links and sends what is due now.
     pub async fn deliver_due(&self) {
         let (_never, stop) = watch::channel(false);
-        let mut deliveries = Deliveries::default();
+        let mut deliveries = JoinSet::new();
         loop {
             self.start_due(&mut deliveries, &stop).await;
-            if deliveries.join_next().await.is_none() {
-                return;
+            match deliveries.join_next().await {
+                Some(ended) => log_panic(ended),
+                None => return,
             }
         }
     }
 
-    /// Starts to send what is due, until all connections are in use.
-    async fn start_due(&self, deliveries: &mut Deliveries, stop: &watch::Receiver<bool>) {
-        deliveries.forget_ended();
-        while deliveries.tasks.len() < CONNECTIONS && !is_stopped(stop) {
+    /// Starts deliveries until nothing more is due or all connections are in use.
+    async fn start_due(&self, deliveries: &mut JoinSet<()>, stop: &watch::Receiver<bool>) {
+        while let Some(ended) = deliveries.try_join_next() {
+            log_panic(ended);
+        }
+        while deliveries.len() < CONNECTIONS && !is_stopped(stop) {
             match self.start_next(deliveries, stop).await {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -147,43 +110,37 @@ impl MailWorker {
         }
     }
 
-    /// Resolves one request for a link and starts to send one email, so that neither a flood
-    /// of requests nor one of emails holds up the other. Returns whether there was any.
+    /// Resolves one request for a link and starts one delivery, so that neither a flood of
+    /// requests nor one of emails holds up the other. Returns whether there was any.
     async fn start_next(
         &self,
-        deliveries: &mut Deliveries,
+        deliveries: &mut JoinSet<()>,
         stop: &watch::Receiver<bool>,
     ) -> Result<bool, models::Error> {
         let resolved = reset_request::resolve_next(&self.database, self.clock.now()).await?;
-        let found = !matches!(resolved, Resolved::Nothing);
-        // Beside the worker, as a delivery is.
+        let was_found = !matches!(resolved, Resolved::Nothing);
+        // A decoy takes a connection, as the delivery does that it stands in for.
         if let Resolved::Decoy(decoy) = resolved {
             let database = self.database.clone();
-            deliveries.tasks.spawn(async move {
+            deliveries.spawn(async move {
                 if let Err(error) = decoy.imitate_delivery(&database).await {
                     log_queue_failure(&error);
                 }
-                None
             });
         }
         let Some(queued) = Queued::take(&self.database, self.clock.now()).await? else {
-            return Ok(found);
+            return Ok(was_found);
         };
-        // Its lease expires while it is in hand only where the clock jumps.
-        if deliveries.in_hand.insert(queued.id.clone()) {
-            let (worker, stop) = (self.clone(), stop.clone());
-            deliveries.tasks.spawn(async move {
-                let id = queued.id.clone();
-                if let Err(error) = worker.deliver(queued, stop).await {
-                    log_queue_failure(&error);
-                }
-                Some(id)
-            });
-        }
+        let (worker, stop) = (self.clone(), stop.clone());
+        deliveries.spawn(async move {
+            if let Err(error) = worker.deliver(queued, stop).await {
+                log_queue_failure(&error);
+            }
+        });
         Ok(true)
     }
 
-    /// Sends an email, and removes it from the queue or puts it back.
+    /// Sends an email, then removes it from the queue or puts it back.
     async fn deliver(
         &self,
         queued: Queued,
@@ -191,72 +148,58 @@ impl MailWorker {
     ) -> Result<(), models::Error> {
         if queued.is_stale(self.clock.now()) {
             let error = queued.last_error.as_deref().unwrap_or("no attempt");
-            let failure = Failure::Never(format!("not sent in time: {error}"));
-            return self.failed(&queued, failure).await;
+            let error = SendError::Permanent(format!("not sent in time: {error}"));
+            return self.settle_failure(&queued, error).await;
         }
-        // A task of its own, so that a panic is one more failure.
-        let (worker, mail) = (self.clone(), queued.clone());
-        let mut attempt = tokio::spawn(async move { worker.attempt(&mail).await });
-        let ended = tokio::select! {
-            ended = &mut attempt => ended,
+        let sent = tokio::select! {
+            sent = self.attempt(&queued) => sent,
+            // The link stays valid, since the server may have the email.
             () = self.shutdown_deadline(stop) => {
-                attempt.abort();
-                attempt.await
+                Err(SendError::Transient("shut down before the mail server replied".to_owned()))
             }
         };
-        let failure = match ended {
-            Ok(Ok(())) => {
-                self.metrics.mail("sent");
-                queued.remove(&self.database).await?;
-                tracing::info!(event = "mail_sent", id = %queued.id, attempts = queued.attempts, "email sent");
-                return Ok(());
-            }
-            Ok(Err(failure)) => failure,
-            // Its link stays valid, since the server may have the email.
-            Err(error) if error.is_cancelled() => {
-                Failure::Later("shut down before the mail server answered".to_owned())
-            }
-            Err(_) => Failure::Later("the attempt panicked".to_owned()),
-        };
-        self.failed(&queued, failure).await
+        if let Err(error) = sent {
+            return self.settle_failure(&queued, error).await;
+        }
+        self.metrics.mail("sent");
+        queued.remove(&self.database).await?;
+        tracing::info!(event = "mail_sent", id = %queued.id, attempts = queued.attempts, "email sent");
+        Ok(())
     }
 
-    /// Waits until the emails in hand have to be put back.
+    /// Waits until emails must be put back.
     async fn shutdown_deadline(&self, mut stop: watch::Receiver<bool>) {
         // An error means that the sender is gone, which is a shutdown too.
         let _ = stop.wait_for(|stop| *stop).await;
-        tokio::time::sleep(self.at_the_end).await;
+        tokio::time::sleep(self.shutdown_grace).await;
     }
 
-    /// Puts the email back for a retry, or gives it up.
-    async fn failed(&self, queued: &Queued, failure: Failure) -> Result<(), models::Error> {
+    /// Puts the email back for a retry, or removes it.
+    async fn settle_failure(&self, queued: &Queued, error: SendError) -> Result<(), models::Error> {
         let now = self.clock.now();
-        let unanswered = matches!(failure, Failure::Unanswered(_));
-        match failure {
-            Failure::Unanswered(error) if queued.was_unanswered_often() => {
-                self.metrics.mail("unanswered");
-                queued.remove(&self.database).await?;
-                tracing::warn!(event = "mail_unanswered", id = %queued.id, attempts = queued.attempts, %error, "email counts as sent, though the server did not answer");
-            }
-            Failure::Later(error) | Failure::Unanswered(error) if !queued.is_stale(now) => {
-                self.metrics.mail("delayed");
-                queued
-                    .put_back(&self.database, &error, unanswered, now)
-                    .await?;
-                tracing::warn!(event = "mail_delayed", id = %queued.id, attempts = queued.attempts, %error, "email not sent, will retry");
-            }
-            Failure::Later(error) | Failure::Unanswered(error) | Failure::Never(error) => {
-                self.metrics.mail("given_up");
-                queued.remove(&self.database).await?;
-                tracing::error!(event = "mail_given_up", id = %queued.id, to = %masked(&queued.email), attempts = queued.attempts, %error, "email given up");
-            }
+        let is_unanswered = matches!(error, SendError::Unanswered(_));
+        if is_unanswered && queued.was_unanswered_often() {
+            self.metrics.mail("unanswered");
+            queued.remove(&self.database).await?;
+            tracing::warn!(event = "mail_unanswered", id = %queued.id, attempts = queued.attempts, %error, "email counts as sent, though the server did not reply");
+        } else if matches!(error, SendError::Permanent(_)) || queued.is_stale(now) {
+            self.metrics.mail("given_up");
+            queued.remove(&self.database).await?;
+            tracing::error!(event = "mail_given_up", id = %queued.id, to = %masked(&queued.email), attempts = queued.attempts, %error, "email given up");
+        } else {
+            self.metrics.mail("delayed");
+            let text = error.to_string();
+            queued
+                .put_back(&self.database, &text, is_unanswered, now)
+                .await?;
+            tracing::warn!(event = "mail_delayed", id = %queued.id, attempts = queued.attempts, %error, "email not sent, will retry");
         }
         Ok(())
     }
 
-    async fn attempt(&self, queued: &Queued) -> Result<(), Failure> {
-        let later = |error: models::Error| Failure::Later(error.with_causes());
-        let mail = queued.mail().map_err(later)?;
+    async fn attempt(&self, queued: &Queued) -> Result<(), SendError> {
+        let transient = |error: models::Error| SendError::Transient(error.with_causes());
+        let mail = queued.mail().map_err(transient)?;
         let now = self.clock.now();
         let purpose = purpose(&mail);
         let at = match &mail {
@@ -266,32 +209,24 @@ impl MailWorker {
         // Stored before it is sent, so that the link works when the email arrives.
         let token = MailToken::issue(&self.database, &queued.user_id, &purpose, at, now)
             .await
-            .map_err(later)?;
+            .map_err(transient)?;
         let content = self
             .content(queued, mail, purpose.life(at, now), &token)
-            .map_err(|error| Failure::Later(error.to_string()))?;
-        let sent = self
-            .mailer
-            .send(&Email {
-                id: queued.id.clone(),
-                to: queued.email.clone(),
-                subject: content.subject,
-                text: content.text,
-                html: content.html,
-                written_at: now,
-            })
-            .await;
-        let failure = match sent {
-            Ok(()) => return Ok(()),
-            // It may have arrived, so the link in it stays valid.
-            Err(SendError::Unknown(error)) => return Err(Failure::Unanswered(error)),
-            Err(SendError::Temporary(error)) => Failure::Later(error),
-            Err(SendError::Permanent(error)) => Failure::Never(error),
+            .map_err(|error| SendError::Transient(error.to_string()))?;
+        let email = Email {
+            id: queued.id.clone(),
+            to: queued.email.clone(),
+            subject: content.subject,
+            text: content.text,
+            html: content.html,
+            written_at: now,
         };
-        MailToken::revoke(&self.database, &token)
-            .await
-            .map_err(later)?;
-        Err(failure)
+        let sent = self.mailer.send(&email).await;
+        if let Err(SendError::Transient(_) | SendError::Permanent(_)) = sent {
+            let revoked = MailToken::revoke(&self.database, &token).await;
+            revoked.map_err(transient)?;
+        }
+        sent
     }
 
     fn content(
@@ -336,6 +271,13 @@ fn log_queue_failure(error: &models::Error) {
         error,
         "could not use the email queue"
     );
+}
+
+/// Logs a delivery that panicked. Its email is sent again once its lease expires.
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(event = "mail_queue_failed", %error, "a delivery panicked");
+    }
 }
 
 fn is_stopped(stop: &watch::Receiver<bool>) -> bool {

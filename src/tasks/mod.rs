@@ -1,4 +1,4 @@
-//! What runs beside the requests, from the start of serving to its end.
+//! Background tasks, from the start of serving to its end.
 
 pub mod mail;
 pub mod purge;

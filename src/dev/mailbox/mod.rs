@@ -1,98 +1,73 @@
-//! The demo mailbox: keeps in memory what would be mailed.
+//! The demo mailbox keeps emails in memory instead of sending them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::services::mailer::email::Email;
+
 pub mod pages;
 
-/// How many mails are kept.
-const MESSAGES: usize = 50;
+/// The number of emails that are kept.
+const KEPT: usize = 50;
 
-/// A mailbox that receives everybody's mail. Clones are the same mailbox.
+/// A mailbox that receives the emails to every address. All clones share it.
 #[derive(Clone)]
 pub struct DemoMailbox(Arc<Inner>);
 
 struct Inner {
-    messages: Mutex<VecDeque<Message>>,
+    emails: Mutex<VecDeque<Email>>,
     received: watch::Sender<usize>,
-}
-
-/// A mail that the mailbox received.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// What names it.
-    pub id: String,
-    /// The recipient's address.
-    pub to: String,
-    /// The subject.
-    pub subject: String,
-    /// The mail as plain text.
-    pub text: String,
-    /// The mail as a page.
-    pub html: String,
-    /// Unix seconds.
-    pub received_at: i64,
-}
-
-impl Message {
-    /// The link that the mail carries: its text's first word that is one.
-    pub fn link(&self) -> Option<&str> {
-        let is_link = |word: &&str| word.starts_with("http://") || word.starts_with("https://");
-        self.text.split_whitespace().find(is_link)
-    }
 }
 
 impl Default for DemoMailbox {
     fn default() -> Self {
         Self(Arc::new(Inner {
-            messages: Mutex::default(),
+            emails: Mutex::default(),
             received: watch::Sender::new(0),
         }))
     }
 }
 
 impl DemoMailbox {
-    /// Takes a mail, and says so in the log: this is the mailbox's screen.
-    pub fn receive(&self, message: Message) {
-        let (to, subject) = (&message.to, &message.subject);
-        let link = message.link().unwrap_or_default();
+    /// Receives an email and logs its link: the log is a screen of the demo.
+    pub fn receive(&self, email: Email) {
+        let (to, subject) = (&email.to, &email.subject);
+        let link = email.link().unwrap_or_default();
         tracing::info!("demo mailbox: to {to}: {subject} {link}");
         {
-            let mut messages = self.lock();
-            messages.push_front(message);
-            messages.truncate(MESSAGES);
+            let mut emails = self.lock();
+            emails.push_front(email);
+            emails.truncate(KEPT);
         }
         self.0.received.send_modify(|received| *received += 1);
     }
 
-    /// The last 50 mails, newest first.
-    pub fn messages(&self) -> Vec<Message> {
+    /// The last 50 emails, newest first.
+    pub fn emails(&self) -> Vec<Email> {
         self.lock().iter().cloned().collect()
     }
 
-    /// One of them.
-    pub fn message(&self, id: &str) -> Option<Message> {
-        self.lock().iter().find(|message| message.id == id).cloned()
+    /// The email with this id, if it is kept.
+    pub fn find(&self, id: &str) -> Option<Email> {
+        self.lock().iter().find(|email| email.id == id).cloned()
     }
 
-    /// How many mails were received so far, those that are gone included.
+    /// The number of emails received so far.
     pub fn received(&self) -> usize {
         *self.0.received.borrow()
     }
 
-    /// Waits until so many mails were received.
+    /// Waits until this number of emails was received.
     pub async fn wait_for(&self, count: usize) {
         let mut received = self.0.received.subscribe();
-        // The sender lives as long as this mailbox.
+        // It cannot fail: the sender lives as long as this mailbox.
         let _ = received.wait_for(|received| *received >= count).await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Message>> {
-        self.0
-            .messages
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Email>> {
+        let emails = self.0.emails.lock();
+        emails.unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,21 +1,24 @@
-//! Mail over SMTP, or into the demo mailbox.
+//! Sends emails: over SMTP, or into the demo mailbox.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
 use lettre::transport::smtp::Error as SmtpError;
 use secrecy::SecretString;
 
-use crate::dev::mailbox::{self, DemoMailbox};
+use crate::dev::mailbox::DemoMailbox;
 
+pub mod email;
 mod smtp;
 
+pub use email::Email;
 pub use smtp::Smtp;
 
-/// How long each step of the way to the server may take.
+/// The default timeout of each SMTP command.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who takes the mail.
+/// The way that emails take.
 #[derive(Clone)]
 pub enum Mailer {
     /// A mail server.
@@ -24,88 +27,62 @@ pub enum Mailer {
     Demo(DemoMailbox),
 }
 
-/// One mail, ready to be sent.
-#[derive(Debug, Clone)]
-pub struct Email {
-    /// What names it: the same on each attempt, so that a mail which arrives
-    /// twice can be told for one.
-    pub id: String,
-    /// The recipient's address.
-    pub to: String,
-    /// The subject.
-    pub subject: String,
-    /// The mail as plain text.
-    pub text: String,
-    /// The mail as a page.
-    pub html: String,
-    /// When it was written, in Unix seconds.
-    pub written_at: i64,
-}
-
-/// Why a mail did not go out. The texts hold nothing that the server said
-/// beyond its codes: it could repeat a password or an address.
+/// Why an email was not sent. The texts quote only the server's reply codes, since its words
+/// could repeat a password or an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// Another time it may go.
+    /// A retry may succeed.
     #[error("{0}")]
-    Temporary(String),
-    /// The server had all of it, and its answer did not come: it may have gone.
+    Transient(String),
+    /// The server got the whole email but did not reply, so the email may have been sent.
     #[error("{0}")]
-    Unknown(String),
-    /// It will never go.
+    Unanswered(String),
+    /// A retry cannot succeed.
     #[error("{0}")]
     Permanent(String),
 }
 
-/// Where the mail server is, and who sends.
+/// The mail server and the sender.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `smtp://` or `smtps://`, with user and password if it wants them.
+    /// `smtp://` or `smtps://`, with credentials if the server requires them.
     pub url: SecretString,
     /// The sender.
     pub from: Mailbox,
-    /// How long each step may take.
+    /// The timeout of each SMTP command.
     pub timeout: Duration,
-    /// Certificates (DER) that are trusted besides the system's.
+    /// Additional trusted certificates (DER).
     pub roots: Vec<Vec<u8>>,
+    /// The server's addresses, if DNS is not asked for them.
+    pub addresses: Vec<SocketAddr>,
 }
 
-/// Why there can be no mailer.
+/// Why there is no mailer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The URL is not one of a mail server.
+    /// The URL is invalid.
     #[error("not the URL of a mail server")]
     Url,
     /// The sender's name would break a header.
     #[error("the sender's name holds control characters")]
     Sender,
-    /// TLS cannot be set up.
+    /// TLS is unusable.
     #[error("{0}")]
     Tls(#[from] SmtpError),
 }
 
 impl Mailer {
-    /// A mailer for a mail server, to which a connection is made for each mail.
-    ///
-    /// # Errors
-    /// When URL or sender cannot be used, or TLS cannot be set up.
+    /// A mailer that opens a connection to a mail server for each email.
     pub fn smtp(settings: Settings) -> Result<Self, Error> {
         Ok(Self::Smtp(Box::new(Smtp::new(settings)?)))
     }
 
-    /// Sends a mail.
+    /// Sends an email.
     pub async fn send(&self, email: &Email) -> Result<(), SendError> {
         match self {
             Self::Smtp(smtp) => smtp.send(email).await,
             Self::Demo(mailbox) => {
-                mailbox.receive(mailbox::Message {
-                    id: email.id.clone(),
-                    to: email.to.clone(),
-                    subject: email.subject.clone(),
-                    text: email.text.clone(),
-                    html: email.html.clone(),
-                    received_at: email.written_at,
-                });
+                mailbox.receive(email.clone());
                 Ok(())
             }
         }

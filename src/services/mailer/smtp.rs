@@ -1,14 +1,18 @@
-//! One connection a mail, and what is made of its answers.
+//! Sends an email on an SMTP connection of its own.
+//!
+//! lettre's transport does not tell which command failed, so this module issues the commands.
+//! A refused login must not drop emails, and an email whose reply is missing may have been sent.
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, UNIX_EPOCH};
 
-use lettre::message::header::{Header, HeaderName, HeaderValue};
+use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{
-    AsyncSmtpConnection, Certificate, TlsParameters, TlsParametersBuilder,
+    AsyncSmtpConnection, Certificate, Tls, TlsParametersBuilder,
 };
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
@@ -19,127 +23,94 @@ use url::{Host, Url};
 
 use super::{Email, Error, SendError, Settings};
 
-/// How many times longer than any other step the server may take for the message.
-const MESSAGE_PATIENCE: u32 = 12;
+/// How many times longer than the other commands the message may take: servers scan it before
+/// they reply (RFC 5321, 4.5.3.2.6), and a retry would send a duplicate.
+const MESSAGE_FACTOR: u32 = 12;
 
-/// How long the server may take to say goodbye, once it has the mail.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// The timeout of `QUIT`, whose outcome does not matter.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// When the connection becomes TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Security {
-    /// From the first byte.
-    Implicit,
-    /// By STARTTLS, and nothing is sent without.
-    StartTls,
-    /// By STARTTLS where the server offers it: nobody listens on loopback.
-    StartTlsIfOffered,
-}
-
-/// A mail server. There is no `Debug`: the credentials are in it.
+/// A mail server. It holds credentials, so it has no `Debug`.
 #[derive(Clone)]
 pub struct Smtp {
     host: String,
     port: u16,
-    security: Security,
-    tls: TlsParameters,
+    addresses: Vec<SocketAddr>,
+    tls: Tls,
     credentials: Option<Credentials>,
+    client_id: ClientId,
     from: Mailbox,
-    hello: ClientId,
     timeout: Duration,
 }
 
 impl Smtp {
     pub(super) fn new(settings: Settings) -> Result<Self, Error> {
-        // lettre panics on such a name, with each mail.
-        let name = settings.from.name.as_deref().unwrap_or_default();
-        if name.contains(char::is_control) {
+        // lettre panics on control characters in the name when it writes an email.
+        let Mailbox { name, email } = settings.from;
+        if name.iter().any(|name| name.contains(char::is_control)) {
             return Err(Error::Sender);
         }
         let url = Url::parse(settings.url.expose_secret()).map_err(|_| Error::Url)?;
         let host = url.host_str().ok_or(Error::Url)?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let security = match url.scheme() {
-            "smtps" => Security::Implicit,
-            "smtp" if is_loopback(host) => Security::StartTlsIfOffered,
-            "smtp" => Security::StartTls,
-            _ => return Err(Error::Url),
-        };
-        // The ports of submission (RFC 8314).
-        let default_port = if security == Security::Implicit {
-            465
-        } else {
-            587
-        };
         let mut tls = TlsParametersBuilder::new(host.to_owned());
         for root in settings.roots {
             tls = tls.add_root_certificate(Certificate::from_der(root)?);
         }
-        let decoded = |text: &str| {
-            let text = percent_decode_str(text).decode_utf8();
-            text.map(String::from).map_err(|_| Error::Url)
+        let tls = tls.build()?;
+        // The ports of submission (RFC 8314).
+        let (tls, default_port) = match url.scheme() {
+            "smtps" => (Tls::Wrapper(tls), 465),
+            "smtp" if is_loopback(host) => (Tls::Opportunistic(tls), 587),
+            "smtp" => (Tls::Required(tls), 587),
+            _ => return Err(Error::Url),
         };
-        let credentials = match (url.username(), url.password()) {
-            ("", None) => None,
-            (user, password) => Some(Credentials::new(
-                decoded(user)?,
-                decoded(password.unwrap_or_default())?,
-            )),
-        };
+        let email = to_ascii(email);
         Ok(Self {
             host: host.to_owned(),
             port: url.port().unwrap_or(default_port),
-            security,
-            tls: tls.build()?,
-            credentials,
-            hello: ClientId::Domain(ascii_domain(&settings.from.email)),
-            from: settings.from,
+            addresses: settings.addresses,
+            tls,
+            credentials: credentials(&url)?,
+            client_id: ClientId::Domain(email.domain().to_owned()),
+            from: Mailbox::new(name, email),
             timeout: settings.timeout,
         })
     }
 
     pub(super) async fn send(&self, email: &Email) -> Result<(), SendError> {
-        let to = recipient(&email.to)?;
-        let bytes = message(email, &self.from, &to)?.formatted();
+        let to = email.to.parse().map(to_ascii);
+        let to = to.map_err(|_| SendError::Permanent("invalid address".to_owned()))?;
+        let bytes = self.message(email, &to)?.formatted();
 
-        let connection = &mut self.connect().await?;
-        let sender = Mail::new(Some(self.from.email.clone()), Vec::new());
-        self.step("MAIL FROM", connection.command(sender)).await?;
-        let to = Rcpt::new(to, Vec::new());
-        self.step("RCPT TO", connection.command(to))
+        let mut connection = self.connect().await?;
+        let mail = Mail::new(Some(self.from.email.clone()), Vec::new());
+        self.step("MAIL FROM", connection.command(mail)).await?;
+        let rcpt = connection.command(Rcpt::new(to, Vec::new()));
+        with_timeout(self.timeout, "RCPT TO", rcpt)
             .await
-            .map_err(permanent)?;
-        self.step("DATA", connection.command(Data)).await?;
-        // A server may look through the message before it takes it (RFC 5321,
-        // 4.5.3.2.6): who gives up too soon sends it twice.
-        let patience = MESSAGE_PATIENCE * self.timeout;
-        self.step_within(patience, "the message", connection.message(&bytes))
-            .await
-            .map_err(|failure| match failure.code {
-                None => SendError::Unknown(failure.text),
-                Some(_) => permanent(failure),
+            .map_err(|error| match error {
+                SendError::Permanent(_) => error,
+                _ => into_transient(error),
             })?;
-        // The server has it: whatever goes wrong from here on does not matter.
-        let _ = tokio::time::timeout(GOODBYE, connection.quit()).await;
+        self.step("DATA", connection.command(Data)).await?;
+        let timeout = MESSAGE_FACTOR * self.timeout;
+        with_timeout(timeout, "the message", connection.message(&bytes)).await?;
+        let _ = tokio::time::timeout(QUIT_TIMEOUT, connection.quit()).await;
         Ok(())
     }
 
-    /// A connection on which mail can be sent. What is refused here is refused
-    /// to every mail: that is for whoever runs the program to mend, and the
-    /// mail waits.
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
-        let tls = (self.security == Security::Implicit).then(|| self.tls.clone());
-        let server = (self.host.as_str(), self.port);
-        let connecting = AsyncSmtpConnection::connect_tokio1(server, None, &self.hello, tls, None);
-        let mut connection = self.step("connecting", connecting).await?;
-        let start_tls = match self.security {
-            Security::Implicit => false,
-            Security::StartTls => true,
-            Security::StartTlsIfOffered => connection.can_starttls(),
+    /// Connects, starts TLS and logs in.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
+        let mut connection = self.connect_to_any_address().await?;
+        let start_tls = match &self.tls {
+            Tls::Required(tls) => Some(tls),
+            Tls::Opportunistic(tls) if connection.can_starttls() => Some(tls),
+            _ => None,
         };
-        if start_tls {
-            let securing = connection.starttls(self.tls.clone(), &self.hello);
-            self.step("STARTTLS", securing).await?;
+        if let Some(tls) = start_tls {
+            let upgrade = connection.starttls(tls.clone(), &self.client_id);
+            self.step("STARTTLS", upgrade).await?;
         }
         if let Some(credentials) = &self.credentials {
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
@@ -149,66 +120,111 @@ impl Smtp {
         Ok(connection)
     }
 
-    /// One step, in the time that it has. lettre itself waits for ever.
+    /// Tries the server's addresses in turn. They share the timeout equally, so that one that
+    /// drops all packets leaves time for the others.
+    async fn connect_to_any_address(&self) -> Result<AsyncSmtpConnection, SendError> {
+        let addresses = self.resolve().await?;
+        let share = self.timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+        let mut error = SendError::Transient("connecting: the host has no address".to_owned());
+        for address in addresses {
+            let tls = match &self.tls {
+                Tls::Wrapper(tls) => Some(tls.clone()),
+                _ => None,
+            };
+            let connect =
+                AsyncSmtpConnection::connect_tokio1(address, None, &self.client_id, tls, None);
+            match with_timeout(share, "connecting", connect).await {
+                Ok(connection) => return Ok(connection),
+                Err(failed) => error = failed,
+            }
+        }
+        Err(into_transient(error))
+    }
+
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, SendError> {
+        if !self.addresses.is_empty() {
+            return Ok(self.addresses.clone());
+        }
+        let lookup = tokio::net::lookup_host((self.host.as_str(), self.port));
+        let found = tokio::time::timeout(self.timeout, lookup).await;
+        match found.map_err(io::Error::from).flatten() {
+            Ok(addresses) => Ok(addresses.collect()),
+            Err(error) => Err(SendError::Transient(format!("resolving the host: {error}"))),
+        }
+    }
+
+    /// Runs a command that concerns every email, such as the login. The operator can fix what
+    /// the server refuses there, so the email waits.
     async fn step<T>(
         &self,
         name: &str,
-        step: impl Future<Output = Result<T, SmtpError>>,
-    ) -> Result<T, Failure> {
-        self.step_within(self.timeout, name, step).await
+        command: impl Future<Output = Result<T, SmtpError>>,
+    ) -> Result<T, SendError> {
+        let done = with_timeout(self.timeout, name, command).await;
+        done.map_err(into_transient)
     }
 
-    async fn step_within<T>(
-        &self,
-        time: Duration,
-        name: &str,
-        step: impl Future<Output = Result<T, SmtpError>>,
-    ) -> Result<T, Failure> {
-        match tokio::time::timeout(time, step).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(Failure::new(name, &error)),
-            Err(_) => Err(Failure {
-                text: format!("{name}: no answer in time"),
-                code: None,
-            }),
+    fn message(&self, email: &Email, to: &Address) -> Result<Message, SendError> {
+        let seconds = u64::try_from(email.written_at).unwrap_or_default();
+        // Tells autoresponders not to reply (RFC 3834).
+        let auto_submitted = HeaderName::new_from_ascii_str("Auto-Submitted");
+        Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to.clone()))
+            .subject(&email.subject)
+            .date(UNIX_EPOCH + Duration::from_secs(seconds))
+            .message_id(Some(format!("<{}@{}>", email.id, self.from.email.domain())))
+            .raw_header(HeaderValue::new(
+                auto_submitted,
+                "auto-generated".to_owned(),
+            ))
+            .multipart(MultiPart::alternative_plain_html(
+                email.text.clone(),
+                email.html.clone(),
+            ))
+            .map_err(|error| SendError::Permanent(format!("the email is invalid: {error}")))
+    }
+}
+
+/// Runs a command with a timeout, since lettre would wait without limit.
+async fn with_timeout<T>(
+    timeout: Duration,
+    name: &str,
+    command: impl Future<Output = Result<T, SmtpError>>,
+) -> Result<T, SendError> {
+    let Ok(done) = tokio::time::timeout(timeout, command).await else {
+        return Err(SendError::Unanswered(format!("{name}: timed out")));
+    };
+    done.map_err(|error| match error.status().map(u16::from) {
+        Some(code) if error.is_permanent() => {
+            SendError::Permanent(format!("{name}: the server replied {code}"))
         }
-    }
-}
-
-/// How a step failed.
-struct Failure {
-    text: String,
-    /// The server's refusal, and whether it is for good.
-    code: Option<(u16, bool)>,
-}
-
-impl Failure {
-    fn new(step: &str, error: &SmtpError) -> Self {
-        let code = error.status().map(u16::from);
-        let text = match code {
-            Some(code) => format!("{step}: the server answered {code}"),
-            // lettre quotes the answer.
-            None if error.is_response() => format!("{step}: the server's answer is not SMTP"),
-            None => format!("{step}: {error}"),
-        };
-        Self {
-            text,
-            code: code.map(|code| (code, error.is_permanent())),
+        Some(code) => SendError::Transient(format!("{name}: the server replied {code}")),
+        // lettre would quote the reply.
+        None if error.is_response() => {
+            SendError::Unanswered(format!("{name}: the server's reply is not SMTP"))
         }
-    }
+        None => SendError::Unanswered(format!("{name}: {error}")),
+    })
 }
 
-impl From<Failure> for SendError {
-    fn from(failure: Failure) -> Self {
-        Self::Temporary(failure.text)
-    }
+fn into_transient(error: SendError) -> SendError {
+    let (SendError::Transient(text) | SendError::Unanswered(text) | SendError::Permanent(text)) =
+        error;
+    SendError::Transient(text)
 }
 
-/// A refusal of this recipient or this message, which may be for good.
-fn permanent(failure: Failure) -> SendError {
-    match failure.code {
-        Some((_, true)) => SendError::Permanent(failure.text),
-        _ => failure.into(),
+fn credentials(url: &Url) -> Result<Option<Credentials>, Error> {
+    let decode = |text: &str| {
+        let text = percent_decode_str(text).decode_utf8();
+        text.map(String::from).map_err(|_| Error::Url)
+    };
+    match (url.username(), url.password()) {
+        ("", None) => Ok(None),
+        (user, password) => {
+            let password = decode(password.unwrap_or_default())?;
+            Ok(Some(Credentials::new(decode(user)?, password)))
+        }
     }
 }
 
@@ -217,55 +233,10 @@ fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|it| it.is_loopback())
 }
 
-/// The domain as every mail server understands it, in Punycode where needed.
-fn ascii_domain(address: &Address) -> String {
+/// The address with its domain in Punycode, which every server understands.
+fn to_ascii(address: Address) -> Address {
     match Host::parse(address.domain()) {
-        Ok(Host::Domain(domain)) => domain,
-        _ => address.domain().to_owned(),
-    }
-}
-
-fn recipient(address: &str) -> Result<Address, SendError> {
-    let unusable = |_| SendError::Permanent("the address cannot be used".to_owned());
-    let address: Address = address.parse().map_err(unusable)?;
-    Address::new(address.user(), ascii_domain(&address)).map_err(unusable)
-}
-
-fn message(email: &Email, from: &Mailbox, to: &Address) -> Result<Message, SendError> {
-    let seconds = u64::try_from(email.written_at).unwrap_or_default();
-    Message::builder()
-        .from(from.clone())
-        .to(Mailbox::new(None, to.clone()))
-        .subject(&email.subject)
-        .date(UNIX_EPOCH + Duration::from_secs(seconds))
-        .message_id(Some(format!(
-            "<{}@{}>",
-            email.id,
-            ascii_domain(&from.email)
-        )))
-        .header(AutoSubmitted)
-        .multipart(MultiPart::alternative_plain_html(
-            email.text.clone(),
-            email.html.clone(),
-        ))
-        .map_err(|error| SendError::Permanent(format!("the mail cannot be written: {error}")))
-}
-
-/// Tells programs that answer mail, out of office for instance, not to answer
-/// this one (RFC 3834).
-#[derive(Clone)]
-struct AutoSubmitted;
-
-impl Header for AutoSubmitted {
-    fn name() -> HeaderName {
-        HeaderName::new_from_ascii_str("Auto-Submitted")
-    }
-
-    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(Self)
-    }
-
-    fn display(&self) -> HeaderValue {
-        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+        Ok(Host::Domain(domain)) => Address::new(address.user(), domain).unwrap_or(address),
+        _ => address,
     }
 }

@@ -122,7 +122,7 @@ async fn fifty_mails_are_kept() {
         app.receive_mail(&number.to_string(), &format!("user{number}@example.com"));
     }
     let mailbox = app.state.demo_mailbox.as_ref().unwrap();
-    assert_eq!((mailbox.messages().len(), mailbox.received()), (50, 60));
+    assert_eq!((mailbox.emails().len(), mailbox.received()), (50, 60));
     let list = app.browser().get("/dev/mailbox").await;
     let to = list.attributes("li", "data-to");
     assert_eq!((to.len(), to[0].as_str()), (50, "user59@example.com"));

@@ -1,9 +1,10 @@
-//! Mail: how it is written, queued and sent, and the demo mailbox.
+//! Emails: their content, the queue, the worker, SMTP and the demo mailbox.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::AnyPool;
+use tokio::net::TcpListener;
 use twostep::App;
 use twostep::config::Config;
 use twostep::models::outbox::{Mail, Notice, NoticeKind};
@@ -11,35 +12,33 @@ use twostep::models::rate_limit::Attempt;
 use twostep::models::user::{NewUser, User};
 use twostep::services::clock::Clock;
 use twostep::services::mailer::{Email, Mailer, SendError, Settings};
-use twostep::state::AppState;
 use twostep::tasks::mail::MailWorker;
 
-use crate::support::smtp::{Received, SmtpServer};
-use crate::support::{NOW, PASSWORD, PATIENCE, TWILIO_TIMEOUT, TestDatabase};
+use crate::support::smtp::{Received, SmtpServer, Tls};
+use crate::support::{NOW, PASSWORD, TWILIO_TIMEOUT, TestDatabase};
 
-mod connections;
 mod content;
 mod mailbox;
 mod order;
 mod queue;
-mod shutdown;
 mod smtp;
+mod worker;
 
-/// How long the mailer waits in tests.
+/// The timeout of an SMTP command in tests.
 const TIMEOUT: Duration = Duration::from_millis(400);
 
-/// A queue with somebody to write to. Nothing works on it but the test.
-struct Office {
+/// A queue, a user who gets its emails, a server and a worker, which works only on request.
+struct TestQueue {
     app: App,
     worker: MailWorker,
+    server: SmtpServer,
     user: User,
     database: TestDatabase,
     pool: AnyPool,
 }
 
-impl Office {
-    /// The office whose mail goes to this server.
-    async fn new(server: &SmtpServer) -> Self {
+impl TestQueue {
+    async fn new() -> Self {
         let mut database = TestDatabase::new().await;
         let variables = HashMap::from([("DATABASE_URL".to_owned(), database.url())]);
         let config = Config::from_variables(&variables).unwrap();
@@ -48,13 +47,14 @@ impl Office {
             .unwrap();
         let url = database.url();
         let pool = database.beside(&app.state.database, &url).await;
-        let state = &app.state;
-        let user = create(state, "alice").await;
+        let user = create_user(&app, "alice").await;
+        let server = SmtpServer::start(Tls::Never).await;
         let mut worker = app.mail_worker(3000);
-        worker.mailer = mailer(&format!("smtp://127.0.0.1:{}", server.port), server).unwrap();
+        worker.mailer = mailer(&server.url(), &server);
         Self {
             app,
             worker,
+            server,
             user,
             database,
             pool,
@@ -74,6 +74,10 @@ impl Office {
         transaction.commit().await.unwrap();
     }
 
+    async fn deliver_due(&self) {
+        self.worker.deliver_due().await;
+    }
+
     fn advance(&self, seconds: u64) {
         self.app.state.clock.advance(Duration::from_secs(seconds));
     }
@@ -83,55 +87,52 @@ impl Office {
         count.await.unwrap()
     }
 
-    async fn queued(&self) -> i64 {
-        self.count("SELECT COUNT(*) FROM outbox").await
+    async fn execute(&self, sql: &'static str) {
+        sqlx::query(sql).execute(&self.pool).await.unwrap();
     }
 
-    async fn tokens(&self) -> i64 {
-        self.count("SELECT COUNT(*) FROM mail_tokens").await
+    /// The numbers of emails that the server has, of queued emails, and of links.
+    async fn counts(&self) -> (usize, i64, i64) {
+        let queued = self.count("SELECT COUNT(*) FROM outbox").await;
+        let links = self.count("SELECT COUNT(*) FROM mail_tokens").await;
+        (self.server.received().len(), queued, links)
     }
 }
 
-async fn create(state: &AppState, username: &str) -> User {
+async fn create_user(app: &App, username: &str) -> User {
     let new = NewUser {
         username: username.to_owned(),
         email: format!("{username}@example.com"),
         password: PASSWORD.into(),
     };
-    User::create(
-        &state.database,
-        &state.passwords,
-        new,
-        &Attempt::default(),
-        NOW,
-    )
-    .await
-    .unwrap();
-    let user = User::find_by_username(&state.database, username).await;
+    let (database, passwords) = (&app.state.database, &app.state.passwords);
+    User::create(database, passwords, new, &Attempt::default(), NOW)
+        .await
+        .unwrap();
+    let user = User::find_by_username(database, username).await;
     user.unwrap().unwrap()
 }
 
-/// A mailer that waits for longer than a test.
-fn patient_mailer(server: &SmtpServer) -> Mailer {
-    let settings = Settings {
-        url: format!("smtp://127.0.0.1:{}", server.port).into(),
-        from: "Twostep <no-reply@login.example>".parse().unwrap(),
-        timeout: 10 * PATIENCE,
-        roots: Vec::new(),
-    };
-    Mailer::smtp(settings).unwrap()
-}
-
-fn mailer(url: &str, server: &SmtpServer) -> Result<Mailer, twostep::services::mailer::Error> {
-    Mailer::smtp(Settings {
+fn settings(url: &str, server: &SmtpServer) -> Settings {
+    Settings {
         url: url.into(),
         from: "Twostep <no-reply@login.example>".parse().unwrap(),
         timeout: TIMEOUT,
         roots: vec![server.certificate.clone()],
-    })
+        addresses: Vec::new(),
+    }
 }
 
-/// A mail as the worker would write it.
+fn mailer(url: &str, server: &SmtpServer) -> Mailer {
+    Mailer::smtp(settings(url, server)).unwrap()
+}
+
+/// A port on which nothing listens.
+async fn closed_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 fn email() -> Email {
     Email {
         id: "an-id".to_owned(),
@@ -144,26 +145,26 @@ fn email() -> Email {
 }
 
 fn notice(event: NoticeKind) -> Notice {
+    let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
     Notice {
-        event,
-        at: NOW,
         address: Some("203.0.113.9".to_owned()),
-        user_agent: Some(
-            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
-        ),
-        former_phone: None,
-        recovery_codes_left: None,
-        former_username: None,
+        user_agent: Some(agent.to_owned()),
+        ..Notice::by_operator(event, NOW)
     }
 }
 
-/// The link in a mail as the server got it.
-fn link_in(mail: &Received) -> String {
-    let body = mail.body();
-    let links = body.split_whitespace().filter(|it| it.starts_with("http"));
-    links.map(str::to_owned).next().expect("no link")
+fn a_notice() -> Mail {
+    Mail::Notice(notice(NoticeKind::PasswordChanged))
 }
 
-fn is_temporary(sent: &Result<(), SendError>) -> bool {
-    matches!(sent, Err(SendError::Temporary(_)))
+/// The link in an email that the server has.
+fn link_in(mail: &Received) -> String {
+    let body = mail.body();
+    let mut words = body.split_whitespace();
+    let link = words.find(|word| word.starts_with("http"));
+    link.expect("no link").to_owned()
+}
+
+fn is_transient(sent: &Result<(), SendError>) -> bool {
+    matches!(sent, Err(SendError::Transient(_)))
 }

@@ -1,17 +1,16 @@
-//! Which email goes next, and when.
+//! The order of the queue, and when an email is due.
 
 use twostep::models::outbox::{Mail, Notice, NoticeKind, Queued};
 
-use super::{Office, create, notice};
-use crate::support::smtp::{SmtpServer, Tls};
+use super::{TestQueue, a_notice, create_user};
 use crate::support::{NOW, TestApp, a_client};
 
 const HOUR: i64 = 60 * 60;
 
-/// Names and addresses of all emails that are due at this time, in their order.
-async fn order(office: &Office, now: i64) -> Vec<String> {
+/// The emails that are due at `now`, in the order of the queue.
+async fn order(queue: &TestQueue, now: i64) -> Vec<String> {
     let mut order = Vec::new();
-    while let Some(queued) = Queued::take(&office.pool, now).await.unwrap() {
+    while let Some(queued) = Queued::take(&queue.pool, now).await.unwrap() {
         let kind = match queued.mail().unwrap() {
             Mail::ResetPassword => "link",
             Mail::Notice(_) => "notice",
@@ -23,26 +22,24 @@ async fn order(office: &Office, now: i64) -> Vec<String> {
 
 #[tokio::test]
 async fn awaited_links_go_first_and_a_user_with_many_notices_delays_no_other() {
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    let bob = create(&office.app.state, "bob").await;
-    let carol = create(&office.app.state, "carol").await;
-    let a_notice = Mail::Notice(notice(NoticeKind::PasswordChanged));
+    let queue = TestQueue::new().await;
+    let bob = create_user(&queue.app, "bob").await;
+    let carol = create_user(&queue.app, "carol").await;
     for (user, mail) in [
-        (&office.user, &a_notice),
-        (&office.user, &a_notice),
-        (&office.user, &a_notice),
-        (&bob, &a_notice),
-        (&bob, &a_notice),
-        (&office.user, &Mail::ResetPassword),
-        (&carol, &a_notice),
+        (&queue.user, &a_notice()),
+        (&queue.user, &a_notice()),
+        (&queue.user, &a_notice()),
+        (&bob, &a_notice()),
+        (&bob, &a_notice()),
+        (&queue.user, &Mail::ResetPassword),
+        (&carol, &a_notice()),
         (&carol, &Mail::ResetPassword),
     ] {
-        office.enqueue_for(user, mail).await;
-        office.advance(1);
+        queue.enqueue_for(user, mail).await;
+        queue.advance(1);
     }
     assert_eq!(
-        order(&office, NOW + 10).await,
+        order(&queue, NOW + 10).await,
         [
             "link alice",
             "link carol",
@@ -56,48 +53,43 @@ async fn awaited_links_go_first_and_a_user_with_many_notices_delays_no_other() {
     );
 }
 
-/// A retry waits for its time, and those behind it do not wait for it.
 #[tokio::test]
-async fn an_email_that_is_not_due_holds_up_none_behind_it() {
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    let bob = create(&office.app.state, "bob").await;
-    let a_notice = Mail::Notice(notice(NoticeKind::PasswordChanged));
-    office.enqueue(&Mail::ResetPassword).await;
-    let link = Queued::take(&office.pool, NOW).await.unwrap().unwrap();
-    link.put_back(&office.pool, "later", false, NOW)
+async fn a_retry_that_is_not_due_holds_up_no_other_email() {
+    let queue = TestQueue::new().await;
+    let bob = create_user(&queue.app, "bob").await;
+    queue.enqueue(&Mail::ResetPassword).await;
+    let link = Queued::take(&queue.pool, NOW).await.unwrap().unwrap();
+    link.put_back(&queue.pool, "later", false, NOW)
         .await
         .unwrap();
-    office.enqueue(&a_notice).await;
-    office.advance(1);
-    office.enqueue_for(&bob, &a_notice).await;
+    queue.enqueue(&a_notice()).await;
+    queue.advance(1);
+    queue.enqueue_for(&bob, &a_notice()).await;
     assert_eq!(
-        order(&office, NOW + 29).await,
+        order(&queue, NOW + 29).await,
         ["notice bob", "notice alice"]
     );
-    assert_eq!(order(&office, NOW + 30).await, ["link alice"]);
+    assert_eq!(order(&queue, NOW + 30).await, ["link alice"]);
 }
 
-/// No rule puts an email off by more than an hour: a wrong clock did.
+/// No pause exceeds an hour, so a wrong clock wrote such a time.
 #[tokio::test]
 async fn an_email_that_is_due_in_more_than_an_hour_is_due_now() {
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    office.enqueue(&Mail::ResetPassword).await;
+    let queue = TestQueue::new().await;
+    queue.enqueue(&Mail::ResetPassword).await;
     for (ahead, due) in [(HOUR, 0), (HOUR + 1, 1), (3 * HOUR, 1)] {
         let now = NOW - ahead;
-        let counted = Queued::count(&office.pool, now).await.unwrap();
+        let counted = Queued::count(&queue.pool, now).await.unwrap();
         assert_eq!(counted, (1, due), "{ahead}");
-        let taken = Queued::take(&office.pool, now).await.unwrap();
+        let taken = Queued::take(&queue.pool, now).await.unwrap();
         assert_eq!(taken.is_some(), due == 1, "{ahead}");
         if let Some(taken) = taken {
-            assert_eq!(taken.created_at, now, "its day begins now");
-            // Of several that ask at once, one gets it.
-            assert!(Queued::take(&office.pool, now).await.unwrap().is_none());
+            assert_eq!(taken.created_at, now, "it is given up a day from now");
+            assert!(Queued::take(&queue.pool, now).await.unwrap().is_none());
         }
         sqlx::query("UPDATE outbox SET next_attempt_at = $1, created_at = $1")
             .bind(NOW)
-            .execute(&office.pool)
+            .execute(&queue.pool)
             .await
             .unwrap();
     }
@@ -115,7 +107,7 @@ async fn a_clock_that_was_two_hours_ahead_delays_no_email() {
         notice.enqueue(&mut connection, &alice).await.unwrap();
     }
     drop(connection);
-    // One waits for its retry, the other has not been tried.
+    // One waits for its retry.
     Queued::take(&app.pool, now).await.unwrap().unwrap();
     let app = app.restarted_at(NOW, &[]).await;
     app.next_mail().await;

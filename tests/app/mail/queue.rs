@@ -1,43 +1,51 @@
-//! The worker and its queue: nothing is lost, and nothing is sent twice.
+//! The worker and its queue: no email is lost, and none is sent twice without need.
 
 use twostep::models::outbox::{Mail, NoticeKind, Queued};
-use twostep::services::mailer::Mailer;
 use twostep::services::metrics::Snapshot;
 
-use super::{Office, link_in, notice};
+use super::{TestQueue, a_notice, closed_port, link_in, mailer, notice};
 use crate::logs;
-use crate::support::smtp::{Fault, SmtpServer, Tls};
+use crate::support::smtp::Fault;
 
 const DAY: u64 = 24 * 60 * 60;
 
+/// ASVS 16.2.5
 #[tokio::test]
-async fn a_mail_is_sent_once_with_a_link_that_the_database_does_not_hold() {
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    office.enqueue(&Mail::ResetPassword).await;
-    office
-        .enqueue(&Mail::Notice(notice(NoticeKind::PasswordChanged)))
-        .await;
-    office.worker.deliver_due().await;
-    office.worker.deliver_due().await;
-    let received = server.received();
-    assert_eq!(received.len(), 2);
-    assert_eq!((office.queued().await, office.tokens().await), (0, 2));
-    let mut pages: Vec<String> = Vec::new();
-    for mail in &received {
-        let link = link_in(mail);
+async fn an_email_is_sent_once_and_no_table_and_no_log_holds_its_token() {
+    logs::keep();
+    let mut queue = TestQueue::new().await;
+    queue.worker.base_url = "https://login.example:8443".parse().unwrap();
+    queue.enqueue(&Mail::ResetPassword).await;
+    queue.enqueue(&a_notice()).await;
+    logs::take();
+    queue.server.refuse(".", "451 later");
+    queue.deliver_due().await;
+    queue.server.behave();
+    queue.advance(30);
+    queue.deliver_due().await;
+    queue.deliver_due().await;
+    assert_eq!(queue.counts().await, (2, 0, 2));
+    let lines = logs::take().join("\n");
+    for event in ["mail_delayed", "mail_sent"] {
+        assert_eq!(lines.matches(event).count(), 2, "{lines}");
+    }
+    assert!(!lines.contains("alice"), "{lines}");
+    let bytes = queue.database.contents(&queue.pool).await;
+    let mut pages = Vec::new();
+    for mail in queue.server.received() {
+        let link = link_in(&mail);
         let (page, token) = link.rsplit_once('/').unwrap();
-        pages.push(page.to_owned());
         assert_eq!(token.len(), 43);
-        let bytes = office.database.contents(&office.pool).await;
         assert!(!bytes.windows(43).any(|window| window == token.as_bytes()));
+        assert!(!lines.contains(token), "{lines}");
+        pages.push(page.to_owned());
     }
     pages.sort();
     assert_eq!(
         pages,
         [
-            "http://localhost:3000/not_me",
-            "http://localhost:3000/reset_password"
+            "https://login.example:8443/not_me",
+            "https://login.example:8443/reset_password"
         ]
     );
 }
@@ -45,225 +53,157 @@ async fn a_mail_is_sent_once_with_a_link_that_the_database_does_not_hold() {
 #[tokio::test]
 async fn a_notice_says_in_whole_hours_how_long_its_link_lives() {
     let hour = 60 * 60;
-    for (age, words) in [
+    let queue = TestQueue::new().await;
+    let mut now = 0;
+    for (sent, (age, life)) in [
         (DAY, "within 24 hours:"),
         (DAY + 1, "within 23 hours:"),
         (2 * DAY - 2 * hour, "within 2 hours:"),
         (2 * DAY - 2 * hour + 1, "within 1 hour:"),
         (2 * DAY - 1, "within 1 hour:"),
-    ] {
-        let server = SmtpServer::start(Tls::Never).await;
-        let office = Office::new(&server).await;
-        office.advance(age);
-        office
-            .enqueue(&Mail::Notice(notice(NoticeKind::PasswordChanged)))
-            .await;
-        office.worker.deliver_due().await;
-        let body = server.received()[0].body();
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        queue.advance(age - now);
+        now = age;
+        queue.enqueue(&a_notice()).await;
+        queue.deliver_due().await;
+        let body = queue.server.received()[sent].body();
         let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(body.matches(words).count(), 2, "{age}: {body}");
+        assert_eq!(body.matches(life).count(), 2, "{age}: {body}");
     }
 }
 
 #[tokio::test]
-async fn links_begin_with_the_base_url_alone() {
-    let server = SmtpServer::start(Tls::Never).await;
-    let mut office = Office::new(&server).await;
-    office.worker.base_url = "https://login.example:8443".parse().unwrap();
-    office.enqueue(&Mail::ResetPassword).await;
-    office.worker.deliver_due().await;
-    let link = link_in(&server.received()[0]);
-    assert!(link.starts_with("https://login.example:8443/reset_password/"));
-}
-
-#[tokio::test]
-async fn a_mail_that_is_refused_for_now_is_tried_again_later_and_later() {
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    office.enqueue(&Mail::ResetPassword).await;
-    server.refuse("RCPT", "450 greylisted");
-    office.worker.deliver_due().await;
-    let attempts = || server.times_heard("RCPT");
-    assert_eq!(attempts(), 1);
+async fn an_email_is_retried_after_ever_longer_pauses_up_to_an_hour() {
+    let mut queue = TestQueue::new().await;
+    let works = queue.worker.mailer.clone();
+    let nobody = format!("smtp://127.0.0.1:{}", closed_port().await);
+    queue.worker.mailer = mailer(&nobody, &queue.server);
+    queue.enqueue(&Mail::ResetPassword).await;
+    queue.deliver_due().await;
+    queue.worker.mailer = works;
+    queue.server.refuse("RCPT", "450 greylisted");
+    let attempts = || queue.server.times_heard("RCPT");
     let pauses = [30, 60, 120, 240, 480, 960, 1920, 3600, 3600];
     for (number, pause) in pauses.into_iter().enumerate() {
-        office.advance(pause - 1);
-        office.worker.deliver_due().await;
-        assert_eq!(attempts(), number + 1, "too early");
-        office.advance(1);
-        office.worker.deliver_due().await;
-        assert_eq!(attempts(), number + 2, "it is time");
-        assert_eq!(office.tokens().await, 0, "the link went nowhere");
+        queue.advance(pause - 1);
+        queue.deliver_due().await;
+        assert_eq!(attempts(), number, "too early");
+        queue.advance(1);
+        queue.deliver_due().await;
+        assert_eq!(attempts(), number + 1, "too late");
+        assert_eq!(queue.counts().await, (0, 1, 0), "a link was not revoked");
     }
-    server.behave();
-    office.advance(3600);
-    office.worker.deliver_due().await;
-    assert_eq!(server.received().len(), 1);
-    assert_eq!((office.queued().await, office.tokens().await), (0, 1));
-}
-
-#[tokio::test]
-async fn a_server_that_comes_back_gets_the_mail() {
-    let server = SmtpServer::start(Tls::Never).await;
-    let mut office = Office::new(&server).await;
-    let works = office.worker.mailer.clone();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    office.worker.mailer = super::mailer(&format!("smtp://127.0.0.1:{port}"), &server).unwrap();
-    office.enqueue(&Mail::ResetPassword).await;
-    office.worker.deliver_due().await;
-    assert_eq!(office.queued().await, 1);
-    office.worker.mailer = works;
-    office.advance(30);
-    office.worker.deliver_due().await;
-    assert_eq!((server.received().len(), office.queued().await), (1, 0));
+    queue.server.behave();
+    queue.advance(3600);
+    queue.deliver_due().await;
+    assert_eq!(queue.counts().await, (1, 0, 1));
 }
 
 /// ASVS 16.2.5, 16.3.4
 #[tokio::test]
-async fn a_refused_recipient_is_given_up_and_logged_without_the_address() {
+async fn an_email_to_a_refused_recipient_is_given_up_and_logged_without_the_address() {
     logs::keep();
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    server.refuse("RCPT", "550 alice@example.com does not live here");
-    office.enqueue(&Mail::ResetPassword).await;
+    let queue = TestQueue::new().await;
+    let refusal = "550 alice@example.com does not live here";
+    queue.server.refuse("RCPT", refusal);
+    queue.enqueue(&Mail::ResetPassword).await;
     logs::take();
-    office.worker.deliver_due().await;
-    assert_eq!((office.queued().await, office.tokens().await), (0, 0));
+    queue.deliver_due().await;
+    assert_eq!(queue.counts().await, (0, 0, 0));
     let lines = logs::take().join("\n");
-    assert!(lines.contains("mail_given_up"), "{lines}");
-    assert!(lines.contains("a…@example.com"), "{lines}");
-    assert!(
-        lines.contains("RCPT TO: the server answered 550"),
-        "{lines}"
-    );
+    let error = "RCPT TO: the server replied 550";
+    for part in ["mail_given_up", "a…@example.com", error] {
+        assert!(lines.contains(part), "{part}: {lines}");
+    }
     assert!(!lines.contains("alice"), "{lines}");
 }
 
 #[tokio::test]
-async fn a_mail_is_given_up_after_a_day() {
+async fn an_email_is_given_up_after_a_day_of_attempts() {
     logs::keep();
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    server.refuse("MAIL", "451 not now");
-    office.enqueue(&Mail::ResetPassword).await;
-    office.worker.deliver_due().await;
-    office.advance(DAY - 1);
-    logs::take();
-    office.worker.deliver_due().await;
-    assert_eq!(office.queued().await, 1);
-    assert!(!logs::take().join("\n").contains("mail_given_up"));
-    office.advance(3600);
-    office.worker.deliver_due().await;
-    assert_eq!((office.queued().await, office.tokens().await), (0, 0));
-    let lines = logs::take().join("\n");
-    assert!(lines.contains("mail_given_up"), "{lines}");
-    assert!(
-        lines.contains("MAIL FROM: the server answered 451"),
-        "{lines}"
-    );
+    let queue = TestQueue::new().await;
+    queue.server.refuse("MAIL", "451 not now");
+    queue.enqueue(&Mail::ResetPassword).await;
+    queue.deliver_due().await;
+    for (seconds, queued) in [(DAY - 1, 1), (3600, 0)] {
+        queue.advance(seconds);
+        logs::take();
+        queue.deliver_due().await;
+        assert_eq!(queue.counts().await, (0, queued, 0));
+        let lines = logs::take().join("\n");
+        assert_eq!(lines.contains("mail_given_up"), queued == 0, "{lines}");
+        let error = "MAIL FROM: the server replied 451";
+        assert!(lines.contains(error), "{lines}");
+    }
 }
 
 #[tokio::test]
-async fn an_email_that_waited_for_the_program_for_a_day_is_given_up_unsent() {
+async fn an_email_that_waited_for_a_day_is_given_up_without_an_attempt() {
     logs::keep();
     for (waited, sent) in [(DAY - 1, true), (DAY, false), (3 * DAY, false)] {
-        for mail in [
-            Mail::ResetPassword,
-            Mail::Notice(notice(NoticeKind::PasswordChanged)),
-        ] {
-            let server = SmtpServer::start(Tls::Never).await;
-            let office = Office::new(&server).await;
-            office.enqueue(&mail).await;
-            office.advance(waited);
+        for mail in [Mail::ResetPassword, a_notice()] {
+            let queue = TestQueue::new().await;
+            queue.enqueue(&mail).await;
+            queue.advance(waited);
             logs::take();
-            office.worker.deliver_due().await;
-            assert_eq!(server.received().len(), usize::from(sent), "{waited}");
-            assert_eq!(office.queued().await, 0);
-            assert_eq!(office.tokens().await, i64::from(sent), "{waited}");
+            queue.deliver_due().await;
+            let count = i64::from(sent);
+            let expected = (usize::from(sent), 0, count);
+            assert_eq!(queue.counts().await, expected, "{waited}");
             let lines = logs::take().join("\n");
             let given_up = lines.contains("mail_given_up") && lines.contains("not sent in time");
             assert_eq!(given_up, !sent, "{lines}");
-            let numbers = office
-                .app
-                .state
-                .metrics
-                .encode(Snapshot::default())
-                .unwrap();
-            let count = format!("outcome=\"given_up\"}} {}", i64::from(!sent));
-            assert_eq!(numbers.contains(&count), !sent, "{numbers}");
+            let metrics = queue.app.state.metrics.encode(Snapshot::default()).unwrap();
+            assert_eq!(metrics.contains("outcome=\"given_up\"} 1"), !sent);
         }
     }
 }
 
 #[tokio::test]
-async fn after_days_without_a_server_a_fresh_email_is_sent_and_no_old_one() {
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    server.refuse("CONNECT", "421 closed");
-    office.enqueue(&Mail::ResetPassword).await;
-    office
-        .enqueue(&Mail::Notice(notice(NoticeKind::PhoneChanged)))
-        .await;
-    office.worker.deliver_due().await;
-    assert_eq!(office.queued().await, 2);
-    office.advance(3 * DAY);
-    server.behave();
-    office
-        .enqueue(&Mail::Notice(notice(NoticeKind::PasswordChanged)))
-        .await;
-    office.worker.deliver_due().await;
-    let subjects = server.received()[0].headers("Subject");
+async fn after_days_without_a_server_a_new_email_is_sent_and_no_old_one() {
+    let queue = TestQueue::new().await;
+    queue.server.refuse("CONNECT", "421 closed");
+    queue.enqueue(&Mail::ResetPassword).await;
+    let old = Mail::Notice(notice(NoticeKind::PhoneChanged));
+    queue.enqueue(&old).await;
+    queue.deliver_due().await;
+    assert_eq!(queue.counts().await, (0, 2, 0));
+    queue.advance(3 * DAY);
+    queue.server.behave();
+    queue.enqueue(&a_notice()).await;
+    queue.deliver_due().await;
+    assert_eq!(queue.counts().await, (1, 0, 1));
+    let subjects = queue.server.received()[0].headers("Subject");
     assert_eq!(subjects, ["Your Twostep password was changed"]);
-    assert_eq!((server.received().len(), office.queued().await), (1, 0));
 }
 
 #[tokio::test]
 async fn after_a_crash_an_email_is_sent_again_once_the_lease_expires() {
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    office.enqueue(&Mail::ResetPassword).await;
-    let database = &office.pool;
-    let taken = Queued::take(database, office.app.state.clock.now()).await;
-    let taken = taken.unwrap().unwrap();
-    // Here the program dies.
-    office.advance(299);
-    office.worker.deliver_due().await;
-    assert!(server.received().is_empty());
-    office.advance(1);
-    office.worker.deliver_due().await;
-    let received = server.received();
-    assert_eq!((received.len(), office.queued().await), (1, 0));
+    let queue = TestQueue::new().await;
+    queue.enqueue(&Mail::ResetPassword).await;
+    let now = queue.app.state.clock.now();
+    let taken = Queued::take(&queue.pool, now).await.unwrap().unwrap();
+    queue.advance(299);
+    queue.deliver_due().await;
+    assert_eq!(queue.counts().await, (0, 1, 0));
+    queue.advance(1);
+    queue.deliver_due().await;
+    assert_eq!(queue.counts().await, (1, 0, 1));
     let id = format!("<{}@login.example>", taken.id);
+    let received = queue.server.received();
     assert_eq!(received[0].headers("Message-ID"), [id]);
 }
 
 #[tokio::test]
-async fn a_mail_that_may_have_arrived_keeps_its_link_and_its_name() {
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    office.enqueue(&Mail::ResetPassword).await;
-    server.misbehave(".", Fault::HangUp);
-    office.worker.deliver_due().await;
-    assert_eq!((office.queued().await, office.tokens().await), (1, 1));
-    server.behave();
-    office.advance(30);
-    office.worker.deliver_due().await;
-    let received = server.received();
-    assert_eq!((received.len(), office.tokens().await), (2, 2));
-    let [first, second] = [&received[0], &received[1]].map(|it| it.headers("Message-ID"));
-    assert_eq!(first, second);
-}
-
-#[tokio::test]
-async fn a_server_that_never_answers_gets_a_mail_three_times() {
+async fn an_email_without_a_reply_is_sent_three_times_with_one_id_and_its_links_stay_valid() {
     logs::keep();
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    office.enqueue(&Mail::ResetPassword).await;
+    let queue = TestQueue::new().await;
+    queue.enqueue(&Mail::ResetPassword).await;
     let hang_up = (".", Fault::HangUp);
-    // Of this one it is clear that it did not arrive.
+    // This one did not arrive, so it does not count.
     let later = ("RCPT", Fault::Say("450 later".to_owned()));
     for ((at, fault), received, pause) in [
         (hang_up.clone(), 1, 30),
@@ -271,126 +211,86 @@ async fn a_server_that_never_answers_gets_a_mail_three_times() {
         (later, 2, 120),
         (hang_up, 3, 0),
     ] {
-        server.misbehave(at, fault);
+        queue.server.misbehave(at, fault);
         logs::take();
-        office.worker.deliver_due().await;
-        assert_eq!(server.received().len(), received);
-        assert_eq!(office.queued().await, i64::from(pause > 0));
-        office.advance(pause);
+        queue.deliver_due().await;
+        let links = i64::try_from(received).unwrap();
+        let expected = (received, i64::from(pause > 0), links);
+        assert_eq!(queue.counts().await, expected);
+        queue.advance(pause);
     }
     let lines = logs::take().join("\n");
     assert!(lines.contains("mail_unanswered"), "{lines}");
     assert!(!lines.contains("mail_given_up") && !lines.contains("alice"));
-    office.advance(DAY);
-    office.worker.deliver_due().await;
-    assert_eq!((server.received().len(), office.tokens().await), (3, 3));
+    let received = queue.server.received();
+    let ids = received.iter().map(|mail| mail.headers("Message-ID"));
+    assert!(ids.clone().all(|id| Some(id) == ids.clone().next()));
+    queue.advance(DAY);
+    queue.deliver_due().await;
+    assert_eq!(queue.counts().await, (3, 0, 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_workers_send_a_mail_once() {
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
+async fn several_workers_send_each_email_once() {
+    let queue = TestQueue::new().await;
     for _ in 0..8 {
-        office
-            .enqueue(&Mail::Notice(notice(NoticeKind::PhoneChanged)))
-            .await;
+        queue.enqueue(&a_notice()).await;
     }
-    let workers: Vec<_> = (0..6)
-        .map(|_| {
-            let worker = office.worker.clone();
-            tokio::spawn(async move { worker.deliver_due().await })
-        })
-        .collect();
-    for worker in workers {
+    let workers = (0..6).map(|_| {
+        let worker = queue.worker.clone();
+        tokio::spawn(async move { worker.deliver_due().await })
+    });
+    for worker in workers.collect::<Vec<_>>() {
         worker.await.unwrap();
     }
-    let received = server.received();
-    let mut ids: Vec<_> = received
-        .iter()
-        .flat_map(|it| it.headers("Message-ID"))
-        .collect();
-    ids.sort();
-    ids.dedup();
-    assert_eq!(
-        (received.len(), ids.len(), office.queued().await),
-        (8, 8, 0)
-    );
+    assert_eq!(queue.counts().await, (8, 0, 8));
+    let received = queue.server.received();
+    let ids = received.iter().flat_map(|mail| mail.headers("Message-ID"));
+    assert_eq!(ids.collect::<std::collections::HashSet<_>>().len(), 8);
 }
 
 #[tokio::test]
-async fn what_this_version_cannot_read_is_left_for_another_and_holds_nothing_up() {
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    office.enqueue(&Mail::ResetPassword).await;
-    let database = &office.pool;
-    sqlx::query("UPDATE outbox SET mail = '\"of_tomorrow\"'")
-        .execute(database)
-        .await
-        .unwrap();
-    office.enqueue(&Mail::ResetPassword).await;
-    office.worker.deliver_due().await;
-    assert_eq!((server.received().len(), office.queued().await), (1, 1));
-    office.advance(DAY);
-    office.worker.deliver_due().await;
-    assert_eq!(office.queued().await, 0);
+async fn an_email_of_another_version_holds_up_no_other_and_is_given_up_after_a_day() {
+    let queue = TestQueue::new().await;
+    queue.enqueue(&Mail::ResetPassword).await;
+    queue
+        .execute("UPDATE outbox SET mail = '\"of_tomorrow\"'")
+        .await;
+    queue.enqueue(&Mail::ResetPassword).await;
+    queue.deliver_due().await;
+    assert_eq!(queue.counts().await, (1, 1, 1));
+    queue.advance(DAY);
+    queue.deliver_due().await;
+    assert_eq!(queue.counts().await, (1, 0, 1));
 }
 
 #[tokio::test]
-async fn a_database_that_fails_is_logged_and_asked_again() {
+async fn an_email_stays_queued_while_the_database_fails() {
     logs::keep();
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    office.enqueue(&Mail::ResetPassword).await;
-    let database = &office.pool;
-    for (sql, sent) in [
-        ("ALTER TABLE outbox RENAME TO lost", 0),
-        ("ALTER TABLE lost RENAME TO outbox", 1),
-    ] {
-        sqlx::query(sql).execute(database).await.unwrap();
+    let queue = TestQueue::new().await;
+    queue.enqueue(&Mail::ResetPassword).await;
+    let deliver = async |broken: &'static str, mended: &'static str| {
+        queue.execute(broken).await;
         logs::take();
-        office.worker.deliver_due().await;
-        let failed = logs::take().join("\n").contains("mail_queue_failed");
-        assert_eq!((server.received().len(), failed), (sent, sent == 0));
-    }
-}
-
-#[tokio::test]
-async fn no_token_goes_out_that_is_not_kept() {
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    office.enqueue(&Mail::ResetPassword).await;
-    let database = &office.pool;
-    sqlx::query("ALTER TABLE mail_tokens RENAME TO lost")
-        .execute(database)
-        .await
-        .unwrap();
-    office.worker.deliver_due().await;
-    assert!(server.commands().is_empty());
-    assert_eq!(office.queued().await, 1);
-}
-
-#[tokio::test]
-async fn logs_hold_no_token_and_no_address() {
-    logs::keep();
-    let server = SmtpServer::start(Tls::Never).await;
-    let office = Office::new(&server).await;
-    assert!(matches!(office.worker.mailer, Mailer::Smtp(_)));
-    office.enqueue(&Mail::ResetPassword).await;
-    server.refuse(".", "451 later");
-    logs::take();
-    office.worker.deliver_due().await;
-    server.behave();
-    office.advance(30);
-    office.worker.deliver_due().await;
-    let lines = logs::take().join("\n");
-    assert!(
-        lines.contains("mail_delayed") && lines.contains("mail_sent"),
-        "{lines}"
-    );
-    let link = link_in(&server.received()[0]);
-    let token = link.rsplit('/').next().unwrap();
-    assert!(
-        !lines.contains(token) && !lines.contains("alice"),
-        "{lines}"
-    );
+        queue.deliver_due().await;
+        queue.execute(mended).await;
+        logs::take().join("\n")
+    };
+    let lines = deliver(
+        "ALTER TABLE outbox RENAME TO lost",
+        "ALTER TABLE lost RENAME TO outbox",
+    )
+    .await;
+    assert!(lines.contains("mail_queue_failed"), "{lines}");
+    // An email whose token cannot be stored is not sent.
+    deliver(
+        "ALTER TABLE mail_tokens RENAME TO lost_tokens",
+        "ALTER TABLE lost_tokens RENAME TO mail_tokens",
+    )
+    .await;
+    assert!(queue.server.commands().is_empty());
+    assert_eq!(queue.counts().await, (0, 1, 0));
+    queue.advance(30);
+    queue.deliver_due().await;
+    assert_eq!(queue.counts().await, (1, 0, 1));
 }

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use sqlx::Row;
-use twostep::dev::mailbox::Message as Mail;
 use twostep::models::outbox::{self, Notice};
+use twostep::services::mailer::Email as Mail;
 use twostep::tasks::mail::INTERVAL;
 use url::Url;
 
@@ -28,7 +28,7 @@ impl TestApp {
             subject: "<b>Hello</b>".to_owned(),
             text: "<b>Hello</b>\n\nhttp://localhost:3000/home?a=\"&b\n".to_owned(),
             html: "<!doctype html><title>Hello</title><p style=\"color: red\">Hello".to_owned(),
-            received_at: NOW,
+            written_at: NOW,
         });
     }
 
@@ -41,7 +41,7 @@ impl TestApp {
         tokio::time::timeout(INTERVAL * 2 / 3, arrival)
             .await
             .expect("no mail came");
-        let mails = mailbox.messages();
+        let mails = mailbox.emails();
         let mail = mails[mailbox.received() - read - 1].clone();
         keep(&mail.html);
         mail
@@ -60,7 +60,7 @@ impl TestApp {
         tokio::time::timeout(PATIENCE, sent)
             .await
             .expect("the queue is stuck");
-        let mails = self.state.demo_mailbox.as_ref().unwrap().messages();
+        let mails = self.state.demo_mailbox.as_ref().unwrap().emails();
         mails
             .into_iter()
             .filter(|mail| mail.to == address)

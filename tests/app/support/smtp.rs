@@ -1,4 +1,4 @@
-//! A mail server in the test's process, which can be told to misbehave.
+//! A mail server in the test's process. It misbehaves on request.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// How connections become secret.
+/// The server's use of TLS.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
     Never,
@@ -18,7 +18,16 @@ pub enum Tls {
     Implicit,
 }
 
-/// What the server does in place of its duty.
+impl Tls {
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Implicit => "smtps",
+            Self::Never | Self::Offered => "smtp",
+        }
+    }
+}
+
+/// What the server does instead of its usual reply.
 #[derive(Clone, Debug)]
 pub enum Fault {
     Say(String),
@@ -26,7 +35,7 @@ pub enum Fault {
     HangUp,
 }
 
-/// A mail that arrived whole, and what was said before it.
+/// A complete email with the commands before it.
 #[derive(Clone, Debug, Default)]
 pub struct Received {
     pub hello: String,
@@ -38,7 +47,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// The value of a header; headers end at the first empty line.
+    /// The values of a header.
     pub fn headers(&self, name: &str) -> Vec<String> {
         let (head, _) = self.data.split_once("\r\n\r\n").unwrap();
         let head = head.replace("\r\n ", " ");
@@ -49,7 +58,7 @@ impl Received {
             .collect()
     }
 
-    /// The body with quoted-printable taken back, both parts in one.
+    /// Both parts of the body, decoded from quoted-printable.
     pub fn body(&self) -> String {
         let (_, body) = self.data.split_once("\r\n\r\n").unwrap();
         let body = body.replace("=\r\n", "");
@@ -77,11 +86,11 @@ struct State {
     fault: Option<(&'static str, Fault)>,
 }
 
-/// The server. It ends with the test.
+/// The server. It stops with the test.
 #[derive(Clone)]
 pub struct SmtpServer {
     pub port: u16,
-    /// What a client must trust to believe this server (DER).
+    /// In DER.
     pub certificate: Vec<u8>,
     state: Arc<Mutex<State>>,
 }
@@ -91,7 +100,7 @@ impl SmtpServer {
         Self::with_certificate(tls, "127.0.0.1", 4000).await
     }
 
-    /// With a certificate for this name, valid until the end of this year.
+    /// A server with a certificate for `name` that is valid until the end of `year`.
     pub async fn with_certificate(tls: Tls, name: &str, year: i32) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let key = KeyPair::generate().unwrap();
@@ -121,33 +130,36 @@ impl SmtpServer {
         server
     }
 
-    /// From now on, does this in place of answering a command: `CONNECT`, a
-    /// verb, `BODY` (within the message) or `.` (at its end).
+    pub fn url(&self) -> String {
+        format!("smtp://127.0.0.1:{}", self.port)
+    }
+
+    /// From now on, the fault replaces one reply: to `CONNECT`, to a verb, within the message
+    /// (`BODY`) or at its end (`.`).
     pub fn misbehave(&self, at: &'static str, fault: Fault) {
         self.state.lock().unwrap().fault = Some((at, fault));
     }
 
-    /// From now on, does its duty.
+    /// Ends the fault.
     pub fn behave(&self) {
         self.state.lock().unwrap().fault = None;
     }
 
-    /// Refuses a command in these words.
-    pub fn refuse(&self, at: &'static str, words: &str) {
-        self.misbehave(at, Fault::Say(words.to_owned()));
+    /// From now on, this is the reply to a command.
+    pub fn refuse(&self, at: &'static str, reply: &str) {
+        self.misbehave(at, Fault::Say(reply.to_owned()));
     }
 
-    /// The mails that arrived whole, oldest first.
+    /// The complete emails, oldest first.
     pub fn received(&self) -> Vec<Received> {
         self.state.lock().unwrap().received.clone()
     }
 
-    /// The verbs that were heard.
+    /// The verbs of all commands so far.
     pub fn commands(&self) -> Vec<String> {
         self.state.lock().unwrap().commands.clone()
     }
 
-    /// How often a verb was heard.
     pub fn times_heard(&self, verb: &str) -> usize {
         self.commands().iter().filter(|it| *it == verb).count()
     }
@@ -155,18 +167,18 @@ impl SmtpServer {
     async fn serve(&self, stream: TcpStream, tls: Tls, acceptor: TlsAcceptor) {
         if tls == Tls::Implicit {
             if let Ok(stream) = acceptor.accept(stream).await {
-                Conversation::new(self, stream, true).hold(false).await;
+                Conversation::new(self, stream, true).run(false).await;
             }
             return;
         }
         let offered = tls == Tls::Offered;
-        let plain = Conversation::new(self, stream, false).hold(offered).await;
+        let plain = Conversation::new(self, stream, false).run(offered).await;
         if let Some(stream) = plain
             && let Ok(stream) = acceptor.accept(stream).await
         {
             let mut conversation = Conversation::new(self, stream, true);
             conversation.greeted = true;
-            conversation.hold(false).await;
+            conversation.run(false).await;
         }
     }
 }
@@ -191,10 +203,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
         }
     }
 
-    /// Returns the stream if TLS is to begin on it.
-    async fn hold(mut self, start_tls: bool) -> Option<S> {
+    /// Returns the stream when TLS starts on it.
+    async fn run(mut self, start_tls: bool) -> Option<S> {
         if !self.greeted {
-            self.answer("CONNECT", "220 mail.example.com ESMTP").await?;
+            self.reply("CONNECT", "220 mail.example.com ESMTP").await?;
         }
         loop {
             let line = self.line().await?;
@@ -210,35 +222,35 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
                 "EHLO" => {
                     self.mail.hello = rest.to_owned();
                     let offer = if start_tls { "250-STARTTLS\r\n" } else { "" };
-                    let words = format!("250-mail.example.com\r\n{offer}250 AUTH PLAIN");
-                    self.answer("EHLO", &words).await?;
+                    let reply = format!("250-mail.example.com\r\n{offer}250 AUTH PLAIN");
+                    self.reply("EHLO", &reply).await?;
                 }
                 "STARTTLS" => {
-                    self.answer("STARTTLS", "220 go ahead").await?;
+                    self.reply("STARTTLS", "220 go ahead").await?;
                     return Some(self.stream.into_inner());
                 }
                 "AUTH" => {
                     self.mail.login = Some(rest.to_owned());
-                    self.answer("AUTH", "235 welcome").await?;
+                    self.reply("AUTH", "235 welcome").await?;
                 }
                 "MAIL" => {
                     self.mail.from = rest.to_owned();
                     self.mail.to.clear();
-                    self.answer("MAIL", "250 ok").await?;
+                    self.reply("MAIL", "250 ok").await?;
                 }
                 "RCPT" => {
                     self.mail.to.push(rest.to_owned());
-                    self.answer("RCPT", "250 ok").await?;
+                    self.reply("RCPT", "250 ok").await?;
                 }
                 "DATA" => {
-                    self.answer("DATA", "354 go on").await?;
+                    self.reply("DATA", "354 go on").await?;
                     self.data().await?;
                 }
                 "QUIT" => {
-                    self.answer("QUIT", "221 bye").await?;
+                    self.reply("QUIT", "221 bye").await?;
                     return None;
                 }
-                _ => self.answer(&verb, "500 what?").await?,
+                _ => self.reply(&verb, "500 what?").await?,
             }
         }
     }
@@ -263,7 +275,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
             let mail = self.mail.clone();
             self.server.state.lock().unwrap().received.push(mail);
         }
-        self.answer(".", "250 taken").await
+        self.reply(".", "250 taken").await
     }
 
     async fn line(&mut self) -> Option<String> {
@@ -280,14 +292,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
         (*place == at).then(|| fault.clone())
     }
 
-    async fn answer(&mut self, at: &str, words: &str) -> Option<()> {
-        let words = match self.fault(at) {
-            None => words.to_owned(),
-            Some(Fault::Say(words)) => words,
+    async fn reply(&mut self, at: &str, reply: &str) -> Option<()> {
+        let reply = match self.fault(at) {
+            None => reply.to_owned(),
+            Some(Fault::Say(reply)) => reply,
             Some(Fault::Silence) => std::future::pending().await,
             Some(Fault::HangUp) => return None,
         };
-        let answer = format!("{words}\r\n");
+        let answer = format!("{reply}\r\n");
         self.stream.write_all(answer.as_bytes()).await.ok()?;
         self.stream.flush().await.ok()
     }
