@@ -1,5 +1,5 @@
-//! The link "This was not me" in the notices. It proves that somebody reads the
-//! account's mail, and no more: it closes doors and opens none.
+//! The "This was not me" link of the notices. It proves only that someone reads the account's
+//! email, so it revokes access and grants none.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -15,7 +15,7 @@ use crate::forms::not_me::NotMeForm;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
-use crate::models::mail_token::{MailToken, Purpose};
+use crate::models::mail_token::{LinkUse, MailToken, Purpose};
 use crate::models::outbox::{Mail, NoticeKind};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
@@ -25,13 +25,13 @@ use crate::models::{Connection, Error};
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::Layout;
-use crate::views::not_me::{DonePage, ExpiredPage, Factor, NotMePage, what};
+use crate::views::not_me::{DonePage, ExpiredPage, Factor, NotMePage, describe};
 
-/// The token of the link, for long enough to read the page.
+/// The cookie with the link's token. It lives long enough to read the page.
 const TOKEN_COOKIE: PageCookie = PageCookie::new("not_me_token", 15 * 60);
 
-/// `GET /not_me/{token}`: takes the token out of the address, and uses nothing
-/// up: scanners of mail follow links too.
+/// `GET /not_me/{token}`: moves the token from the address to a cookie. It consumes nothing,
+/// since email scanners open links too.
 pub async fn open(
     State(app): State<AppState>,
     jar: CookieJar,
@@ -46,15 +46,14 @@ pub async fn open(
     Ok((jar, Redirect::to("/not_me")).into_response())
 }
 
-/// `GET /not_me`: what the button will do.
+/// `GET /not_me`: explains what the button does.
 pub async fn form(
     State(app): State<AppState>,
     page: Page,
     headers: HeaderMap,
 ) -> Result<Response, AppError> {
     let layout = page.layout("This was not me").await?;
-    let link = find(&app, &headers).await?;
-    let Some((link, event, former_phone)) = link.as_ref().and_then(parts) else {
+    let Some((link, event, former_phone)) = find(&app, &headers).await? else {
         return Ok(ExpiredPage { layout }.into_response());
     };
     let user = User::find(&app.database, &link.user_id).await?;
@@ -64,7 +63,7 @@ pub async fn form(
     let restored = match event.restores_phone() {
         true => {
             let (user, at) = (&link.user_id, link.created_at);
-            User::restorable_phone(&mut connection, user, former_phone, at).await?
+            User::restorable_phone(&mut connection, user, former_phone.as_deref(), at).await?
         }
         false => None,
     };
@@ -73,14 +72,14 @@ pub async fn form(
         layout,
         link: link.name().to_owned(),
         username: user.map(|user| user.username).unwrap_or_default(),
-        what: what(event),
+        what: describe(event),
         factor: Factor::new(event, restored.as_deref()),
         recovery_codes_end,
     }
     .into_response())
 }
 
-/// `POST /not_me`: all in one transaction with using the link up.
+/// `POST /not_me`: consumes the link and locks the account.
 pub async fn lock(
     State(app): State<AppState>,
     session: Session,
@@ -91,25 +90,30 @@ pub async fn lock(
     Form(form): Form<NotMeForm>,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
-    // Of two links in two tabs the browser keeps the last: the other tab's button
-    // must not do what its page does not say.
-    let link = find(&app, &headers)
-        .await?
-        .filter(|link| form.is_about(link.name()));
-    let Some((link, event, former_phone)) = link.as_ref().and_then(parts) else {
+    let found = find(&app, &headers).await?;
+    // The cookie holds the later of two links, but the form may belong to the older one.
+    let found = found.filter(|(link, ..)| form.is_about(link.name()));
+    let Some((link, event, former_phone)) = found else {
         return Ok(Redirect::to("/not_me").into_response());
     };
     let user = &link.user_id;
     let mut transaction = app.database.begin().await?;
-    // The account's row first, as everywhere: two transactions that lock in
-    // different orders would wait for each other.
+    // All transactions lock the account's row first: different orders could deadlock.
     User::make_password_unusable(&mut transaction, user).await?;
-    let recovery_codes_ended = end_recovery_codes(&mut transaction, user, now).await?;
-    if !link.consume(&mut transaction, now).await? {
+    let recovery_codes_ended = delete_doubtful_recovery_codes(&mut transaction, user, now).await?;
+    if link.consume(&mut transaction, now).await? == LinkUse::Expired {
         return Ok(Redirect::to("/not_me").into_response());
     }
     let restored = match event.restores_phone() {
-        true => User::restore_phone(&mut transaction, user, former_phone, link.created_at).await?,
+        true => {
+            User::restore_phone(
+                &mut transaction,
+                user,
+                former_phone.as_deref(),
+                link.created_at,
+            )
+            .await?
+        }
         false => None,
     };
     let closed = revoke_all_access(&mut transaction, user, now).await?;
@@ -129,7 +133,7 @@ pub async fn lock(
     Ok((jar, done).into_response())
 }
 
-/// The frame of the page that says what was done. This browser's own session of the account
+/// The layout of the last page. If this browser was logged in to the account, that session
 /// ended with the others.
 async fn signed_out_layout(
     app: &AppState,
@@ -145,10 +149,10 @@ async fn signed_out_layout(
     Ok(layout)
 }
 
-/// Who made the recovery codes, or used one, and is not the owner, must not keep
-/// them. Before a link is used up, because others go with it: an intruder who reads
-/// the mail could else use a harmless one in time. Returns whether they ended.
-async fn end_recovery_codes(
+/// Deletes the recovery codes if an intruder may have made or used them. Returns whether it did.
+/// It runs before the link is consumed, which consumes the user's other links: one of them may
+/// be the one that casts the doubt.
+async fn delete_doubtful_recovery_codes(
     connection: &mut Connection,
     user: &UserId,
     now: i64,
@@ -160,8 +164,8 @@ async fn end_recovery_codes(
     Ok(doubted)
 }
 
-/// Nobody is in any more, and nobody gets in but by the mail that is queued here
-/// and, where it is on, the second step. Returns what Twilio is to forget.
+/// Revokes all access, and queues the email with a reset link: the only way back in, together
+/// with the second factor. Returns the challenges to cancel at Twilio.
 async fn revoke_all_access(
     connection: &mut Connection,
     user: &UserId,
@@ -169,27 +173,27 @@ async fn revoke_all_access(
 ) -> Result<Vec<Challenge>, Error> {
     SessionRow::end_all(connection, user).await?;
     let closed = Challenge::close_all(connection, user, now).await?;
-    // A mail of its own: one that is on its way already holds a dead link.
+    // An email that was sent before holds a revoked link.
     MailToken::delete_resets(connection, user).await?;
     Mail::ResetPassword.enqueue(connection, user, now).await?;
     Ok(closed)
 }
 
-/// The link whose token the browser keeps, if it stands.
-async fn find(app: &AppState, headers: &HeaderMap) -> Result<Option<MailToken>, Error> {
+/// The valid link in the browser's cookie, with the event and the former phone of its notice.
+async fn find(
+    app: &AppState,
+    headers: &HeaderMap,
+) -> Result<Option<(MailToken, NoticeKind, Option<String>)>, Error> {
     let Some(value) = TOKEN_COOKIE.value(app, headers) else {
         return Ok(None);
     };
     let token = Token::received(value);
-    MailToken::find_not_me(&app.database, &token, app.clock.now()).await
-}
-
-fn parts(link: &MailToken) -> Option<(&MailToken, NoticeKind, Option<&str>)> {
-    match &link.purpose {
+    let found = MailToken::find_not_me(&app.database, &token, app.clock.now()).await?;
+    Ok(found.and_then(|link| match link.purpose.clone() {
         Purpose::NotMe {
             event,
             former_phone,
-        } => Some((link, *event, former_phone.as_deref())),
+        } => Some((link, event, former_phone)),
         Purpose::ResetPassword => None,
-    }
+    }))
 }

@@ -1,17 +1,17 @@
-//! What an address may be.
+//! The rules for email addresses.
 
 use std::borrow::Cow;
 
 use lettre::Address;
 use validator::ValidateEmail;
 
-/// Most characters of an address (RFC 5321, 4.5.3.1.3 with its brackets off).
+/// The longest address (RFC 5321, 4.5.3.1.3, without the angle brackets).
 const MAX: usize = 254;
 
-/// The sentence for what is no address.
+/// The error for an invalid address.
 pub const INVALID: &str = "Enter a valid email address";
 
-/// Whether a trimmed text could pass for an address: what is left out is nobody's.
+/// Whether a trimmed text resembles an address. No account has any other.
 pub fn is_plausible(text: &str) -> bool {
     let has_two_sides = text
         .split_once('@')
@@ -19,8 +19,7 @@ pub fn is_plausible(text: &str) -> bool {
     has_two_sides && text.len() <= MAX && !text.contains(|c: char| c.is_control() || c == ' ')
 }
 
-/// Checks an address and returns it trimmed. Both judges must agree: either
-/// alone lets rubbish through.
+/// Validates an address and trims it. Each of the two validators alone accepts invalid ones.
 pub fn parse(typed: &str) -> Result<String, Cow<'static, str>> {
     let address = typed.trim();
     let valid =
@@ -37,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_taken_and_trimmed() {
+    fn a_valid_address_is_trimmed() {
         for address in [
             "harry@example.com",
             "Harry+Spam@Example.co.uk",
@@ -48,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_pass_for_an_address_is_plausible() {
+    fn text_on_both_sides_of_an_at_sign_is_plausible() {
         for address in [
             "harry@example.com",
             "harry@localhost",
@@ -66,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_is_refused() {
+    fn invalid_addresses_are_refused() {
         let long = format!("{}@example.com", "a".repeat(243));
         for address in [
             "",
@@ -90,7 +89,7 @@ mod tests {
 
     #[test]
     fn an_address_has_at_most_254_characters() {
-        let local = "b".repeat(64); // the most that a local part may have
+        let local = "b".repeat(64); // the longest local part
         let address = |first: usize| {
             let (label, rest) = ("a".repeat(first), "a".repeat(61));
             format!("{local}@{label}.{rest}.{rest}.com")

@@ -1,4 +1,4 @@
-//! "This was not me".
+//! The form of "This was not me".
 
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ pub struct NotMeForm {
 }
 
 impl NotMeForm {
-    /// Whether the page that the form came from was about the link of that name.
+    /// Whether the form's page was about this link.
     pub fn is_about(&self, link: &str) -> bool {
         self.link == link
     }

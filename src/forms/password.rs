@@ -1,5 +1,5 @@
-//! Rules for passwords, and the forms that change one. No rules of composition
-//! (ASVS 6.2.5): length and the number of guesses count.
+//! The rules for passwords, and the forms that set one. There are no composition rules
+//! (ASVS 6.2.5), only length and strength.
 //!
 //! The rules come in two steps. Length and confirmation cost nothing. The strength check
 //! keeps a core busy for tens of milliseconds, so it runs on the hashing threads, and only
@@ -14,14 +14,11 @@ use serde::Deserialize;
 
 use crate::forms::{Errors, email};
 
-pub use strength::check_strength;
+pub use strength::{Strength, check_strength};
 
-/// Fewest characters (ASVS 6.2.1) and most.
+/// The shortest (ASVS 6.2.1) and the longest password, in characters.
 const MIN: usize = 8;
 const MAX: usize = 128;
-
-/// The longest text that is counted, in bytes: 128 characters of UTF-8.
-const MAX_BYTES: usize = 4 * MAX;
 
 /// `POST /change_password`
 #[derive(Default, Deserialize)]
@@ -40,7 +37,7 @@ impl ChangeForm {
         let (new, confirmed) = (&self.password, &self.confirm_password);
         check_fields(&mut errors, new, confirmed);
         if new.expose_secret() == self.current_password.expose_secret() {
-            errors.add("password", "This is the password you have now");
+            errors.add("password", "This is your current password");
         }
         errors.is_empty().then(|| new.clone()).ok_or(errors)
     }
@@ -55,8 +52,8 @@ pub struct ResetRequestForm {
 }
 
 impl ResetRequestForm {
-    /// The address to look for. What could pass for one is looked for too, so
-    /// that it gets the answer that everybody gets.
+    /// Returns the address to look for. A plausible one is enough: it gets the same answer as
+    /// any other unknown address.
     pub fn parse(&self) -> Result<&str, Errors> {
         let address = self.email.trim();
         if email::is_plausible(address) {
@@ -77,8 +74,7 @@ pub struct ResetForm {
 }
 
 impl ResetForm {
-    /// Whether the page that the form came from may have been about the link of that
-    /// name: a program that fills the form by itself need not say.
+    /// Whether the form's page may have been about this link. Programs may omit the field.
     pub fn may_be_about(&self, link: &str) -> bool {
         self.link.as_ref().is_none_or(|named| named == link)
     }
@@ -102,7 +98,7 @@ pub fn check_fields(errors: &mut Errors, password: &SecretString, confirmed: &Se
 
 fn check_length(password: &SecretString) -> Result<(), Cow<'static, str>> {
     let password = password.expose_secret();
-    let length = password.chars().take(MAX_BYTES).count();
+    let length = password.chars().take(MAX + 1).count();
     if length < MIN {
         return Err(format!("Use at least {MIN} characters").into());
     }

@@ -35,6 +35,15 @@ impl Purpose {
     }
 }
 
+/// The outcome of [`MailToken::consume`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkUse {
+    /// The link was valid and is now consumed.
+    Consumed,
+    /// The link was consumed before, was revoked or has expired.
+    Expired,
+}
+
 /// A valid link.
 #[derive(Debug, Clone)]
 pub struct MailToken {
@@ -72,8 +81,9 @@ impl MailToken {
         };
         let event = event.map(serde_json::to_string).transpose()?;
         sqlx::query(
-            "INSERT INTO mail_tokens (token_hash, user_id, purpose, event, former_phone, \
-             created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            r"INSERT INTO mail_tokens
+                (token_hash, user_id, purpose, event, former_phone, created_at, expires_at)
+              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(token.hash())
         .bind(user.as_str())
@@ -113,8 +123,9 @@ impl MailToken {
         now: i64,
     ) -> Result<Option<Self>> {
         let row = sqlx::query(
-            "SELECT token_hash, user_id, event, former_phone, created_at FROM mail_tokens \
-             WHERE token_hash = $1 AND purpose = $2 AND expires_at > $3",
+            r"SELECT token_hash, user_id, event, former_phone, created_at
+              FROM mail_tokens
+              WHERE token_hash = $1 AND purpose = $2 AND expires_at > $3",
         )
         .bind(token.hash())
         .bind(purpose)
@@ -138,26 +149,25 @@ impl MailToken {
         }))
     }
 
-    /// Consumes the link in the caller's transaction. Returns whether it was valid: of
-    /// parallel calls, one gets a yes.
+    /// Consumes the link in the caller's transaction. Of parallel calls, one succeeds.
     ///
     /// A reset consumes the user's other resets. "This was not me" consumes all the user's
     /// links, resets included, since an intruder may have requested one. Only a link that
     /// restores a phone number consumes others that do: otherwise an intruder who reads the
     /// emails could use a harmless link, and the owner could not restore the number.
-    pub async fn consume(&self, connection: &mut Connection, now: i64) -> Result<bool> {
+    pub async fn consume(&self, connection: &mut Connection, now: i64) -> Result<LinkUse> {
         let done = sqlx::query("DELETE FROM mail_tokens WHERE token_hash = $1 AND expires_at > $2")
             .bind(&self.token_hash)
             .bind(now)
             .execute(&mut *connection)
             .await?;
         if done.rows_affected() != 1 {
-            return Ok(false);
+            return Ok(LinkUse::Expired);
         }
         let others = match &self.purpose {
             Purpose::ResetPassword => {
                 Self::delete_resets(connection, &self.user_id).await?;
-                return Ok(true);
+                return Ok(LinkUse::Consumed);
             }
             Purpose::NotMe { event, .. } if event.restores_phone() => {
                 sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1")
@@ -168,7 +178,7 @@ impl MailToken {
         };
         let others = others.bind(self.user_id.as_str());
         others.execute(connection).await?;
-        Ok(true)
+        Ok(LinkUse::Consumed)
     }
 
     /// Whether the event of one of a user's links [`NoticeKind::doubts_recovery_codes`]. This holds
@@ -179,8 +189,10 @@ impl MailToken {
         now: i64,
     ) -> Result<bool> {
         let found: Option<i64> = sqlx::query_scalar(
-            "SELECT created_at FROM mail_tokens WHERE user_id = $1 AND expires_at > $2 \
-             AND event IN ($3, $4, $5) LIMIT 1",
+            r"SELECT created_at
+              FROM mail_tokens
+              WHERE user_id = $1 AND expires_at > $2 AND event IN ($3, $4, $5)
+              LIMIT 1",
         )
         .bind(user.as_str())
         .bind(now)

@@ -44,9 +44,12 @@ pub struct Decoy(String);
 pub async fn resolve_next(database: &Database, now: i64) -> Result<Resolved> {
     let mut transaction = database.begin().await?;
     let request = sqlx::query(
-        "DELETE FROM reset_requests WHERE id = \
-         (SELECT id FROM reset_requests WHERE email_key <> '' ORDER BY created_at LIMIT 1) \
-         RETURNING id, email_key, created_at",
+        r"DELETE FROM reset_requests
+          WHERE id = (
+            SELECT id FROM reset_requests
+            WHERE email_key <> ''
+            ORDER BY created_at LIMIT 1)
+          RETURNING id, email_key, created_at",
     )
     .fetch_optional(&mut *transaction)
     .await?;

@@ -1,38 +1,39 @@
-//! Mails, each as text and as a page.
+//! Emails, each as plain text and as HTML.
 
 use askama::Template;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::browser;
+use super::not_me::describe;
 use super::recovery_codes::left;
 use super::two_factor::masked;
 use crate::models::outbox::{Notice, NoticeKind};
 
-/// A mail's subject and its two parts.
+/// A rendered email.
 #[derive(Clone, Debug)]
 pub struct Content {
     /// The subject.
     pub subject: String,
-    /// The mail as plain text.
+    /// The plain text part.
     pub text: String,
-    /// The mail as a page.
+    /// The HTML part.
     pub html: String,
 }
 
-/// The link to a new password.
+/// The email with a reset link.
 #[derive(Clone, Debug)]
 pub struct ResetPasswordEmail {
-    /// Whose account it is.
+    /// The username.
     pub username: String,
-    /// Where a new password is set.
+    /// The link.
     pub link: String,
     /// How long the link works.
     pub minutes: i64,
 }
 
 impl ResetPasswordEmail {
-    /// Writes the mail.
+    /// Renders the email.
     pub fn render(&self) -> Result<Content, askama::Error> {
         let mail = &Self {
             username: plain(&self.username),
@@ -58,38 +59,38 @@ struct ResetPasswordHtml<'a> {
     mail: &'a ResetPasswordEmail,
 }
 
-/// What happened to an account.
+/// The email of a notice.
 #[derive(Clone, Debug)]
 pub struct NoticeEmail {
     /// The subject.
     pub subject: &'static str,
-    /// Whose account it is.
+    /// The username.
     pub username: String,
-    /// What happened: one sentence.
+    /// The event, in one or more sentences.
     pub what: String,
-    /// When: date and time in UTC.
+    /// Date and time in UTC.
     pub when: String,
-    /// From where; none for what the operator did.
+    /// The client; none for the operator.
     pub origin: Option<Origin>,
-    /// What the link does, and what it does not.
+    /// The effect of the link.
     pub remedy: &'static str,
-    /// Where to say "this was not me".
+    /// The "This was not me" link.
     pub link: String,
     /// How long the link works.
     pub hours: i64,
 }
 
-/// Where a request came from.
+/// The client of an event.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// The address.
+    /// The IP address.
     pub address: String,
-    /// The browser and its system, in words.
+    /// The browser and its system, such as "Firefox on Linux".
     pub browser: String,
 }
 
 impl NoticeEmail {
-    /// The mail of a notice, with the link to undo what it tells of.
+    /// The email of a notice, with the link to undo its event.
     pub fn new(username: String, notice: &Notice, link: String, hours: i64) -> Self {
         Self {
             subject: subject(notice.event),
@@ -106,7 +107,7 @@ impl NoticeEmail {
         }
     }
 
-    /// Writes the mail.
+    /// Renders the email.
     pub fn render(&self) -> Result<Content, askama::Error> {
         Ok(Content {
             subject: self.subject.to_owned(),
@@ -139,92 +140,61 @@ const fn subject(event: NoticeKind) -> &'static str {
         }
         NoticeKind::Renamed => "Your Twostep username was changed",
         NoticeKind::ManyWrongPasswords => "Many wrong passwords for your Twostep account",
-        NoticeKind::LoginAfterFailures => "A log-in to your Twostep account after wrong passwords",
-        NoticeKind::UnfinishedLogin => "An unfinished log-in to your Twostep account",
+        NoticeKind::LoginAfterFailures => "A login to your Twostep account after wrong passwords",
+        NoticeKind::UnfinishedLogin => "An unfinished login to your Twostep account",
         NoticeKind::RecoveryCodeUsed => "A recovery code of your Twostep account was used",
         NoticeKind::RecoveryCodesRenewed => "New recovery codes for your Twostep account",
         NoticeKind::TwoFactorResetByOperator => {
-            "The operator switched two-factor authentication off for your Twostep account"
+            "The operator turned off two-factor authentication for your Twostep account"
         }
     }
 }
 
 fn what(notice: &Notice) -> String {
-    let former = notice.former_phone.as_deref().map(masked);
-    let sentence = match (notice.event, former) {
-        (NoticeKind::PasswordChanged, _) => "The password was changed.",
-        (NoticeKind::PasswordReset, _) => {
-            "A new password was set through a link that we mailed you."
-        }
-        (NoticeKind::TwoFactorEnabled, _) => "Two-factor authentication was switched on.",
-        (NoticeKind::PhoneChanged, Some(phone)) => {
-            return format!("Codes no longer go to {phone}, but to another number.");
-        }
-        (NoticeKind::PhoneChanged, None) => "The number to which codes go was changed.",
-        (NoticeKind::TwoFactorDisabled, Some(phone)) => {
-            return format!(
-                "Two-factor authentication was switched off. Codes went to {phone} before."
-            );
-        }
-        (NoticeKind::TwoFactorDisabled, None) => "Two-factor authentication was switched off.",
-        (NoticeKind::Renamed, _) => {
-            let former = notice
-                .former_username
-                .as_deref()
-                .map(plain)
-                .unwrap_or_default();
-            return format!(
-                "The username was changed. It was {former} before, and that name stays \
-                 reserved for you for 30 days."
-            );
-        }
-        (NoticeKind::ManyWrongPasswords, _) => {
-            "More than 100 wrong passwords were entered for your account within a day. \
-             Nobody got in by them. If your password is one that you use elsewhere, change it."
-        }
-        (NoticeKind::LoginAfterFailures, _) => {
-            "Somebody logged in after several attempts with a wrong password."
-        }
-        (NoticeKind::UnfinishedLogin, _) => {
-            "Somebody entered the right password, but not the code that we sent."
-        }
-        (NoticeKind::RecoveryCodeUsed, _) => {
-            let left = notice.recovery_codes_left.map(left).unwrap_or_default();
-            let what = "A recovery code was entered in place of the code to your phone.";
-            return format!("{what} {left}").trim_end().to_owned();
-        }
-        (NoticeKind::RecoveryCodesRenewed, _) => {
-            "New recovery codes were made. The old ones work no more."
-        }
-        (NoticeKind::TwoFactorResetByOperator, _) => {
-            "Two-factor authentication was switched off by the operator."
-        }
+    let former_phone = notice.former_phone.as_deref().map(masked);
+    let former_username = notice.former_username.as_deref().map(plain);
+    let detail = match notice.event {
+        NoticeKind::PhoneChanged => former_phone.map(|it| format!("Codes no longer go to {it}.")),
+        NoticeKind::TwoFactorDisabled => former_phone.map(|it| format!("Codes went to {it}.")),
+        NoticeKind::Renamed => former_username
+            .map(|it| format!("It was {it}. That name stays reserved for you for 30 days.")),
+        NoticeKind::ManyWrongPasswords => Some(
+            "None of them was accepted. If you use your password elsewhere too, change it."
+                .to_owned(),
+        ),
+        NoticeKind::RecoveryCodeUsed => notice.recovery_codes_left.map(left),
+        NoticeKind::RecoveryCodesRenewed => Some("The old ones no longer work.".to_owned()),
+        _ => None,
     };
-    sentence.to_owned()
+    let sentence = describe(notice.event);
+    match detail {
+        Some(detail) => format!("{sentence} {detail}"),
+        None => sentence.to_owned(),
+    }
 }
 
 const fn remedy(event: NoticeKind) -> &'static str {
     match event {
         NoticeKind::TwoFactorDisabled => {
-            "The link logs everybody out, switches two-factor authentication on again with the \
-             former number, and locks the password until you set a new one by mail."
+            "The link logs everyone out, turns two-factor authentication on again with the \
+             former number, and locks the password until you set a new one by email."
         }
         NoticeKind::PhoneChanged => {
-            "The link logs everybody out, puts the former number back, and locks the password \
-             until you set a new one by mail."
+            "The link logs everyone out, restores the former number, and locks the password \
+             until you set a new one by email."
         }
         NoticeKind::RecoveryCodeUsed | NoticeKind::RecoveryCodesRenewed => {
-            "The link logs everybody out, ends all recovery codes, and locks the password until \
-             you set a new one by mail. Codes still go to your phone."
+            "The link logs everyone out, deletes all recovery codes, and locks the password until \
+             you set a new one by email. Codes still go to your phone."
         }
         _ => {
-            "The link logs everybody out and locks the password until you set a new one by mail. \
+            "The link logs everyone out and locks the password until you set a new one by email. \
              Two-factor authentication stays as it is."
         }
     }
 }
 
-/// A moment (Unix seconds) for somebody who reads it at any time, anywhere.
+/// A time, in Unix seconds, for readers in any timezone.
 fn when(at: i64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let format =
@@ -232,8 +202,8 @@ fn when(at: i64) -> String {
     moment.format(format).unwrap_or_default()
 }
 
-/// A user name as plain text of which no mail program makes a link: whoever
-/// registers with somebody's address chooses a name that stands in our mail.
+/// A username that no email program turns into a link. A stranger can register someone else's
+/// address under any name, which our email then shows.
 fn plain(username: &str) -> String {
     username.replace('.', " ")
 }

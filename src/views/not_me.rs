@@ -1,4 +1,4 @@
-//! What the link "This was not me" leads to.
+//! The pages of the "This was not me" link.
 
 use askama::Template;
 use askama_web::WebTemplate;
@@ -7,59 +7,59 @@ use super::layout::Layout;
 use super::two_factor::masked;
 use crate::models::outbox::NoticeKind;
 
-/// `/not_me`, while the link stands.
+/// `/not_me` with a valid link.
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "not_me/show.html")]
 pub struct NotMePage {
-    /// The frame.
+    /// The layout.
     pub layout: Layout,
-    /// Whose account it is.
+    /// The account of the link.
     pub username: String,
-    /// What the notice told of: one sentence.
+    /// The event of the notice, in one sentence.
     pub what: &'static str,
-    /// Which link the page is about; opens nothing.
+    /// Identifies the link in the form. It grants nothing.
     pub link: String,
-    /// What becomes of the second step.
+    /// The effect on two-factor authentication.
     pub factor: Factor,
-    /// Whether the recovery codes end.
+    /// Whether the recovery codes are deleted.
     pub recovery_codes_end: bool,
 }
 
-/// `/not_me`, after the button.
+/// `/not_me` after the button.
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "not_me/done.html")]
 pub struct DonePage {
-    /// The frame.
+    /// The layout.
     pub layout: Layout,
-    /// What became of the second step.
+    /// The effect on two-factor authentication.
     pub factor: Factor,
-    /// Whether the recovery codes ended.
+    /// Whether the recovery codes were deleted.
     pub recovery_codes_ended: bool,
 }
 
-/// `/not_me`, where no link stands.
+/// `/not_me` without a valid link.
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "not_me/expired.html")]
 pub struct ExpiredPage {
-    /// The frame.
+    /// The layout.
     pub layout: Layout,
 }
 
-/// What becomes of the second step.
+/// The effect on two-factor authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Factor {
-    /// It is not what the notice was about.
+    /// None. The notice was about something else.
     Untouched,
-    /// Codes go to this number again, `•••• 267`.
+    /// Codes go to this masked number again.
     Restored(String),
-    /// It stays as it is, though the notice was about it.
+    /// None, though the notice was about it.
     Kept,
-    /// It stays as the operator left it.
+    /// None. It stays off, as the operator left it.
     ResetByOperator,
 }
 
 impl Factor {
-    /// For a notice of `event`, where `restored` is the number that comes back.
+    /// The effect of a notice's link that restores a number or none.
     pub fn new(event: NoticeKind, restored: Option<&str>) -> Self {
         match (event, restored) {
             (_, Some(phone)) => Self::Restored(masked(phone)),
@@ -75,22 +75,24 @@ impl Factor {
     }
 }
 
-/// What a notice told of.
-pub fn what(event: NoticeKind) -> &'static str {
+/// The event of a notice, in one sentence.
+pub const fn describe(event: NoticeKind) -> &'static str {
     match event {
-        NoticeKind::PasswordChanged => "The password was changed.",
-        NoticeKind::PasswordReset => "The password was set anew through a link in a mail.",
-        NoticeKind::TwoFactorEnabled => "Two-factor authentication was switched on.",
-        NoticeKind::PhoneChanged => "The phone that gets the codes was changed.",
-        NoticeKind::TwoFactorDisabled => "Two-factor authentication was switched off.",
-        NoticeKind::Renamed => "The username was changed.",
-        NoticeKind::ManyWrongPasswords => "Many wrong passwords were entered for the account.",
-        NoticeKind::LoginAfterFailures => "Somebody logged in after several wrong passwords.",
-        NoticeKind::UnfinishedLogin => "Somebody knew the password, but did not enter the code.",
-        NoticeKind::RecoveryCodeUsed => "A recovery code was entered in place of the phone's code.",
+        NoticeKind::PasswordChanged => "Your password was changed.",
+        NoticeKind::PasswordReset => "Your password was reset by an emailed link.",
+        NoticeKind::TwoFactorEnabled => "Two-factor authentication was turned on.",
+        NoticeKind::PhoneChanged => "The phone number for your codes was changed.",
+        NoticeKind::TwoFactorDisabled => "Two-factor authentication was turned off.",
+        NoticeKind::Renamed => "Your username was changed.",
+        NoticeKind::ManyWrongPasswords => {
+            "More than 100 wrong passwords were entered for your account within a day."
+        }
+        NoticeKind::LoginAfterFailures => "Someone logged in after several wrong passwords.",
+        NoticeKind::UnfinishedLogin => "Someone entered your password, but not the code.",
+        NoticeKind::RecoveryCodeUsed => "A recovery code was used instead of your phone's code.",
         NoticeKind::RecoveryCodesRenewed => "New recovery codes were made.",
         NoticeKind::TwoFactorResetByOperator => {
-            "Two-factor authentication was switched off by the operator."
+            "The operator turned off two-factor authentication."
         }
     }
 }

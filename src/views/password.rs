@@ -1,4 +1,4 @@
-//! Changing the password, and setting a new one by a mailed link.
+//! The pages that change or reset a password.
 
 use askama::Template;
 use askama_web::WebTemplate;
@@ -10,9 +10,9 @@ use crate::forms::Errors;
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "password/change.html")]
 pub struct ChangePage {
-    /// The frame.
+    /// The layout.
     pub layout: Layout,
-    /// What is wrong, by field.
+    /// Errors by field.
     pub errors: Errors,
 }
 
@@ -20,11 +20,11 @@ pub struct ChangePage {
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "password/request.html")]
 pub struct ResetRequestPage {
-    /// The frame.
+    /// The layout.
     pub layout: Layout,
     /// As typed.
     pub email: String,
-    /// What is wrong, by field.
+    /// Errors by field.
     pub errors: Errors,
 }
 
@@ -32,12 +32,12 @@ pub struct ResetRequestPage {
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "password/reset.html")]
 pub struct ResetPage {
-    /// The frame.
+    /// The layout.
     pub layout: Layout,
-    /// Whose password it is: the link's owner, whoever is signed in.
+    /// The account of the link, whoever is logged in.
     pub username: String,
-    /// Which link the page is about; opens nothing.
+    /// Identifies the link in the form. It grants nothing.
     pub link: String,
-    /// What is wrong, by field.
+    /// Errors by field.
     pub errors: Errors,
 }

@@ -57,7 +57,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
 
     async fn guest(&mut self) {
         self.see("phone-empty", "/dev/phone", "No codes yet.").await;
-        self.see("mailbox-empty", "/dev/mailbox", "No mail yet.")
+        self.see("mailbox-empty", "/dev/mailbox", "No emails yet.")
             .await;
         self.see("login", "/login", "Forgot password?").await;
         self.see("login-asked", "/security", "Please log in to access")

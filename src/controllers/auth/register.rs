@@ -8,6 +8,7 @@ use crate::controllers::{too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, RouteLimits};
 use crate::forms::auth::RegisterForm;
+use crate::forms::password::Strength;
 use crate::forms::{Errors, username};
 use crate::models::client::Client;
 use crate::models::rate_limit::{Attempt, REJECTED_REGISTRATIONS, refund};
@@ -69,7 +70,7 @@ async fn create(
         Err(errors) => return Ok(Err(errors)),
     };
     let (name, email) = (&new.username, &new.email);
-    if let Err(errors) = check_strength(app, client, &new.password, name, email).await? {
+    if let Strength::Weak(errors) = check_strength(app, client, &new.password, name, email).await? {
         return Ok(Err(errors));
     }
     let (passwords, now) = (app.passwords_for(client), app.clock.now());

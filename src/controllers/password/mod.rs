@@ -11,7 +11,7 @@ use crate::controllers::{cancel_at_twilio, redirect_to_login, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::Errors;
-use crate::forms::password::{self, ChangeForm};
+use crate::forms::password::{self, ChangeForm, Strength};
 use crate::models;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
@@ -51,7 +51,9 @@ pub async fn change(
         Err(errors) => return Ok(unprocessable(change_page(&page, errors).await?)),
     };
     let (name, email) = (&current.username, &current.email);
-    if let Err(errors) = check_strength(&app, &limits.client, &password, name, email).await? {
+    if let Strength::Weak(errors) =
+        check_strength(&app, &limits.client, &password, name, email).await?
+    {
         return Ok(unprocessable(change_page(&page, errors).await?));
     }
     let typed = form.current_password;
@@ -64,7 +66,7 @@ pub async fn change(
             tracing::info!(
                 event = "password_change_failed",
                 user,
-                "a password was not accepted"
+                "password change failed"
             );
             let errors = password_check::form_errors(why, "current_password", "Invalid password");
             let shown = change_page(&page, errors).await?;
@@ -101,11 +103,8 @@ async fn set(
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();
-    tracing::info!(
-        event = "password_changed",
-        user = user.id.as_str(),
-        "password changed"
-    );
+    let id = user.id.as_str();
+    tracing::info!(event = "password_changed", user = id, "password changed");
     cancel_at_twilio(app, closed, now).await?;
     session
         .add_message(Kind::Success, "Your password has been changed")
@@ -120,7 +119,7 @@ pub(super) async fn check_strength(
     password: &SecretString,
     username: &str,
     email: &str,
-) -> Result<Result<(), Errors>, AppError> {
+) -> Result<Strength, AppError> {
     let password = password.clone();
     let (username, email) = (username.to_owned(), email.to_owned());
     let check = move || password::check_strength(&password, &username, &email);

@@ -13,10 +13,10 @@ use crate::controllers::{cancel_at_twilio, too_many, too_many_errors, unprocessa
 use crate::error::AppError;
 use crate::extractors::{Form, Page, RouteLimits};
 use crate::forms::Errors;
-use crate::forms::password::{ResetForm, ResetRequestForm};
+use crate::forms::password::{ResetForm, ResetRequestForm, Strength};
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
-use crate::models::mail_token::MailToken;
+use crate::models::mail_token::{LinkUse, MailToken};
 use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::rate_limit::{RESET_LIFE, RateLimitExceeded, forget_login_sends};
 use crate::models::reset_request;
@@ -86,7 +86,7 @@ pub async fn request(
     transaction.commit().await?;
     tracing::info!(
         event = "password_reset_requested",
-        "a link to a new password was asked for"
+        "password reset requested"
     );
     let sentence = "Check your email for the instructions to reset your password";
     session.add_message(Kind::Info, sentence).await?;
@@ -134,16 +134,16 @@ pub async fn link(
 /// Redirects to the form that requests another link, with a flash message: in the session if
 /// there is one, otherwise in a cookie.
 async fn expired(app: &AppState, session: &Session, jar: CookieJar) -> Result<Response, AppError> {
-    let elsewhere = Redirect::to("/reset_password_request");
+    let redirect = Redirect::to("/reset_password_request");
     if session.row().is_some() {
         session.add_message(Kind::Info, EXPIRED).await?;
-        return Ok(elsewhere.into_response());
+        return Ok(redirect.into_response());
     }
-    Ok((EXPIRED_COOKIE.set(app, jar, "1"), elsewhere).into_response())
+    Ok((EXPIRED_COOKIE.set(app, jar, "1"), redirect).into_response())
 }
 
-/// The link of the browser's cookie with its user, if it is valid.
-async fn current(
+/// The link in the browser's cookie and its user, if it is valid.
+async fn find_link(
     app: &AppState,
     headers: &HeaderMap,
 ) -> Result<Option<(MailToken, User)>, AppError> {
@@ -165,7 +165,7 @@ pub async fn form(
     jar: CookieJar,
     page: Page,
 ) -> Result<Response, AppError> {
-    match current(&app, &headers).await? {
+    match find_link(&app, &headers).await? {
         Some((link, user)) => {
             let shown = reset_page(&page, &link, user.username, Errors::default()).await?;
             Ok(shown.into_response())
@@ -184,7 +184,7 @@ pub async fn reset(
     limits: RouteLimits,
     Form(form): Form<ResetForm>,
 ) -> Result<Response, AppError> {
-    let Some((link, user)) = current(&app, &headers).await? else {
+    let Some((link, user)) = find_link(&app, &headers).await? else {
         return expired(&app, &session, jar).await;
     };
     // The cookie holds the later of two links, but the form may belong to the older one.
@@ -199,7 +199,9 @@ pub async fn reset(
         }
     };
     let (name, email) = (&user.username, &user.email);
-    if let Err(errors) = check_strength(&app, &limits.client, &password, name, email).await? {
+    if let Strength::Weak(errors) =
+        check_strength(&app, &limits.client, &password, name, email).await?
+    {
         let shown = reset_page(&page, &link, user.username, errors).await?;
         return Ok(unprocessable(shown));
     }
@@ -212,11 +214,8 @@ pub async fn reset(
             return Ok(too_many(exceeded, shown));
         }
     }
-    tracing::info!(
-        event = "password_reset",
-        user = user.id.as_str(),
-        "password set by a mailed link"
-    );
+    let id = user.id.as_str();
+    tracing::info!(event = "password_reset", user = id, "password reset");
     let jar = TOKEN_COOKIE.remove(&app, jar);
     Ok((jar, Redirect::to("/login")).into_response())
 }
@@ -245,7 +244,7 @@ async fn set(
     let mut transaction = app.database.begin().await?;
     // All transactions lock the account's row first: different orders could deadlock.
     let changed = User::set_password(&mut transaction, &user.id, user.auth_version, &hash).await?;
-    if !(changed && link.consume(&mut transaction, now).await?) {
+    if !changed || link.consume(&mut transaction, now).await? == LinkUse::Expired {
         return Ok(Set::Expired);
     }
     if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {

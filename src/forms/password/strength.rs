@@ -1,4 +1,4 @@
-//! How hard a password is to guess.
+//! Password strength: how hard a password is to guess.
 
 use std::borrow::Cow;
 
@@ -17,23 +17,32 @@ const PIECES: usize = 2;
 /// Words of this app, which an attacker tries first (ASVS 6.1.2).
 const APP_WORDS: [&str; 3] = ["twostep", "twilio", "verify"];
 
-/// Letters and digits that must be left of a password without the words above,
-/// the name and the address.
+/// How many letters and digits a password must have besides the app's words, the username and
+/// the email address.
 const MIN_OWN_CHARACTERS: usize = 4;
 
-/// Checks the strength of a password for the user with that name and email. It keeps a core
-/// busy for tens of milliseconds.
-pub fn check_strength(password: &SecretString, username: &str, email: &str) -> Result<(), Errors> {
+/// The strength of a password.
+pub enum Strength {
+    /// Hard to guess.
+    Strong,
+    /// Easy to guess, with the reason.
+    Weak(Errors),
+}
+
+/// Rates a password for the user with that name and email. It keeps a core busy for tens of
+/// milliseconds.
+pub fn check_strength(password: &SecretString, username: &str, email: &str) -> Strength {
     let password = password.expose_secret();
     let mailbox = email.split('@').next().unwrap_or_default();
-    if resembles_user_inputs(password, &[username, mailbox]) {
-        let sentence = "This is too close to your name, your address or the name of this site";
-        return Err(Errors::one("password", sentence));
-    }
-    match weakness(password, &[username, email, mailbox, "twostep"]) {
-        Some(weakness) => Err(Errors::one("password", easy_to_guess(weakness.feedback()))),
-        None => Ok(()),
-    }
+    let reason = if resembles_user_inputs(password, &[username, mailbox]) {
+        "This is too close to your name, your email or the name of this site".into()
+    } else {
+        match weakness(password, &[username, email, mailbox, "twostep"]) {
+            Some(weakness) => easy_to_guess(weakness.feedback()),
+            None => return Strength::Strong,
+        }
+    };
+    Strength::Weak(Errors::one("password", reason))
 }
 
 /// Returns zxcvbn's rating of a weak password. It rates piece by piece, because a password
@@ -91,14 +100,15 @@ mod tests {
     use super::*;
 
     fn checked(password: &str) -> Result<(), String> {
-        let (username, email) = ("alice", "alice.smith@example.com");
-        let checked = check_strength(&password.into(), username, email);
-        checked.map_err(|errors| errors.get("password").unwrap().to_owned())
+        match check_strength(&password.into(), "alice", "alice.smith@example.com") {
+            Strength::Strong => Ok(()),
+            Strength::Weak(errors) => Err(errors.get("password").unwrap().to_owned()),
+        }
     }
 
     /// ASVS 6.2.5
     #[test]
-    fn no_composition_is_asked_for() {
+    fn there_are_no_composition_rules() {
         for password in [
             "correct horse battery",
             "74839204718392",
@@ -127,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zigzag_on_the_keypad_is_rated_like_any_other() {
+    fn zigzags_on_the_keypad_do_not_overflow_the_rating() {
         for length in [8, 24, 32, 128] {
             let zigzag: String = "1452".chars().cycle().take(length).collect();
             let _ = checked(&zigzag);
@@ -143,7 +153,7 @@ mod tests {
 
     /// ASVS 6.2.11
     #[test]
-    fn the_persons_own_words_and_ours_are_not_enough() {
+    fn passwords_of_little_but_the_users_and_the_apps_words_are_refused() {
         for password in [
             "alicealicealice",
             "Alice-12!",

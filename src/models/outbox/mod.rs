@@ -65,8 +65,7 @@ impl Mail {
         matches!(self, Self::ResetPassword)
     }
 
-    /// Queues the email for a user. Returns whether it was queued: a second link to a new
-    /// password is not.
+    /// Queues the email for a user. Returns whether it was queued: a second reset link is not.
     pub async fn enqueue(
         &self,
         connection: &mut Connection,
@@ -89,12 +88,13 @@ impl Mail {
         due: i64,
     ) -> Result<bool> {
         let done = sqlx::query(
-            "INSERT INTO outbox \
-             (id, user_id, mail, attempts, created_at, next_attempt_at, position) \
-             SELECT $1, users.id, $3, 0, $4, $5, \
-             $6 * (1 + (SELECT COUNT(*) FROM outbox WHERE user_id = $2)) \
-             FROM users WHERE users.id = $2 \
-             ON CONFLICT DO NOTHING",
+            r"INSERT INTO outbox
+                (id, user_id, mail, attempts, created_at, next_attempt_at, position)
+              SELECT $1, users.id, $3, 0, $4, $5,
+                $6 * (1 + (SELECT COUNT(*) FROM outbox WHERE user_id = $2))
+              FROM users
+              WHERE users.id = $2
+              ON CONFLICT DO NOTHING",
         )
         .bind(id)
         .bind(user.as_str())
@@ -134,8 +134,9 @@ impl Queued {
     /// The numbers of queued emails and of those that are due.
     pub async fn count(database: &Database, now: i64) -> Result<(i64, i64)> {
         Ok(sqlx::query_as(
-            "SELECT COUNT(*), COUNT(CASE WHEN next_attempt_at <= $1 OR next_attempt_at > $2 \
-             THEN 1 END) FROM outbox",
+            r"SELECT COUNT(*),
+                COUNT(CASE WHEN next_attempt_at <= $1 OR next_attempt_at > $2 THEN 1 END)
+              FROM outbox",
         )
         .bind(now)
         .bind(now + LONGEST_PAUSE)
@@ -151,22 +152,38 @@ impl Queued {
     /// time when an email is dropped.
     pub async fn take(database: &Database, now: i64) -> Result<Option<Self>> {
         Ok(sqlx::query_as(
-            "WITH RECURSIVE positions (position) AS (SELECT MIN(position) FROM outbox UNION ALL \
-             SELECT (SELECT MIN(outbox.position) FROM outbox \
-             WHERE outbox.position > positions.position) \
-             FROM positions WHERE positions.position IS NOT NULL), \
-             due (position, id) AS (SELECT position, COALESCE(\
-             (SELECT id FROM outbox WHERE outbox.position = positions.position \
-             AND next_attempt_at <= $1 ORDER BY next_attempt_at LIMIT 1), \
-             (SELECT id FROM outbox WHERE outbox.position = positions.position \
-             AND next_attempt_at > $2 ORDER BY next_attempt_at LIMIT 1)) FROM positions) \
-             UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $3, \
-             created_at = CASE WHEN created_at > $1 THEN $1 ELSE created_at END \
-             WHERE id = (SELECT id FROM due WHERE id IS NOT NULL ORDER BY position LIMIT 1) \
-             AND (next_attempt_at <= $1 OR next_attempt_at > $2) \
-             RETURNING id, user_id, mail, attempts, unanswered, last_error, created_at, \
-             (SELECT username FROM users WHERE users.id = outbox.user_id) AS username, \
-             (SELECT email FROM users WHERE users.id = outbox.user_id) AS email",
+            r"WITH RECURSIVE
+                positions (position) AS (
+                  SELECT MIN(position) FROM outbox
+                  UNION ALL
+                  SELECT (
+                    SELECT MIN(outbox.position)
+                    FROM outbox
+                    WHERE outbox.position > positions.position
+                  )
+                  FROM positions
+                  WHERE positions.position IS NOT NULL
+                ),
+                due (position, id) AS (
+                  SELECT position, COALESCE(
+                    (SELECT id FROM outbox
+                     WHERE outbox.position = positions.position AND next_attempt_at <= $1
+                     ORDER BY next_attempt_at LIMIT 1),
+                    (SELECT id FROM outbox
+                     WHERE outbox.position = positions.position AND next_attempt_at > $2
+                     ORDER BY next_attempt_at LIMIT 1)
+                  )
+                  FROM positions
+                )
+              UPDATE outbox
+              SET attempts = attempts + 1,
+                next_attempt_at = $3,
+                created_at = CASE WHEN created_at > $1 THEN $1 ELSE created_at END
+              WHERE id = (SELECT id FROM due WHERE id IS NOT NULL ORDER BY position LIMIT 1)
+                AND (next_attempt_at <= $1 OR next_attempt_at > $2)
+              RETURNING id, user_id, mail, attempts, unanswered, last_error, created_at,
+                (SELECT username FROM users WHERE users.id = outbox.user_id) AS username,
+                (SELECT email FROM users WHERE users.id = outbox.user_id) AS email",
         )
         .bind(now)
         .bind(now + LONGEST_PAUSE)
@@ -200,8 +217,9 @@ impl Queued {
         now: i64,
     ) -> Result<()> {
         sqlx::query(
-            "UPDATE outbox SET next_attempt_at = $1, last_error = $2, \
-             unanswered = unanswered + $3 WHERE id = $4",
+            r"UPDATE outbox
+              SET next_attempt_at = $1, last_error = $2, unanswered = unanswered + $3
+              WHERE id = $4",
         )
         .bind(now + self.pause())
         .bind(error)

@@ -91,7 +91,7 @@ async fn the_mailbox_cannot_switch_it_off() {
     let reader = app.browser();
     reader.get(&link).await;
     let page = reader.get("/not_me").await;
-    assert!(page.text().contains("ask the people who run this site"));
+    assert!(page.text().contains("contact support"));
     assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE));
 }
 

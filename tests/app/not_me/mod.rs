@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use reqwest::header::{COOKIE, SET_COOKIE};
-use twostep::models::mail_token::{MailToken, Purpose};
+use twostep::models::mail_token::{LinkUse, MailToken, Purpose};
 use twostep::models::outbox::{Mail, NoticeKind};
 use twostep::models::token::Token;
 
@@ -16,12 +16,14 @@ use crate::support::{Browser, NOW, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
 const DAY: u64 = 24 * 60 * 60;
 const EXPIRED: &str = "This link has expired.";
-const ALL: [NoticeKind; 10] = [
+pub const EVENTS: [NoticeKind; 12] = [
     NoticeKind::PasswordChanged,
     NoticeKind::PasswordReset,
     NoticeKind::TwoFactorEnabled,
     NoticeKind::PhoneChanged,
     NoticeKind::TwoFactorDisabled,
+    NoticeKind::Renamed,
+    NoticeKind::ManyWrongPasswords,
     NoticeKind::LoginAfterFailures,
     NoticeKind::UnfinishedLogin,
     NoticeKind::RecoveryCodeUsed,
@@ -80,7 +82,7 @@ async fn its_cookie_counts_under_its_own_name_and_alone() {
 
 #[tokio::test]
 async fn the_button_ends_everything_that_was_open_and_logs_nobody_in() {
-    for event in ALL {
+    for event in EVENTS {
         let app = TestApp::keeping_mail().await;
         let alice = app.with_two_factor("alice", PHONE).await;
         let other = app.signed_in("harry").await;
@@ -270,9 +272,14 @@ async fn a_link_that_was_found_in_time_is_not_used_too_late() {
     let found = found.unwrap();
     let mut connection = database.acquire().await.unwrap();
     let end = now + 24 * 60 * 60;
-    assert!(!found.consume(&mut connection, end).await.unwrap());
-    assert!(found.consume(&mut connection, end - 1).await.unwrap());
-    assert!(!found.consume(&mut connection, end - 1).await.unwrap());
+    for (now, expected) in [
+        (end, LinkUse::Expired),
+        (end - 1, LinkUse::Consumed),
+        (end - 1, LinkUse::Expired),
+    ] {
+        let outcome = found.consume(&mut connection, now).await.unwrap();
+        assert_eq!(outcome, expected, "{now}");
+    }
 }
 
 #[tokio::test]

@@ -3,15 +3,15 @@
 
 use twostep::models::outbox::NoticeKind;
 
-use super::{ALL, DAY, is_done, press};
+use super::{DAY, EVENTS, is_done, press};
 use crate::recovery_codes::codes_on;
 use crate::support::{OTHER_PHONE, PHONE, TestApp};
 
-const ENDED: &str = "The recovery codes work no more.";
+const ENDED: &str = "The recovery codes no longer work.";
 
 #[tokio::test]
 async fn the_notices_that_tell_of_codes_end_them_and_the_others_do_not() {
-    for event in ALL {
+    for event in EVENTS {
         let app = TestApp::keeping_mail().await;
         app.with_two_factor("alice", PHONE).await;
         app.with_two_factor("ron", OTHER_PHONE).await;
@@ -154,10 +154,10 @@ async fn to_deny_the_operators_reset_brings_no_number_back() {
     let browser = app.browser();
     browser.get(&link).await;
     let page = browser.get("/not_me").await;
-    assert!(page.text().contains("switched off by the operator"));
+    assert!(page.text().contains("The operator turned off two-factor"));
     let page = press(&browser, &link).await;
     is_done(&page);
-    assert!(page.text().contains("why they switched it off"));
+    assert!(page.text().contains("why it was turned off"));
     assert_eq!(app.phone_of("alice").await, None);
     assert!(!alice.is_logged_in().await);
 }

@@ -173,7 +173,7 @@ async fn a_notice_of_failures_that_a_limit_held_back_is_sent_at_a_later_login() 
 #[tokio::test]
 async fn what_a_log_in_tells_goes_out_at_once() {
     let app = TestApp::start().await;
-    let after_failures = "A log-in to your Twostep account after wrong passwords";
+    let after_failures = "A login to your Twostep account after wrong passwords";
     app.register("harry").await;
     fail(&app, "harry", 5).await;
     let page = app.browser().log_in("harry", PASSWORD).await;

@@ -78,7 +78,7 @@ async fn each_field_has_its_rule_and_its_error() {
         ),
         (
             [PASSWORD, PASSWORD, PASSWORD],
-            vec![("password", "the password you have now")],
+            vec![("password", "your current password")],
         ),
         (
             [PASSWORD, "short", "other"],

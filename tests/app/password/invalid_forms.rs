@@ -42,11 +42,7 @@ async fn an_invalid_form_is_answered_while_no_hash_and_no_strength_check_can_run
     for (password, confirmed, error) in [
         ("short", "short", SHORT),
         (NEW, "other", MISMATCH),
-        (
-            PASSWORD,
-            PASSWORD,
-            ("password", "the password you have now"),
-        ),
+        (PASSWORD, PASSWORD, ("password", "your current password")),
     ] {
         let fields = [
             ("current_password", PASSWORD),
