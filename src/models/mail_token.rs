@@ -106,12 +106,12 @@ impl MailToken {
         Ok(())
     }
 
-    /// The valid link of a password reset. It stays valid.
+    /// Finds the valid link of a password reset, without consuming it.
     pub async fn find_reset(database: &Database, token: &Token, now: i64) -> Result<Option<Self>> {
         Self::find(database, token, "reset_password", now).await
     }
 
-    /// The valid "this was not me" link. It stays valid.
+    /// Finds the valid "this was not me" link, without consuming it.
     pub async fn find_not_me(database: &Database, token: &Token, now: i64) -> Result<Option<Self>> {
         Self::find(database, token, "not_me", now).await
     }

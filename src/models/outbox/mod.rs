@@ -23,8 +23,8 @@ const FIRST_PAUSE: i64 = 30;
 /// an email whose next attempt lies further ahead was written by a wrong clock: it is due.
 const LONGEST_PAUSE: i64 = 60 * 60;
 
-/// After so many attempts without the server's answer to a complete email, it counts as sent,
-/// since each attempt may have arrived.
+/// After so many attempts without a reply to the complete email, it counts as sent, since each
+/// attempt may have arrived.
 const MOST_UNANSWERED: i64 = 3;
 
 /// An email with its facts.
@@ -51,7 +51,7 @@ pub struct Queued {
     mail: String,
     /// Attempts so far, this one included.
     pub attempts: i64,
-    /// Earlier attempts that the server did not answer.
+    /// Earlier attempts without a reply to the complete email.
     unanswered: i64,
     /// Why the previous attempt failed.
     pub last_error: Option<String>,
@@ -207,8 +207,7 @@ impl Queued {
         Ok(())
     }
 
-    /// Puts an email back for a later attempt: it could not be sent, or the server left it
-    /// `unanswered`.
+    /// Puts an email back for a retry: it was not sent, or the server did not reply to it.
     pub async fn put_back(
         &self,
         database: &Database,

@@ -147,7 +147,7 @@ async fn the_app_ends_after_its_worker() {
         let _ = stopped.await;
     }));
     let mailbox = state.demo_mailbox.clone().unwrap();
-    mailbox.wait_for(1).await;
+    until(|| !mailbox.emails().is_empty()).await;
     let email = mailbox.emails().remove(0);
     let start = format!("http://localhost:{port}/reset_password/");
     assert!(email.link().unwrap().starts_with(&start));

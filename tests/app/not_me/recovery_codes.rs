@@ -1,5 +1,5 @@
-//! What "this was not me" does to the recovery codes: somebody who made them, or
-//! used one, must not keep them.
+//! The link's effect on the recovery codes: an intruder who made or used them must not keep
+//! them.
 
 use twostep::models::outbox::NoticeKind;
 
@@ -10,7 +10,7 @@ use crate::support::{OTHER_PHONE, PHONE, TestApp};
 const ENDED: &str = "The recovery codes no longer work.";
 
 #[tokio::test]
-async fn the_notices_that_tell_of_codes_end_them_and_the_others_do_not() {
+async fn only_notices_about_recovery_codes_delete_them() {
     for event in EVENTS {
         let app = TestApp::keeping_mail().await;
         app.with_two_factor("alice", PHONE).await;
@@ -40,7 +40,7 @@ async fn the_notices_that_tell_of_codes_end_them_and_the_others_do_not() {
 }
 
 #[tokio::test]
-async fn a_harmless_link_that_is_used_first_does_not_spare_an_intruders_codes() {
+async fn a_harmless_link_used_first_does_not_save_an_intruders_codes() {
     for (event, former) in [
         (NoticeKind::LoginAfterFailures, None),
         (NoticeKind::PhoneChanged, Some(PHONE)),
@@ -59,7 +59,7 @@ async fn a_harmless_link_that_is_used_first_does_not_spare_an_intruders_codes() 
 }
 
 #[tokio::test]
-async fn a_notice_about_codes_that_its_owner_let_pass_ends_none() {
+async fn an_expired_notice_about_codes_deletes_none() {
     let app = TestApp::keeping_mail().await;
     app.with_two_factor("alice", PHONE).await;
     app.not_me("alice", NoticeKind::RecoveryCodesRenewed, None)
@@ -73,7 +73,7 @@ async fn a_notice_about_codes_that_its_owner_let_pass_ends_none() {
 }
 
 #[tokio::test]
-async fn a_code_that_the_intruder_made_opens_nothing_afterwards() {
+async fn a_code_that_an_intruder_made_does_not_work_afterwards() {
     let app = TestApp::keeping_mail().await;
     let intruder = app.with_two_factor("alice", PHONE).await;
     let codes = codes_on(&intruder.post("/recovery_codes", &[]).await);
@@ -87,10 +87,9 @@ async fn a_code_that_the_intruder_made_opens_nothing_afterwards() {
     assert!(!half.is_logged_in().await && !intruder.is_logged_in().await);
 }
 
-/// Off and on again with a number of theirs: the number comes back, and what came
-/// with the intruder's must not stay beside it.
+/// An intruder turned two-factor authentication off and on again with another number.
 #[tokio::test]
-async fn codes_that_came_with_an_intruders_number_go_with_it() {
+async fn codes_that_came_with_an_intruders_number_are_deleted_with_it() {
     for pressed in [
         vec![NoticeKind::TwoFactorDisabled],
         vec![NoticeKind::TwoFactorEnabled, NoticeKind::TwoFactorDisabled],
@@ -120,7 +119,7 @@ async fn codes_that_came_with_an_intruders_number_go_with_it() {
 }
 
 #[tokio::test]
-async fn a_number_that_comes_back_comes_without_codes_and_home_says_so() {
+async fn a_restored_number_has_no_codes_and_home_says_so() {
     let app = TestApp::keeping_mail().await;
     let intruder = app.with_two_factor("alice", PHONE).await;
     intruder.post("/disable_2fa", &[]).await;
@@ -145,7 +144,7 @@ async fn a_number_that_comes_back_comes_without_codes_and_home_says_so() {
 }
 
 #[tokio::test]
-async fn to_deny_the_operators_reset_brings_no_number_back() {
+async fn denying_the_operators_reset_restores_no_number() {
     let app = TestApp::keeping_mail().await;
     let alice = app.with_two_factor("alice", PHONE).await;
     alice.post("/disable_2fa", &[]).await;

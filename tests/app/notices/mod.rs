@@ -1,5 +1,4 @@
-//! What people are told by mail: one notice for each event, in the transaction
-//! of the event.
+//! Notices: one email for each event, queued in the transaction of the event.
 
 mod unfinished_login;
 
@@ -9,7 +8,7 @@ use twostep::models::outbox::{Notice, NoticeKind};
 
 use crate::support::{Browser, NOW, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
-/// The one notice that is queued.
+/// The only queued email, which is a notice.
 pub async fn only_notice(app: &TestApp, username: &str) -> Notice {
     let mails = app.mails(username).await;
     assert_eq!(mails.len(), 1, "{mails:?}");
@@ -29,7 +28,7 @@ pub async fn post_as(agent: &[u8], browser: &Browser, path: &str, body: String) 
 
 /// ASVS 6.3.7
 #[tokio::test]
-async fn each_change_of_the_second_step_is_told_once() {
+async fn each_change_of_two_factor_authentication_is_emailed_once() {
     let app = TestApp::keeping_mail().await;
     let alice = app.signed_in("alice").await;
     assert!(app.mails("alice").await.is_empty());
@@ -61,7 +60,7 @@ async fn each_change_of_the_second_step_is_told_once() {
 }
 
 #[tokio::test]
-async fn what_was_only_begun_is_not_told() {
+async fn an_unfinished_change_is_not_emailed() {
     let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
     harry.enable(PHONE).await.redirects_to("/verify_2fa");
@@ -74,22 +73,22 @@ async fn what_was_only_begun_is_not_told() {
 
 /// ASVS 2.3.3
 #[tokio::test]
-async fn nothing_is_told_of_what_did_not_happen_and_nothing_happens_untold() {
+async fn a_change_and_its_notice_are_one_transaction() {
     let app = TestApp::keeping_mail().await;
     let alice = app.with_two_factor("alice", PHONE).await;
     app.empty_outbox().await;
-    // The notice cannot be written: the change is not made either.
+    // The notice fails.
     app.execute("ALTER TABLE outbox RENAME TO lost").await;
     assert_eq!(alice.post("/disable_2fa", &[]).await.status, 500);
     assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
     assert_eq!(app.browser().log_in("alice", PASSWORD).await.status, 500);
     app.execute("ALTER TABLE lost RENAME TO outbox").await;
-    // The other way round: the change fails after the notice was written.
+    // The change fails after the notice was written.
     let change = "BEFORE UPDATE OF verification_phone ON users";
     app.break_when("broken", change, "1 = 1").await;
     assert_eq!(alice.post("/disable_2fa", &[]).await.status, 500);
     assert!(app.mails("alice").await.is_empty());
-    // Somebody changed the account meanwhile.
+    // The account changed meanwhile.
     app.drop_trigger("broken").await;
     alice.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
     app.execute("UPDATE users SET auth_version = auth_version + 1")
@@ -128,7 +127,7 @@ async fn fail(app: &TestApp, username: &str, times: usize) {
 
 /// ASVS 6.3.5
 #[tokio::test]
-async fn a_log_in_after_five_failures_is_told_and_after_four_is_not() {
+async fn a_login_after_five_failures_is_emailed_and_after_four_is_not() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     for (failures, told) in [(4, 0), (5, 1), (0, 0), (4, 0), (1, 0), (6, 1)] {
@@ -171,7 +170,7 @@ async fn a_notice_of_failures_that_a_limit_held_back_is_sent_at_a_later_login() 
 }
 
 #[tokio::test]
-async fn what_a_log_in_tells_goes_out_at_once() {
+async fn the_notice_of_a_login_is_sent_at_once() {
     let app = TestApp::start().await;
     let after_failures = "A login to your Twostep account after wrong passwords";
     app.register("harry").await;
@@ -202,7 +201,7 @@ async fn what_a_log_in_tells_goes_out_at_once() {
 }
 
 #[tokio::test]
-async fn with_two_factor_authentication_only_the_code_completes_a_log_in() {
+async fn with_two_factor_authentication_only_the_code_completes_a_login() {
     let app = TestApp::keeping_mail().await;
     app.with_two_factor("alice", PHONE).await;
     app.empty_outbox().await;
@@ -218,7 +217,7 @@ async fn with_two_factor_authentication_only_the_code_completes_a_log_in() {
 }
 
 #[tokio::test]
-async fn wrong_passwords_count_for_their_account_alone_and_at_reauth_too() {
+async fn wrong_passwords_count_for_their_account_only_and_at_reauth_too() {
     let app = TestApp::keeping_mail().await;
     let harry = app.signed_in("harry").await;
     app.register("ron").await;
@@ -228,7 +227,7 @@ async fn wrong_passwords_count_for_their_account_alone_and_at_reauth_too() {
     fail(&app, "ron", 3).await;
     harry.post("/reauth", &[("password", "wrong")]).await;
     assert_eq!(app.count(failures).await, 3);
-    // Proving it again is no log-in.
+    // A reauthentication is not a login.
     harry.post("/reauth", &[("password", PASSWORD)]).await;
     assert_eq!(app.count(failures).await, 3);
     app.browser().log_in("harry", PASSWORD).await;
@@ -238,7 +237,7 @@ async fn wrong_passwords_count_for_their_account_alone_and_at_reauth_too() {
 }
 
 #[tokio::test]
-async fn of_many_log_ins_at_once_one_tells_it() {
+async fn of_parallel_logins_one_queues_the_notice() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     fail(&app, "harry", 5).await;

@@ -1,4 +1,4 @@
-//! The password was right and no right code followed: told within a day, once.
+//! Logins with the right password and no right code: one notice a day.
 
 use twostep::models::outbox::{Mail, NoticeKind, Queued};
 
@@ -16,7 +16,7 @@ async fn app_with_alice() -> TestApp {
     app
 }
 
-/// Somebody who knows alice's password begins to log in.
+/// An intruder who knows alice's password starts a login.
 async fn intrude(app: &TestApp) -> Browser {
     let browser = app.browser();
     let body = format!("username=alice&password={PASSWORD}");
@@ -25,7 +25,6 @@ async fn intrude(app: &TestApp) -> Browser {
     browser
 }
 
-/// Alice logs in with her phone in hand.
 async fn log_in(app: &TestApp, browser: &Browser) {
     let page = browser.log_in("alice", PASSWORD).await;
     page.redirects_to("/verify_2fa");
@@ -41,7 +40,7 @@ async fn intruder_is_told(app: &TestApp) {
 
 /// ASVS 6.3.5
 #[tokio::test]
-async fn who_never_enters_a_code_is_told_of_when_the_code_is_dead() {
+async fn the_notice_of_an_unfinished_login_is_due_when_its_code_expires() {
     let app = app_with_alice().await;
     intrude(&app).await;
     intruder_is_told(&app).await;
@@ -62,13 +61,13 @@ async fn a_right_code_withdraws_the_notice() {
         alice.post("/logout", &[]).await;
         app.advance(60);
     }
-    // And the day's notice is still to be had.
+    // None of them used up the day's notice.
     intrude(&app).await;
     intruder_is_told(&app).await;
 }
 
 #[tokio::test]
-async fn wrong_codes_and_giving_up_withdraw_nothing() {
+async fn wrong_codes_and_giving_up_do_not_withdraw_the_notice() {
     let app = app_with_alice().await;
     let browser = intrude(&app).await;
     for _ in 0..5 {
@@ -85,7 +84,7 @@ async fn wrong_codes_and_giving_up_withdraw_nothing() {
 }
 
 #[tokio::test]
-async fn the_owners_own_log_in_does_not_hide_the_intruders() {
+async fn the_owners_login_does_not_hide_an_intruders() {
     for pause in [0, 5, 31, 300] {
         let app = app_with_alice().await;
         intrude(&app).await;
@@ -96,20 +95,19 @@ async fn the_owners_own_log_in_does_not_hide_the_intruders() {
 }
 
 #[tokio::test]
-async fn an_intruder_in_the_midst_of_the_owners_log_in_is_not_hidden_either() {
+async fn an_intruder_during_the_owners_login_is_not_hidden() {
     let app = app_with_alice().await;
     let alice = app.half_logged_in("alice").await;
     app.advance(31);
     intrude(&app).await;
     app.advance(31);
     log_in(&app, &alice).await;
-    // The day's one notice says that there was one.
     let notice = only_notice(&app, "alice").await;
     assert_eq!(notice.event, NoticeKind::UnfinishedLogin);
 }
 
 #[tokio::test]
-async fn who_begins_again_in_the_same_browser_is_one_person() {
+async fn a_second_login_in_the_same_browser_does_not_postpone_the_notice() {
     let app = app_with_alice().await;
     let browser = app.half_logged_in("alice").await;
     let due = app.mails("alice").await[0].1;
@@ -118,7 +116,6 @@ async fn who_begins_again_in_the_same_browser_is_one_person() {
         let page = browser.log_in("alice", PASSWORD).await;
         page.redirects_to("/verify_2fa");
         let mails = app.mails("alice").await;
-        // Beginning again for ever puts nothing off.
         assert_eq!((mails.len(), mails[0].1), (1, due));
     }
     browser.verify(&app.last_code()).await.redirects_to("/home");
@@ -126,7 +123,7 @@ async fn who_begins_again_in_the_same_browser_is_one_person() {
 }
 
 #[tokio::test]
-async fn one_a_day_and_another_the_day_after() {
+async fn one_unfinished_login_a_day_is_emailed() {
     let app = app_with_alice().await;
     for _ in 0..4 {
         intrude(&app).await;
@@ -147,7 +144,7 @@ async fn one_a_day_and_another_the_day_after() {
 }
 
 #[tokio::test]
-async fn what_is_being_sent_is_not_withdrawn_and_counts() {
+async fn a_notice_that_is_being_sent_is_not_withdrawn_and_counts_for_the_day() {
     let app = app_with_alice().await;
     let alice = app.half_logged_in("alice").await;
     let database = &app.pool;
@@ -160,7 +157,7 @@ async fn what_is_being_sent_is_not_withdrawn_and_counts() {
 }
 
 #[tokio::test]
-async fn proving_it_again_and_enabling_are_no_log_ins() {
+async fn reauthentication_queues_no_notice_of_an_unfinished_login() {
     let app = app_with_alice().await;
     let alice = app.browser();
     log_in(&app, &alice).await;

@@ -109,7 +109,7 @@ async fn each_field_has_its_rule_and_its_error() {
 
 /// ASVS 7.4.3
 #[tokio::test]
-async fn all_that_was_open_to_the_old_password_ends() {
+async fn a_change_revokes_all_access_by_the_old_password() {
     let app = TestApp::start().await;
     let browser = app.with_two_factor("alice", PHONE).await;
     let bob = app.signed_in("bob").await;
@@ -146,7 +146,7 @@ async fn all_that_was_open_to_the_old_password_ends() {
 }
 
 #[tokio::test]
-async fn that_twilio_is_out_of_reach_does_not_matter() {
+async fn the_password_changes_even_if_twilio_is_unreachable() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
     browser.enable(PHONE).await.redirects_to("/verify_2fa");
@@ -186,7 +186,7 @@ async fn attack_18_a_session_that_ended_meanwhile_changes_nothing() {
 }
 
 #[tokio::test]
-async fn password_managers_are_led_to_the_page_by_its_well_known_address() {
+async fn the_well_known_address_redirects_to_the_page() {
     let app = TestApp::start().await;
     let browser = app.signed_in("harry").await;
     let page = browser.get("/.well-known/change-password").await;

@@ -1,4 +1,4 @@
-//! `/reset_password/{token}`: the mailed link, and what the browser keeps of it.
+//! `/reset_password/{token}`: the emailed link and its cookies.
 
 use reqwest::Method;
 use reqwest::header::COOKIE;
@@ -78,7 +78,7 @@ async fn in_production_the_cookies_are_for_this_host_over_https() {
 }
 
 #[tokio::test]
-async fn attack_08_reading_uses_nothing_up() {
+async fn attack_08_opening_the_link_consumes_nothing() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let (link, before) = (app.reset_link("alice").await, app.dump().await);
@@ -106,7 +106,7 @@ async fn attack_08_reading_uses_nothing_up() {
 }
 
 #[tokio::test]
-async fn a_bad_link_leads_to_where_another_can_be_asked_for() {
+async fn an_invalid_link_redirects_to_the_request_form() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let good = app.reset_link("alice").await;
@@ -139,7 +139,7 @@ async fn a_bad_link_leads_to_where_another_can_be_asked_for() {
 }
 
 #[tokio::test]
-async fn who_has_a_session_is_told_there() {
+async fn with_a_session_the_expiry_message_is_kept_in_it() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let page = alice.get("/reset_password/x").await;
@@ -156,7 +156,7 @@ async fn who_has_a_session_is_told_there() {
 
 /// ASVS 6.4.1
 #[tokio::test]
-async fn attack_08_a_link_dies_after_thirty_minutes() {
+async fn attack_08_a_link_expires_after_thirty_minutes() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let link = app.reset_link("alice").await;
@@ -180,7 +180,7 @@ async fn attack_08_a_link_dies_after_thirty_minutes() {
 }
 
 #[tokio::test]
-async fn a_tampered_cookie_is_none() {
+async fn a_tampered_cookie_is_ignored() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let link = app.reset_link("alice").await;
@@ -207,7 +207,7 @@ async fn a_tampered_cookie_is_none() {
 }
 
 #[tokio::test]
-async fn a_link_to_undo_something_sets_no_password() {
+async fn a_not_me_link_sets_no_password() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let link = app.reset_link("alice").await;
@@ -217,7 +217,7 @@ async fn a_link_to_undo_something_sets_no_password() {
 }
 
 #[tokio::test]
-async fn a_cookie_counts_under_its_own_name_and_alone() {
+async fn a_cookie_must_have_its_exact_name_and_no_duplicate() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let link = app.reset_link("alice").await;

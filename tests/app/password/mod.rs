@@ -1,27 +1,24 @@
-//! Changing the password, and setting a new one by a mailed link.
+//! Password changes and resets.
 
 mod change;
 mod invalid_forms;
 mod link;
+mod notices;
 mod request;
 mod request_limits;
 mod reset;
-mod told;
 
 use crate::support::{Browser, Page, TestApp};
 
-/// Another good one.
+/// Another strong password.
 const NEW: &str = "a slow boat to nowhere";
 
 const EXPIRED: &str = "This link has expired.";
 
-/// How many sessions are log-ins.
 const LOG_INS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";
 
-/// How many verifications are open.
 const OPEN: &str = "SELECT COUNT(*) FROM challenges WHERE closed_at IS NULL";
 
-/// How many links stand or stood.
 const LINKS: &str = "SELECT COUNT(*) FROM mail_tokens WHERE purpose = 'reset_password'";
 
 /// Asserts a form that is shown again with exactly these errors.
@@ -35,7 +32,7 @@ fn assert_errors(page: &Page, errors: &[(&str, &str)]) {
     }
 }
 
-/// Follows a new link of that user, to the form.
+/// Opens a new link of the user.
 async fn with_link(app: &TestApp, username: &str) -> Browser {
     let browser = app.browser();
     let page = browser.get(&app.reset_link(username).await).await;

@@ -1,4 +1,4 @@
-//! How many links to a new password may be asked for, and who finds out for whom.
+//! Limits on reset requests, and that they do not reveal which addresses have accounts.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ async fn ten_requests_an_hour_of_one_address_and_the_next_is_refused() {
 }
 
 #[tokio::test]
-async fn another_address_is_not_held_back_and_in_development_this_machine_neither() {
+async fn other_networks_and_in_development_this_machine_are_not_limited() {
     let app = TestApp::behind_proxy().await;
     for network in ["203.0.113.9", "2001:db8:1:2::/64", "127.0.0.1"] {
         app.fill(&RESET_REQUESTS, network, 10).await;
@@ -72,7 +72,7 @@ async fn another_address_is_not_held_back_and_in_development_this_machine_neithe
     }
 }
 
-/// Asks for a link behind the app's back.
+/// Stores a request without the app.
 async fn request(app: &TestApp, email: &str, now: i64) {
     let mut connection = app.pool.acquire().await.unwrap();
     let added = reset_request::add(&mut connection, email, now).await;
@@ -92,7 +92,7 @@ async fn advance(app: &TestApp, seconds: u64) {
 
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
-async fn three_mails_while_a_link_lives_reach_an_account_and_the_next_is_none_in_silence() {
+async fn an_account_gets_three_emails_in_thirty_minutes_and_silently_no_fourth() {
     let app = TestApp::start().await;
     app.register("alice").await;
     app.register("bob").await;
@@ -114,7 +114,7 @@ async fn three_mails_while_a_link_lives_reach_an_account_and_the_next_is_none_in
     assert_eq!(ask_for("bob@example.com").await, 1);
     advance(&app, 899).await;
     assert_eq!(ask_for(ALICE).await, 3);
-    // As the first of them ends, three more; what was not sent did not count.
+    // As the first one expires, three more. Unsent ones did not count.
     advance(&app, 1).await;
     for sent in [4, 5, 6, 6] {
         assert_eq!(ask_for(ALICE).await, sent);
@@ -122,7 +122,7 @@ async fn three_mails_while_a_link_lives_reach_an_account_and_the_next_is_none_in
 }
 
 #[tokio::test]
-async fn what_is_not_mailed_since_one_waits_does_not_count() {
+async fn a_request_while_an_email_waits_does_not_count() {
     let app = TestApp::keeping_mail().await;
     app.register("alice").await;
     for sent in [true, true, true, false] {
@@ -152,7 +152,7 @@ async fn rows(app: &TestApp) -> Vec<i64> {
 
 /// ASVS 6.3.8
 #[tokio::test]
-async fn attack_13_a_known_and_an_unknown_address_write_the_same_until_the_worker_looks() {
+async fn attack_13_a_request_writes_the_same_rows_for_known_and_unknown_addresses() {
     let server = SmtpServer::start(Tls::Never).await;
     let url = format!("smtp://127.0.0.1:{}", server.port);
     let app = TestApp::with(&[("SMTP_URL", &url)]).await;
@@ -215,9 +215,9 @@ async fn attack_13_the_worker_changes_as_many_rows_for_an_unknown_address_as_for
     assert_eq!(app.count(REQUESTS).await, 0, "a decoy is left");
 }
 
-/// An instance that died left a decoy: nobody gets an email for it, and the next goes with it.
+/// An instance that died left a decoy.
 #[tokio::test]
-async fn a_decoy_is_never_resolved_and_does_not_stay() {
+async fn a_decoy_is_never_resolved_and_is_deleted() {
     let app = TestApp::keeping_mail().await;
     let decoy = "INSERT INTO reset_requests (id, email_key, created_at) VALUES ('x', '', 1)";
     app.execute(decoy).await;
@@ -238,7 +238,7 @@ async fn a_decoy_is_never_resolved_and_does_not_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_several_workers_one_resolves_a_request() {
+async fn one_of_several_workers_resolves_a_request() {
     let app = Arc::new(TestApp::keeping_mail().await);
     app.register("alice").await;
     for _ in 0..5 {
@@ -268,7 +268,7 @@ async fn of_several_workers_one_resolves_a_request() {
 }
 
 #[tokio::test]
-async fn a_request_that_nobody_resolved_is_resolved_at_the_next_start() {
+async fn an_unresolved_request_is_resolved_at_the_next_start() {
     let app = TestApp::start().await;
     app.register("alice").await;
     request(&app, ALICE, NOW).await;
@@ -291,7 +291,7 @@ async fn a_request_is_dropped_after_a_day_and_a_fresh_one_is_not() {
 }
 
 #[tokio::test]
-async fn a_request_outlives_a_database_that_fails() {
+async fn a_request_survives_a_failing_database() {
     let app = TestApp::keeping_mail().await;
     app.register("alice").await;
     let database = &app.pool;

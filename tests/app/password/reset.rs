@@ -1,4 +1,4 @@
-//! `/reset_password`: the new password, and what ends with the old one.
+//! `/reset_password`: the rules, and what a reset revokes.
 
 use tokio::task::JoinSet;
 use twostep::models::session::SessionRow;
@@ -6,7 +6,7 @@ use twostep::models::session::SessionRow;
 use super::{
     EXPIRED, LINKS, LOG_INS, NEW, OPEN, assert_errors, assert_password, change, reset, with_link,
 };
-use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp, a_client};
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE, THIRD_PHONE, TestApp, a_client};
 use crate::two_factor::wrong;
 
 const SAID: &str = "Your password has been reset.";
@@ -41,13 +41,13 @@ async fn a_new_password_is_set_with_the_rules_of_registration() {
     assert_eq!(login.status, 200, "nobody is logged in");
     assert!(login.says(SAID));
     assert_password(&app, "zebedee", NEW, PASSWORD).await;
-    // Not even the old one is refused: only who is locked out comes this way.
+    // Even the old one is accepted: who resets it has forgotten it.
     let browser = with_link(&app, "zebedee").await;
     reset(&browser, NEW).await.redirects_to("/login");
 }
 
 #[tokio::test]
-async fn codes_that_whoever_knew_the_old_password_asked_for_hold_back_nobody_after_it() {
+async fn a_reset_forgets_the_codes_sent_for_the_old_password() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     for _ in 0..7 {
@@ -68,7 +68,7 @@ async fn codes_that_whoever_knew_the_old_password_asked_for_hold_back_nobody_aft
 }
 
 #[tokio::test]
-async fn wrong_codes_stay_counted_through_a_reset() {
+async fn wrong_codes_and_codes_for_enabling_stay_counted_through_a_reset() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     for _ in 0..2 {
@@ -78,33 +78,27 @@ async fn wrong_codes_stay_counted_through_a_reset() {
             thief.verify(&wrong(&app.last_code())).await;
         }
     }
-    let browser = with_link(&app, "alice").await;
-    reset(&browser, NEW).await.redirects_to("/login");
+    let bob = app.signed_in("bob").await;
+    for n in 0..6 {
+        app.advance(31);
+        let phone = [OTHER_PHONE, THIRD_PHONE][n % 2];
+        bob.enable(phone).await.redirects_to("/verify_2fa");
+    }
+    for name in ["alice", "bob"] {
+        let browser = with_link(&app, name).await;
+        reset(&browser, NEW).await.redirects_to("/login");
+    }
     app.advance(31);
     let alice = app.browser();
     alice.log_in("alice", NEW).await.redirects_to("/verify_2fa");
     assert_eq!(alice.verify(&app.last_code()).await.status, 429);
+    let bob = app.browser();
+    bob.log_in("bob", NEW).await.redirects_to("/home");
+    assert_eq!(bob.enable(OTHER_PHONE).await.status, 429);
 }
 
 #[tokio::test]
-async fn codes_for_enabling_stay_counted_through_a_reset() {
-    let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
-    for n in 0..6 {
-        app.advance(31);
-        let phone = [PHONE, OTHER_PHONE][n % 2];
-        alice.enable(phone).await.redirects_to("/verify_2fa");
-    }
-    let browser = with_link(&app, "alice").await;
-    reset(&browser, NEW).await.redirects_to("/login");
-    app.advance(31);
-    let alice = app.browser();
-    alice.log_in("alice", NEW).await.redirects_to("/home");
-    assert_eq!(alice.enable(PHONE).await.status, 429);
-}
-
-#[tokio::test]
-async fn of_two_links_in_two_tabs_a_page_sets_the_password_of_the_account_that_it_names() {
+async fn with_two_links_in_two_tabs_a_form_never_sets_the_other_accounts_password() {
     let app = TestApp::start().await;
     app.register("alice").await;
     app.register("mallory").await;
@@ -133,7 +127,7 @@ async fn of_two_links_in_two_tabs_a_page_sets_the_password_of_the_account_that_i
 
 /// ASVS 6.3.6, 6.4.3, 7.4.3, 8.3.2
 #[tokio::test]
-async fn attack_08_it_logs_nobody_in_and_ends_every_session() {
+async fn attack_08_a_reset_logs_nobody_in_and_ends_every_session() {
     let app = TestApp::start().await;
     let first = app.with_two_factor("alice", PHONE).await;
     let bob = app.signed_in("bob").await;
@@ -172,7 +166,7 @@ async fn attack_08_it_logs_nobody_in_and_ends_every_session() {
     assert_eq!(app.count(OPEN).await, 0);
     assert_eq!(app.phone().counters().cancels, cancelled + 1);
 
-    // The second step stands: the new password alone is half a log-in.
+    // Two-factor authentication stays on.
     assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
     app.advance(31);
     let page = browser.log_in("alice", NEW).await;
@@ -182,7 +176,7 @@ async fn attack_08_it_logs_nobody_in_and_ends_every_session() {
 }
 
 #[tokio::test]
-async fn the_browser_itself_is_signed_out_too() {
+async fn a_reset_logs_out_this_browser_too() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
     let stolen = browser.copy();
@@ -199,7 +193,7 @@ async fn the_browser_itself_is_signed_out_too() {
 }
 
 #[tokio::test]
-async fn half_a_log_in_in_the_same_browser_comes_to_nothing() {
+async fn a_reset_closes_a_login_challenge_in_the_same_browser() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     app.advance(31);
@@ -213,7 +207,7 @@ async fn half_a_log_in_in_the_same_browser_comes_to_nothing() {
 }
 
 #[tokio::test]
-async fn somebody_elses_session_in_the_same_browser_stays() {
+async fn another_users_session_in_the_same_browser_stays() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let bob = app.signed_in("bob").await;
@@ -256,7 +250,7 @@ async fn a_link_changes_its_own_account_whatever_else_is_sent() {
 
 /// ASVS 6.4.1, 6.5.1
 #[tokio::test]
-async fn attack_08_a_link_works_once_and_older_ones_die_with_it() {
+async fn attack_08_a_link_works_once_and_revokes_older_ones() {
     let app = TestApp::start().await;
     app.register("alice").await;
     app.register("bob").await;
@@ -333,7 +327,7 @@ async fn attack_07_of_parallel_uses_of_two_links_one_wins() {
 }
 
 #[tokio::test]
-async fn a_log_in_that_was_checked_before_the_reset_does_not_outlive_it() {
+async fn a_login_that_was_checked_before_the_reset_does_not_survive_it() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let checked = app.authenticated("alice").await;
@@ -346,7 +340,7 @@ async fn a_log_in_that_was_checked_before_the_reset_does_not_outlive_it() {
     assert!(issued.await.unwrap().is_none());
     drop(connection);
 
-    // The same as requests, in whatever order they come.
+    // The same with parallel requests.
     for (round, password) in [NEW, "the first new one", "the second new one"]
         .windows(2)
         .enumerate()

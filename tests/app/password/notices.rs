@@ -1,4 +1,4 @@
-//! A new password is told by mail, and is set in whole or not at all.
+//! The notice of a new password, and that a reset is one transaction.
 
 use twostep::models::outbox::NoticeKind;
 
@@ -8,7 +8,7 @@ use crate::support::{PASSWORD, TestApp};
 
 /// ASVS 6.3.7
 #[tokio::test]
-async fn a_change_and_a_reset_are_told_once_each_and_without_a_secret() {
+async fn a_change_and_a_reset_are_emailed_once_each_without_a_secret() {
     let app = TestApp::keeping_mail().await;
     let browser = app.signed_in("alice").await;
     change(&browser, "a wrong one", NEW).await;
