@@ -134,7 +134,7 @@ impl App {
             config,
             session_reader,
             database,
-            readiness: Readiness::new(url.expose_secret())?,
+            readiness: Readiness::new(url.expose_secret()).map_err(models::OpenError::from)?,
             passwords,
             verify: TwilioVerify::new(settings)?,
             demo_phone,
