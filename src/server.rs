@@ -120,8 +120,12 @@ async fn accept(listener: &TcpListener, logged: &mut Option<Instant>) -> (TcpStr
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
-            // The client has closed it already.
-            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            // The client has closed the connection already.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
+                ) => {}
             Err(error) => {
                 if logged.is_none_or(|at| at.elapsed() >= ACCEPT_LOG_INTERVAL) {
                     tracing::error!(event = "accept_failed", %error, "cannot accept connections");

@@ -184,12 +184,12 @@ async fn passwords_in_the_hashing_queue_are_hashed_before_the_end() {
     for _ in 0..8 {
         streams.push(send_login(&program).await);
     }
-    let under_way = [
+    let running = [
         "twostep_hashes_running",
         "twostep_hashes_waiting",
         r#"twostep_requests_total{method="POST",route="/login",status="303"}"#,
     ];
-    while sum(&metrics, &under_way).await < 8.0 {
+    while sum(&metrics, &running).await < 8.0 {
         tokio::task::yield_now().await;
     }
     program.signal("TERM");
