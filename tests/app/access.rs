@@ -74,7 +74,7 @@ async fn the_routes_of_the_contract_have_their_access_and_only_development_has_d
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Guest,
-    HalfLoggedIn,
+    PendingLogin,
     Fresh,
     Stale,
     Enabling,
@@ -83,14 +83,14 @@ pub enum Role {
 impl Role {
     pub const ALL: [Self; 5] = [
         Self::Guest,
-        Self::HalfLoggedIn,
+        Self::PendingLogin,
         Self::Fresh,
         Self::Stale,
         Self::Enabling,
     ];
 
     pub async fn browser(self, app: &TestApp) -> Browser {
-        if self == Self::HalfLoggedIn {
+        if self == Self::PendingLogin {
             return app.half_logged_in("alice").await;
         }
         let browser = app.browser();
@@ -111,18 +111,18 @@ impl Role {
 
     /// The path to which a route redirects this role; none if it admits the role.
     fn refusal(self, route: &Route) -> Option<String> {
-        use Role::{Enabling, Fresh, Guest, HalfLoggedIn, Stale};
+        use Role::{Enabling, Fresh, Guest, PendingLogin, Stale};
         match (route.access, self) {
             (Access::Any | Access::Dev, _)
-            | (Access::Guest, Guest | HalfLoggedIn)
+            | (Access::Guest, Guest | PendingLogin)
             | (Access::User, Fresh | Stale | Enabling)
             | (Access::Fresh, Fresh | Enabling)
-            | (Access::Pending, HalfLoggedIn | Enabling) => None,
+            | (Access::Pending, PendingLogin | Enabling) => None,
             (Access::Guest, Fresh | Stale | Enabling) | (Access::Pending, Fresh | Stale) => {
                 Some("/home".to_owned())
             }
             (Access::Pending, Guest) => Some(with_next("/login", "/home")),
-            (Access::User | Access::Fresh, Guest | HalfLoggedIn) => {
+            (Access::User | Access::Fresh, Guest | PendingLogin) => {
                 Some(with_next("/login", &page_of(route)))
             }
             (Access::Fresh, Stale) => Some(with_next("/reauth", &page_of(route))),

@@ -66,32 +66,15 @@ async fn every_refused_request_gets_its_error_page() {
     let app = TestApp::start().await;
     let (guest, harry) = (&app.browser(), &app.signed_in("harry").await);
     let before = app.dump().await;
-    for (browser, line, header, body, expected) in [
-        (
-            guest,
-            "GET /login?next=%2Fhome&next=%2F",
-            "",
-            &b""[..],
-            UNREADABLE,
-        ),
+    #[rustfmt::skip] // one line per case
+    let cases = [
+        (guest, "GET /login?next=%2Fhome&next=%2F", "", &b""[..], UNREADABLE),
         (harry, "GET /user/%FF", "", b"", UNREADABLE),
         (harry, "GET /user/harry%C3", "", b"", UNREADABLE),
         (harry, "GET /user/%80%80", "", b"", UNREADABLE),
         // Different invalid bytes would otherwise become the same text.
-        (
-            guest,
-            "POST /login",
-            FORM,
-            b"username=harry&password=%FF",
-            UNREADABLE,
-        ),
-        (
-            guest,
-            "POST /login",
-            FORM,
-            b"username=%C3&password=x",
-            UNREADABLE,
-        ),
+        (guest, "POST /login", FORM, b"username=harry&password=%FF", UNREADABLE),
+        (guest, "POST /login", FORM, b"username=%C3&password=x", UNREADABLE),
         (guest, "POST /login", FORM, b"password=\xff", UNREADABLE),
         (harry, "GET /user/%", "", b"", NOT_FOUND),
         (harry, "GET /user/%zz", "", b"", NOT_FOUND),
@@ -99,65 +82,18 @@ async fn every_refused_request_gets_its_error_page() {
         (guest, "GET /static/nothing.css", "", b"", NOT_FOUND),
         (guest, "DELETE /login", "", b"", NOT_POSSIBLE),
         (guest, "PUT /healthz", "", b"", NOT_POSSIBLE),
-        (
-            guest,
-            "POST /login",
-            "Content-Type: application/json",
-            b"username=harry",
-            NO_FORM,
-        ),
-        (
-            guest,
-            "POST /login",
-            "Content-Type: multipart/form-data; boundary=x",
-            b"a",
-            NO_FORM,
-        ),
-        (
-            guest,
-            "POST /login",
-            "Content-Type: text/plain",
-            b"username=harry",
-            NO_FORM,
-        ),
-        (
-            guest,
-            "POST /login",
-            "Content-Type: ",
-            b"username=harry",
-            NO_FORM,
-        ),
+        (guest, "POST /login", "Content-Type: application/json", b"username=harry", NO_FORM),
+        (guest, "POST /login", "Content-Type: multipart/form-data; boundary=x", b"a", NO_FORM),
+        (guest, "POST /login", "Content-Type: text/plain", b"username=harry", NO_FORM),
+        (guest, "POST /login", "Content-Type: ", b"username=harry", NO_FORM),
         (guest, "POST /login", "", b"username=harry", NO_FORM),
         // A field that comes twice.
-        (
-            guest,
-            "POST /login",
-            FORM,
-            b"username=a&username=b&password=x",
-            INVALID,
-        ),
-        (
-            guest,
-            "POST /register",
-            FORM,
-            b"confirm_password=a&confirm_password=b",
-            INVALID,
-        ),
-        (
-            harry,
-            "POST /edit_profile",
-            FORM,
-            b"about_me=a&about_me=b",
-            INVALID,
-        ),
-        (
-            guest,
-            "POST /login",
-            "Sec-Fetch-Site: cross-site",
-            b"",
-            (403, "Request refused"),
-        ),
-    ] {
+        (guest, "POST /login", FORM, b"username=a&username=b&password=x", INVALID),
+        (guest, "POST /register", FORM, b"confirm_password=a&confirm_password=b", INVALID),
+        (harry, "POST /edit_profile", FORM, b"about_me=a&about_me=b", INVALID),
+        (guest, "POST /login", "Sec-Fetch-Site: cross-site", b"", (403, "Request refused")),
+    ];
+    for (browser, line, header, body, expected) in cases {
         let length = length(body);
         let headers: Vec<&str> = [header, &length]
             .into_iter()

@@ -231,3 +231,17 @@ async fn input_cannot_forge_a_log_line() {
         assert!(!line.to_string().contains("\\u001b"), "{line}");
     }
 }
+
+#[tokio::test]
+async fn requests_that_browsers_and_supervisors_repeat_are_not_logged() {
+    let program = Program::start(&[]);
+    let browser = program.browser();
+    let login = browser.get("/login").await;
+    let css = login.attributes("link[rel=stylesheet]", "href").remove(0);
+    for path in ["/dev/phone", "/dev/mailbox", "/healthz", "/readyz", &css] {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(program.lines_of(&page).is_empty(), "{path}");
+    }
+    program.line(&login, "request");
+}

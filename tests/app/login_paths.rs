@@ -31,7 +31,7 @@ async fn only_the_login_form_and_its_codes_log_a_user_in() {
     for (name, role) in [
         ("harry", Role::Guest),
         ("alice", Role::Guest),
-        ("alice", Role::HalfLoggedIn),
+        ("alice", Role::PendingLogin),
     ] {
         for route in &app.routes {
             let (method, path) = (&route.method, concrete(route.path));
@@ -68,8 +68,8 @@ async fn only_the_login_form_and_its_codes_log_a_user_in() {
     }
     let expected = [
         "harry Guest POST /login",
-        "alice HalfLoggedIn POST /verify_2fa",
-        "alice HalfLoggedIn POST /verify_2fa/recovery",
+        "alice PendingLogin POST /verify_2fa",
+        "alice PendingLogin POST /verify_2fa/recovery",
     ];
     assert_eq!(ways, expected);
 }

@@ -162,44 +162,24 @@ async fn attack_18_reauthentication_does_not_bring_an_ended_session_back() {
 }
 
 #[tokio::test]
-async fn a_login_is_refused_if_the_account_changes_after_the_password_check() {
-    let app = TestApp::start().await;
-    app.register("alice").await;
-    let browser = app.browser();
-    once_right(&app, "UPDATE users SET auth_version = auth_version + 1").await;
-    let late = browser.log_in("alice", PASSWORD).await;
-    assert_eq!(late.status, 422, "{}", late.text());
-    assert!(late.says("Invalid username or password"));
-    assert!(!browser.is_logged_in().await);
-    app.drop_trigger("once_right").await;
-    browser
-        .log_in("alice", PASSWORD)
-        .await
-        .redirects_to("/home");
-}
-
-#[tokio::test]
-async fn a_pending_login_is_refused_if_the_account_changes_after_the_password_check() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
-    let rows = app.count(ROWS).await;
-    let browser = app.browser();
-    once_right(&app, "UPDATE users SET auth_version = auth_version + 1").await;
-    let late = browser.log_in("alice", PASSWORD).await;
-    assert_eq!(late.status, 422, "{}", late.text());
-    assert_eq!(app.messages_sent(), 1, "only what enabling sent");
-    assert_eq!(app.count(ROWS).await, rows);
-}
-
-#[tokio::test]
-async fn a_login_is_refused_if_the_user_is_deleted_meanwhile() {
-    let app = TestApp::start().await;
-    app.register("alice").await;
-    let browser = app.browser();
-    once_right(&app, "DELETE FROM users").await;
-    let late = browser.log_in("alice", PASSWORD).await;
-    assert_eq!(late.status, 422, "{}", late.text());
-    assert_eq!(late.set_cookie(), None);
+async fn a_login_is_refused_if_the_account_changes_or_goes_after_the_password_check() {
+    for (name, sql) in [
+        ("alice", "UPDATE users SET auth_version = auth_version + 1"),
+        ("bob", "UPDATE users SET auth_version = auth_version + 1"),
+        ("alice", "DELETE FROM users WHERE username = 'alice'"),
+    ] {
+        let app = TestApp::start().await;
+        app.register("alice").await;
+        app.with_two_factor("bob", PHONE).await;
+        let (browser, rows) = (app.browser(), app.count(ROWS).await);
+        once_right(&app, sql).await;
+        let late = browser.log_in(name, PASSWORD).await;
+        assert_eq!(late.status, 422, "{name} {sql}: {}", late.text());
+        assert!(late.says("Invalid username or password"), "{name} {sql}");
+        assert_eq!(late.set_cookie(), None, "{name} {sql}");
+        assert_eq!(app.messages_sent(), 1, "{name} {sql}: only of enabling");
+        assert_eq!(app.count(ROWS).await, rows, "{name} {sql}");
+    }
 }
 
 #[tokio::test]
