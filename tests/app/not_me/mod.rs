@@ -150,7 +150,12 @@ async fn attack_13_an_unusable_password_takes_as_long_as_a_wrong_one() {
     is_done(&press(&app.browser(), &link).await);
     let browser = app.browser();
     let mut times = [Duration::MAX; 2];
-    for _ in 0..15 {
+    let are_close = |[a, b]: [Duration; 2]| a * 2 > b && b * 2 > a;
+    // On a busy machine, even the fastest of 15 attempts may be slow.
+    for round in 0..60 {
+        if round >= 15 && are_close(times) {
+            break;
+        }
         app.advance(120); // so that no limit is met
         for (name, time) in ["harry", "ron"].iter().zip(&mut times) {
             let started = Instant::now();
@@ -159,8 +164,7 @@ async fn attack_13_an_unusable_password_takes_as_long_as_a_wrong_one() {
             *time = started.elapsed().min(*time);
         }
     }
-    let [unusable, wrong] = times;
-    assert!(unusable * 2 > wrong && wrong * 2 > unusable, "{times:?}");
+    assert!(are_close(times), "{times:?}");
 }
 
 #[tokio::test]
