@@ -1,4 +1,4 @@
-//! What stands in an app's database.
+//! Rows in an app's database.
 
 use sqlx::Row;
 use twostep::models::rate_limit::{RateLimit, take, usage};
@@ -7,7 +7,7 @@ use super::TestApp;
 use super::database::on_postgresql;
 
 impl TestApp {
-    /// Counts so many attempts against a limit.
+    /// Counts attempts against a limit.
     pub async fn fill(&self, limit: &RateLimit, subject: &str, times: usize) {
         let (buckets, now) = (limit.buckets(subject), self.state.clock.now());
         let mut connection = self.pool.acquire().await.unwrap();
@@ -17,7 +17,7 @@ impl TestApp {
         }
     }
 
-    /// How many attempts count against a limit, in its shortest window.
+    /// The attempts that count against a limit, in its shortest window.
     pub async fn used(&self, limit: &RateLimit, subject: &str) -> i64 {
         let (buckets, now) = (limit.buckets(subject), self.state.clock.now());
         let mut connection = self.pool.acquire().await.unwrap();
@@ -25,18 +25,18 @@ impl TestApp {
         used.unwrap()[0].count
     }
 
-    /// The same for a limit by account, of the account with that name.
+    /// The same for the account with that name.
     pub async fn used_by(&self, limit: &RateLimit, username: &str) -> i64 {
         let id = self.user(username).await.id;
         self.used(limit, id.as_str()).await
     }
 
-    /// How many rows a query counts.
+    /// The result of a query that counts.
     pub async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// Changes rows behind the app's back.
+    /// Changes rows without the app.
     pub async fn execute(&self, sql: &'static str) -> u64 {
         sqlx::query(sql)
             .execute(&self.pool)
@@ -45,8 +45,7 @@ impl TestApp {
             .rows_affected()
     }
 
-    /// Everything in the database as text, to see whether it changed or holds
-    /// what it should not.
+    /// The database as text, without columns that every request changes.
     pub async fn dump(&self) -> String {
         self.mail_settles().await;
         let mut text = String::new();
@@ -81,13 +80,13 @@ impl TestApp {
         text
     }
 
-    /// Everything in the database as bytes: see [`super::TestDatabase::contents`].
+    /// The database as bytes: see [`super::TestDatabase::contents`].
     pub async fn database_bytes(&self) -> Vec<u8> {
         self.database.contents(&self.pool).await
     }
 
-    /// Has `sql` done for each row that `event` ("AFTER DELETE ON sessions") is about,
-    /// where `condition` holds.
+    /// Creates a trigger that runs `sql` for each row of `event` ("AFTER DELETE ON sessions")
+    /// if `condition` holds.
     pub async fn trigger(&self, name: &str, event: &str, condition: &str, sql: &str) {
         let sql = match on_postgresql() {
             false => {
@@ -102,13 +101,13 @@ impl TestApp {
         self.run(sql).await;
     }
 
-    /// Has every such statement fail, where `condition` holds.
+    /// Makes such statements fail if `condition` holds.
     pub async fn break_when(&self, name: &str, event: &str, condition: &str) {
         let fails = "INSERT INTO activity (id) VALUES (NULL)";
         self.trigger(name, event, condition, fails).await;
     }
 
-    /// Takes a trigger away again.
+    /// Drops a trigger.
     pub async fn drop_trigger(&self, name: &str) {
         self.run(match on_postgresql() {
             false => format!("DROP TRIGGER {name}"),
