@@ -1,13 +1,11 @@
-//! Every page, read for what the content security policy forbids: nothing of
-//! it is needed.
+//! No page needs anything that the content security policy forbids.
 
 use scraper::Selector;
 use twostep::models::outbox::NoticeKind;
 
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
-/// One of every page that can be seen without two-factor authentication, and
-/// then one of those with it.
+/// Every page, first without and then with two-factor authentication.
 async fn every_page(app: &TestApp) -> Vec<Page> {
     let (guest, harry) = (app.browser(), app.signed_in("harry").await);
     app.register("alice").await;

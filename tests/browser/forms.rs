@@ -1,5 +1,4 @@
-//! Forms, to those who fill them in with a keyboard or with a password manager, and
-//! to those who come back to them.
+//! Forms with a keyboard, with a password manager, and after the back button.
 
 use serde::Deserialize;
 use thirtyfour::prelude::*;
@@ -9,18 +8,18 @@ use crate::keyboard::{tab_to, type_keys};
 use crate::support::{PASSWORD, PHONE, TestApp};
 use crate::tour::every_page;
 
-/// A field as the browser understands it: an unknown type is text, an unknown
-/// autocomplete is none.
+/// A field as the browser reports it. It turns unknown types into `text`, and unknown values
+/// of autocomplete into an empty string.
 #[derive(Deserialize, Debug)]
 struct Field {
     name: String,
     kind: String,
     autocomplete: String,
-    /// Whether its form asks for a new password, twice.
+    /// Its form asks to confirm a new password.
     is_confirmed: bool,
 }
 
-/// The search in the list of countries is no field of a form of ours.
+/// The search field in the list of countries is not ours.
 const FIELDS: &str = "return [...document.querySelectorAll(
     'main input:not([type=search]), main textarea')]
     .map(({ name, type, autocomplete, form }) => ({ name, kind: type, autocomplete,
@@ -52,7 +51,7 @@ async fn password_managers_know_every_field_of_every_form() {
                 "about_me" => ("textarea", ""),
                 "remember_me" => ("checkbox", ""),
                 "next" | "link" => ("hidden", ""),
-                // Says whose password it is, and is not sent.
+                // The username for password managers, which is not sent.
                 "" => ("text", "username"),
                 _ => panic!("{page}: {field:?}"),
             };
@@ -67,7 +66,7 @@ async fn password_managers_know_every_field_of_every_form() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn the_keyboard_is_enough_to_register_and_log_in_and_the_focus_is_seen() {
+async fn a_user_can_register_and_log_in_by_keyboard_with_visible_focus() {
     let app = TestApp::start().await;
     let chrome = Chrome::open(&app).await;
     chrome.goto("/register").await;
@@ -103,7 +102,7 @@ async fn the_keyboard_is_enough_to_register_and_log_in_and_the_focus_is_seen() {
 /// ASVS 14.3.1
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn attack_17_the_back_button_of_a_real_browser_shows_nothing_after_logout() {
+async fn attack_17_the_back_button_shows_nothing_after_logout() {
     let app = TestApp::start().await;
     let harry = app.with_two_factor("harry", PHONE).await;
     let chrome = Chrome::open(&app).await;

@@ -1,11 +1,11 @@
-//! Somebody who has a keyboard and nothing else.
+//! Keyboard input.
 
 use thirtyfour::TypingData;
 use thirtyfour::prelude::*;
 
 use crate::chrome::Chrome;
 
-/// Presses Tab until this element has the focus, which is to be seen wherever it is.
+/// Presses Tab until this element has the focus. Every focused control must have an outline.
 pub async fn tab_to(chrome: &Chrome, css: &str) {
     let looks = format!(
         "const at = document.activeElement, style = getComputedStyle(at);
@@ -24,12 +24,12 @@ pub async fn tab_to(chrome: &Chrome, css: &str) {
     panic!("Tab does not lead to {css}");
 }
 
-/// Where a page begins, and where the link over its navigation leads.
+/// The body, and the target of the skip link.
 fn is_no_control(html: &str) -> bool {
     html.starts_with("<body") || html.starts_with("<main")
 }
 
-/// Types wherever the focus is.
+/// Types into the focused element.
 pub async fn type_keys(chrome: &Chrome, keys: impl Into<TypingData>) {
     let keyboard = chrome.driver.action_chain();
     keyboard.send_keys(keys).perform().await.unwrap();

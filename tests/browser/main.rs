@@ -1,5 +1,5 @@
-//! The app in a real browser, Chromium. `cargo test -- --ignored` runs these tests:
-//! they need Debian's `chromium` and `chromium-driver`, or the same of another system.
+//! Tests in Chromium. Run them with `cargo test --test browser -- --ignored`. They need
+//! Debian's packages `chromium` and `chromium-driver`, or their equivalents.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What holds on every page.
+//! Checks of every page.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::tour::every_page;
 
 const AXE: &str = include_str!("vendor/axe-core-4.14.1/axe.min.js");
 
-/// The narrowest that WCAG 1.4.10 asks for, and a common phone.
+/// The minimum width of WCAG 1.4.10, and a common phone.
 const PHONES: [u32; 2] = [320, 360];
 
 #[tokio::test]
@@ -34,12 +34,11 @@ async fn no_page_scrolls_sideways_on_a_phone() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// Neither an error of a script, nor something that the policy forbade, nor advice of
-/// the browser's on a form. What a browser says itself of an answer that is no success
-/// is no fault, and Gravatar is out of reach.
+/// No script errors, violations of the policy or advice about forms. Messages about error
+/// statuses and the unreachable Gravatar are expected.
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn no_page_makes_the_browser_complain() {
+async fn no_page_logs_to_the_console() {
     let app = TestApp::start().await;
     let chrome = Chrome::open(&app).await;
     let mut faults = Vec::new();
@@ -64,7 +63,7 @@ async fn no_page_makes_the_browser_complain() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// What axe-core finds wrong, and where.
+/// A violation that axe-core found.
 #[derive(Deserialize)]
 struct Finding {
     id: String,
@@ -78,7 +77,7 @@ struct Node {
     failure_summary: String,
 }
 
-/// The mail in its frame is no page of ours: nothing runs in there, axe-core neither.
+/// The frame with an email is sandboxed, so axe-core can't run in it.
 const RUN_AXE: &str = "
     const done = arguments[arguments.length - 1];
     const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -87,13 +86,13 @@ const RUN_AXE: &str = "
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn axe_finds_nothing_on_any_page_wide_or_narrow_light_or_dark() {
+async fn axe_finds_no_violation_on_any_page() {
     let app = TestApp::start().await;
     let chrome = Chrome::open(&app).await;
     let mut faults = Vec::new();
     every_page(&app, &chrome, async |name: &str| {
         if name == "mail-page" {
-            return; // a sandbox: what axe-core has put off never comes
+            return; // a sandbox, in which axe-core never finishes
         }
         chrome.run::<()>(AXE).await;
         for (width, colours) in [
@@ -117,8 +116,7 @@ async fn axe_finds_nothing_on_any_page_wide_or_narrow_light_or_dark() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// What moves, or would when something is pointed at or focused: intl-tel-input's list
-/// and Bootstrap's buttons and fields among it.
+/// Elements with animations or transitions, including those of intl-tel-input and Bootstrap.
 const MOVING: &str = "
     const times = (list) => Math.max(...list.split(',').map(parseFloat));
     const moves = [...document.querySelectorAll('*')].filter((element) => {
@@ -131,7 +129,7 @@ const MOVING: &str = "
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn nothing_moves_for_who_wants_less_motion() {
+async fn nothing_moves_with_reduced_motion() {
     let app = TestApp::start().await;
     let chrome = Chrome::open(&app).await;
     let mut faults = Vec::new();
@@ -143,7 +141,7 @@ async fn nothing_moves_for_who_wants_less_motion() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// Whether an address is one of a route's, whose parameters are in braces.
+/// Matches a path with a route, whose parameters are in braces.
 fn belongs(path: &str, route: &str) -> bool {
     let (parts, pattern) = (path.split('/'), route.split('/'));
     parts.clone().count() == pattern.clone().count()
@@ -152,7 +150,7 @@ fn belongs(path: &str, route: &str) -> bool {
             .all(|(part, wanted)| part == wanted || wanted.starts_with('{'))
 }
 
-/// What `routes.rs` serves and nobody reads: they send on, or are no pages.
+/// Routes that redirect or are not pages.
 const NO_PAGES: [&str; 7] = [
     "/",
     "/.well-known/change-password",
@@ -165,7 +163,7 @@ const NO_PAGES: [&str; 7] = [
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn the_tour_leads_to_every_page() {
+async fn the_tour_visits_every_page() {
     let app = TestApp::start().await;
     let chrome = Chrome::open(&app).await;
     let mut seen = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The field for a phone number, with its list of countries.
+//! The phone number field with its list of countries.
 
 use thirtyfour::prelude::*;
 
@@ -6,40 +6,40 @@ use crate::chrome::Chrome;
 use crate::keyboard::{tab_to, type_keys};
 use crate::support::{PHONE, TestApp};
 
-/// Opens the page as somebody who is logged in.
+/// Opens the page as a logged-in user.
 async fn at_the_field(app: &TestApp, chrome: &Chrome) {
     let harry = app.signed_in("harry").await;
     chrome.become_them(&harry).await;
     chrome.goto("/enable_2fa").await;
 }
 
-/// What the button of the list of countries says.
+/// The label of the country button.
 async fn country(chrome: &Chrome) -> String {
     let button = chrome.one(".iti__selected-country").await;
     button.attr("aria-label").await.unwrap().unwrap()
 }
 
-/// The sentence on what was typed.
+/// The sentence about the number.
 async fn verdict(chrome: &Chrome) -> String {
     let verdict = chrome.one("#verification_phone-verdict").await;
     verdict.text().await.unwrap()
 }
 
-async fn is_said(chrome: &Chrome, sentence: &str) {
+async fn shows_verdict(chrome: &Chrome, sentence: &str) {
     let so = chrome
         .until(async || verdict(chrome).await == sentence)
         .await;
     assert!(so, "{sentence}: {}", verdict(chrome).await);
 }
 
-/// Whether the browser has fetched what knows numbers.
-async fn knows_numbers(chrome: &Chrome) -> bool {
+/// The browser has loaded libphonenumber.
+async fn has_loaded_utils(chrome: &Chrome) -> bool {
     let fetched = "return performance.getEntriesByType('resource')
         .some(({ name, responseEnd }) => name.includes('/utils.') && responseEnd > 0)";
     chrome.run(fetched).await
 }
 
-/// From here on a pause is what the test makes of it.
+/// From now on the test decides when a pause ends.
 async fn hold_pauses(chrome: &Chrome) {
     let hold = "window.setTimeout = (act) => { window.pause = act; return 0 }";
     chrome.run::<()>(hold).await;
@@ -127,41 +127,41 @@ async fn the_country_is_guessed_from_the_browsers_languages() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn a_number_is_judged_when_its_typist_pauses_or_leaves() {
+async fn a_number_is_checked_after_a_pause_and_when_the_field_loses_the_focus() {
     let app = TestApp::start().await;
     let chrome = Chrome::of_who_reads(&app, "en-KE").await;
     at_the_field(&app, &chrome).await;
-    assert!(!knows_numbers(&chrome).await, "fetched before it is needed");
+    assert!(!has_loaded_utils(&chrome).await, "loaded too early");
     let field = chrome.one("#verification_phone").await;
     field.click().await.unwrap();
-    let known = async || knows_numbers(&chrome).await;
-    assert!(
-        chrome.until(known).await,
-        "what knows numbers is not fetched"
-    );
+    let known = async || has_loaded_utils(&chrome).await;
+    assert!(chrome.until(known).await, "utils.js is not loaded");
     let hint = "In international form, e.g. +254 720 227267";
     chrome.reads(hint).await;
     hold_pauses(&chrome).await;
     let button = chrome.one("main form button[type=submit]").await;
     let place = button.rect().await.unwrap().y;
 
-    // That it is too short is not said while more may come.
+    // "Too short" does not appear while the user types.
     field.send_keys("0720").await.unwrap();
     pause(&chrome).await;
     assert_eq!(verdict(&chrome).await, "");
     field.send_keys(Key::Tab).await.unwrap();
-    is_said(&chrome, "That is too short for a number in Kenya.").await;
-    assert!(!chrome.text().await.contains(hint), "both stand there");
+    shows_verdict(&chrome, "That is too short for a number in Kenya.").await;
+    assert!(
+        !chrome.text().await.contains(hint),
+        "the hint is still there"
+    );
     let moved = (button.rect().await.unwrap().y - place).abs();
     assert!(moved < 1.0, "the button moved by {moved}");
 
-    // What is no longer so goes before the pause, what is right is said after it.
+    // An outdated sentence disappears at once. The next one appears after the pause.
     field.send_keys("227267").await.unwrap();
     assert_eq!(verdict(&chrome).await, "");
     chrome.reads(hint).await;
     pause(&chrome).await;
     assert_eq!(verdict(&chrome).await, "Read as +254 720 227267, Kenya.");
-    // More digits do not better what is too long.
+    // "Too long" appears while the user types.
     field.send_keys("99999").await.unwrap();
     assert_eq!(verdict(&chrome).await, "");
     pause(&chrome).await;
@@ -180,7 +180,7 @@ async fn a_number_is_judged_when_its_typist_pauses_or_leaves() {
         field.clear().await.unwrap();
         field.send_keys(typed).await.unwrap();
         field.send_keys(Key::Tab).await.unwrap();
-        is_said(&chrome, sentence).await;
+        shows_verdict(&chrome, sentence).await;
         let status = chrome.one("#verification_phone-verdict[role=status]").await;
         let id = status.id().await.unwrap().unwrap();
         let ties = field.attr("aria-describedby").await.unwrap().unwrap();
@@ -193,7 +193,7 @@ async fn a_number_is_judged_when_its_typist_pauses_or_leaves() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn what_the_server_said_of_a_number_goes_with_that_number() {
+async fn the_error_of_the_server_disappears_with_its_number() {
     let app = TestApp::start().await;
     let chrome = Chrome::of_who_reads(&app, "en-KE").await;
     at_the_field(&app, &chrome).await;
@@ -204,12 +204,12 @@ async fn what_the_server_said_of_a_number_goes_with_that_number() {
     chrome.fill("verification_phone", "0720 227267").await;
     assert!(chrome.has_no("#verification_phone-error").await);
     assert!(chrome.has_no("[aria-invalid]").await);
-    is_said(&chrome, "Read as +254 720 227267, Kenya.").await;
+    shows_verdict(&chrome, "Read as +254 720 227267, Kenya.").await;
 }
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn without_what_knows_numbers_the_server_judges_alone() {
+async fn without_libphonenumber_the_server_validates_the_number() {
     let app = TestApp::start().await;
     let chrome = Chrome::of_who_reads(&app, "en-KE").await;
     let nothing = serde_json::json!({});
@@ -219,9 +219,9 @@ async fn without_what_knows_numbers_the_server_judges_alone() {
     at_the_field(&app, &chrome).await;
     let number = "0720 227267 000000";
     chrome.fill("verification_phone", number).await;
-    is_said(&chrome, "That is too long for a phone number.").await;
+    shows_verdict(&chrome, "That is too long for a phone number.").await;
     chrome.fill("verification_phone", "0720 227267").await;
-    is_said(&chrome, "").await;
+    shows_verdict(&chrome, "").await;
     chrome.press("Send the code").await;
     chrome.is_at("/verify_2fa").await;
     assert_eq!(app.last_message().to, PHONE);

@@ -1,4 +1,4 @@
-//! Pictures of every page, by one command:
+//! Screenshots of every page:
 //! `SCREENSHOTS=docs/images cargo test --test browser screenshots -- --ignored`.
 
 use std::path::Path;
@@ -9,17 +9,16 @@ use crate::chrome::Chrome;
 use crate::support::TestApp;
 use crate::tour::every_page;
 
-/// Wide enough to read, and light enough to keep.
+/// Readable, but small files.
 const QUALITY: u32 = 45;
 
-/// A picture's folder, the theme, and the width and the least height of the window.
+/// A folder, the color scheme, and the width and minimum height of the window.
 type Look = (&'static str, &'static str, u32, u32);
 
-/// How every page is taken.
+/// The look of every page.
 const EVERY: Look = ("phone-light", "light", 390, 640);
 
-/// How some are taken besides: those that the README shows, or that look different
-/// on a desk.
+/// More looks for the pages in the README and those that differ on a desktop.
 const MORE: [Look; 3] = [
     ("phone-dark", "dark", 390, 640),
     ("desk-light", "light", 1000, 640),
@@ -34,8 +33,7 @@ const SOME: [&str; 6] = [
     "phone",
 ];
 
-/// What is drawn by lot, or by how long the browser took, is always the same in a
-/// picture: so one that changes shows a page that has changed.
+/// Replaces random and time-dependent texts, so that a screenshot only changes with its page.
 const SETTLE: &str = r"
     for (let timer = setTimeout(() => {}); timer > 0; timer--) {
         clearTimeout(timer);
@@ -63,8 +61,7 @@ const SETTLE: &str = r"
         }
     }";
 
-/// Not a test: with SCREENSHOTS set to a folder, writes a picture of every page into
-/// it on a light phone, and of some in the dark and on a desk.
+/// Not a test: writes screenshots into the folder in `SCREENSHOTS`.
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver, and a folder in SCREENSHOTS"]
 async fn screenshots() {

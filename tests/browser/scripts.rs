@@ -1,4 +1,4 @@
-//! What the pages' scripts add, as a person meets it.
+//! The pages' scripts.
 
 use thirtyfour::prelude::*;
 

@@ -1,20 +1,20 @@
-//! Every page, in each state that looks different, one after the other.
+//! A tour of every page, in every state that looks different.
 
 use twostep::models::outbox::NoticeKind;
 
 use crate::chrome::Chrome;
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
-/// The demo phone's number that gets no text, but a call.
+/// A number of the demo phone that only accepts calls.
 const LANDLINE: &str = "+12025550110";
 
-/// Goes to every page and looks at it there, by the name of what it shows.
+/// Visits every page and calls `look` with its name.
 pub async fn every_page(app: &TestApp, chrome: &Chrome, look: impl AsyncFnMut(&str)) {
     let mut tour = Tour { app, chrome, look };
     tour.guest().await;
     tour.forgotten_password().await;
     tour.user().await;
-    tour.second_step().await;
+    tour.two_factor().await;
     tour.log_in_with_code().await;
     tour.log_in_without_code().await;
     tour.not_me().await;
@@ -28,7 +28,7 @@ struct Tour<'a, L> {
 }
 
 impl<L: AsyncFnMut(&str)> Tour<'_, L> {
-    /// Opens a page, which says this.
+    /// Opens a page and waits for its text.
     async fn see(&mut self, name: &str, path: &str, words: &str) {
         self.chrome.goto(path).await;
         self.shows(name, words).await;
@@ -39,8 +39,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         (self.look)(name).await;
     }
 
-    /// Opens a page and sends its form past the browser's own checks. The answer
-    /// says this.
+    /// Opens a page, sends its form without the browser's validation, and waits for the text.
     async fn send(&mut self, name: &str, path: &str, fields: &[(&str, &str)], words: &str) {
         self.chrome.goto(path).await;
         self.chrome.one("main form").await;
@@ -158,7 +157,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.see("logout", "/logout", "You are logged in as").await;
     }
 
-    async fn second_step(&mut self) {
+    async fn two_factor(&mut self) {
         let page = "/enable_2fa";
         self.see("enable", page, "In international form").await;
         let phone = |number| [("verification_phone", number)];
@@ -233,10 +232,10 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         }
         self.chrome.goto("/verify_2fa").await;
         self.chrome.fill("token", wrong).await;
-        self.shows("verify-last", "That was the last try").await;
+        self.shows("verify-last", "That was your last try").await;
     }
 
-    /// Twilio is out of reach when the code of a log-in is to be sent.
+    /// Twilio is unavailable during the login.
     async fn log_in_without_code(&mut self) {
         self.app.advance(3600);
         let down = "UPDATE users SET verification_phone = '+12025550113'";

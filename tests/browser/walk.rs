@@ -1,29 +1,29 @@
-//! The main job from the README, as a person does it.
+//! The main flow from the README.
 
 use crate::chrome::Chrome;
 use crate::support::{PASSWORD, PHONE, TestApp};
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn the_main_job_with_javascript() {
+async fn the_main_flow_works_with_javascript() {
     let app = TestApp::start().await;
     let chrome = Chrome::open(&app).await;
-    main_job(&app, &chrome, None).await;
+    main_flow(&app, &chrome, None).await;
 }
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn the_main_job_without_javascript() {
+async fn the_main_flow_works_without_javascript() {
     let app = TestApp::start().await;
     let chrome = Chrome::without_javascript(&app).await;
     chrome.goto("/login").await;
     assert!(chrome.has_no(".password-toggle").await, "a script ran");
-    main_job(&app, &chrome, Some("Verify")).await;
+    main_flow(&app, &chrome, Some("Verify")).await;
 }
 
-/// Registers, logs in, enables, logs out, logs in with a code and with a recovery
-/// code, and disables. The button is what sends a code, where it does not send itself.
-async fn main_job(app: &TestApp, chrome: &Chrome, button: Option<&str>) {
+/// Registers, enables two-factor authentication, logs in with a code and with a recovery code,
+/// and disables it. Without JavaScript, `button` sends the code.
+async fn main_flow(app: &TestApp, chrome: &Chrome, button: Option<&str>) {
     chrome.goto("/").await;
     chrome.reads("Please log in to access this page.").await;
     chrome.follow("Register Here").await;

@@ -1,4 +1,4 @@
-//! What a client says of our address reaches nothing that we send.
+//! Headers that claim another host never reach a response.
 
 use reqwest::Method;
 
@@ -20,7 +20,7 @@ const HEADERS: [(&str, &str); 8] = [
 
 /// ASVS 4.1.3
 #[tokio::test]
-async fn attack_16_a_foreign_host_reaches_no_link_redirect_or_page() {
+async fn attack_16_a_foreign_host_reaches_no_page_or_redirect() {
     let app = TestApp::start().await;
     let guest = app.browser();
     let user = app.with_two_factor("alice", PHONE).await;
@@ -54,8 +54,7 @@ async fn attack_16_a_foreign_host_reaches_no_link_redirect_or_page() {
             let plain = browser.get(path).await;
             let request = browser.request(Method::GET, path);
             let page = browser.send(request.header(header.0, header.1)).await;
-            // The demo phone's page is for this machine under its own names alone, and
-            // never behind a proxy.
+            // The demo phone only answers to loopback names, and never behind a proxy.
             let is_refused = header.0 == "host" || header.0.contains("forwarded");
             let dev = path == "/dev/phone" && is_refused;
             let status = if dev { 404 } else { plain.status };
@@ -70,7 +69,7 @@ async fn attack_16_a_foreign_host_reaches_no_link_redirect_or_page() {
 
 /// ASVS 4.1.3
 #[tokio::test]
-async fn attack_16_nor_after_a_form() {
+async fn attack_16_a_foreign_host_reaches_no_redirect_after_a_form() {
     let app = TestApp::start().await;
     app.register("alice").await;
     for header in HEADERS {

@@ -12,7 +12,7 @@ use crate::support::{PASSWORD, PHONE, TestApp};
 const LAST_SEEN: &str = "SELECT COALESCE(last_seen_at, 0) FROM users WHERE username_key = 'alice'";
 
 #[tokio::test]
-async fn the_links_to_edit_and_to_two_factor_stand_on_ones_own_page_only() {
+async fn only_a_users_own_profile_links_to_settings() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let bob = app.with_two_factor("bob", PHONE).await;
@@ -36,13 +36,17 @@ async fn the_links_to_edit_and_to_two_factor_stand_on_ones_own_page_only() {
         let found = page.attributes("main a", "href");
         assert_eq!(found, expected, "{name}");
         let own = page.text().contains("Two-factor");
-        assert_eq!(own, !expected.is_empty(), "nor whether it is on");
+        assert_eq!(
+            own,
+            !expected.is_empty(),
+            "the state of two-factor authentication"
+        );
     }
 }
 
 /// ASVS 8.2.3, 14.2.6, 15.3.1
 #[tokio::test]
-async fn a_page_tells_no_address_number_or_id() {
+async fn a_profile_shows_no_email_phone_number_or_id() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let bob = app.with_two_factor("bob", PHONE).await;
@@ -71,7 +75,7 @@ async fn a_page_tells_no_address_number_or_id() {
 
 /// ASVS 1.1.1
 #[tokio::test]
-async fn a_name_is_found_in_any_case_and_under_no_other_spelling() {
+async fn a_profile_is_found_in_any_case_but_under_no_other_spelling() {
     let app = TestApp::start().await;
     let alice = app.signed_in("Alice").await;
     let bob = app.signed_in("bob").await;
@@ -118,21 +122,9 @@ async fn a_name_is_found_in_any_case_and_under_no_other_spelling() {
     }
 }
 
-#[tokio::test]
-async fn profiles_are_for_users_only() {
-    let app = TestApp::start().await;
-    app.with_two_factor("alice", PHONE).await;
-    for path in ["/user/alice", "/user/nobody"] {
-        let expected = format!("/login?next={}", path.replace('/', "%2F"));
-        app.browser().get(path).await.redirects_to(&expected);
-        let half = app.half_logged_in("alice").await;
-        half.get(path).await.redirects_to(&expected);
-    }
-}
-
 /// ASVS 1.2.2, 14.2.3
 #[tokio::test]
-async fn the_picture_is_gravatars_by_the_md5_of_the_address() {
+async fn the_picture_comes_from_gravatar_by_the_md5_of_the_email() {
     let app = TestApp::start().await;
     let browser = app.browser();
     let page = browser
@@ -157,7 +149,7 @@ async fn the_picture_is_gravatars_by_the_md5_of_the_address() {
 }
 
 #[tokio::test]
-async fn the_last_visit_is_noted_at_most_once_a_minute() {
+async fn the_last_visit_is_saved_at_most_once_a_minute() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     assert_eq!(app.count(LAST_SEEN).await, 0, "no page was seen yet");
@@ -178,7 +170,7 @@ async fn the_last_visit_is_noted_at_most_once_a_minute() {
 }
 
 #[tokio::test]
-async fn files_probes_and_head_are_no_visits() {
+async fn static_files_probes_and_head_requests_are_not_visits() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let home = alice.get("/home").await;
@@ -193,19 +185,19 @@ async fn files_probes_and_head_are_no_visits() {
     assert_eq!(alice.head("/home").await.status, 200);
     let other = alice.request(Method::OPTIONS, "/static/none");
     alice.send(other).await;
-    // Nor is a visit to somebody's profile one of theirs.
+    // Viewing a profile doesn't change its user's last visit.
     let bob = app.signed_in("bob").await;
     bob.get("/user/alice").await;
     assert_eq!(app.count(LAST_SEEN).await, first);
 }
 
 #[tokio::test]
-async fn the_last_visit_is_told_in_words_and_for_machines() {
+async fn a_profile_shows_the_last_visit() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let bob = app.signed_in("bob").await;
     let page = bob.get("/user/alice").await;
-    assert!(page.all("time").is_empty(), "she was not here yet");
+    assert!(page.all("time").is_empty(), "no visit yet");
     alice.get("/home").await;
     for (seconds, words) in [
         (0, "just now"),

@@ -1,4 +1,4 @@
-//! Script that somebody types is text, wherever it comes out.
+//! Scripts in user input are shown as text.
 
 use reqwest::Method;
 use scraper::Node;
@@ -17,8 +17,7 @@ const SCRIPTS: [&str; 9] = [
     "&lt;script&gt;&#x3c;b&#62;&quot;",
 ];
 
-/// The elements of a page with the names of their attributes: what a browser
-/// made of it, but for the text.
+/// The elements of a page with the names of their attributes.
 fn skeleton(page: &Page) -> Vec<String> {
     page.html()
         .tree
@@ -65,7 +64,7 @@ async fn attack_15_about_me_is_text() {
 
 /// ASVS 1.2.1, 1.2.2
 #[tokio::test]
-async fn attack_15_names_are_text_even_where_the_rules_were_others() {
+async fn attack_15_a_username_is_text_even_if_it_breaks_the_rules() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
     let paths = [
@@ -100,7 +99,7 @@ async fn attack_15_names_are_text_even_where_the_rules_were_others() {
 
 /// ASVS 1.2.1
 #[tokio::test]
-async fn attack_15_what_was_typed_is_shown_again_as_text() {
+async fn attack_15_invalid_input_is_shown_again_as_text() {
     let app = TestApp::start().await;
     let (guest, user) = (app.browser(), app.signed_in("alice").await);
     let wrong = "x"; // fails every rule of a name, an address and a number
@@ -125,7 +124,7 @@ async fn attack_15_what_was_typed_is_shown_again_as_text() {
 
 /// ASVS 1.2.1
 #[tokio::test]
-async fn attack_15_addresses_queries_and_headers_are_not_shown() {
+async fn attack_15_paths_queries_and_headers_are_not_shown() {
     let app = TestApp::start().await;
     let (guest, user) = (app.browser(), app.signed_in("alice").await);
     app.with_two_factor("bob", PHONE).await;
@@ -145,7 +144,7 @@ async fn attack_15_addresses_queries_and_headers_are_not_shown() {
             let harmless = browser.get(harmless).await;
             let page = browser.get(&path).await;
             if path.contains("next=/") && page.value_of("next").is_none() {
-                continue; // it was judged to be no path: no field at all
+                continue; // not a local path, so there is no field
             }
             assert_same_page(&page, &harmless, &path);
             assert!(!page.body.contains("alert(1)</script>"), "{path}");

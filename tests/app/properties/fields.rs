@@ -1,4 +1,4 @@
-//! The fields of forms.
+//! Properties of form fields.
 
 use percent_encoding::percent_decode_str;
 use proptest::prelude::*;
@@ -15,9 +15,9 @@ use twostep::models::recovery_code::RecoveryCode;
 use twostep::session::redirects::with_next;
 use url::Url;
 
-use super::some;
+use super::config;
 
-/// Any text, and texts of these parts.
+/// Any text, or a text of these parts.
 fn text_of(parts: &'static [&'static str]) -> impl Strategy<Value = String> {
     let built = prop::collection::vec(select(parts), 0..9).prop_map(|parts| parts.concat());
     prop_oneof![4 => built, 1 => any::<String>()]
@@ -89,7 +89,7 @@ const OF_ADDRESSES: &[&str] = &[
     "'",
 ];
 
-/// Paths that are nearly the log-out, or another's.
+/// Paths that resemble the logout page or another host.
 fn path() -> impl Strategy<Value = String> {
     let way = select(&[
         "/",
@@ -115,7 +115,7 @@ fn path() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Numbers that there are and their neighbours, as people write them.
+/// Numbers near valid ones, as people write them.
 fn number() -> impl Strategy<Value = String> {
     let code = select(&[
         "254720", "1202555", "491512", "447400", "39055", "44(0)20", "225", "55 43", "7", "883",
@@ -126,15 +126,15 @@ fn number() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(some(2000))]
+    #![proptest_config(config(2000))]
 
     /// Attack 10.
     #[test]
-    fn a_next_that_is_taken_stays_here(text in path()) {
+    fn an_accepted_next_stays_on_this_site(text in path()) {
         let Some(path) = LocalPath::parse(&text) else { return Ok(()) };
         prop_assert_eq!(path.as_str(), &text);
         prop_assert!(reqwest::header::HeaderValue::from_str(&text).is_ok());
-        // Whatever page leads there, and where it is decoded once too often.
+        // From any page, and even if it is decoded once too often.
         let decoded = percent_decode_str(&text).decode_utf8_lossy();
         for here in ["https://here.example", "http://user@here.example:8443/a/b/?c#d"] {
             let here = Url::parse(here).unwrap();
@@ -144,14 +144,14 @@ proptest! {
             prop_assert!(!there.path().contains("//"));
             prop_assert_eq!(here.join(&decoded).unwrap().origin(), here.origin());
         }
-        // The way that it goes through the address of the log-in page.
+        // It survives as a parameter of the login page.
         let login = format!("http://here.example{}", with_next("/login", &path));
         let found: Vec<_> = Url::parse(&login).unwrap().query_pairs().into_owned().collect();
         prop_assert_eq!(found, [("next".to_owned(), text)]);
     }
 
     #[test]
-    fn a_name_that_is_taken_is_one_part_of_an_address_and_taken_again(
+    fn an_accepted_username_is_a_path_segment_and_is_accepted_again(
         typed in prop_oneof![
             "[ \t]{0,2}[A-Za-z0-9._-]{1,33}[ \n]{0,2}",
             "(admin|root|twostep|no-reply|[a-z.-]{0,3}support[._-]{0,2})",
@@ -173,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn an_address_that_is_taken_is_one_line_and_taken_again(typed in text_of(OF_ADDRESSES)) {
+    fn an_accepted_email_is_one_line_and_is_accepted_again(typed in text_of(OF_ADDRESSES)) {
         let Ok(address) = email::parse(&typed) else { return Ok(()) };
         let again = email::parse(&address);
         prop_assert_eq!(again.as_ref(), Ok(&address));
@@ -184,7 +184,7 @@ proptest! {
     }
 
     #[test]
-    fn a_code_is_what_was_typed_without_its_blanks_and_dashes(
+    fn a_code_is_the_input_without_spaces_and_dashes(
         typed in prop_oneof!["[0-9 \t-]{0,16}", "[0-9]{3,11}", any::<String>()],
     ) {
         let form: VerifyForm = serde_json::from_value(json!({ "token": typed })).unwrap();
@@ -195,7 +195,7 @@ proptest! {
     }
 
     #[test]
-    fn a_recovery_code_is_read_however_it_is_written(
+    fn a_recovery_code_is_accepted_in_any_notation(
         symbols in prop::collection::vec(select(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ".as_slice()), 24),
         noise in prop::collection::vec(select(&["", "", " ", "-", "\t", "\u{2013}", "\u{a0}"]), 24),
         lower in any::<u32>(),
@@ -214,7 +214,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_as_a_recovery_code_is_read_again(
+    fn an_accepted_recovery_code_is_accepted_again(
         typed in prop_oneof!["[0-9a-zA-Z -]{20,30}", any::<String>()],
     ) {
         let Some(code) = read_code(&typed) else { return Ok(()) };
@@ -223,22 +223,22 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(some(400))]
+    #![proptest_config(config(400))]
 
     #[test]
-    fn a_number_that_is_taken_is_e164_and_taken_again(typed in number(), noise in "[ .()-]{0,3}") {
+    fn an_accepted_number_is_e164_and_is_accepted_again(typed in number(), noise in "[ .()-]{0,3}") {
         let Ok(number) = PhoneNumber::parse(&typed) else { return Ok(()) };
         let digits = number.as_str().strip_prefix('+').unwrap();
         prop_assert!((2..=15).contains(&digits.len()) && !digits.starts_with('0'));
         prop_assert!(digits.bytes().all(|byte| byte.is_ascii_digit()));
-        // What Twilio is told, and what is read from the database later.
+        // Twilio receives this form, and the database keeps it.
         prop_assert!(PhoneNumber::parse(number.as_str()).as_ref() == Ok(&number));
         prop_assert_eq!(country_of(number.as_str()), Some(number.country()));
-        // However it is spaced.
+        // With any spacing.
         let (begin, end) = digits.split_at(digits.len() / 2);
         let spaced = format!(" +{begin}{noise}{end} ");
         prop_assert!(PhoneNumber::parse(&spaced).as_ref() == Ok(&number));
-        // No digit is made up: it has those that were typed, but for a national prefix.
+        // It contains only typed digits, without the national prefix.
         let kept: String = typed.chars().filter(char::is_ascii_digit).collect();
         prop_assert!(kept.len() >= digits.len() && kept.ends_with(&digits[4..]));
     }

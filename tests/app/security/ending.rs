@@ -1,18 +1,18 @@
-//! Ending sessions.
+//! Revoking sessions.
 
-use super::{FIREFOX, IPHONE, end_buttons, happenings, log_in_as, sessions};
+use super::{FIREFOX, IPHONE, events, log_in_as, revoke_paths, sessions};
 use crate::sessions::in_flight::LOG_INS;
 use crate::sessions::{assert_dead, cookie_of};
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
 const OPEN: &str = "SELECT COUNT(*) FROM challenges WHERE closed_at IS NULL";
 
-/// The button that ends the session of such a browser.
+/// The path that revokes the session of a browser.
 async fn button_of(viewer: &Browser, browser: &str) -> String {
     let page = viewer.get("/security").await;
     let buttons = page.all("form[action$='/revoke'] button");
     let at = buttons.iter().position(|it| it.contains(browser)).unwrap();
-    end_buttons(&page).remove(at)
+    revoke_paths(&page).remove(at)
 }
 
 async fn end(viewer: &Browser, browser: &str) -> Page {
@@ -22,7 +22,7 @@ async fn end(viewer: &Browser, browser: &str) -> Page {
 
 /// ASVS 7.5.2, 8.3.2
 #[tokio::test]
-async fn one_session_is_ended_and_the_others_stay() {
+async fn revoking_one_session_keeps_the_others() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let bystander = app.signed_in("harry").await;
@@ -30,18 +30,22 @@ async fn one_session_is_ended_and_the_others_stay() {
     let phone = log_in_as(&app, "alice", IPHONE.as_bytes()).await;
     let answer = end(&alice, "Safari on iPhone").await;
     answer.redirects_to("/security");
-    assert_eq!(answer.set_cookie(), None, "this one is the same");
+    assert_eq!(
+        answer.set_cookie(),
+        None,
+        "the current session keeps its cookie"
+    );
     assert_dead(&app, &phone.session_cookie().unwrap()).await;
     assert!(laptop.is_logged_in().await && bystander.is_logged_in().await);
     let page = alice.get("/security").await;
     assert!(page.says("The device is logged out."));
     assert_eq!(sessions(&page).len(), 2);
-    assert_eq!(happenings(&page)[0], "Logged out another device");
+    assert_eq!(events(&page)[0], "Logged out another device");
 }
 
 /// ASVS 7.5.2
 #[tokio::test]
-async fn all_other_sessions_are_ended_and_this_one_stays() {
+async fn revoking_all_other_sessions_keeps_this_one() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let bystander = app.signed_in("harry").await;
@@ -59,25 +63,25 @@ async fn all_other_sessions_are_ended_and_this_one_stays() {
     let page = alice.get("/security").await;
     assert!(page.says("All other devices are logged out."));
     assert_eq!(sessions(&page).len(), 1);
-    assert_eq!(happenings(&page)[0], "Logged out all other devices");
+    assert_eq!(events(&page)[0], "Logged out all other devices");
     let form = page.attributes("form[action='/sessions/revoke_others']", "action");
-    assert!(form.is_empty(), "there is none to end");
+    assert!(form.is_empty(), "no other session");
 
-    // Once more, from a page that was open still.
+    // Again, from a page that is still open.
     let answer = alice.post("/sessions/revoke_others", &[]).await;
     answer.redirects_to("/security");
     let page = alice.get("/security").await;
     assert!(page.says("No other device was logged in."));
-    assert_eq!(happenings(&page)[1], "Logged in with the password");
+    assert_eq!(events(&page)[1], "Logged in with the password");
 }
 
 #[tokio::test]
-async fn ending_the_session_one_is_in_is_logging_out() {
+async fn revoking_the_current_session_logs_out() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let other = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
     let stolen = alice.session_cookie().unwrap();
-    // The page has no button for it, but another one's has.
+    // Only the page of another session has the button.
     let path = button_of(&other, "an unknown browser").await;
     let answer = alice.post(&path, &[]).await;
     answer.redirects_to("/login");
@@ -86,18 +90,18 @@ async fn ending_the_session_one_is_in_is_logging_out() {
     assert!(answer.header("clear-site-data").is_some());
     assert_dead(&app, &stolen).await;
     let page = other.get("/security").await;
-    assert_eq!(happenings(&page)[0], "Logged out");
+    assert_eq!(events(&page)[0], "Logged out");
     assert_eq!(sessions(&page).len(), 1);
 }
 
 /// ASVS 7.5.1, 7.5.2
 #[tokio::test]
-async fn who_is_not_fresh_proves_it_first_and_comes_back_to_the_page() {
+async fn revoking_requires_recent_authentication() {
     let app = TestApp::start().await;
     let alice = app.with_two_factor("alice", PHONE).await;
     let other = app.half_logged_in("alice").await;
     other.verify(&app.last_code()).await.redirects_to("/home");
-    let path = end_buttons(&alice.get("/security").await).remove(0);
+    let path = revoke_paths(&alice.get("/security").await).remove(0);
     app.advance(600);
     let before = app.dump().await;
     for path in [
@@ -129,7 +133,7 @@ async fn who_is_not_fresh_proves_it_first_and_comes_back_to_the_page() {
 }
 
 #[tokio::test]
-async fn ten_minutes_less_a_second_is_fresh() {
+async fn authentication_is_recent_for_just_under_ten_minutes() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let other = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
@@ -140,11 +144,11 @@ async fn ten_minutes_less_a_second_is_fresh() {
 
 /// ASVS 1.4.2, 8.2.2
 #[tokio::test]
-async fn attack_18_nobody_ends_anothers_session() {
+async fn attack_18_a_user_cannot_revoke_sessions_of_others() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
-    let of_alice = end_buttons(&alice.get("/security").await).remove(0);
+    let of_alice = revoke_paths(&alice.get("/security").await).remove(0);
     let half = {
         app.with_two_factor("ron", PHONE).await;
         app.half_logged_in("ron").await
@@ -153,7 +157,7 @@ async fn attack_18_nobody_ends_anothers_session() {
     let second = log_in_as(&app, "mallory", FIREFOX.as_bytes()).await;
     let page = mallory.get("/security").await;
     assert_eq!(sessions(&page).len(), 2);
-    let own = end_buttons(&page).remove(0);
+    let own = revoke_paths(&page).remove(0);
     let own_id = own.split('/').nth(2).unwrap();
 
     let hash = hash_of_session(&app).await;
@@ -207,14 +211,14 @@ async fn attack_18_nobody_ends_anothers_session() {
     verified.redirects_to("/home");
 }
 
-/// What a cookie's token is kept as.
+/// The stored hash of a session token.
 async fn hash_of_session(app: &TestApp) -> String {
     let sql = "SELECT token_hash FROM sessions WHERE user_id IS NOT NULL LIMIT 1";
     let hash = sqlx::query_scalar(sql).fetch_one(&app.pool);
     hash.await.unwrap()
 }
 
-/// What names half a log-in.
+/// The id of a session with a pending login.
 async fn pending_id(app: &TestApp) -> String {
     let sql = "SELECT id FROM sessions WHERE user_id IS NULL AND challenge_id IS NOT NULL";
     let id = sqlx::query_scalar(sql).fetch_one(&app.pool);
@@ -222,7 +226,7 @@ async fn pending_id(app: &TestApp) -> String {
 }
 
 #[tokio::test]
-async fn what_was_begun_in_an_ended_session_ends_with_it() {
+async fn revoking_a_session_cancels_its_challenge() {
     for path in ["one", "/sessions/revoke_others"] {
         let app = TestApp::start().await;
         let alice = app.signed_in("alice").await;
@@ -247,7 +251,7 @@ async fn what_was_begun_in_an_ended_session_ends_with_it() {
 }
 
 #[tokio::test]
-async fn what_was_begun_in_this_session_goes_on() {
+async fn revoking_other_sessions_keeps_the_challenge_of_this_one() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
@@ -257,7 +261,7 @@ async fn what_was_begun_in_this_session_goes_on() {
 }
 
 #[tokio::test]
-async fn no_session_ends_without_being_written_down() {
+async fn a_session_is_not_revoked_if_the_event_cannot_be_recorded() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let other = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
@@ -271,7 +275,7 @@ async fn no_session_ends_without_being_written_down() {
 }
 
 #[tokio::test]
-async fn of_two_sessions_that_end_each_other_at_once_one_does() {
+async fn two_sessions_cannot_both_revoke_each_other() {
     for _ in 0..5 {
         let app = TestApp::start().await;
         app.register("alice").await;

@@ -1,6 +1,6 @@
-//! Sessions that are ended while a request of theirs is under way.
+//! Sessions that end during one of their requests.
 
-use super::{FIREFOX, end_buttons, log_in_as};
+use super::{FIREFOX, log_in_as, revoke_paths};
 use crate::recovery_codes::codes_on;
 use crate::sessions::in_flight::{
     LOG_INS, assert_data_changed, prepare, while_waiting, while_writing,
@@ -8,18 +8,17 @@ use crate::sessions::in_flight::{
 use crate::sessions::{ROWS, assert_dead, sha2_hex};
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
-/// How many verifications are open.
 const OPEN: &str = "SELECT COUNT(*) FROM challenges WHERE closed_at IS NULL";
 
 #[tokio::test]
-async fn attack_18_a_session_that_was_ended_is_not_saved_again() {
+async fn attack_18_an_ended_session_is_not_saved_again() {
     for all in [false, true] {
         let app = TestApp::start().await;
         let alice = app.signed_in("alice").await;
         let other = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
         prepare(&app, &other, PHONE).await;
         let path = match all {
-            false => end_buttons(&alice.get("/security").await).remove(0),
+            false => revoke_paths(&alice.get("/security").await).remove(0),
             true => "/sessions/revoke_others".to_owned(),
         };
         let rows = app.count(ROWS).await;
@@ -35,13 +34,13 @@ async fn attack_18_a_session_that_was_ended_is_not_saved_again() {
 }
 
 #[tokio::test]
-async fn attack_18_proving_it_again_does_not_bring_an_ended_session_back() {
+async fn attack_18_reauthentication_does_not_restore_an_ended_session() {
     let app = TestApp::start().await;
     let alice = app.with_two_factor("alice", PHONE).await;
     app.advance(31);
     let other = app.half_logged_in("alice").await;
     other.verify(&app.last_code()).await.redirects_to("/home");
-    let path = end_buttons(&alice.get("/security").await).remove(0);
+    let path = revoke_paths(&alice.get("/security").await).remove(0);
     let reauth = [("password", PASSWORD)];
     let (late, ended) =
         while_waiting(&app, other.post("/reauth", &reauth), alice.post(&path, &[])).await;
@@ -53,79 +52,44 @@ async fn attack_18_proving_it_again_does_not_bring_an_ended_session_back() {
 }
 
 #[tokio::test]
-async fn attack_18_a_session_that_was_ended_ends_no_others() {
-    for all in [false, true] {
-        let app = TestApp::start().await;
-        let alice = app.signed_in("alice").await;
-        let thief = log_in_as(&app, "alice", b"Thief").await;
-        let path = match all {
-            false => end_buttons(&thief.get("/security").await).remove(0),
-            true => "/sessions/revoke_others".to_owned(),
-        };
-        let late = while_writing(
-            &app,
-            thief.post(&path, &[]),
+async fn attack_18_a_session_that_ends_during_a_request_changes_nothing() {
+    let profile = [("username", "mallory"), ("about_me", "Gone.")];
+    for (path, fields) in [
+        ("/recovery_codes", &[][..]),
+        ("/edit_profile", &profile),
+        ("/sessions/revoke_others", &[]),
+        ("one", &[]),
+    ] {
+        for ending in [
             "DELETE FROM sessions WHERE user_agent = 'Thief'",
-        )
-        .await;
-        late.redirects_to("/login?next=%2Fhome");
-        assert_eq!(late.set_cookie(), None);
-        assert!(alice.is_logged_in().await);
-        let told = "SELECT COUNT(*) FROM activity WHERE event LIKE 'ended%'";
-        assert_eq!(app.count(told).await, 0);
+            "UPDATE users SET auth_version = auth_version + 1",
+        ] {
+            let app = TestApp::start().await;
+            let alice = app.signed_in("alice").await;
+            let thief = log_in_as(&app, "alice", b"Thief").await;
+            app.execute("UPDATE users SET verification_phone = '+254720227267'")
+                .await;
+            let path = match path {
+                "one" => revoke_paths(&thief.get("/security").await).remove(0),
+                path => path.to_owned(),
+            };
+            let count = "SELECT COUNT(*) FROM activity";
+            let events = app.count(count).await;
+            let late = while_writing(&app, thief.post(&path, fields), ending).await;
+            late.redirects_to("/login?next=%2Fhome");
+            assert_eq!(late.set_cookie(), None, "{path}");
+            assert!(codes_on(&late).is_empty());
+            assert_eq!(app.count(count).await, events, "{path}");
+            assert!(alice.is_logged_in().await, "{path}");
+            let unchanged = "SELECT COUNT(*) FROM users WHERE username = 'alice' AND about_me = ''";
+            assert_eq!(app.count(unchanged).await, 1);
+        }
     }
-}
-
-#[tokio::test]
-async fn attack_18_nor_does_one_whose_account_was_changed_meanwhile() {
-    let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
-    let thief = log_in_as(&app, "alice", b"Thief").await;
-    let late = while_writing(
-        &app,
-        thief.post("/sessions/revoke_others", &[]),
-        "UPDATE users SET auth_version = auth_version + 1",
-    )
-    .await;
-    late.redirects_to("/login?next=%2Fhome");
-    assert!(alice.is_logged_in().await);
-}
-
-#[tokio::test]
-async fn attack_18_a_session_that_was_ended_makes_no_recovery_codes() {
-    let app = TestApp::start().await;
-    let thief = app.with_two_factor("alice", PHONE).await;
-    let late = while_writing(
-        &app,
-        thief.post("/recovery_codes", &[]),
-        "DELETE FROM sessions WHERE user_id IS NOT NULL",
-    )
-    .await;
-    late.redirects_to("/login?next=%2Fhome");
-    assert!(codes_on(&late).is_empty());
-    let told = "SELECT COUNT(*) FROM activity WHERE event = 'recovery_codes_renewed'";
-    assert_eq!(app.count(told).await, 0);
-}
-
-#[tokio::test]
-async fn attack_18_a_session_that_was_ended_does_not_rename_the_account() {
-    let app = TestApp::start().await;
-    let thief = app.signed_in("alice").await;
-    let fields = [("username", "mallory"), ("about_me", "Gone.")];
-    let late = while_writing(
-        &app,
-        thief.post("/edit_profile", &fields),
-        "DELETE FROM sessions WHERE user_id IS NOT NULL",
-    )
-    .await;
-    late.redirects_to("/login?next=%2Fhome");
-    let kept = "SELECT COUNT(*) FROM users WHERE username = 'alice' AND about_me = ''";
-    assert_eq!(app.count(kept).await, 1);
 }
 
 /// ASVS 7.4.1
 #[tokio::test]
-async fn attack_18_a_session_that_was_ended_has_no_code_sent() {
+async fn attack_18_an_ended_session_sends_no_code() {
     let app = TestApp::start().await;
     let thief = app.with_two_factor("alice", PHONE).await;
     app.advance(31);

@@ -1,4 +1,4 @@
-//! The security page, and ending sessions.
+//! The security page, and revoking sessions.
 
 mod activity;
 mod ending;
@@ -15,27 +15,27 @@ pub const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100
 pub const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) \
     AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1";
 
-/// What a person reads of the sessions, in their order.
+/// The texts of the listed sessions.
 fn sessions(page: &Page) -> Vec<String> {
     page.all("[aria-labelledby=sessions] li > div")
 }
 
-/// What a person reads of what happened, in its order.
+/// The texts of the listed events.
 fn activity(page: &Page) -> Vec<String> {
     page.all("[aria-labelledby=activity] li")
 }
 
-/// The headlines of what happened.
-fn happenings(page: &Page) -> Vec<String> {
+/// The titles of the listed events.
+fn events(page: &Page) -> Vec<String> {
     page.all("[aria-labelledby=activity] .entry-title")
 }
 
-/// Where the buttons lead that end one session.
-pub fn end_buttons(page: &Page) -> Vec<String> {
+/// The paths of the forms that revoke one session.
+pub fn revoke_paths(page: &Page) -> Vec<String> {
     page.attributes("form[action$='/revoke']", "action")
 }
 
-/// Logs in from a browser that calls itself so.
+/// Logs in with a `User-Agent`.
 async fn log_in_as(app: &TestApp, username: &str, user_agent: &[u8]) -> Browser {
     let browser = app.browser();
     let body = url::form_urlencoded::Serializer::new(String::new())
@@ -47,7 +47,7 @@ async fn log_in_as(app: &TestApp, username: &str, user_agent: &[u8]) -> Browser 
     browser
 }
 
-/// Writes down what happened to an account, as what does it would.
+/// Records an event, as the app would.
 async fn record(app: &TestApp, username: &str, what: Event, client: Option<&Client>) {
     let (user, now) = (app.user(username).await.id, app.state.clock.now());
     let mut connection = app.pool.acquire().await.unwrap();

@@ -1,14 +1,14 @@
-//! What the page shows, and what it does not.
+//! The content of the page.
 
 use reqwest::Method;
 use sqlx::Row;
 use twostep::models::activity::Event;
 
-use super::{FIREFOX, IPHONE, activity, end_buttons, log_in_as, record, sessions};
+use super::{FIREFOX, IPHONE, activity, log_in_as, record, revoke_paths, sessions};
 use crate::support::{NOW, PASSWORD, PHONE, TestApp, a_client};
 
 #[tokio::test]
-async fn it_shows_the_second_step_and_leads_to_what_changes_it() {
+async fn it_shows_two_factor_authentication_and_links_to_its_settings() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let page = alice.get("/security").await;
@@ -36,7 +36,7 @@ async fn it_shows_the_second_step_and_leads_to_what_changes_it() {
 
 /// ASVS 7.5.2
 #[tokio::test]
-async fn it_shows_each_session_the_last_active_first() {
+async fn it_lists_sessions_by_last_activity() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let laptop = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
@@ -62,14 +62,14 @@ async fn it_shows_each_session_the_last_active_first() {
             "2026-09-21T14:13:20Z",
         ]
     );
-    assert_eq!(end_buttons(&page).len(), 1, "none for this one");
+    assert_eq!(revoke_paths(&page).len(), 1, "not for the current session");
     let buttons = page.all("form[action$='/revoke'] button");
     assert_eq!(
         buttons,
         ["Log out Firefox on Linux, address 127.0.0.1, started 1 hour ago"]
     );
 
-    // Seen from the other one, it is the other way round.
+    // The other session sees itself as this device.
     let page = laptop.get("/security").await;
     let shown = sessions(&page);
     assert!(
@@ -88,7 +88,7 @@ async fn it_shows_each_session_the_last_active_first() {
 }
 
 #[tokio::test]
-async fn a_session_from_before_addresses_were_kept_is_shown_as_unknown() {
+async fn a_session_without_an_address_is_shown_as_unknown() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     app.execute("UPDATE sessions SET address = NULL, user_agent = NULL")
@@ -100,7 +100,7 @@ async fn a_session_from_before_addresses_were_kept_is_shown_as_unknown() {
 }
 
 #[tokio::test]
-async fn sessions_that_are_over_are_not_shown_nor_what_is_no_log_in() {
+async fn expired_sessions_and_pending_logins_are_not_listed() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     app.execute("DELETE FROM sessions").await;
@@ -125,7 +125,7 @@ async fn sessions_that_are_over_are_not_shown_nor_what_is_no_log_in() {
 }
 
 #[tokio::test]
-async fn a_session_ends_on_the_page_when_it_ends_to_the_second() {
+async fn a_session_disappears_in_the_second_it_expires() {
     let app = TestApp::start().await;
     app.register("alice").await;
     log_in_as(&app, "alice", IPHONE.as_bytes()).await;
@@ -138,7 +138,7 @@ async fn a_session_ends_on_the_page_when_it_ends_to_the_second() {
 
 /// ASVS 8.2.3, 14.2.6
 #[tokio::test]
-async fn nothing_secret_and_nobody_elses_stands_on_it() {
+async fn it_shows_no_secret_and_nothing_of_other_users() {
     let app = TestApp::start().await;
     let mallory = app.with_two_factor("mallory", "+447400123456").await;
     let alice = app.with_two_factor("alice", PHONE).await;
@@ -180,7 +180,7 @@ async fn nothing_secret_and_nobody_elses_stands_on_it() {
 }
 
 #[tokio::test]
-async fn attack_15_what_a_browser_calls_itself_does_not_reach_the_page() {
+async fn attack_15_the_user_agent_does_not_reach_the_page() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let long = [b'x'; 7_000];
@@ -212,7 +212,7 @@ async fn attack_15_what_a_browser_calls_itself_does_not_reach_the_page() {
 
 /// ASVS 4.1.3
 #[tokio::test]
-async fn the_address_shown_is_the_clients_and_not_what_it_claims() {
+async fn it_shows_the_real_client_address() {
     let behind_proxy = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let direct = TestApp::start().await;
     for (app, address) in [(&behind_proxy, "2001:db8::7"), (&direct, "127.0.0.1")] {
@@ -233,7 +233,7 @@ async fn the_address_shown_is_the_clients_and_not_what_it_claims() {
     }
 }
 
-/// Puts in so many sessions of alice, each last active a minute later than the one before.
+/// Inserts sessions of alice, each last active a minute after the previous one.
 async fn insert_sessions(app: &TestApp, count: i64) {
     let first = NOW - 60 * count;
     sqlx::query(
@@ -283,7 +283,7 @@ async fn it_lists_fifty_sessions_and_says_how_many_more_there_are() {
 }
 
 #[tokio::test]
-async fn the_session_that_asks_is_listed_though_fifty_were_active_later() {
+async fn the_current_session_is_listed_before_fifty_more_active_ones() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     insert_sessions(&app, 60).await;
