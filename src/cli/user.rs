@@ -51,7 +51,7 @@ async fn show(database: &Database, user: &User, now: i64) -> Result<String, Erro
 fn describe(user: &User, overview: &Overview, last: Option<&Activity>, now: i64) -> String {
     let when = |at: i64| {
         let at = timestamp(at, now);
-        format!("{} ({})", at.datetime, at.words)
+        format!("{} ({})", at.datetime, at.relative)
     };
     let never = || "never".to_owned();
     let last_activity = |it: &Activity| {

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_4_to_10_digits_without_its_blanks_and_dashes() {
+    fn a_code_is_4_to_10_digits_without_spaces_and_dashes() {
         assert_eq!(code("1234").as_deref(), Some("1234"));
         assert_eq!(code("1234567890").as_deref(), Some("1234567890"));
         assert_eq!(code(" 123 456 ").as_deref(), Some("123456"));

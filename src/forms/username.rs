@@ -127,53 +127,16 @@ mod tests {
     }
 
     #[test]
-    fn names_that_would_mislead_are_reserved_in_any_case_and_with_marks() {
-        for name in [
-            "admin", "Admin", "ROOT", "Support", "twostep", "no-reply", "noreply", "a.d.m-in",
-        ] {
-            assert_eq!(parse(name).unwrap_err(), "Please use a different username");
+    fn names_that_resemble_reserved_ones_are_refused() {
+        let refused = "admin Admin ROOT Support twostep no-reply noreply a.d.m-in \
+            adm1n 4dmin 4DM1N r00t R0-0t 5upport h3lp he1p 0ff1c1a1 5y5t3m t34m \
+            support1 support2026 tw0step99 Admin.007 root_0";
+        for name in refused.split_whitespace() {
+            assert_eq!(parse(name).unwrap_err(), TAKEN, "{name}");
         }
-    }
-
-    #[test]
-    fn reserved_names_are_refused_with_digits_for_letters_and_behind_them() {
-        for name in [
-            "adm1n",
-            "4dmin",
-            "4DM1N",
-            "r00t",
-            "R0-0t",
-            "5upport",
-            "h3lp",
-            "he1p",
-            "0ff1c1a1",
-            "5y5t3m",
-            "t34m",
-            "support1",
-            "support2026",
-            "tw0step99",
-            "Admin.007",
-            "root_0",
-        ] {
-            let refused = parse(name).unwrap_err();
-            assert_eq!(refused, "Please use a different username", "{name}");
-        }
-        for name in [
-            "admiral",
-            "admira1",
-            "rooty",
-            "r00ty",
-            "1admin",
-            "supporter1",
-            "2root",
-            "teams",
-            "steam",
-            "harry1",
-            "ann5",
-            "infos",
-            "helper",
-            "mailer2",
-        ] {
+        let accepted = "admiral admira1 rooty r00ty 1admin supporter1 2root teams steam \
+            harry1 ann5 infos helper mailer2";
+        for name in accepted.split_whitespace() {
             assert!(parse(name).is_ok(), "{name}");
         }
     }

@@ -44,7 +44,7 @@ pub struct Timestamp {
     /// RFC 3339 in UTC.
     pub datetime: String,
     /// Relative to now, as in `2 hours ago`.
-    pub words: String,
+    pub relative: String,
 }
 
 const MINUTE: i64 = 60;
@@ -64,7 +64,7 @@ pub fn timestamp(at: i64, now: i64) -> Timestamp {
         format!("{count} {unit}{plural} ago")
     };
     let elapsed = now.saturating_sub(at);
-    let words = match elapsed {
+    let relative = match elapsed {
         ..AHEAD => date(moment),
         AHEAD..MINUTE => "just now".to_owned(),
         MINUTE..HOUR => ago(elapsed / MINUTE, "minute"),
@@ -77,7 +77,7 @@ pub fn timestamp(at: i64, now: i64) -> Timestamp {
     };
     Timestamp {
         datetime: moment.format(&Rfc3339).unwrap_or_default(),
-        words,
+        relative,
     }
 }
 
@@ -117,8 +117,8 @@ mod tests {
     const AT: i64 = 1_777_898_096;
 
     #[test]
-    fn time_is_told_in_words() {
-        for (elapsed, words) in [
+    fn a_time_is_described_relative_to_now() {
+        for (elapsed, expected) in [
             (-HOUR, "4 May 2026"),
             (-HOUR + 1, "just now"),
             (0, "just now"),
@@ -137,14 +137,14 @@ mod tests {
             (30 * DAY - 1, "29 days ago"),
             (30 * DAY, "4 May 2026"),
         ] {
-            let told = timestamp(AT, AT + elapsed);
-            assert_eq!(told.words, words, "{elapsed}");
-            assert_eq!(told.datetime, "2026-05-04T12:34:56Z");
+            let shown = timestamp(AT, AT + elapsed);
+            assert_eq!(shown.relative, expected, "{elapsed}");
+            assert_eq!(shown.datetime, "2026-05-04T12:34:56Z");
         }
     }
 
     #[test]
-    fn a_time_to_wait_is_told_in_words_and_rounded_up() {
+    fn a_wait_is_rounded_up() {
         for (seconds, words) in [
             (-5, "1 second"),
             (1, "1 second"),
@@ -161,21 +161,21 @@ mod tests {
     }
 
     #[test]
-    fn odd_numbers_still_make_a_date() {
+    fn every_number_gives_a_date() {
         let numbers = [i64::MIN, -1, 0, 1, LAST, LAST + 1, i64::MAX];
         for at in numbers {
             for now in numbers {
-                let told = timestamp(at, now);
-                assert_eq!(told.datetime.len(), "1970-01-01T00:00:00Z".len());
-                assert!(!told.words.is_empty());
+                let shown = timestamp(at, now);
+                assert_eq!(shown.datetime.len(), "1970-01-01T00:00:00Z".len());
+                assert!(!shown.relative.is_empty());
             }
         }
-        assert_eq!(timestamp(i64::MIN, AT).words, "1 January 1970");
-        assert_eq!(timestamp(i64::MAX, AT).words, "31 December 9999");
+        assert_eq!(timestamp(i64::MIN, AT).relative, "1 January 1970");
+        assert_eq!(timestamp(i64::MAX, AT).relative, "31 December 9999");
     }
 
     #[test]
-    fn the_first_wrong_field_is_never_the_form_itself() {
+    fn the_first_invalid_field_is_never_the_form() {
         assert_eq!(first_invalid_field(&Errors::default()), "");
         assert_eq!(first_invalid_field(&Errors::one("form", "x")), "");
         let mut errors = Errors::one("form", "x");
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_stands_at_its_field_and_in_the_summary() {
+    fn several_errors_appear_at_their_fields_and_in_the_summary() {
         let mut errors = Errors::one("form", "Try later");
         errors.add("email", "Not <that> one");
         errors.add("password", "Too short");
@@ -212,7 +212,11 @@ mod tests {
 
         let password = only(&page, "#password");
         let described = password.attr("aria-describedby");
-        assert_eq!(described, Some("password-error"), "it stands for the rule");
+        assert_eq!(
+            described,
+            Some("password-error"),
+            "the error replaces the rule"
+        );
         let username = only(&page, "#username").attr("aria-describedby");
         assert_eq!(username, Some("username-hint"));
         assert_eq!(only(&page, "#username").attr("value"), Some("\"><script>"));
@@ -226,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_is_alone_is_said_once_at_its_field_and_announced_there() {
+    fn a_single_error_appears_and_is_announced_only_at_its_field() {
         let page = two_factor::EnablePage {
             layout: layout::Layout::default(),
             verification_phone: "1".to_owned(),
@@ -244,17 +248,17 @@ mod tests {
         assert_eq!(
             field.attr("aria-describedby"),
             Some("verification_phone-error verification_phone-hint"),
-            "an example stays"
+            "the example stays"
         );
         let example: String = only(&page, "#verification_phone-hint").text().collect();
         assert!(
             example.ends_with("+254\u{a0}720\u{a0}227267"),
-            "in one piece: {example}"
+            "without breaks: {example}"
         );
     }
 
     #[test]
-    fn a_text_that_begins_with_a_line_break_keeps_it() {
+    fn a_text_keeps_its_leading_line_break() {
         let page = profile::EditProfilePage {
             layout: layout::Layout::default(),
             username: "harry".to_owned(),

@@ -179,7 +179,7 @@ fn personal_numbers_are_refused_and_a_stored_one_keeps_its_country() {
 }
 
 #[test]
-fn blanks_and_punctuation_are_dropped() {
+fn spaces_and_punctuation_are_dropped() {
     for text in [
         "+12025550110",
         "  +1 202 555 0110\t",
@@ -210,7 +210,7 @@ fn a_national_prefix_after_the_country_code_is_dropped() {
 }
 
 #[test]
-fn what_is_no_number_in_international_form_is_refused() {
+fn anything_but_an_international_number_is_refused() {
     for text in [
         "",
         " ",
@@ -250,7 +250,7 @@ fn what_is_no_number_in_international_form_is_refused() {
 }
 
 #[test]
-fn the_input_has_a_longest_length() {
+fn the_input_has_a_maximum_length() {
     let padded = |blanks: usize| format!("+{}12025550110", " ".repeat(blanks));
     assert!(parse(&padded(MAX_INPUT - 12)).is_some());
     assert_eq!(parse(&padded(MAX_INPUT - 11)), None);
@@ -258,7 +258,7 @@ fn the_input_has_a_longest_length() {
 }
 
 #[test]
-fn no_text_makes_it_panic() {
+fn no_text_causes_a_panic() {
     let pieces: Vec<char> = "+++0123456789012345678900-.() \t;x*#/e٤０•\0\u{200b}é"
         .chars()
         .collect();
@@ -293,7 +293,7 @@ fn no_text_makes_it_panic() {
 }
 
 #[test]
-fn debugging_shows_no_number() {
+fn debug_output_hides_the_number() {
     let number = parse("+44 7400 123456").unwrap();
     assert_eq!(format!("{number:?}"), "PhoneNumber { .. }");
 }
