@@ -1,5 +1,5 @@
-//! Chromium as tests use it: one chromedriver for all of them, and a browser with a
-//! profile of its own for each.
+//! Chromium for tests: one chromedriver for all of them, and a browser with its own profile
+//! for each.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -14,11 +14,10 @@ use thirtyfour::{BrowserLogEntry, Cookie, LoggingPrefsLogLevel, WebElement};
 
 use crate::support::{Browser, PATIENCE, TestApp};
 
-/// How often to look whether it is so by now.
-const OFTEN: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Nothing but the app is reached: no update, no account, and no Gravatar, so that
-/// tests see the same with a network and without.
+/// The browser reaches only the app: no updates, no account, no Gravatar. So tests don't depend
+/// on a network.
 const FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",
@@ -29,14 +28,13 @@ const FLAGS: &[&str] = &[
     "--disable-component-update",
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    // Bootstrap scrolls smoothly, and a click would not wait for it.
+    // A click doesn't wait for Bootstrap's smooth scrolling.
     "--force-prefers-reduced-motion",
     "--window-size=1200,900",
 ];
 
-/// Ends the driver, and the browsers that a failed test left, once the standard
-/// input is closed: it is a pipe from this program, and however this program ends,
-/// the pipe ends with it. Nothing runs at the end of a test binary that could.
+/// Stops the driver and all browsers once its standard input closes. It is a pipe from the test
+/// binary, so it closes however that ends. Rust runs no code at the end of a test binary.
 const KEEPER: &str = "chromedriver --port=0 & read -r _; trap '' TERM; kill 0";
 
 struct Driver {
@@ -66,7 +64,7 @@ fn start_driver() -> Driver {
             Some(port.trim_end_matches('.').to_owned())
         })
         .expect("chromedriver is not there, or does not start");
-    // What it says later is nobody's business, but it must be able to say it.
+    // Drain later output, so that the pipe doesn't fill up.
     std::thread::spawn(move || lines.for_each(drop));
     Driver {
         url: format!("http://127.0.0.1:{port}"),
@@ -74,24 +72,24 @@ fn start_driver() -> Driver {
     }
 }
 
-/// A browser that somebody sits at.
+/// A browser.
 pub struct Chrome {
     pub driver: WebDriver,
     pub base: String,
     pub downloads: TempDir,
 }
 
-/// Where pictures of failed tests are left, in the folder for what is built.
+/// The folder for screenshots of failed tests.
 const FAILED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/browser");
 
-/// thirtyfour's own way needs the test's runtime, which may be unwinding.
+/// thirtyfour would need the test's runtime to quit, which may be unwinding.
 impl Drop for Chrome {
     fn drop(&mut self) {
         self.driver.clone().leak().unwrap();
         if std::thread::panicking() {
-            match self.last_words() {
-                Ok(words) => eprintln!("{words}"),
-                Err(error) => eprintln!("the browser says no more: {error}"),
+            match self.failure_report() {
+                Ok(report) => eprintln!("{report}"),
+                Err(error) => eprintln!("no report from the browser: {error}"),
             }
         }
         let _ = self.ask("DELETE", "", "");
@@ -99,14 +97,14 @@ impl Drop for Chrome {
 }
 
 impl Chrome {
-    /// Where the browser of a failed test is, what it shows and what it complains of.
-    fn last_words(&self) -> std::io::Result<String> {
+    /// The URL, the console and a screenshot.
+    fn failure_report(&self) -> std::io::Result<String> {
         let url = self.ask("GET", "/url", "")?;
         let log = self.ask("POST", "/se/log", r#"{"type":"browser"}"#)?;
         let picture = self.ask("GET", "/screenshot", "")?;
         let picture = picture.as_str().unwrap_or_default().as_bytes();
         let picture = data_encoding::BASE64.decode(picture).unwrap_or_default();
-        // The test's own name: each runs in a thread that is called so.
+        // The thread has the name of the test.
         let test = std::thread::current().name().unwrap_or("test").to_owned();
         let file = format!("{FAILED}/{}.png", test.replace("::", "-"));
         std::fs::create_dir_all(FAILED)?;
@@ -114,13 +112,13 @@ impl Chrome {
         Ok(format!("at {url}\nconsole: {log:#}\npicture: {file}"))
     }
 
-    /// A WebDriver command of this session, without the runtime: the value of its answer.
+    /// Runs a WebDriver command without the runtime and returns its value.
     fn ask(&self, method: &str, path: &str, body: &str) -> std::io::Result<serde_json::Value> {
         let host = driver().trim_start_matches("http://");
         let session = self.driver.session_id();
         let mut connection = TcpStream::connect(host)?;
         connection.set_read_timeout(Some(PATIENCE))?;
-        // In one piece, and not as HTTP/1.0, to which chromedriver answers nothing.
+        // In one piece, and as HTTP/1.1: chromedriver doesn't answer otherwise.
         let request = format!(
             "{method} /session/{session}{path} HTTP/1.1\r\nHost: {host}\r\n\
              Content-Length: {}\r\n\r\n{body}",
@@ -141,19 +139,18 @@ impl Chrome {
         Ok(answer["value"].clone())
     }
 
-    /// A new browser, without cookies.
+    /// Opens a browser without cookies.
     pub async fn open(app: &TestApp) -> Self {
         Self::with_preferences(app, serde_json::json!({})).await
     }
 
-    /// The same with JavaScript switched off.
     pub async fn without_javascript(app: &TestApp) -> Self {
         let off = "profile.managed_default_content_settings.javascript";
         Self::with_preferences(app, serde_json::json!({ off: 2 })).await
     }
 
-    /// The same of somebody who reads these languages: `de-AT,en`.
-    pub async fn of_who_reads(app: &TestApp, languages: &str) -> Self {
+    /// `languages` as in `de-AT,en`.
+    pub async fn with_languages(app: &TestApp, languages: &str) -> Self {
         Self::with_preferences(
             app,
             serde_json::json!({ "intl.accept_languages": languages }),
@@ -181,65 +178,68 @@ impl Chrome {
         }
     }
 
-    /// Opens a page as if its address was typed.
     pub async fn goto(&self, path: &str) {
         let url = format!("{}{path}", self.base);
         self.driver.goto(&url).await.unwrap();
     }
 
-    /// Takes over the cookies of somebody who did the rest by hand.
-    pub async fn become_them(&self, them: &Browser) {
-        self.forget().await;
-        let cookie = Cookie::new("session", them.session_cookie().unwrap());
+    /// Takes over the session of a test browser.
+    pub async fn take_session(&self, from: &Browser) {
+        self.clear_cookies().await;
+        let cookie = Cookie::new("session", from.session_cookie().unwrap());
         self.driver.add_cookie(cookie).await.unwrap();
     }
 
-    /// Forgets all cookies. A page of the app is open afterwards.
-    pub async fn forget(&self) {
+    /// Leaves the login page open.
+    pub async fn clear_cookies(&self) {
         self.goto("/login").await;
         self.driver.delete_all_cookies().await.unwrap();
     }
 
-    /// The first element that a CSS selector finds, once it is there.
+    /// Waits for the first element that matches.
     pub async fn one(&self, css: &str) -> WebElement {
         self.wait_for(By::Css(css)).await
     }
 
     async fn wait_for(&self, by: By) -> WebElement {
-        let found = self.driver.query(by).wait(PATIENCE, OFTEN).first().await;
+        let found = self
+            .driver
+            .query(by)
+            .wait(PATIENCE, POLL_INTERVAL)
+            .first()
+            .await;
         match found {
             Ok(element) => element,
-            Err(error) => panic!("{error}\n{}", self.where_it_is().await),
+            Err(error) => panic!("{error}\n{}", self.url_and_text().await),
         }
     }
 
-    async fn where_it_is(&self) -> String {
+    async fn url_and_text(&self) -> String {
         let url = self.driver.current_url().await.unwrap();
         format!("{url}\n{}", self.text().await)
     }
 
-    /// Whether a CSS selector finds nothing, now.
+    /// No element matches now.
     pub async fn has_no(&self, css: &str) -> bool {
         self.driver.find_all(By::Css(css)).await.unwrap().is_empty()
     }
 
-    /// Types into a field.
     pub async fn fill(&self, field: &str, text: &str) {
         let field = self.one(&format!("main [name={field}]")).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
 
-    /// Clicks the button with these words.
-    pub async fn press(&self, words: &str) {
-        let button = format!("//button[normalize-space()='{words}']");
+    /// Clicks a button by its text.
+    pub async fn press(&self, text: &str) {
+        let button = format!("//button[normalize-space()='{text}']");
         let button = self.wait_for(By::XPath(&button)).await;
         button.click().await.unwrap();
     }
 
-    /// Clicks the link with these words.
-    pub async fn follow(&self, words: &str) {
-        let link = format!("//a[normalize-space()='{words}']");
+    /// Clicks a link by its text.
+    pub async fn follow(&self, text: &str) {
+        let link = format!("//a[normalize-space()='{text}']");
         self.wait_for(By::XPath(&link)).await.click().await.unwrap();
     }
 
@@ -249,16 +249,16 @@ impl Chrome {
         let so = self
             .until(async || self.driver.current_url().await.unwrap().as_str() == url)
             .await;
-        assert!(so, "not at {path}: {}", self.where_it_is().await);
+        assert!(so, "not at {path}: {}", self.url_and_text().await);
     }
 
-    /// Waits until the page says this.
-    pub async fn reads(&self, words: &str) {
-        let so = self.until(async || self.text().await.contains(words)).await;
-        assert!(so, "no \"{words}\": {}", self.where_it_is().await);
+    /// Waits until the page contains the text.
+    pub async fn reads(&self, text: &str) {
+        let so = self.until(async || self.text().await.contains(text)).await;
+        assert!(so, "no \"{text}\": {}", self.url_and_text().await);
     }
 
-    /// What a person reads on the page. Nothing while another is being loaded.
+    /// The visible text, empty while a page is loading.
     pub async fn text(&self) -> String {
         let Ok(body) = self.driver.find(By::Tag("body")).await else {
             return String::new();
@@ -266,25 +266,25 @@ impl Chrome {
         body.text().await.unwrap_or_default()
     }
 
-    /// Waits until something is so; false where it never becomes so.
-    pub async fn until(&self, is_so: impl AsyncFn() -> bool) -> bool {
+    /// Waits for a condition. Returns false after a timeout.
+    pub async fn until(&self, condition: impl AsyncFn() -> bool) -> bool {
         let deadline = Instant::now() + PATIENCE;
-        while !is_so().await {
+        while !condition().await {
             if Instant::now() > deadline {
                 return false;
             }
-            tokio::time::sleep(OFTEN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         true
     }
 
-    /// What a script returns. It is not bound by the page's policy.
+    /// Runs a script, which the content security policy doesn't restrict.
     pub async fn run<T: serde::de::DeserializeOwned>(&self, script: &str) -> T {
         let answer = self.driver.execute(script, Vec::new()).await.unwrap();
         answer.convert().unwrap()
     }
 
-    /// What a command of the DevTools protocol answers.
+    /// Runs a command of the DevTools protocol.
     pub async fn devtools(
         &self,
         command: &str,
@@ -294,9 +294,8 @@ impl Chrome {
         cdp.send_raw(command, parameters).await.unwrap()
     }
 
-    /// As light or dark as the person likes it. Nothing moves, so that colours are
-    /// what they will be.
-    pub async fn in_colours(&self, scheme: &str) {
+    /// Sets the color scheme, without transitions.
+    pub async fn set_color_scheme(&self, scheme: &str) {
         let features = serde_json::json!({ "features": [
             { "name": "prefers-color-scheme", "value": scheme },
             { "name": "prefers-reduced-motion", "value": "reduce" },
@@ -304,8 +303,8 @@ impl Chrome {
         self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
-    /// A window of this size, which may be smaller than a real one.
-    pub async fn in_size(&self, width: u32, height: u32) {
+    /// Sets the size of the viewport, which may be smaller than a real window.
+    pub async fn set_size(&self, width: u32, height: u32) {
         let size = serde_json::json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
         });
@@ -313,13 +312,13 @@ impl Chrome {
             .await;
     }
 
-    /// What the browser wrote to its console since it was asked last.
+    /// The new entries of the console.
     pub async fn log(&self) -> Vec<BrowserLogEntry> {
         self.driver.browser_log().await.unwrap()
     }
 
-    /// The newest code, read in a second tab, as a person does it.
-    pub async fn read_phone(&self) -> String {
+    /// Reads the newest code from the demo phone, in a second tab.
+    pub async fn read_code(&self) -> String {
         let page = self.driver.window().await.unwrap();
         self.follow("demo phone").await;
         let opened = self

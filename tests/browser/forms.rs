@@ -106,7 +106,7 @@ async fn attack_17_the_back_button_shows_nothing_after_logout() {
     let app = TestApp::start().await;
     let harry = app.with_two_factor("harry", PHONE).await;
     let chrome = Chrome::open(&app).await;
-    chrome.become_them(&harry).await;
+    chrome.take_session(&harry).await;
     for (path, words) in [
         ("/user/harry", "•••• 267"),
         ("/security", "Recent activity"),

@@ -22,7 +22,7 @@ async fn no_page_scrolls_sideways_on_a_phone() {
     let mut faults = Vec::new();
     every_page(&app, &chrome, async |name: &str| {
         for width in PHONES {
-            chrome.in_size(width, 740).await;
+            chrome.set_size(width, 740).await;
             let widest = "return document.scrollingElement.scrollWidth";
             let widest: u32 = chrome.run(widest).await;
             if widest > width {
@@ -95,19 +95,19 @@ async fn axe_finds_no_violation_on_any_page() {
             return; // a sandbox, in which axe-core never finishes
         }
         chrome.run::<()>(AXE).await;
-        for (width, colours) in [
+        for (width, scheme) in [
             (1200, "light"),
             (1200, "dark"),
             (360, "light"),
             (360, "dark"),
         ] {
-            chrome.in_size(width, 900).await;
-            chrome.in_colours(colours).await;
+            chrome.set_size(width, 900).await;
+            chrome.set_color_scheme(scheme).await;
             let found = chrome.driver.execute_async(RUN_AXE, Vec::new()).await;
             for finding in found.unwrap().convert::<Vec<Finding>>().unwrap() {
                 for node in finding.nodes {
                     let (id, html, why) = (&finding.id, node.html, node.failure_summary);
-                    faults.push(format!("{name} {width} {colours}: {id}: {html}: {why}"));
+                    faults.push(format!("{name} {width} {scheme}: {id}: {html}: {why}"));
                 }
             }
         }

@@ -9,7 +9,7 @@ use crate::support::{PHONE, TestApp};
 /// Opens the page as a logged-in user.
 async fn at_the_field(app: &TestApp, chrome: &Chrome) {
     let harry = app.signed_in("harry").await;
-    chrome.become_them(&harry).await;
+    chrome.take_session(&harry).await;
     chrome.goto("/enable_2fa").await;
 }
 
@@ -53,7 +53,7 @@ async fn pause(chrome: &Chrome) {
 #[ignore = "needs chromium and chromium-driver"]
 async fn a_foreign_number_is_chosen_from_the_list_with_the_mouse() {
     let app = TestApp::start().await;
-    let chrome = Chrome::of_who_reads(&app, "de-DE,en").await;
+    let chrome = Chrome::with_languages(&app, "de-DE,en").await;
     at_the_field(&app, &chrome).await;
     chrome
         .one(".iti__selected-country")
@@ -80,7 +80,7 @@ async fn a_foreign_number_is_chosen_from_the_list_with_the_mouse() {
 #[ignore = "needs chromium and chromium-driver"]
 async fn a_foreign_number_is_chosen_from_the_list_by_keyboard_alone() {
     let app = TestApp::start().await;
-    let chrome = Chrome::of_who_reads(&app, "de-DE,en").await;
+    let chrome = Chrome::with_languages(&app, "de-DE,en").await;
     at_the_field(&app, &chrome).await;
     tab_to(&chrome, ".iti__selected-country").await;
     type_keys(&chrome, Key::Enter).await;
@@ -117,8 +117,8 @@ async fn the_country_is_guessed_from_the_browsers_languages() {
     ] {
         let harry = app.browser();
         harry.log_in("harry", crate::support::PASSWORD).await;
-        let chrome = Chrome::of_who_reads(&app, languages).await;
-        chrome.become_them(&harry).await;
+        let chrome = Chrome::with_languages(&app, languages).await;
+        chrome.take_session(&harry).await;
         chrome.goto("/enable_2fa").await;
         let said = country(&chrome).await;
         assert!(said.ends_with(dial_code), "{languages}: {said}");
@@ -129,7 +129,7 @@ async fn the_country_is_guessed_from_the_browsers_languages() {
 #[ignore = "needs chromium and chromium-driver"]
 async fn a_number_is_checked_after_a_pause_and_when_the_field_loses_the_focus() {
     let app = TestApp::start().await;
-    let chrome = Chrome::of_who_reads(&app, "en-KE").await;
+    let chrome = Chrome::with_languages(&app, "en-KE").await;
     at_the_field(&app, &chrome).await;
     assert!(!has_loaded_utils(&chrome).await, "loaded too early");
     let field = chrome.one("#verification_phone").await;
@@ -195,7 +195,7 @@ async fn a_number_is_checked_after_a_pause_and_when_the_field_loses_the_focus() 
 #[ignore = "needs chromium and chromium-driver"]
 async fn the_error_of_the_server_disappears_with_its_number() {
     let app = TestApp::start().await;
-    let chrome = Chrome::of_who_reads(&app, "en-KE").await;
+    let chrome = Chrome::with_languages(&app, "en-KE").await;
     at_the_field(&app, &chrome).await;
     chrome.fill("verification_phone", "1").await;
     chrome.press("Send the code").await;
@@ -211,7 +211,7 @@ async fn the_error_of_the_server_disappears_with_its_number() {
 #[ignore = "needs chromium and chromium-driver"]
 async fn without_libphonenumber_the_server_validates_the_number() {
     let app = TestApp::start().await;
-    let chrome = Chrome::of_who_reads(&app, "en-KE").await;
+    let chrome = Chrome::with_languages(&app, "en-KE").await;
     let nothing = serde_json::json!({});
     chrome.devtools("Network.enable", nothing).await;
     let numbers = serde_json::json!({ "urls": ["*/utils.*"] });

@@ -73,17 +73,17 @@ async fn screenshots() {
         return;
     };
     let app = TestApp::start().await;
-    let chrome = Chrome::of_who_reads(&app, "en-KE").await;
+    let chrome = Chrome::with_languages(&app, "en-KE").await;
     every_page(&app, &chrome, async |name: &str| {
         chrome.run::<()>(SETTLE).await;
         let more = MORE.iter().filter(|_| SOME.contains(&name));
-        for (look, colours, width, least) in [EVERY].iter().chain(more) {
+        for (look, scheme, width, least) in [EVERY].iter().chain(more) {
             let folder = Path::new(&folder).join(look);
             std::fs::create_dir_all(&folder).unwrap();
-            chrome.in_colours(colours).await;
-            chrome.in_size(*width, *least).await;
+            chrome.set_color_scheme(scheme).await;
+            chrome.set_size(*width, *least).await;
             let height = "return document.scrollingElement.scrollHeight";
-            chrome.in_size(*width, chrome.run(height).await).await;
+            chrome.set_size(*width, chrome.run(height).await).await;
             let picture = serde_json::json!({ "format": "webp", "quality": QUALITY });
             let picture = chrome.devtools("Page.captureScreenshot", picture).await;
             let picture = picture["data"].as_str().unwrap().as_bytes();

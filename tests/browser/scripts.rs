@@ -5,27 +5,27 @@ use thirtyfour::prelude::*;
 use crate::chrome::Chrome;
 use crate::support::{PASSWORD, PHONE, TestApp};
 
-/// A browser on the page for the code of a log-in.
+/// Opens the code page of a login.
 async fn at_the_code(app: &TestApp) -> Chrome {
     app.with_two_factor("harry", PHONE).await;
     app.advance(60);
     let half = app.half_logged_in("harry").await;
     let chrome = Chrome::open(app).await;
-    chrome.become_them(&half).await;
+    chrome.take_session(&half).await;
     chrome.goto("/verify_2fa").await;
     chrome
 }
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn the_countdown_runs_and_its_buttons_wait_for_it() {
+async fn the_countdown_runs_and_then_enables_its_buttons() {
     let app = TestApp::start().await;
     let chrome = at_the_code(&app).await;
     chrome.reads("You can ask for another in 30 seconds.").await;
     let again = chrome.one("form[action$=resend] button").await;
     assert!(!again.is_enabled().await.unwrap());
     chrome.reads("You can ask for another in 29 seconds.").await;
-    // The browser's clock goes on; nobody waits for it.
+    // Move the browser's clock.
     let later = "const now = Date.now; Date.now = () => now() + 25000";
     chrome.run::<()>(later).await;
     chrome.reads("You can ask for another in 2 seconds.").await;
@@ -44,7 +44,7 @@ async fn the_countdown_runs_and_its_buttons_wait_for_it() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn a_complete_code_sends_itself_and_an_incomplete_one_does_not() {
+async fn only_a_complete_code_is_sent_automatically() {
     let app = TestApp::start().await;
     let chrome = at_the_code(&app).await;
     let code = app.last_code();
@@ -59,12 +59,12 @@ async fn a_complete_code_sends_itself_and_an_incomplete_one_does_not() {
     chrome.is_at("/home").await;
 }
 
-/// Where the focus is.
+/// The id of the focused element.
 const ACTIVE: &str = "return document.activeElement.id";
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn a_password_can_be_shown_and_is_one_again_when_it_is_sent() {
+async fn a_password_can_be_shown_and_is_hidden_before_it_is_sent() {
     let app = TestApp::start().await;
     app.register("harry").await;
     let chrome = Chrome::open(&app).await;
@@ -94,7 +94,7 @@ async fn a_password_can_be_shown_and_is_one_again_when_it_is_sent() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn caps_lock_is_told_where_a_password_is_typed() {
+async fn a_password_field_warns_about_caps_lock() {
     let app = TestApp::start().await;
     let chrome = Chrome::open(&app).await;
     chrome.goto("/login").await;
@@ -118,13 +118,13 @@ async fn caps_lock_is_told_where_a_password_is_typed() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn a_message_is_dismissed_with_its_button() {
+async fn a_message_can_be_dismissed() {
     let app = TestApp::start().await;
     let harry = app.signed_in("harry").await;
     let edited = harry.post("/edit_profile", &[("username", "harry")]).await;
     edited.redirects_to("/user/harry");
     let chrome = Chrome::open(&app).await;
-    chrome.become_them(&harry).await;
+    chrome.take_session(&harry).await;
     chrome.goto("/user/harry").await;
     chrome.reads("Your profile has been updated").await;
     chrome.one(".btn-close").await.click().await.unwrap();
@@ -134,11 +134,11 @@ async fn a_message_is_dismissed_with_its_button() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn recovery_codes_are_copied_and_kept_in_a_file() {
+async fn recovery_codes_can_be_copied_and_downloaded() {
     let app = TestApp::start().await;
     let harry = app.with_two_factor("harry", PHONE).await;
     let chrome = Chrome::open(&app).await;
-    chrome.become_them(&harry).await;
+    chrome.take_session(&harry).await;
     chrome.goto("/recovery_codes").await;
     chrome.press("Make new recovery codes").await;
     chrome.one(".recovery-tools").await;

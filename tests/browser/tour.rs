@@ -107,7 +107,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         let wrong = [("password", "x"), ("confirm_password", "y")];
         self.send("reset-wrong", "/reset_password", &wrong, "problems")
             .await;
-        self.chrome.forget().await;
+        self.chrome.clear_cookies().await;
     }
 
     async fn user(&mut self) {
@@ -116,7 +116,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         harry.log_in("harry", "wrong").await;
         harry.log_in("harry", PASSWORD).await.redirects_to("/home");
         self.app.browser().log_in("harry", PASSWORD).await;
-        self.chrome.become_them(&harry).await;
+        self.chrome.take_session(&harry).await;
         self.see("home-off", "/home", "Turn on two-factor authentication")
             .await;
         self.see("edit", "/edit_profile", "At most 140 characters")
@@ -209,7 +209,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
     async fn log_in_with_code(&mut self) {
         self.app.advance(60);
         let half = self.app.half_logged_in("harry").await;
-        self.chrome.become_them(&half).await;
+        self.chrome.take_session(&half).await;
         self.see("verify", "/verify_2fa", "You can ask for another in")
             .await;
         self.app.advance(60);
@@ -241,7 +241,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         let down = "UPDATE users SET verification_phone = '+12025550113'";
         self.app.execute(down).await;
         let half = self.app.half_logged_in("harry").await;
-        self.chrome.become_them(&half).await;
+        self.chrome.take_session(&half).await;
         let words = "Codes cannot be sent at the moment.";
         self.see("verify-unsent", "/verify_2fa", words).await;
         let back = "UPDATE users SET verification_phone = '+254720227267'";

@@ -88,7 +88,7 @@ async fn log_in(chrome: &Chrome, username: &str) {
 }
 
 async fn enter_code(chrome: &Chrome, button: Option<&str>) {
-    let code = chrome.read_phone().await;
+    let code = chrome.read_code().await;
     chrome.fill("token", &code).await;
     if let Some(button) = button {
         chrome.press(button).await;
