@@ -84,3 +84,14 @@ pub fn is_verification_sid(text: &str) -> bool {
     text.strip_prefix("VE")
         .is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
+
+/// The error as `tracing` records it: with its causes.
+pub(super) fn as_error(error: &reqwest::Error) -> &(dyn std::error::Error + 'static) {
+    error
+}
+
+/// The last three digits of a number, for the log.
+pub(super) fn mask(number: &str) -> String {
+    let tail = number.get(number.len().saturating_sub(3)..);
+    format!("…{}", tail.unwrap_or_default())
+}

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use url::Url;
 
-use answers::Answer;
+use answers::{Answer, as_error, mask};
 pub use answers::{Verification, error_code, is_verification_sid, refusal};
 
 /// The time-out of a connection attempt.
@@ -346,15 +346,4 @@ impl TwilioVerify {
         let response = request.send().await.map_err(reqwest::Error::without_url)?;
         Ok(Answer::read(response).await)
     }
-}
-
-/// The error as `tracing` records it: with its causes.
-fn as_error(error: &reqwest::Error) -> &(dyn std::error::Error + 'static) {
-    error
-}
-
-/// The last three digits of a number, for the log.
-fn mask(number: &str) -> String {
-    let tail = number.get(number.len().saturating_sub(3)..);
-    format!("…{}", tail.unwrap_or_default())
 }
