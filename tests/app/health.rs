@@ -19,7 +19,7 @@ async fn a_healthy_program_says_ok_and_nothing_else() {
 async fn without_the_database_the_program_is_alive_but_not_ready_and_pages_say_too_busy() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
-    app.state.readers.close().await;
+    app.state.session_reader.close();
     app.state.database.close().await;
     assert_eq!(browser.get("/healthz").await.status, 200);
     assert_eq!(browser.get("/readyz").await.status, 503);

@@ -65,6 +65,6 @@ async fn a_shutdown_leaves_all_rows_in_the_database_file_itself() {
     let log = program.folder.path().join("twostep.db-wal");
     assert!(log.exists());
     program.signal("TERM");
-    assert_eq!(program.ended().await, Some(0));
+    assert_eq!(program.exit_code().await, Some(0));
     assert!(!log.exists());
 }
