@@ -24,7 +24,7 @@ const KNOWN: &str = "permissions-policy cache-control x-request-id date content-
     content-length location set-cookie allow etag vary content-encoding transfer-encoding
     clear-site-data";
 
-const A_YEAR: &str = "public, max-age=31536000, immutable";
+const A_YEAR: &str = "max-age=31536000, immutable";
 
 #[track_caller]
 fn assert_headers(page: &Page, what: &str) {
