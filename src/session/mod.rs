@@ -184,8 +184,12 @@ impl Session {
         if !self.0.data.is_modified() {
             return Ok(());
         }
+        let before = self.0.store.data();
         self.0.data.save().await?;
         let (database, data) = (&self.0.database, self.0.store.data());
+        if data == before {
+            return Ok(()); // saved before in this request
+        }
         if let Some(row) = self.row() {
             return Ok(SessionRow::save_data(database, &row.id, &data).await?);
         }

@@ -62,14 +62,14 @@ async fn a_rename_sends_an_email_with_the_former_username() {
     assert_eq!(mail.to, "alice@example.com");
     assert_eq!(mail.subject, "Your Twostep username was changed");
     assert!(mail.text.contains("Hello bella"), "{}", mail.text);
-    assert!(mail.text.contains("It was alice before"), "{}", mail.text);
+    assert!(mail.text.contains("It was alice."), "{}", mail.text);
     // Its link locks the account.
     let link = crate::support::link(&mail);
     let owner = app.browser();
     owner.get(&link).await.redirects_to("/not_me");
     let page = owner.get("/not_me").await;
     assert!(
-        page.text().contains("The username was changed."),
+        page.text().contains("Your username was changed."),
         "{}",
         page.text()
     );

@@ -144,7 +144,7 @@ async fn an_incomplete_body_is_408_after_the_body_timeout() {
     for client in clients {
         let response = client.await.unwrap();
         assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
-        let message = "The form did not arrive in time.";
+        let message = "arrive in time. Send it again.";
         assert!(response.contains(message), "{response}");
     }
 }
