@@ -15,7 +15,6 @@ pub enum AppError {
     /// The form cannot be read.
     #[error("unreadable: {0}")]
     Unreadable(StatusCode),
-    /// A model failed.
     #[error(transparent)]
     Model(#[from] models::Error),
     /// The data of a session cannot be encoded.

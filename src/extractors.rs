@@ -62,9 +62,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
 
 /// The limits that `routes.rs` declares for the request's route.
 pub struct RouteLimits {
-    /// The limits.
     pub declared: &'static [RateLimit],
-    /// The client of the request.
     pub client: Client,
     /// Whether limits by client apply.
     is_limited: bool,

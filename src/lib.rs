@@ -68,7 +68,6 @@ pub enum StartError {
     /// Cannot listen at `METRICS_ADDR`.
     #[error("METRICS_ADDR: cannot listen on {address}: {error}")]
     Metrics {
-        /// The setting.
         address: SocketAddr,
         /// The error of the operating system.
         error: std::io::Error,
@@ -97,9 +96,7 @@ impl StartError {
 
 /// The app, ready to serve.
 pub struct App {
-    /// The state of its handlers.
     pub state: AppState,
-    /// Its routes with their access.
     pub routes: Vec<Route>,
     /// The background task that deletes expired rows.
     pub purge: Purge,
@@ -120,8 +117,8 @@ impl App {
     ) -> Result<Self, StartError> {
         let url = config.database_url.clone();
         let database = models::connect(url.expose_secret()).await?;
-        let session_reader = SessionReader::new(&database, url.expose_secret())
-            .map_err(models::OpenError::from)?;
+        let session_reader =
+            SessionReader::new(&database, url.expose_secret()).map_err(models::OpenError::from)?;
         let passwords = Passwords::start()?;
         let (mut settings, demo_phone) = verify_settings(&config, &clock).await?;
         settings.timeout = twilio_timeout;

@@ -40,12 +40,10 @@ const BODY_LIMIT: usize = 16 * 1024;
 /// is asked to cancel, to text and then to call with, within 8 seconds each.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// A route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Which users may call it.
     pub access: Access,
-    /// The method.
     pub method: Method,
     /// The path, with parameters in braces.
     pub path: &'static str,

@@ -26,7 +26,6 @@ pub struct AppState(Arc<Parts>);
 
 /// The parts of the app, which `lib.rs` creates.
 pub struct Parts {
-    /// The settings.
     pub config: Config,
     /// The connection pool.
     pub database: Database,
@@ -48,7 +47,6 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Running requests that complete even if their client has disconnected.
     pub requests: TaskTracker,
-    /// The time.
     pub clock: Clock,
 }
 

@@ -7,7 +7,6 @@ use axum_extra::extract::CookieJar;
 use crate::middleware::cookie;
 use crate::state::AppState;
 
-/// The cookie of a page.
 pub(super) struct PageCookie {
     name: &'static str,
     max_age_seconds: i64,

@@ -1,9 +1,5 @@
 //! Forms: raw fields become parsed values or errors by field. Forms don't use the database:
 //! its constraints report a taken username.
-#![allow(
-    missing_docs,
-    reason = "most fields are named after the field of their form"
-)]
 
 pub mod auth;
 pub mod email;

@@ -24,7 +24,6 @@ const MAX: usize = 128;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct ChangeForm {
-    /// As typed.
     pub current_password: SecretString,
     password: SecretString,
     confirm_password: SecretString,
@@ -47,7 +46,6 @@ impl ChangeForm {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct ResetRequestForm {
-    /// As typed.
     pub email: String,
 }
 

@@ -22,11 +22,9 @@ use crate::views::layout::Kind;
 /// Which visitors a route admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
-    /// Everyone.
     Any,
     /// Visitors who are not logged in.
     Guest,
-    /// Logged-in users.
     User,
     /// Logged-in users who authenticated in the last ten minutes.
     Fresh,
@@ -39,7 +37,6 @@ pub enum Access {
 /// The guard of a route.
 #[derive(Clone)]
 pub struct Guard {
-    /// The app.
     pub app: AppState,
     /// Which visitors it admits.
     pub access: Access,

@@ -27,7 +27,6 @@ enum Category {
     Failure = 1,
     /// Logins, logouts and sessions.
     Access = 2,
-    /// Changes of the profile.
     Profile = 3,
 }
 
@@ -56,7 +55,6 @@ impl Category {
 /// An event of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString)]
 #[strum(serialize_all = "snake_case")]
-#[allow(missing_docs, reason = "most names say it")]
 pub enum Event {
     /// A login with only the password.
     LoggedIn,
@@ -112,7 +110,6 @@ impl Event {
 /// An event with its time and its client.
 #[derive(Debug, Clone, FromRow)]
 pub struct Activity {
-    /// The event.
     #[sqlx(try_from = "&'a str")]
     pub event: Event,
     /// The client's address. `None` for the operator.

@@ -33,7 +33,6 @@ pub struct Credentials<'a> {
     pub username: &'a str,
     /// The logged-in user who confirms the password.
     pub current_user: Option<&'a UserId>,
-    /// The password.
     pub password: SecretString,
     /// The client that sent the request.
     pub client: &'a Client,

@@ -39,13 +39,11 @@ pub enum BackupError {
     Write {
         /// The path of the backup.
         file: PathBuf,
-        /// The error of the system.
         error: io::Error,
     },
     /// The database cannot be read, or the backup not written.
     #[error("the backup failed: {0}")]
     Database(#[from] sqlx::Error),
-    /// The backup was interrupted.
     #[error("the backup was interrupted and deleted")]
     Interrupted,
     /// The backup failed SQLite's integrity check.

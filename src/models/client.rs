@@ -8,7 +8,6 @@ const MAX_USER_AGENT: usize = 200;
 /// The client of a request.
 #[derive(Debug, Clone)]
 pub struct Client {
-    /// The address.
     pub address: IpAddr,
     /// The user agent, empty if there is none.
     pub user_agent: String,

@@ -39,7 +39,6 @@ pub enum CopyError {
     /// A trigger or rule in PostgreSQL changed the number of rows.
     #[error("TO: {table} has {copied} rows instead of {expected}. Nothing was copied")]
     RowsDiffer {
-        /// The table's name.
         table: String,
         /// Rows in SQLite.
         expected: i64,
@@ -57,7 +56,6 @@ pub enum CopyError {
 /// A table and how many rows of it were copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copied {
-    /// The name.
     pub table: String,
     /// Rows in either database.
     pub rows: i64,

@@ -17,7 +17,6 @@ pub enum Purpose {
     ResetPassword,
     /// To undo the event of a notice.
     NotMe {
-        /// The event.
         event: NoticeKind,
         /// The phone number before the event, in E.164.
         former_phone: Option<String>,
@@ -48,9 +47,7 @@ pub enum LinkUse {
 #[derive(Debug, Clone)]
 pub struct MailToken {
     token_hash: String,
-    /// The account.
     pub user_id: UserId,
-    /// The purpose.
     pub purpose: Purpose,
     /// When it was issued, in Unix seconds.
     pub created_at: i64,

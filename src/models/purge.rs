@@ -31,7 +31,6 @@ pub enum Kind {
     /// Emailed links.
     #[strum(serialize = "emailed links")]
     MailTokens,
-    /// Windows of rate limits.
     #[strum(serialize = "rate limits")]
     RateLimits,
     /// Former usernames that are no longer reserved.

@@ -27,7 +27,6 @@ pub struct SmsDay {
     pub day: String,
     /// A region code, or `-` for numbers without a country.
     pub country: String,
-    /// Codes sent.
     pub sent: i64,
     /// Codes verified.
     pub entered: i64,

@@ -66,7 +66,6 @@ pub struct Comparison {
 pub struct Load {
     /// Jobs in the queue.
     pub waiting: usize,
-    /// Jobs that are running.
     pub running: usize,
 }
 

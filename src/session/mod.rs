@@ -42,13 +42,8 @@ pub enum Visitor {
     /// Nobody is logged in.
     Anonymous,
     /// The password was right, and the code is still to come.
-    PendingLogin {
-        /// The open challenge.
-        challenge: ChallengeId,
-    },
-    /// A user is logged in.
+    PendingLogin { challenge: ChallengeId },
     LoggedIn {
-        /// The user.
         user: Box<User>,
         /// The last full authentication, in Unix seconds.
         authenticated_at: i64,
@@ -60,7 +55,6 @@ pub enum Visitor {
 /// What happens to the cookie at the end of the request.
 #[derive(Default)]
 pub enum CookieChange {
-    /// It stays as it is.
     #[default]
     Keep,
     /// It gets a new token.

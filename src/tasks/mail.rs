@@ -49,7 +49,6 @@ pub struct MailWorker {
     pub mailer: Mailer,
     /// The beginning of every link.
     pub base_url: Url,
-    /// The time.
     pub clock: Clock,
     /// Counts the outcomes.
     pub metrics: Metrics,

@@ -18,9 +18,7 @@ pub const START: Duration = Duration::from_secs(20);
 /// The background task.
 #[derive(Clone)]
 pub struct Purge {
-    /// The database.
     pub database: Database,
-    /// The clock.
     pub clock: Clock,
     /// The pause before the first round.
     pub start: Duration,

@@ -13,20 +13,16 @@ use crate::models::outbox::{Notice, NoticeKind};
 /// A rendered email.
 #[derive(Clone, Debug)]
 pub struct Content {
-    /// The subject.
     pub subject: String,
     /// The plain text part.
     pub text: String,
-    /// The HTML part.
     pub html: String,
 }
 
 /// The email with a reset link.
 #[derive(Clone, Debug)]
 pub struct ResetPasswordEmail {
-    /// The username.
     pub username: String,
-    /// The link.
     pub link: String,
     /// How long the link works.
     pub minutes: i64,
@@ -62,9 +58,7 @@ struct ResetPasswordHtml<'a> {
 /// The email of a notice.
 #[derive(Clone, Debug)]
 pub struct NoticeEmail {
-    /// The subject.
     pub subject: &'static str,
-    /// The username.
     pub username: String,
     /// The event, in one or more sentences.
     pub what: String,
@@ -83,7 +77,6 @@ pub struct NoticeEmail {
 /// The client of an event.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// The IP address.
     pub address: String,
     /// The browser and its system, such as "Firefox on Linux".
     pub browser: String,

@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Layout {
     /// Shown as `{title} | Twostep`.
     pub title: String,
-    /// The logged-in user.
     pub username: Option<String>,
-    /// Flash messages.
     pub messages: Vec<Message>,
     /// Codes go to the demo phone, and every page says so.
     pub demo_phone: bool,

@@ -1,8 +1,4 @@
 //! Pages: askama structs, with no logic beyond formatting.
-#![allow(
-    missing_docs,
-    reason = "most fields are named after what their template shows"
-)]
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

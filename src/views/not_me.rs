@@ -11,7 +11,6 @@ use crate::models::outbox::NoticeKind;
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "not_me/show.html")]
 pub struct NotMePage {
-    /// The layout.
     pub layout: Layout,
     /// The account of the link.
     pub username: String,
@@ -29,7 +28,6 @@ pub struct NotMePage {
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "not_me/done.html")]
 pub struct DonePage {
-    /// The layout.
     pub layout: Layout,
     /// The effect on two-factor authentication.
     pub factor: Factor,
@@ -41,7 +39,6 @@ pub struct DonePage {
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "not_me/expired.html")]
 pub struct ExpiredPage {
-    /// The layout.
     pub layout: Layout,
 }
 

@@ -10,7 +10,6 @@ use crate::forms::Errors;
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "password/change.html")]
 pub struct ChangePage {
-    /// The layout.
     pub layout: Layout,
     /// Errors by field.
     pub errors: Errors,
@@ -20,9 +19,7 @@ pub struct ChangePage {
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "password/request.html")]
 pub struct ResetRequestPage {
-    /// The layout.
     pub layout: Layout,
-    /// As typed.
     pub email: String,
     /// Errors by field.
     pub errors: Errors,
@@ -32,7 +29,6 @@ pub struct ResetRequestPage {
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "password/reset.html")]
 pub struct ResetPage {
-    /// The layout.
     pub layout: Layout,
     /// The account of the link, whoever is logged in.
     pub username: String,

@@ -66,7 +66,6 @@ impl Failure {
     }
 }
 
-/// A reply.
 pub(super) enum Reply {
     Json(StatusCode, Value),
     Error(u16, Option<i64>, &'static str),

@@ -54,7 +54,6 @@ struct Inner {
 pub struct Message {
     /// The number (E.164).
     pub to: String,
-    /// The channel.
     pub channel: Channel,
     /// The six digits.
     pub code: String,

@@ -34,7 +34,6 @@ pub fn is_demo_number(number: &str) -> bool {
 #[derive(Default)]
 pub(super) struct Verifications(HashMap<String, Verification>);
 
-/// A verification.
 #[derive(Clone)]
 pub(super) struct Verification {
     pub(super) sid: String,

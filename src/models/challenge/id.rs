@@ -1,6 +1,5 @@
 //! The id of a challenge, apart from [`super`], since sessions refer to it too.
 
-/// The id of a challenge.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct ChallengeId(String);

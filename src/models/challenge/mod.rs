@@ -26,12 +26,10 @@ use crate::services::twilio_verify::{Service, TwilioVerify};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum Purpose {
-    /// To complete a login.
     #[strum(serialize = "login")]
     LogIn,
     /// To turn two-factor authentication on, or to change the number.
     Enable,
-    /// To reauthenticate.
     Reauth,
 }
 
@@ -49,13 +47,10 @@ impl Purpose {
 /// A challenge as it was read. Statements decide with the current row, not with this copy.
 #[derive(Debug, Clone, FromRow)]
 pub struct Challenge {
-    /// The id.
     pub id: ChallengeId,
-    /// The user.
     pub user_id: UserId,
     /// The account's version when the challenge was opened.
     pub auth_version: i64,
-    /// The purpose.
     #[sqlx(try_from = "&'a str")]
     pub purpose: Purpose,
     /// The phone number, in E.164.
@@ -91,7 +86,6 @@ pub enum Outcome {
     Recovered,
     /// Another challenge was opened, or the account changed.
     Superseded,
-    /// The user canceled it.
     Cancelled,
     /// Too many wrong codes.
     Exhausted,

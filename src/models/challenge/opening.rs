@@ -20,7 +20,6 @@ use crate::services::twilio_verify::TwilioVerify;
 pub struct NewChallenge<'a> {
     /// The account as it was checked.
     pub user: &'a User,
-    /// The purpose.
     pub purpose: Purpose,
     /// The phone number, in E.164.
     pub phone: &'a str,
@@ -30,7 +29,6 @@ pub struct NewChallenge<'a> {
     pub remember: bool,
     /// The country of the number, for the SMS report.
     pub country: Option<&'a str>,
-    /// The limits of sending.
     pub limits: &'a SendLimits,
     /// The session of the request; none for a login.
     pub session: Option<&'a SessionRow>,
@@ -41,7 +39,6 @@ pub struct NewChallenge<'a> {
 /// A login that begins, for the notice if it is never completed.
 #[derive(Debug)]
 pub struct NewLogin<'a> {
-    /// The client.
     pub client: &'a Client,
     /// The open challenge of the same browser.
     pub replaces: Option<&'a ChallengeId>,

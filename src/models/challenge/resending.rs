@@ -13,7 +13,6 @@ use crate::services::twilio_verify::TwilioVerify;
 /// When a challenge may send another code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResendStatus {
-    /// Now.
     Now,
     /// In so many seconds: the last send is too recent.
     Soon(i64),

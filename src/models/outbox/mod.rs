@@ -40,13 +40,9 @@ pub enum Mail {
 /// An email that this instance holds and sends now.
 #[derive(Debug, Clone, FromRow)]
 pub struct Queued {
-    /// The id.
     pub id: String,
-    /// The account.
     pub user_id: UserId,
-    /// The username.
     pub username: String,
-    /// The address.
     pub email: String,
     mail: String,
     /// Attempts so far, this one included.

@@ -11,7 +11,6 @@ use crate::models::{Connection, Result};
 /// An event of an account, and its client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// The event.
     pub event: NoticeKind,
     /// Unix seconds.
     pub at: i64,
@@ -37,7 +36,6 @@ pub enum NoticeKind {
     PasswordReset,
     /// Two-factor authentication was turned on.
     TwoFactorEnabled,
-    /// The phone number was changed.
     PhoneChanged,
     /// Two-factor authentication was turned off.
     TwoFactorDisabled,
@@ -49,7 +47,6 @@ pub enum NoticeKind {
     LoginAfterFailures,
     /// A login with the right password that no right code followed.
     UnfinishedLogin,
-    /// A recovery code was used.
     RecoveryCodeUsed,
     /// A new set of recovery codes was made.
     RecoveryCodesRenewed,

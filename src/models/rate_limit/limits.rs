@@ -140,7 +140,6 @@ pub const RESET_REQUESTS: RateLimit = limit("reset_mails_of_address", Client, &[
 /// Emails that anyone can cause at will, by account and kind.
 pub const EMAILS_OF_KIND: RateLimit = limit("emails_of_kind", Subject, &[within(HOUR, 1)], "Too many emails.");
 
-/// Notices of unfinished logins.
 pub const UNFINISHED_LOGIN_NOTICES: RateLimit = limit("unfinished_login_notices", Account, &[within(DAY, 1)], "Too many emails.");
 
 /// New accounts.

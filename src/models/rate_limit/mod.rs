@@ -48,9 +48,7 @@ pub struct Window {
 /// bucket of [`SITE_FACTOR`] times the capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Per {
-    /// The account.
     Account,
-    /// The client.
     Client,
     /// The account and the client together: other clients of the account and other accounts
     /// of the client are not affected.
@@ -66,7 +64,6 @@ pub enum Per {
 pub struct RateLimit {
     /// The name in the log and in the keys.
     pub name: &'static str,
-    /// The subject.
     pub per: Per,
     /// From the shortest to the longest. Empty if a setting defines the daily capacity.
     pub windows: &'static [Window],
@@ -268,7 +265,6 @@ pub async fn exceeded(
 /// The state of a bucket's window.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
-    /// Counted attempts.
     pub count: i64,
     /// The start of the window, in Unix seconds.
     pub started_at: i64,

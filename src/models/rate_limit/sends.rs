@@ -34,7 +34,6 @@ pub struct SendLimits {
 /// A code to send.
 #[derive(Debug, Clone, Copy)]
 pub struct CodeRequest<'a> {
-    /// The account.
     pub user: &'a UserId,
     /// The phone number, in E.164.
     pub phone: &'a str,

@@ -71,7 +71,6 @@ impl From<String> for SessionId {
 /// An active session, with its user if it is a login.
 #[derive(Debug, Clone)]
 pub struct SessionRow {
-    /// The id.
     pub id: SessionId,
     /// The hash of the request's cookie.
     token_hash: String,
@@ -91,7 +90,6 @@ pub struct SessionRow {
 
 /// A new cookie.
 pub struct Issued {
-    /// Its token.
     pub token: Token,
     /// Its life in seconds; none if it ends with the browser.
     pub max_age: Option<i64>,

@@ -10,7 +10,6 @@ use crate::models::{Connection, Result};
 /// An active login. Rows that are older than their columns have no address and user agent.
 #[derive(Debug, Clone, FromRow)]
 pub struct Login {
-    /// The id of the session.
     pub id: SessionId,
     /// The client's address at the start.
     pub address: Option<String>,
@@ -89,7 +88,6 @@ impl Login {
 /// A login that was ended.
 #[derive(Debug, FromRow)]
 pub struct Ended {
-    /// Its open challenge.
     #[sqlx(rename = "challenge_id")]
     pub challenge: Option<ChallengeId>,
 }

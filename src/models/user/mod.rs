@@ -33,10 +33,8 @@ pub(super) use user_columns;
 /// An account, without its password hash.
 #[derive(Debug, Clone, FromRow)]
 pub struct User {
-    /// The id.
     #[sqlx(rename = "user_id")]
     pub id: UserId,
-    /// The username as typed.
     pub username: String,
     /// The email address as typed.
     pub email: String,
@@ -53,7 +51,6 @@ pub struct User {
 /// The validated fields of a registration.
 #[derive(Debug)]
 pub struct NewUser {
-    /// The username as typed.
     pub username: String,
     /// The email address as typed.
     pub email: String,

@@ -12,7 +12,6 @@ pub struct Overview {
     pub created_at: i64,
     /// When the operator locked the account, in Unix seconds.
     pub locked_at: Option<i64>,
-    /// Unused recovery codes.
     pub recovery_codes: i64,
     /// Active logins.
     pub sessions: i64,

@@ -8,11 +8,9 @@ pub struct Email {
     pub id: String,
     /// The recipient's address.
     pub to: String,
-    /// The subject.
     pub subject: String,
     /// The plain text part.
     pub text: String,
-    /// The HTML part.
     pub html: String,
     /// When it was written, in Unix seconds.
     pub written_at: i64,

@@ -23,7 +23,6 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 pub enum Mailer {
     /// A mail server.
     Smtp(Box<Smtp>),
-    /// The demo mailbox.
     Demo(DemoMailbox),
 }
 
@@ -47,7 +46,6 @@ pub enum SendError {
 pub struct Settings {
     /// `smtp://` or `smtps://`, with credentials if the server requires them.
     pub url: SecretString,
-    /// The sender.
     pub from: Mailbox,
     /// The timeout of each SMTP command.
     pub timeout: Duration,
@@ -60,13 +58,11 @@ pub struct Settings {
 /// Why there is no mailer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The URL is invalid.
     #[error("not the URL of a mail server")]
     Url,
     /// The sender's name would break a header.
     #[error("the sender's name holds control characters")]
     Sender,
-    /// TLS is unusable.
     #[error("{0}")]
     Tls(#[from] SmtpError),
 }

@@ -63,7 +63,6 @@ pub enum Service {
 pub enum Channel {
     /// A text message.
     Sms,
-    /// A voice call.
     Call,
 }
 
@@ -83,7 +82,6 @@ pub struct Sent {
     /// The verification's SID (`VE…`). `None` if no usable answer came: then it is unknown
     /// whether a code was sent.
     pub sid: Option<String>,
-    /// The channel.
     pub channel: Channel,
 }
 
@@ -112,7 +110,6 @@ pub enum SendError {
 pub enum Verdict {
     /// The code is right.
     Approved,
-    /// The code is wrong.
     Wrong,
 }
 
