@@ -7,6 +7,7 @@ pub mod backup;
 pub mod challenge;
 pub mod client;
 pub mod copy_database;
+mod database_file;
 pub mod mail_token;
 pub mod outbox;
 pub mod purge;
@@ -33,21 +34,16 @@ use crate::services::passwords;
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database refused a statement or could not be reached.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-    /// The operating system gave no random numbers.
     #[error("no random numbers")]
     Randomness(#[from] getrandom::Error),
-    /// A JSON column could not be written or read.
     #[error("a JSON column: {0}")]
     Json(#[from] serde_json::Error),
-    /// A password could not be hashed or compared.
     #[error("password hashing failed")]
     Passwords(#[from] passwords::Error),
 }
 
-/// The result of a model.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
@@ -109,7 +105,6 @@ fn is_outage(code: &str) -> bool {
 /// it must not acquire another, nor wait for anything else.
 pub type Database = AnyPool;
 
-/// One connection, of the pool or of a transaction.
 pub type Connection = sqlx::AnyConnection;
 
 /// An email that is not sent after so many seconds is dropped.
@@ -125,10 +120,6 @@ const UNDO_WINDOW: i64 = GIVE_UP_AFTER + NOT_ME_LIFE;
 /// Connections of one instance to PostgreSQL.
 const MAX_CONNECTIONS: u32 = 12;
 
-/// SQLite has one writer. Connections that wait for its lock poll, with growing pauses.
-/// Requests that wait for the pool's only connection get it in their order.
-const MAX_SQLITE_CONNECTIONS: u32 = 1;
-
 /// sqlx's name of the SQLite backend.
 const SQLITE: &str = "SQLite";
 
@@ -138,16 +129,13 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The file does not exist.
     #[error("there is no database at {}", .0.display())]
     Missing(PathBuf),
-    /// The file contains something else.
     #[error("{0} is not a database")]
     NotADatabase(String),
     /// A newer version of the program has migrated it.
     #[error("{0} is from a newer version of Twostep, so this version can't open it")]
     Newer(String),
-    /// The database cannot be opened or migrated.
     #[error("the database cannot be opened: {0}")]
     Other(#[from] sqlx::Error),
 }
@@ -177,12 +165,26 @@ pub async fn connect(url: &str) -> Result<Database, OpenError> {
     });
     let prepared = prepared.await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
     prepared.map_err(|error| describe(error, url))?;
-    let most = if is_sqlite(url) {
-        MAX_SQLITE_CONNECTIONS
-    } else {
-        MAX_CONNECTIONS
-    };
-    Ok(pool(url, most).connect_lazy_with(options))
+    Ok(pool(url).connect_lazy_with(options))
+}
+
+fn pool(url: &str) -> AnyPoolOptions {
+    let is_sqlite = is_sqlite(url);
+    AnyPoolOptions::new()
+        // SQLite has one writer. Connections that wait for its lock poll, with growing pauses.
+        // Requests that wait for the pool's only connection get it in their order.
+        .max_connections(if is_sqlite { 1 } else { MAX_CONNECTIONS })
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A connection to a server may break between two requests, a file does not.
+        .test_before_acquire(!is_sqlite)
+        .after_connect(|connection, _| Box::pin(prepare(connection)))
+        // When the disk is full, SQLite rolls back, but sqlx still counts that transaction as
+        // open. It would nest the next one in it, and the rollback of a nested transaction
+        // would never release the lock.
+        .before_acquire(|connection, _| {
+            let is_sound = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_sound) })
+        })
 }
 
 fn describe(error: sqlx::Error, url: &str) -> OpenError {
@@ -204,23 +206,6 @@ pub fn display_name(url: &str) -> String {
         Ok(options) if is_sqlite(url) => options.get_filename().display().to_string(),
         _ => "the PostgreSQL database".to_owned(),
     }
-}
-
-/// A pool of at most `most` prepared connections.
-fn pool(url: &str, most: u32) -> AnyPoolOptions {
-    AnyPoolOptions::new()
-        .max_connections(most)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A connection to a server may break between two requests, a file does not.
-        .test_before_acquire(!is_sqlite(url))
-        .after_connect(|connection, _| Box::pin(prepare(connection)))
-        // When the disk is full, SQLite rolls back by itself, but sqlx still counts that
-        // transaction as open. It would nest the next one in it, and the rollback of a
-        // nested transaction would never release the lock.
-        .before_acquire(|connection, _| {
-            let is_sound = !connection.is_in_transaction();
-            Box::pin(async move { Ok(is_sound) })
-        })
 }
 
 /// Instances that start together migrate one after the other: by sqlx's lock on PostgreSQL,

@@ -2,45 +2,37 @@
 //! this query: sqlx hands a query to another thread and back, which takes longer than the
 //! query itself. The other statements go through the pool, as do all on PostgreSQL.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use sqlx::sqlite::SqliteConnectOptions;
 
-use crate::config::is_sqlite;
 use crate::models::Database;
+use crate::models::database_file::DatabaseFile;
 use crate::models::session::SessionRow;
 
-/// Reads sessions.
 pub struct SessionReader {
     database: Database,
-    file: Option<SqliteFile>,
+    sqlite: Option<Sqlite>,
 }
 
 /// A SQLite database, with its connections that no thread uses now. As many are open as
 /// threads have read at the same time.
-struct SqliteFile {
-    path: PathBuf,
-    identity: Identity,
+struct Sqlite {
+    file: DatabaseFile,
     idle: Mutex<Vec<Connection>>,
 }
-
-/// Device and inode, which a file keeps as long as it exists.
-type Identity = (u64, u64);
 
 impl SessionReader {
     /// Reads from `database`, which is open and at `url`.
     pub fn new(database: &Database, url: &str) -> Result<Self, sqlx::Error> {
-        let file = match is_sqlite(url) {
-            true => Some(SqliteFile::new(&url.parse::<SqliteConnectOptions>()?)?),
-            false => None,
+        let sqlite = |file| Sqlite {
+            file,
+            idle: Mutex::default(),
         };
         Ok(Self {
             database: database.clone(),
-            file,
+            sqlite: DatabaseFile::find(url)?.map(sqlite),
         })
     }
 
@@ -51,11 +43,11 @@ impl SessionReader {
         token_hash: &str,
         now: i64,
     ) -> Result<Option<SessionRow>, sqlx::Error> {
-        if let Some(file) = &self.file
+        if let Some(sqlite) = &self.sqlite
             && !self.database.is_closed()
         {
-            file.check_identity()?;
-            if let Ok(row) = file.find(statement, token_hash, now) {
+            sqlite.file.check()?;
+            if let Ok(row) = sqlite.find(statement, token_hash, now) {
                 return Ok(row);
             }
             // The pool waits for a locked database, and reports other errors.
@@ -71,31 +63,13 @@ impl SessionReader {
     /// Closes the connections. The last connection to a SQLite file must be one that may
     /// write: it empties the write-ahead log.
     pub fn close(&self) {
-        if let Some(file) = &self.file {
-            file.idle().clear();
+        if let Some(sqlite) = &self.sqlite {
+            sqlite.idle().clear();
         }
     }
 }
 
-impl SqliteFile {
-    fn new(options: &SqliteConnectOptions) -> io::Result<Self> {
-        let path = options.get_filename().to_owned();
-        Ok(Self {
-            identity: identity(&path)?,
-            path,
-            idle: Mutex::default(),
-        })
-    }
-
-    /// Fails if the file was deleted or replaced. Open connections would go on reading the
-    /// former file, with sessions that nobody can end.
-    fn check_identity(&self) -> io::Result<()> {
-        if identity(&self.path)? == self.identity {
-            return Ok(());
-        }
-        Err(io::Error::other("the database file was replaced"))
-    }
-
+impl Sqlite {
     fn find(
         &self,
         statement: &str,
@@ -117,26 +91,13 @@ impl SqliteFile {
     /// then ends the program by SIGBUS (<https://sqlite.org/mmap.html>).
     fn open(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
+        let connection = Connection::open_with_flags(&self.file.path, flags)?;
         connection.busy_timeout(Duration::ZERO)?; // never blocks the thread
         connection.pragma_update(None, "mmap_size", 1 << 30)?;
         Ok(connection)
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-#[cfg(unix)]
-fn identity(path: &Path) -> io::Result<Identity> {
-    use std::os::unix::fs::MetadataExt;
-    let file = path.metadata()?;
-    Ok((file.dev(), file.ino()))
-}
-
-/// Windows lets nobody replace an open file.
-#[cfg(not(unix))]
-fn identity(path: &Path) -> io::Result<Identity> {
-    path.metadata().map(|_| (0, 0))
 }
