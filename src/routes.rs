@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use tower::util::{MapRequestLayer, MapResponseLayer, option_layer};
@@ -22,8 +22,7 @@ use crate::controllers::{
 use crate::dev;
 use crate::middleware::access::{Access, Guard};
 use crate::middleware::{
-    client_address, error_pages, metrics as count, request_log, run_to_completion,
-    security_headers, session,
+    client_address, error_pages, request_log, run_to_completion, security_headers, session,
 };
 use crate::models::rate_limit::{
     CALLS_OF_ACCOUNT, CHANGES_PER_CLIENT, FACTOR_CHANGES, LOGINS, PASSWORD_CHANGES,
@@ -42,7 +41,6 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(45);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// Which users may call it.
     pub access: Access,
     pub method: Method,
     /// The path, with parameters in braces.
@@ -54,7 +52,6 @@ pub struct Route {
     pub limit: Option<Limited>,
 }
 
-/// The rate limit of a route that changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limited {
     /// The action takes these limits in its transaction, once the form is valid.
@@ -147,7 +144,8 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
     // A request passes the first layer first.
     let (for_address, for_pages) = (app.clone(), app.clone());
     let headers = Arc::new(security_headers::for_environment(app.config.environment));
-    let mut router = pages
+    let metrics = app.config.metrics_addr.map(|_| app.metrics.clone());
+    let router = pages
         .router
         .fallback(refused(app, StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(refused(app, StatusCode::METHOD_NOT_ALLOWED))
@@ -158,13 +156,10 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
             }),
             MapResponseLayer::new(move |response| security_headers::add(&headers, response)),
             MapResponseLayer::new(move |response| error_pages::render(&for_pages, response)),
-            from_fn(request_log::log),
+            from_fn_with_state(metrics, request_log::log),
             CatchPanicLayer::custom(error_pages::handle_panic),
             TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT),
         ));
-    if app.config.metrics_addr.is_some() {
-        router = router.layer(from_fn_with_state(app.metrics.clone(), count::count));
-    }
     (router.with_state(app.clone()), table)
 }
 
@@ -181,12 +176,10 @@ fn refused(app: &AppState, status: StatusCode) -> impl Handler<((),), AppState> 
     answer.layer((csrf_layer(), session))
 }
 
-/// Refuses cross-site requests.
 fn csrf_layer() -> CsrfLayer<fn(ProtectionError) -> Response> {
     CsrfLayer::new().with_rejection_response(error_pages::refuse_cross_site as fn(_) -> _)
 }
 
-/// The router of `METRICS_ADDR`.
 pub fn metrics_router(app: &AppState) -> Router {
     Router::new()
         .route("/metrics", get(metrics::show))

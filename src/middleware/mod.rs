@@ -4,7 +4,6 @@ pub mod access;
 pub mod client_address;
 pub mod cookie;
 pub mod error_pages;
-pub mod metrics;
 pub mod request_log;
 pub mod run_to_completion;
 pub mod security_headers;

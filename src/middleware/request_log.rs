@@ -1,8 +1,8 @@
-//! Gives each request an id, and writes a log line for it.
+//! Gives each request an id, writes a log line for it, and counts it in the metrics.
 
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -10,14 +10,15 @@ use tracing::Instrument;
 
 use crate::middleware::client_address::ClientAddress;
 use crate::models::token::random_id;
+use crate::services::metrics::Metrics;
 
 /// The header with the id of a request.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The logged status of a request whose client disconnected before the answer, as in nginx.
-pub const CLIENT_GONE: u16 = 499;
+const CLIENT_GONE: u16 = 499;
 
-/// Routes that browsers and supervisors request by themselves.
+/// Routes that browsers and supervisors request again and again.
 const QUIET: [&str; 5] = [
     "/static/{*path}",
     "/dev/phone",
@@ -31,23 +32,23 @@ const MAX_METHOD: usize = 20;
 
 /// Runs a request in a span with its id, which error pages show too. A client's own id is
 /// ignored. The log names the route instead of the path, which may contain a token.
-pub async fn log(request: Request, next: Next) -> Response {
+pub async fn log(State(metrics): State<Option<Metrics>>, request: Request, next: Next) -> Response {
     let id = random_id().unwrap_or_default();
-    let route = request.extensions().get::<MatchedPath>();
-    let route = route.map_or("-", MatchedPath::as_str);
+    let measured = Measured {
+        metrics,
+        started: Instant::now(),
+        method: request.method().clone(),
+        route: request.extensions().get::<MatchedPath>().cloned(),
+        status: None,
+    };
+    let (method, route) = (truncated(&measured.method), measured.route().unwrap_or("-"));
     let client = request.extensions().get::<ClientAddress>();
     let client = client.map(|client| tracing::field::display(client.0));
-    let method = truncated(request.method());
     let span = tracing::info_span!("request", %id, %method, %route, client);
-    let is_quiet = QUIET.contains(&route);
     let answer = async move {
-        let mut line = Line {
-            is_quiet,
-            started: Instant::now(),
-            status: None,
-        };
+        let mut measured = measured; // moves it whole: alone, its status would be copied
         let mut response = next.run(request).await;
-        line.status = Some(response.status().as_u16());
+        measured.status = Some(response.status().as_u16());
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
@@ -62,18 +63,33 @@ fn truncated(method: &Method) -> &str {
     name.get(..MAX_METHOD).unwrap_or(name)
 }
 
-/// Writes the log line when it is dropped: hyper drops a request whose client disconnects.
-struct Line {
-    is_quiet: bool,
+/// Writes the log line and counts the response on drop: hyper drops a request whose client
+/// disconnects.
+struct Measured {
+    /// None if they are not served.
+    metrics: Option<Metrics>,
     started: Instant,
+    method: Method,
+    route: Option<MatchedPath>,
     status: Option<u16>,
 }
 
-impl Drop for Line {
+impl Measured {
+    fn route(&self) -> Option<&str> {
+        self.route.as_ref().map(MatchedPath::as_str)
+    }
+}
+
+impl Drop for Measured {
     fn drop(&mut self) {
-        let milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (route, took) = (self.route(), self.started.elapsed());
+        if let Some(metrics) = &self.metrics {
+            let status = self.status.unwrap_or(CLIENT_GONE);
+            metrics.count_response(self.method.as_str(), route, status, took);
+        }
+        let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match self.status {
-            Some(status) if self.is_quiet => {
+            Some(status) if route.is_some_and(|route| QUIET.contains(&route)) => {
                 tracing::debug!(event = "request", status, milliseconds, "answered");
             }
             Some(status) => tracing::info!(event = "request", status, milliseconds, "answered"),
