@@ -6,18 +6,15 @@ use axum::response::{IntoResponse, Response};
 
 use crate::models::{self, with_causes};
 
-/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The page does not exist, or not for this visitor.
     #[error("not found")]
     NotFound,
-    /// The form cannot be read.
     #[error("unreadable: {0}")]
     Unreadable(StatusCode),
     #[error(transparent)]
     Model(#[from] models::Error),
-    /// The data of a session cannot be encoded.
     #[error("session data")]
     Session(#[from] tower_sessions::session::Error),
     /// A handler needs this layer, but `routes.rs` does not add it.

@@ -18,7 +18,6 @@ use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::Layout;
 
-/// The logged-in user.
 pub struct CurrentUser(pub User);
 
 impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
@@ -31,7 +30,6 @@ impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
     }
 }
 
-/// The open challenge of the session.
 #[derive(Clone)]
 pub struct Pending(pub Challenge);
 
@@ -47,7 +45,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Pending {
     }
 }
 
-/// The client of the request.
 impl<S: Send + Sync> FromRequestParts<S> for Client {
     type Rejection = AppError;
 
@@ -106,8 +103,8 @@ impl FromRequestParts<AppState> for RouteLimits {
 #[derive(Clone, Copy)]
 pub struct DeclaredLimits(pub &'static [RateLimit]);
 
-/// Reads a request with its whole body. Fails if the body is too long or incomplete.
-pub async fn whole(request: Request) -> Result<(Parts, Bytes), AppError> {
+/// Fails if the body is too long or incomplete.
+pub async fn read_body(request: Request) -> Result<(Parts, Bytes), AppError> {
     let (parts, body) = request.into_parts();
     let mut limited = Request::new(body);
     *limited.extensions_mut() = parts.extensions.clone(); // they hold the limit of the body
@@ -125,7 +122,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
     type Rejection = AppError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, AppError> {
-        let (parts, bytes) = whole(request).await?;
+        let (parts, bytes) = read_body(request).await?;
         if percent_decode(&bytes).decode_utf8().is_err() {
             return Err(AppError::Unreadable(StatusCode::BAD_REQUEST));
         }
@@ -137,7 +134,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
     }
 }
 
-/// Builds the layout of a page.
 pub struct Page {
     session: Session,
     demo_phone: bool,

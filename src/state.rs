@@ -27,11 +27,8 @@ pub struct AppState(Arc<Parts>);
 /// The parts of the app, which `lib.rs` creates.
 pub struct Parts {
     pub config: Config,
-    /// The connection pool.
     pub database: Database,
-    /// Reads the session of each request.
     pub session_reader: SessionReader,
-    /// The check that the database accepts writes.
     pub readiness: Readiness,
     /// Password hashing; for a request's work see [`AppState::passwords_for`].
     pub passwords: Passwords,
@@ -39,11 +36,9 @@ pub struct Parts {
     pub verify: TwilioVerify,
     /// The demo phone, if Twilio is not configured in development.
     pub demo_phone: Option<DemoPhone>,
-    /// Wakes the email worker.
     pub mail: MailQueue,
     /// The demo mailbox, if no mail server is configured in development.
     pub demo_mailbox: Option<DemoMailbox>,
-    /// The metrics for `METRICS_ADDR`.
     pub metrics: Metrics,
     /// Running requests that complete even if their client has disconnected.
     pub requests: TaskTracker,

@@ -34,11 +34,9 @@ pub enum Access {
     Dev,
 }
 
-/// The guard of a route.
 #[derive(Clone)]
 pub struct Guard {
     pub app: AppState,
-    /// Which visitors it admits.
     pub access: Access,
     /// The page with the form of this route, if that is another path.
     pub form_on: Option<&'static str>,
@@ -53,10 +51,12 @@ impl Guard {
         let refusal = match self.access {
             Access::Any => None,
             Access::Guest => user.map(|_| Redirect::to("/home").into_response()),
-            Access::User | Access::Fresh if user.is_none() => Some(self.ask("/login", request)),
+            Access::User | Access::Fresh if user.is_none() => {
+                Some(self.redirect_to("/login", request))
+            }
             Access::User => None,
             Access::Fresh if session.is_fresh(self.app.clock.now()) => None,
-            Access::Fresh => Some(self.ask("/reauth", request)),
+            Access::Fresh => Some(self.redirect_to("/reauth", request)),
             Access::Pending => match find_pending(&self.app, session).await {
                 Ok(challenge) => {
                     request.extensions_mut().insert(Pending(challenge));
@@ -78,7 +78,7 @@ impl Guard {
 
     /// Redirects to `page`, and from there back to the page that was requested or that holds
     /// the form.
-    fn ask(&self, page: &str, request: &Request) -> Response {
+    fn redirect_to(&self, page: &str, request: &Request) -> Response {
         let uri = request.uri();
         let next = match (self.form_on, uri.path_and_query()) {
             (Some(page), _) => page,

@@ -33,7 +33,6 @@ pub fn build(
     cookie
 }
 
-/// The value of a cookie of the request.
 pub fn read<'a>(app: &AppState, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     value(headers, &full_name(app, name))
 }

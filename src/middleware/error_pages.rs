@@ -75,12 +75,12 @@ fn is_html(headers: &HeaderMap) -> bool {
 /// Logs a panic, and answers it like any other error.
 #[allow(clippy::needless_pass_by_value)] // the signature of the layer
 pub fn handle_panic(panic: Box<dyn Any + Send>) -> Response {
-    let what = panic
+    let message = panic
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no message");
-    tracing::error!(event = "panic", what, "handler panicked");
+    tracing::error!(event = "panic", what = message, "handler panicked");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use crate::extractors::whole;
+use crate::extractors::read_body;
 use crate::server::BodyTimeout;
 use crate::state::AppState;
 
@@ -23,7 +23,7 @@ pub async fn run(
     request: Request,
     next: Next,
 ) -> Response {
-    let request = match timeout(body_timeout, whole(request)).await {
+    let request = match timeout(body_timeout, read_body(request)).await {
         Ok(Ok((parts, body))) => Request::from_parts(parts, Body::from(body)),
         Ok(Err(error)) => return error.into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),

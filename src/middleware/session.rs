@@ -14,7 +14,6 @@ use crate::models::token::Token;
 use crate::session::{CookieChange, Session};
 use crate::state::AppState;
 
-/// The name of the cookie.
 const COOKIE: &str = "session";
 
 /// A response extension with the username of the logged-in user, for error pages.

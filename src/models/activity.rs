@@ -52,7 +52,6 @@ impl Category {
     }
 }
 
-/// An event of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum Event {

@@ -34,7 +34,6 @@ pub struct Credentials<'a> {
     /// The logged-in user who confirms the password.
     pub current_user: Option<&'a UserId>,
     pub password: SecretString,
-    /// The client that sent the request.
     pub client: &'a Client,
     /// The same, unless limits by client do not apply.
     pub limited_client: Option<&'a Client>,

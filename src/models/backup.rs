@@ -22,31 +22,21 @@ const PROGRESS_INTERVAL: i32 = 1000;
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The database is PostgreSQL.
     #[error(
         "DATABASE_URL: this command backs up SQLite only. For PostgreSQL, use pg_dump as \
          docs/deploy.md shows"
     )]
     NotSqlite,
-    /// There is no database to back up.
     #[error("DATABASE_URL: there is no database at {}", .0.display())]
     Missing(PathBuf),
-    /// A file with the backup's name exists.
     #[error("FILE: {} already exists", .0.display())]
     Exists(PathBuf),
-    /// The backup cannot be written.
     #[error("FILE: {} cannot be written: {error}", .file.display())]
-    Write {
-        /// The path of the backup.
-        file: PathBuf,
-        error: io::Error,
-    },
-    /// The database cannot be read, or the backup not written.
+    Write { file: PathBuf, error: io::Error },
     #[error("the backup failed: {0}")]
     Database(#[from] sqlx::Error),
     #[error("the backup was interrupted and deleted")]
     Interrupted,
-    /// The backup failed SQLite's integrity check.
     #[error("the backup failed its check: {0}")]
     Corrupt(String),
 }

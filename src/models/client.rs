@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv6Addr};
 /// Characters of a user agent that are kept.
 const MAX_USER_AGENT: usize = 200;
 
-/// The client of a request.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub address: IpAddr,

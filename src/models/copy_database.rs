@@ -12,28 +12,22 @@ use crate::models::missing_file;
 /// Rows in one statement.
 const PAGE: i64 = 2_000;
 
-/// sqlx's table of migrations.
 const MIGRATIONS: &str = "_sqlx_migrations";
 
 /// Why nothing was copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// The file does not exist.
     #[error("FROM: there is no database at {}", .0.display())]
     Missing(PathBuf),
-    /// The file belongs to another program.
     #[error("FROM: this is not a database of Twostep")]
     NotTwostep,
-    /// The file belongs to another version of this program.
     #[error(
         "FROM: the database is from another version of Twostep. Start this version on it once, \
          or copy it with its own version"
     )]
     OtherVersion,
-    /// The SQLite database cannot be opened or read.
     #[error("FROM: the database cannot be read: {0}")]
     Read(sqlx::Error),
-    /// The PostgreSQL database is not empty.
     #[error("TO: the database is not empty: {0}. Nothing was copied")]
     NotEmpty(String),
     /// A trigger or rule in PostgreSQL changed the number of rows.
@@ -45,10 +39,8 @@ pub enum CopyError {
         /// Rows in PostgreSQL.
         copied: i64,
     },
-    /// The PostgreSQL database cannot be reached, read or written.
     #[error("TO: the database cannot be written: {0}")]
     Write(sqlx::Error),
-    /// The tables cannot be created.
     #[error("TO: the tables cannot be created: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
 }
@@ -57,7 +49,6 @@ pub enum CopyError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copied {
     pub table: String,
-    /// Rows in either database.
     pub rows: i64,
 }
 
@@ -103,23 +94,19 @@ async fn check_version(source: &mut SqliteConnection) -> Result<(), CopyError> {
         return Err(CopyError::NotTwostep);
     }
     let versions: Vec<i64> = sqlx::query_scalar(
-        r"
-        SELECT version
+        r"SELECT version
         FROM _sqlx_migrations
         WHERE success
-        ORDER BY version
-        ",
+        ORDER BY version",
     )
     .fetch_all(source)
     .await
     .map_err(CopyError::Read)?;
-    if versions
-        .into_iter()
-        .eq(sqlx::migrate!().iter().map(|it| it.version))
-    {
-        return Ok(());
+    let migrator = sqlx::migrate!();
+    match migrator.iter().map(|it| it.version).eq(versions) {
+        true => Ok(()),
+        false => Err(CopyError::OtherVersion),
     }
-    Err(CopyError::OtherVersion)
 }
 
 /// All tables but sqlx's. A table comes after those that its foreign keys refer to; a chain of
@@ -157,12 +144,10 @@ async fn tables(source: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Erro
 /// Creates the tables, unless an unused instance has done so, and locks them.
 async fn prepare_target(target: &mut PgConnection, tables: &[String]) -> Result<(), CopyError> {
     let found: Vec<String> = sqlx::query_scalar(
-        r"
-        SELECT table_name::TEXT
+        r"SELECT table_name::TEXT
         FROM information_schema.tables
         WHERE table_schema = current_schema() AND table_name <> $1
-        ORDER BY table_name
-        ",
+        ORDER BY table_name",
     )
     .bind(MIGRATIONS)
     .fetch_all(&mut *target)
@@ -207,41 +192,31 @@ async fn copy_table(
         .await
         .map_err(CopyError::Read)?;
     let name = quoted(table);
-    let list = columns
-        .iter()
-        .map(|it| quoted(it))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let pairs = columns
-        .iter()
-        .map(|it| format!("'{}', {}", it.replace('\'', "''"), quoted(it)));
-    let pairs = pairs.collect::<Vec<_>>().join(", ");
+    let list: Vec<String> = columns.iter().map(|it| quoted(it)).collect();
+    let pair = |it: &String| format!("'{}', {}", it.replace('\'', "''"), quoted(it));
+    let pairs: Vec<String> = columns.iter().map(pair).collect();
+    let (list, pairs) = (list.join(", "), pairs.join(", "));
     let (mut last, mut copied, mut expected) = (i64::MIN, 0, 0);
     loop {
-        let mut page =
-            QueryBuilder::new("SELECT COUNT(*), MAX(row_number), json_group_array(json_object(");
-        page.push(&pairs)
-            .push(")) FROM (SELECT _rowid_ AS row_number, * FROM ")
-            .push(&name);
-        page.push(" WHERE _rowid_ > ").push_bind(last);
-        page.push(" ORDER BY _rowid_ LIMIT ")
-            .push_bind(PAGE)
-            .push(")");
+        let mut page = QueryBuilder::new("SELECT COUNT(*), MAX(row_number), ");
+        page.push(format_args!(
+            "json_group_array(json_object({pairs})) FROM ("
+        ))
+        .push(format_args!("SELECT _rowid_ AS row_number, * FROM {name}"))
+        .push(" WHERE _rowid_ > ")
+        .push_bind(last)
+        .push(" ORDER BY _rowid_ LIMIT ")
+        .push_bind(PAGE)
+        .push(")");
         let page = page.build_query_as().fetch_one(&mut *source).await;
         let (rows, end, json): (i64, Option<i64>, String) = page.map_err(CopyError::Read)?;
         let Some(end) = end else { break };
         let mut insert = QueryBuilder::new("INSERT INTO ");
         insert
-            .push(&name)
-            .push(" (")
-            .push(&list)
-            .push(") SELECT ")
-            .push(&list);
-        insert
-            .push(" FROM json_populate_recordset(NULL::")
-            .push(&name)
-            .push(", ");
-        insert.push_bind(json).push("::JSON)");
+            .push(format_args!("{name} ({list}) SELECT {list}"))
+            .push(format_args!(" FROM json_populate_recordset(NULL::{name}, "))
+            .push_bind(json)
+            .push("::JSON)");
         let inserted = insert.build().execute(&mut *target).await;
         copied += inserted.map_err(CopyError::Write)?.rows_affected();
         expected += rows;
@@ -251,9 +226,8 @@ async fn copy_table(
     if copied == expected {
         return Ok(copied);
     }
-    let table = table.to_owned();
     Err(CopyError::RowsDiffer {
-        table,
+        table: table.to_owned(),
         expected,
         copied,
     })

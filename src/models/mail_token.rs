@@ -9,7 +9,6 @@ use crate::models::token::Token;
 use crate::models::user::UserId;
 use crate::models::{Connection, Database, NOT_ME_LIFE, Result, UNDO_WINDOW};
 
-/// The purpose of a link.
 #[derive(Debug, Clone, PartialEq, Eq, AsRefStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Purpose {
@@ -43,7 +42,6 @@ pub enum LinkUse {
     Expired,
 }
 
-/// A valid link.
 #[derive(Debug, Clone)]
 pub struct MailToken {
     token_hash: String,

@@ -10,7 +10,7 @@ use crate::models::{Database, Result, SQLITE, activity, sms_days};
 /// a few milliseconds, but 40 ms for 100 rows of a million sessions.
 pub const BATCH: u64 = 10;
 
-/// The pause after a batch, in which other writers get their turn.
+/// The pause after a batch, in which other writers get the lock.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// PostgreSQL's SQLSTATE `lock_not_available`.
@@ -28,7 +28,6 @@ pub enum Kind {
     Sessions,
     /// Challenges that have no queued email, [`CHALLENGE_KEPT`] after they expired.
     Challenges,
-    /// Emailed links.
     #[strum(serialize = "emailed links")]
     MailTokens,
     #[strum(serialize = "rate limits")]

@@ -9,7 +9,6 @@ use crate::models::token::fill;
 use crate::models::user::UserId;
 use crate::models::{Connection, Database, Result};
 
-/// Codes in a set.
 const CODES: usize = 10;
 
 /// Symbols of a code, of five random bits each: 120 bits (ASVS 6.5.4 requires 20).
@@ -132,7 +131,6 @@ impl RecoveryCode {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Counts a user's unused codes.
     pub async fn count_unused(connection: &mut Connection, user: &UserId) -> Result<i64> {
         Ok(sqlx::query_scalar(
             r"SELECT COUNT(*)
@@ -144,7 +142,6 @@ impl RecoveryCode {
         .await?)
     }
 
-    /// Deletes a user's set.
     pub async fn delete_all(connection: &mut Connection, user: &UserId) -> Result<()> {
         sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1")
             .bind(user.as_str())

@@ -59,7 +59,7 @@ pub async fn resolve_next(database: &Database, now: i64) -> Result<Resolved> {
     let decoy = Decoy(request.try_get("id")?);
     let email_key: String = request.try_get("email_key")?;
     let created_at = request.try_get::<i64, _>("created_at")?.min(now);
-    // The program was down for too long: nobody waits for the link anymore.
+    // The program was down for too long: the user no longer waits for the link.
     if now - created_at >= GIVE_UP_AFTER {
         transaction.commit().await?;
         return Ok(Resolved::Done);

@@ -1,5 +1,6 @@
-//! Codes sent and verified, by country and UTC day. Codes that nobody enters are the sign of
-//! SMS pumping: fraudsters who share in a network's revenue request codes to its numbers.
+//! Codes sent and verified, by country and UTC day. Many unverified codes are a
+//! sign of SMS pumping: fraudsters who share in a network's revenue request codes to its
+//! numbers.
 
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -28,7 +29,6 @@ pub struct SmsDay {
     /// A region code, or `-` for numbers without a country.
     pub country: String,
     pub sent: i64,
-    /// Codes verified.
     pub entered: i64,
 }
 

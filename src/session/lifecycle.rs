@@ -12,7 +12,6 @@ use crate::views::layout::Kind;
 
 /// A login that has begun, once its transaction is committed.
 pub struct BegunLogin {
-    /// The new session.
     pub issued: Issued,
     /// Whether an email to the user is queued.
     pub has_mail: bool,
@@ -80,9 +79,9 @@ impl Session {
         }
     }
 
-    /// Gives a login a new token. `authenticated_at` is the time of a full authentication, or `None`
-    /// to keep the last one. `challenge` becomes the open challenge. `None` if the session
-    /// ended meanwhile.
+    /// Gives a login a new token. `authenticated_at` is the time of a full authentication, or
+    /// `None` to keep the last one. `challenge` becomes the open challenge. Returns `None` if
+    /// the session ended meanwhile.
     pub async fn renew(
         &self,
         connection: &mut Connection,
@@ -98,8 +97,8 @@ impl Session {
         }
     }
 
-    /// Locks the account's row. Returns whether the login has not ended and the account has
-    /// not changed since the request began, which must then no longer act.
+    /// Locks the account's row. Returns false if the login ended or the account changed since
+    /// the request began: the request must not act then.
     pub async fn still_holds(&self, connection: &mut Connection) -> Result<bool, Error> {
         let (Some(row), Some(user)) = (self.row(), self.user()) else {
             return Ok(false);

@@ -9,8 +9,7 @@ mod lifecycle;
 pub mod redirects;
 mod store;
 
-use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
 use axum::http::Method;
@@ -39,10 +38,11 @@ const NO_DATA: &str = "{}";
 /// Who sent a request.
 #[derive(Debug, Clone)]
 pub enum Visitor {
-    /// Nobody is logged in.
     Anonymous,
     /// The password was right, and the code is still to come.
-    PendingLogin { challenge: ChallengeId },
+    PendingLogin {
+        challenge: ChallengeId,
+    },
     LoggedIn {
         user: Box<User>,
         /// The last full authentication, in Unix seconds.
@@ -57,7 +57,6 @@ pub enum Visitor {
 pub enum CookieChange {
     #[default]
     Keep,
-    /// It gets a new token.
     Set(Issued),
     /// It is removed, because this very request ended the session.
     Remove,
@@ -101,7 +100,6 @@ impl Session {
         }))
     }
 
-    /// Who sent the request.
     pub fn visitor(&self) -> &Visitor {
         &self.0.visitor
     }
@@ -111,7 +109,6 @@ impl Session {
         self.0.row.as_ref()
     }
 
-    /// The logged-in user.
     pub fn user(&self) -> Option<&User> {
         match &self.0.visitor {
             Visitor::LoggedIn { user, .. } => Some(user),
@@ -130,7 +127,6 @@ impl Session {
         }
     }
 
-    /// The open challenge of this session.
     pub fn challenge(&self) -> Option<&ChallengeId> {
         match &self.0.visitor {
             Visitor::PendingLogin { challenge } => Some(challenge),
@@ -198,7 +194,6 @@ impl Session {
         self.change_cookie(CookieChange::Set(issued));
     }
 
-    /// What happens to the cookie, for the end of the request.
     pub fn take_cookie_change(&self) -> CookieChange {
         std::mem::take(&mut self.0.cookie.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -25,7 +25,6 @@ pub fn redirect_to_login() -> Response {
     Redirect::to(&with_next("/login", &LocalPath::home())).into_response()
 }
 
-/// Redirects a user whose challenge has expired.
 pub async fn redirect_expired(session: &Session) -> Result<Response, AppError> {
     let text = "That code has expired.";
     session.add_message(Kind::Info, text).await?;

@@ -37,7 +37,6 @@ pub enum Refused {
         /// Whether that was the last attempt.
         last: bool,
     },
-    /// Any other error.
     #[error(transparent)]
     Other(#[from] Error),
 }

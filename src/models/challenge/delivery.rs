@@ -15,9 +15,7 @@ use crate::services::twilio_verify::{Channel, SendError, Sent, TwilioVerify};
 pub enum Delivery {
     /// The request to Twilio is pending.
     Sending,
-    /// The code was sent by SMS.
     Sms,
-    /// The code was sent by a voice call.
     Call,
     /// Twilio did not answer in time. The code may have been sent.
     Unknown,
@@ -157,7 +155,7 @@ impl Challenge {
         limits: &SendLimits,
         now: i64,
     ) -> Option<Attempt> {
-        let taken = async {
+        let attempt = async {
             let mut connection = database.acquire().await?;
             let request = self.code_request(&mut connection, now).await?;
             take(&mut connection, &limits.call_buckets(&request), now).await
@@ -166,7 +164,7 @@ impl Challenge {
             let error = error.with_causes();
             tracing::error!(event = "error", error, "could not count a call");
         };
-        taken.await.map_err(log).ok()?.ok()
+        attempt.await.map_err(log).ok()?.ok()
     }
 
     /// Counts the code for its country and warns of SMS pumping.

@@ -5,7 +5,6 @@
 pub struct ChallengeId(String);
 
 impl ChallengeId {
-    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -53,7 +53,6 @@ pub struct Challenge {
     pub auth_version: i64,
     #[sqlx(try_from = "&'a str")]
     pub purpose: Purpose,
-    /// The phone number, in E.164.
     pub phone: String,
     /// Twilio's verification, if Twilio answered.
     pub provider_sid: Option<String>,
@@ -87,7 +86,6 @@ pub enum Outcome {
     /// Another challenge was opened, or the account changed.
     Superseded,
     Cancelled,
-    /// Too many wrong codes.
     Exhausted,
     /// No code could be sent to a number that was being added.
     NotSent,

@@ -15,13 +15,11 @@ use crate::models::{Connection, Database, Result};
 use crate::services::metrics::Metrics;
 use crate::services::twilio_verify::TwilioVerify;
 
-/// A challenge to open.
 #[derive(Debug)]
 pub struct NewChallenge<'a> {
     /// The account as it was checked.
     pub user: &'a User,
     pub purpose: Purpose,
-    /// The phone number, in E.164.
     pub phone: &'a str,
     /// A local path to go to afterwards.
     pub next: Option<&'a str>,
@@ -170,10 +168,10 @@ impl Sending {
             true => FACTOR_CHANGES.buckets(new.user.id.as_str()),
             false => Vec::new(),
         };
-        let taken = take(connection, &buckets, now).await?;
+        let result = take(connection, &buckets, now).await?;
         Ok(Self {
             attempt: None,
-            held_back: taken.err().map(ResendStatus::Limited),
+            held_back: result.err().map(ResendStatus::Limited),
             provider_sid: old.provider_sid.clone(),
             delivery: old.delivery,
             sends: old.sends,

@@ -44,7 +44,6 @@ pub enum ResendRefused {
     /// The challenge expired, was consumed, closed or superseded.
     #[error("the challenge is gone")]
     Gone,
-    /// Any other error.
     #[error(transparent)]
     Other(#[from] Error),
 }
@@ -75,8 +74,8 @@ impl Challenge {
         }
         let request = self.code_request(&mut transaction, now).await?;
         let buckets = limits.buckets(&request, way == Way::Call, false);
-        let taken = take(&mut transaction, &buckets, now).await?;
-        let attempt = taken.map_err(|it| ResendRefused::NotNow(ResendStatus::Limited(it)))?;
+        let result = take(&mut transaction, &buckets, now).await?;
+        let attempt = result.map_err(|it| ResendRefused::NotNow(ResendStatus::Limited(it)))?;
         transaction.commit().await?;
         let delivery = self
             .deliver(database, verify, way, limits, attempt, now)

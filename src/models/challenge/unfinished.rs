@@ -1,7 +1,7 @@
 //! The notice of a login with the right password and no right code.
 //!
 //! It is queued when the challenge opens and due when the challenge ends, so it is sent even
-//! if nobody logs in again. The queued email has the challenge's id. Only the right code
+//! without another login. The queued email has the challenge's id. Only the right code
 //! withdraws it, not canceling: otherwise an intruder who has only the password could hide it.
 
 use crate::models::challenge::{ChallengeId, NewLogin};

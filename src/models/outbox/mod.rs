@@ -27,13 +27,10 @@ const LONGEST_PAUSE: i64 = 60 * 60;
 /// attempt may have arrived.
 const MOST_UNANSWERED: i64 = 3;
 
-/// An email with its facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mail {
-    /// A link to set a new password.
     ResetPassword,
-    /// An event of the account.
     Notice(Notice),
 }
 

@@ -16,17 +16,14 @@ pub struct Notice {
     pub at: i64,
     /// The address of the client; none for the operator.
     pub address: Option<String>,
-    /// The user agent of the client.
     pub user_agent: Option<String>,
     /// The phone number before the event, in E.164.
     pub former_phone: Option<String>,
     /// Recovery codes that are left after one was used.
     pub recovery_codes_left: Option<i64>,
-    /// The username before the event.
     pub former_username: Option<String>,
 }
 
-/// The event of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeKind {
@@ -34,12 +31,9 @@ pub enum NoticeKind {
     PasswordChanged,
     /// The password was set by an emailed link.
     PasswordReset,
-    /// Two-factor authentication was turned on.
     TwoFactorEnabled,
     PhoneChanged,
-    /// Two-factor authentication was turned off.
     TwoFactorDisabled,
-    /// The username was changed.
     Renamed,
     /// More wrong passwords in a day than a user mistypes.
     ManyWrongPasswords,
@@ -48,7 +42,6 @@ pub enum NoticeKind {
     /// A login with the right password that no right code followed.
     UnfinishedLogin,
     RecoveryCodeUsed,
-    /// A new set of recovery codes was made.
     RecoveryCodesRenewed,
     /// The operator turned two-factor authentication off.
     TwoFactorResetByOperator,
@@ -77,7 +70,6 @@ impl NoticeKind {
 }
 
 impl Notice {
-    /// The notice of an event that happens now.
     pub fn new(event: NoticeKind, client: &Client, now: i64) -> Self {
         Self {
             address: Some(client.address.to_string()),
@@ -86,7 +78,7 @@ impl Notice {
         }
     }
 
-    /// The notice of something that the operator does now, without a client.
+    /// The notice of an operator's action, which has no client.
     pub const fn by_operator(event: NoticeKind, now: i64) -> Self {
         Self {
             event,
@@ -99,19 +91,16 @@ impl Notice {
         }
     }
 
-    /// Adds the phone number before the event.
     pub fn with_former_phone(mut self, phone: Option<&str>) -> Self {
         self.former_phone = phone.map(str::to_owned);
         self
     }
 
-    /// Adds the number of recovery codes that are left.
     pub fn with_recovery_codes_left(mut self, left: i64) -> Self {
         self.recovery_codes_left = Some(left);
         self
     }
 
-    /// Adds the username before the event.
     pub fn with_former_username(mut self, username: &str) -> Self {
         self.former_username = Some(username.to_owned());
         self
@@ -131,8 +120,8 @@ impl Notice {
         user: Option<&UserId>,
         account: &str,
     ) -> Result<bool> {
-        let nobody = UserId::from_column(String::new());
-        let user = user.unwrap_or(&nobody);
+        let unknown = UserId::from_column(String::new());
+        let user = user.unwrap_or(&unknown);
         self.enqueue_for(connection, user, account).await
     }
 

@@ -38,9 +38,7 @@ const SITE_FACTOR: i64 = 10;
 /// A window of time and the attempts that it permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// The permitted attempts.
     pub capacity: i64,
-    /// The length in seconds.
     pub seconds: i64,
 }
 
@@ -210,12 +208,12 @@ pub async fn take(
     buckets: &[Bucket],
     now: i64,
 ) -> Result<Result<Attempt, RateLimitExceeded>> {
-    let taken = try_take(connection, buckets, now).await?;
-    if let Err(exceeded) = &taken {
+    let result = try_take(connection, buckets, now).await?;
+    if let Err(exceeded) = &result {
         let (limit, retry_after) = (exceeded.limit.name, exceeded.retry_after);
         tracing::warn!(event = "limited", limit, retry_after, "rate limit exceeded");
     }
-    Ok(taken)
+    Ok(result)
 }
 
 /// The same without a warning in the log.
@@ -317,10 +315,10 @@ pub async fn refund_since(
     count: i64,
     since: i64,
 ) -> Result<()> {
-    lower(connection, refunds_of(buckets, count, since)).await
+    lower(connection, refunds_for(buckets, count, since)).await
 }
 
-fn refunds_of(buckets: &[Bucket], count: i64, since: i64) -> Vec<Refund> {
+fn refunds_for(buckets: &[Bucket], count: i64, since: i64) -> Vec<Refund> {
     let refund = |bucket: &Bucket| Refund {
         key: bucket.key.clone(),
         count,
@@ -331,10 +329,10 @@ fn refunds_of(buckets: &[Bucket], count: i64, since: i64) -> Vec<Refund> {
 
 /// Empties these buckets.
 pub async fn reset(connection: &mut Connection, buckets: &[Bucket], now: i64) -> Result<()> {
-    lower(connection, resets_of(buckets, now)).await
+    lower(connection, resets_for(buckets, now)).await
 }
 
 /// Covers every window that counts at `now`, also one of an instance whose clock is ahead.
-fn resets_of(buckets: &[Bucket], now: i64) -> Vec<Refund> {
-    refunds_of(buckets, i64::MAX, now + CLOCK_SKEW)
+fn resets_for(buckets: &[Bucket], now: i64) -> Vec<Refund> {
+    refunds_for(buckets, i64::MAX, now + CLOCK_SKEW)
 }

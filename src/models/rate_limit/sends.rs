@@ -6,7 +6,7 @@ use crate::models::rate_limit::{
     Attempt, Bucket, CALLS_OF_ACCOUNT, CALLS_OF_SERVICE, CALLS_TO_NUMBER, DAILY_SENDS_OF_ACCOUNT,
     DAILY_SENDS_TO_NUMBER, FACTOR_CHANGES, NUMBER_TRIED, NUMBERS_OF_ACCOUNT, RateLimit,
     RateLimitExceeded, SENDS_OF_ACCOUNT, SENDS_OF_SERVICE, SENDS_PER_CLIENT, SENDS_TO_NEW_NUMBERS,
-    SENDS_TO_NUMBER, Usage, WRONG_CODES, refund, refund_since, refunds_of, resets_of, take,
+    SENDS_TO_NUMBER, Usage, WRONG_CODES, refund, refund_since, refunds_for, resets_for, take,
     try_take, usage,
 };
 use crate::models::user::id::UserId;
@@ -35,7 +35,6 @@ pub struct SendLimits {
 #[derive(Debug, Clone, Copy)]
 pub struct CodeRequest<'a> {
     pub user: &'a UserId,
-    /// The phone number, in E.164.
     pub phone: &'a str,
     /// Whether the number is being added. Those codes have separate buckets, so that strangers
     /// who add a number never block its owner's login.
@@ -98,12 +97,12 @@ impl CodeRequest<'_> {
         now: i64,
     ) -> Result<()> {
         let account = self.user.as_str();
-        let mut refunds = refunds_of(&self.refundable(), sends, opened_at);
-        refunds.extend(resets_of(&WRONG_CODES.buckets(account), now));
+        let mut refunds = refunds_for(&self.refundable(), sends, opened_at);
+        refunds.extend(resets_for(&WRONG_CODES.buckets(account), now));
         if self.is_adding {
             let mut numbers = self.number_tried();
             numbers.extend(NUMBERS_OF_ACCOUNT.buckets(account));
-            refunds.extend(refunds_of(&numbers, 1, opened_at));
+            refunds.extend(refunds_for(&numbers, 1, opened_at));
         }
         lower(connection, refunds).await
     }
@@ -199,11 +198,11 @@ impl SendLimits {
             buckets.extend(NUMBERS_OF_ACCOUNT.buckets(request.user.as_str()));
             tried = first_try;
         }
-        let mut taken = take(connection, &buckets, now).await?;
-        match &mut taken {
+        let mut result = take(connection, &buckets, now).await?;
+        match &mut result {
             Ok(attempt) => attempt.add(tried),
             Err(_) => refund(connection, &tried).await?,
         }
-        Ok(taken)
+        Ok(result)
     }
 }

@@ -1,10 +1,10 @@
 //! Sessions. The id of a row is no secret; the cookie's token is, and the database holds only
 //! its hash. A session that has ended has no row, and only the two INSERTs create rows.
 
-mod of_user;
+mod logins;
 mod reader;
 
-pub use of_user::{Ended, Login, Logins};
+pub use logins::{Ended, Login, Logins};
 pub use reader::SessionReader;
 
 use sqlx::Row;
@@ -34,8 +34,8 @@ struct Life {
 }
 
 impl Life {
-    const fn of(logged_in: bool, remember: bool) -> Self {
-        let (absolute, idle) = match (logged_in, remember) {
+    const fn new(is_login: bool, remember: bool) -> Self {
+        let (absolute, idle) = match (is_login, remember) {
             (false, _) => (ANONYMOUS_LIFE, ANONYMOUS_LIFE),
             (true, false) => (7 * DAY, 12 * HOUR),
             (true, true) => (30 * DAY, 14 * DAY),
@@ -56,7 +56,6 @@ impl SessionId {
         text.bytes().all(fits).then(|| Self(text.to_owned()))
     }
 
-    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -82,7 +81,6 @@ pub struct SessionRow {
     pub remember: bool,
     /// Flash messages, as JSON.
     pub data: String,
-    /// The last recorded activity.
     pub last_active_at: i64,
     /// The latest end.
     pub expires_at: i64,
@@ -157,7 +155,7 @@ impl SessionRow {
         data: &str,
         now: i64,
     ) -> Result<Issued> {
-        let life = Life::of(false, false);
+        let life = Life::new(false, false);
         let token = Token::generate()?;
         sqlx::query(
             r"INSERT INTO sessions (id, token_hash, challenge_id, remember, data,
@@ -190,7 +188,7 @@ impl SessionRow {
         client: &Client,
         now: i64,
     ) -> Result<Option<Issued>> {
-        let life = Life::of(true, remember);
+        let life = Life::new(true, remember);
         let token = Token::generate()?;
         if !User::lock_for_update(connection, user, auth_version).await? {
             return Ok(None);
@@ -219,8 +217,8 @@ impl SessionRow {
     }
 
     /// Replaces the token of a login and its open challenge, and the time of its authentication
-    /// if there is a new one. `None` if the session ended or got another token meanwhile: a request with a dead
-    /// cookie must not get a valid one.
+    /// if there is a new one. `None` if the session ended or got another token meanwhile: a
+    /// request with a dead cookie must not get a valid one.
     pub async fn renew(
         &self,
         connection: &mut Connection,
@@ -248,7 +246,7 @@ impl SessionRow {
 
     /// Records activity, which alone extends the idle time.
     pub async fn touch(&self, database: &Database, now: i64) -> Result<()> {
-        let life = Life::of(self.login.is_some(), self.remember);
+        let life = Life::new(self.login.is_some(), self.remember);
         sqlx::query(
             r"UPDATE sessions
             SET last_active_at = $1, idle_expires_at = $2

@@ -1,12 +1,10 @@
 //! The id of an account. It has its own module because [`super`] imports models that need it.
 
-/// The id of an account.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct UserId(String);
 
 impl UserId {
-    /// The text of the id.
     pub fn as_str(&self) -> &str {
         &self.0
     }

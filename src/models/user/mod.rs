@@ -18,8 +18,8 @@ use crate::services::passwords::{Passwords, UNUSABLE};
 /// Seconds between two recorded visits.
 const LAST_SEEN_INTERVAL: i64 = 60;
 
-/// Seconds for which a former username stays reserved for its account, so that nobody can
-/// impersonate the user right after a rename.
+/// Seconds for which a former username stays reserved for its account, so that no other user
+/// can impersonate its user after a rename.
 const RESERVED_FOR: i64 = 30 * 24 * 60 * 60;
 
 /// The columns of a [`User`], as a literal for `concat!`.
@@ -64,13 +64,10 @@ pub enum SaveError {
     /// Another account has that name or has reserved it, in any case.
     #[error("the username is taken")]
     UsernameTaken,
-    /// Another account has that email address, in any case.
     #[error("the email address is taken")]
     EmailTaken,
-    /// The account was renamed too often.
     #[error(transparent)]
     RateLimited(#[from] RateLimitExceeded),
-    /// Any other error.
     #[error(transparent)]
     Other(#[from] Error),
 }
@@ -121,7 +118,6 @@ impl User {
         Ok(id)
     }
 
-    /// Finds an account by its id.
     pub async fn find(database: &Database, id: &UserId) -> Result<Option<Self>> {
         Ok(sqlx::query_as(concat!(
             "SELECT ",

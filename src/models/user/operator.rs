@@ -18,11 +18,9 @@ pub struct Overview {
 }
 
 impl User {
-    /// An account's state.
     pub async fn overview(database: &Database, id: &UserId, now: i64) -> Result<Option<Overview>> {
         Ok(sqlx::query_as(
-            r"
-            SELECT
+            r"SELECT
               created_at,
               locked_at,
               (SELECT COUNT(*)
@@ -34,8 +32,7 @@ impl User {
                  AND expires_at > $1
                  AND idle_expires_at > $1) AS sessions
             FROM users
-            WHERE id = $2
-            ",
+            WHERE id = $2",
         )
         .bind(now)
         .bind(id.as_str())
@@ -47,11 +44,9 @@ impl User {
     /// before fails. Returns whether the account was unlocked.
     pub async fn lock_account(connection: &mut Connection, id: &UserId, now: i64) -> Result<bool> {
         let done = sqlx::query(
-            r"
-            UPDATE users
+            r"UPDATE users
             SET locked_at = $1, auth_version = auth_version + 1
-            WHERE id = $2 AND locked_at IS NULL
-            ",
+            WHERE id = $2 AND locked_at IS NULL",
         )
         .bind(now)
         .bind(id.as_str())
@@ -63,11 +58,9 @@ impl User {
     /// Unlocks the account. Returns whether it was locked.
     pub async fn unlock_account(connection: &mut Connection, id: &UserId) -> Result<bool> {
         let done = sqlx::query(
-            r"
-            UPDATE users
+            r"UPDATE users
             SET locked_at = NULL
-            WHERE id = $1 AND locked_at IS NOT NULL
-            ",
+            WHERE id = $1 AND locked_at IS NOT NULL",
         )
         .bind(id.as_str())
         .execute(connection)
@@ -78,11 +71,9 @@ impl User {
     /// Makes all pending logins fail.
     pub async fn bump_auth_version(connection: &mut Connection, id: &UserId) -> Result<()> {
         sqlx::query(
-            r"
-            UPDATE users
+            r"UPDATE users
             SET auth_version = auth_version + 1
-            WHERE id = $1
-            ",
+            WHERE id = $1",
         )
         .bind(id.as_str())
         .execute(connection)
@@ -96,15 +87,13 @@ impl User {
     /// that an emailed link may still restore a number that an intruder removed.
     pub async fn reset_two_factor(connection: &mut Connection, id: &UserId) -> Result<bool> {
         let done = sqlx::query(
-            r"
-            UPDATE users
+            r"UPDATE users
             SET
               verification_phone = NULL,
               former_phone = NULL,
               phone_changed_at = NULL,
               auth_version = auth_version + 1
-            WHERE id = $1 AND verification_phone IS NOT NULL
-            ",
+            WHERE id = $1 AND verification_phone IS NOT NULL",
         )
         .bind(id.as_str())
         .execute(&mut *connection)
@@ -113,10 +102,8 @@ impl User {
             return Ok(false);
         }
         sqlx::query(
-            r"
-            DELETE FROM mail_tokens
-            WHERE user_id = $1 AND former_phone IS NOT NULL
-            ",
+            r"DELETE FROM mail_tokens
+            WHERE user_id = $1 AND former_phone IS NOT NULL",
         )
         .bind(id.as_str())
         .execute(connection)
@@ -128,10 +115,8 @@ impl User {
     /// expire within a day.
     pub async fn delete(connection: &mut Connection, id: &UserId) -> Result<()> {
         sqlx::query(
-            r"
-            DELETE FROM reset_requests
-            WHERE email_key = (SELECT email_key FROM users WHERE id = $1)
-            ",
+            r"DELETE FROM reset_requests
+            WHERE email_key = (SELECT email_key FROM users WHERE id = $1)",
         )
         .bind(id.as_str())
         .execute(&mut *connection)

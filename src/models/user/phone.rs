@@ -77,7 +77,7 @@ impl User {
         Ok(restored)
     }
 
-    /// The number that [`User::restore_phone`] would restore now. The user has proved only
+    /// The number that [`User::restore_phone`] would restore now. The link proves only
     /// access to the mailbox. So this never turns two-factor authentication off, and never
     /// restores an intruder's number.
     ///

@@ -15,7 +15,6 @@ pub struct Login {
     pub address: Option<String>,
     /// The client's user agent at the start.
     pub user_agent: Option<String>,
-    /// Unix seconds.
     #[sqlx(rename = "created_at")]
     pub started_at: i64,
     /// The last activity, to the minute.
@@ -127,7 +126,6 @@ impl SessionRow {
         .await?)
     }
 
-    /// Ends all of a user's sessions.
     pub async fn end_all(connection: &mut Connection, user: &UserId) -> Result<()> {
         sqlx::query("DELETE FROM sessions WHERE user_id = $1")
             .bind(user.as_str())
