@@ -232,27 +232,6 @@ async fn every_form_of_a_user_has_a_page_to_return_to() {
     }
 }
 
-#[tokio::test]
-async fn a_login_leads_to_the_requested_page() {
-    let app = app_with_people().await;
-    let wanted = "/user/alice?from=a%20mail&x=1";
-    let harry = app.browser();
-    let refused = harry.get(wanted).await;
-    refused.redirects_to(&with_next("/login", wanted));
-    let next = harry.follow(&refused).await.value_of("next").unwrap();
-    let fields = [
-        ("username", "harry"),
-        ("password", PASSWORD),
-        ("next", &next),
-    ];
-    harry.post("/login", &fields).await.redirects_to(wanted);
-    // The query of a POST is not the page's.
-    app.browser()
-        .post("/edit_profile?x=1", &[])
-        .await
-        .redirects_to("/login?next=%2Fedit_profile");
-}
-
 /// ASVS 14.2.5, 14.3.1
 #[tokio::test]
 async fn attack_17_after_logout_the_back_button_shows_nothing() {

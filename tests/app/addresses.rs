@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Method;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HOST};
 use twostep::services::assets;
 
 use crate::access::{Role, app_with_people, concrete};
@@ -69,9 +69,9 @@ async fn unknown_paths_are_not_found() {
     let cookie = Role::Fresh.browser(&app).await.session_cookie().unwrap();
     let cookie = format!("Cookie: session={cookie}");
     let css = assets::url("css/app.css");
-    let misspelt = css.replace(".css", ".CSS");
+    let misspelled = css.replace(".css", ".CSS");
     let deeper = format!("{css}/x");
-    let others = [misspelt, deeper];
+    let others = [misspelled, deeper];
     let paths = NOWHERE.split_whitespace();
     for path in paths.chain(others.iter().map(String::as_str)) {
         for headers in [&[][..], &[cookie.as_str()]] {
@@ -140,6 +140,21 @@ async fn the_demo_pages_are_not_found_behind_any_proxy() {
                 let page = browser.send(request.header(name, value)).await;
                 assert_eq!(page.status, 404, "{path} {name}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_demo_phone_answers_only_under_the_names_of_this_machine() {
+    let app = TestApp::start().await;
+    let refused = "evil.example evil.example:3000 203.0.113.9 localhost.evil.example";
+    let accepted = "localhost localhost:3000 127.0.0.1:3000 [::1]:3000";
+    for (hosts, status) in [(refused, 404), (accepted, 200)] {
+        for host in hosts.split(' ') {
+            let browser = app.browser();
+            let request = browser.request(Method::GET, "/dev/phone");
+            let page = browser.send(request.header(HOST, host)).await;
+            assert_eq!(page.status, status, "{host}");
         }
     }
 }

@@ -201,21 +201,3 @@ fn the_repository_contains_no_settings_with_secrets() {
         "a value is set"
     );
 }
-
-#[test]
-fn log_events_have_names_in_snake_case() {
-    let event = Regex::new(r#"event = ("[^"]*"|\w+)"#).unwrap();
-    let name = Regex::new(r#"^"[a-z]+(_[a-z]+)*"$"#).unwrap();
-    for (module, code) in read_modules() {
-        for logged in code
-            .split("tracing::")
-            .skip(1)
-            .filter(|it| it.contains("!("))
-        {
-            let arguments = logged.split(");").next().unwrap();
-            for found in event.captures_iter(arguments) {
-                assert!(name.is_match(&found[1]), "{module}: {}", &found[1]);
-            }
-        }
-    }
-}

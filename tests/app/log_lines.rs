@@ -44,8 +44,8 @@ async fn each_step_of_a_login_is_logged_with_time_route_user_and_method() {
     assert_eq!(program.line(&page, "login_half")["user"], user);
     let line = program.line(&page, "code_asked_for");
     assert_eq!(line["user"], user);
-    let told = (&line["purpose"], &line["delivery"]);
-    assert_eq!(told, (&"login".into(), &"sms".into()));
+    assert_eq!(line["purpose"], "login");
+    assert_eq!(line["delivery"], "sms");
     let second = code(&browser).await;
     let page = browser.verify(&wrong(&second)).await;
     assert_eq!(program.line(&page, "code_refused")["user"], user);
@@ -86,7 +86,7 @@ async fn each_step_of_a_login_is_logged_with_time_route_user_and_method() {
 #[tokio::test(flavor = "multi_thread")]
 async fn parallel_requests_write_one_complete_line_each() {
     let program = Program::start(&[]);
-    let people = (0..16).map(|_| {
+    let tasks = (0..16).map(|_| {
         let browser = program.browser();
         tokio::spawn(async move {
             for _ in 0..25 {
@@ -94,8 +94,8 @@ async fn parallel_requests_write_one_complete_line_each() {
             }
         })
     });
-    for person in people.collect::<Vec<_>>() {
-        person.await.unwrap();
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
     }
     let mut lines = program.lines(); // each of which is read as JSON
     lines.retain(|line| line["event"] == "request");
@@ -119,13 +119,13 @@ async fn a_long_method_is_truncated_in_the_log() {
     assert_eq!(line["status"], 405);
 }
 
-/// Such as a restored backup.
+/// A restored backup may be readable, for example.
 #[cfg(unix)]
 #[test]
 fn a_database_that_other_users_may_read_is_logged_and_keeps_its_mode() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
-    for (mode, told) in [
+    for (mode, logged) in [
         (0o600, None),
         (0o640, Some("640")),
         (0o604, Some("604")),
@@ -138,7 +138,7 @@ fn a_database_that_other_users_may_read_is_logged_and_keeps_its_mode() {
         let mut lines = program.lines();
         lines.retain(|line| line["event"] == "database_readable");
         let modes: Vec<_> = lines.iter().map(|line| line["mode"].as_str()).collect();
-        assert_eq!(modes, Vec::from_iter(told.map(Some)), "{lines:?}");
+        assert_eq!(modes, Vec::from_iter(logged.map(Some)), "{lines:?}");
         let metadata = std::fs::metadata(&file).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, mode);
     }
@@ -189,12 +189,8 @@ async fn refused_requests_are_logged() {
     program.line(&page, "csrf_refused");
     // An admitted request has no such line.
     let page = guest.get("/login").await;
-    assert!(
-        program
-            .lines_of(&page)
-            .iter()
-            .all(|line| line["event"] == "request")
-    );
+    let lines = program.lines_of(&page);
+    assert!(lines.iter().all(|line| line["event"] == "request"));
 }
 
 /// ASVS 16.4.1

@@ -37,7 +37,6 @@ mod purge;
 mod query_plans;
 mod rate_limit;
 mod recovery_codes;
-mod reviewed;
 mod security;
 mod sessions;
 mod settings;

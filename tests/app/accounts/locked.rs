@@ -76,16 +76,6 @@ async fn a_locked_account_cannot_reauthenticate() {
 }
 
 #[tokio::test]
-async fn a_login_whose_password_was_checked_before_the_lock_fails() {
-    let app = TestApp::start().await;
-    app.register("alice").await;
-    crate::sessions::in_flight::once_right(&app, LOCK).await;
-    let page = app.browser().log_in("alice", PASSWORD).await;
-    assert_eq!(page.status, 422, "{}", page.text());
-    assert_eq!(app.count(LOGINS).await, 0);
-}
-
-#[tokio::test]
 async fn the_password_of_a_locked_account_can_be_reset_but_does_not_log_in() {
     let app = TestApp::start().await;
     app.register("alice").await;

@@ -210,21 +210,6 @@ async fn unknown_fields_change_nothing() {
     page.redirects_to("/edit_profile");
 }
 
-#[tokio::test]
-async fn a_repeated_field_is_an_error_page_and_creates_no_account() {
-    let app = TestApp::start().await;
-    let twice = [("username", "alice"), ("username", "bob")];
-    for path in ["/register", "/login"] {
-        let page = app.browser().post(path, &twice).await;
-        assert_eq!(page.status, 422, "{}", page.text());
-        assert!(page.first("h1").is_some());
-    }
-    let page = app.browser().get("/login?next=/home&next=//evil").await;
-    assert_eq!(page.status, 400);
-    assert!(page.first("h1").is_some());
-    assert_eq!(app.count(USERS).await, 0);
-}
-
 /// ASVS 1.2.4
 #[tokio::test]
 async fn attack_14_misleading_usernames_are_refused() {

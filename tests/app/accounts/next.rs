@@ -2,7 +2,7 @@
 
 use twostep::dev::simulator::LANDLINE;
 
-use crate::support::{PASSWORD, PHONE, TestApp};
+use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
 
 /// Not local paths, or not useful ones. The unit tests of `LocalPath` have more.
 const BAD: [&str; 12] = [
@@ -28,6 +28,22 @@ const GOOD: [&str; 5] = [
     "/reauth?next=%2Fenable_2fa",
 ];
 
+/// Each `next`, and what the app keeps of it.
+fn with_results() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    let bad = BAD.map(|next| (next, None)).into_iter();
+    bad.chain(GOOD.map(|next| (next, Some(next))))
+}
+
+/// Logs alice in from a form with `next`.
+async fn log_in(browser: &Browser, password: &str, next: &str) -> Page {
+    let fields = [
+        ("username", "alice"),
+        ("password", password),
+        ("next", next),
+    ];
+    browser.post("/login", &fields).await
+}
+
 fn with_next(path: &str, next: &str) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     format!("{path}?{}", query.append_pair("next", next).finish())
@@ -38,38 +54,17 @@ fn with_next(path: &str, next: &str) -> String {
 async fn attack_10_a_login_follows_next_only_to_a_local_path() {
     let app = TestApp::start().await;
     app.register("alice").await;
-    for next in BAD {
+    for (next, kept) in with_results() {
         let form = app.browser().get(&with_next("/login", next)).await;
         assert_eq!(form.status, 200, "{next:?}");
-        assert_eq!(form.value_of("next"), None, "{next:?}");
-        let fields = [
-            ("username", "alice"),
-            ("password", PASSWORD),
-            ("next", next),
-        ];
-        let page = app.browser().post("/login", &fields).await;
-        page.redirects_to("/home");
+        assert_eq!(form.value_of("next").as_deref(), kept, "{next:?}");
+        let page = log_in(&app.browser(), PASSWORD, next).await;
+        page.redirects_to(kept.unwrap_or("/home"));
         assert_eq!(page.header("x-injected"), None);
-        assert!(!page.body.contains("evil"));
         app.advance(120); // below the limits
-        let fields = [("username", "alice"), ("password", "x"), ("next", next)];
-        let page = app.browser().post("/login", &fields).await;
-        assert_eq!(
-            (page.status, page.value_of("next")),
-            (422, None),
-            "{next:?}"
-        );
-    }
-    for next in GOOD {
-        let form = app.browser().get(&with_next("/login", next)).await;
-        assert_eq!(form.value_of("next").as_deref(), Some(next));
-        let fields = [
-            ("username", "alice"),
-            ("password", PASSWORD),
-            ("next", next),
-        ];
-        let page = app.browser().post("/login", &fields).await;
-        page.redirects_to(next);
+        let page = log_in(&app.browser(), "x", next).await;
+        assert_eq!(page.status, 422, "{next:?}");
+        assert_eq!(page.value_of("next").as_deref(), kept, "{next:?}");
     }
 }
 
@@ -78,11 +73,7 @@ async fn attack_10_a_login_follows_next_only_to_a_local_path() {
 async fn attack_10_reauthentication_follows_next_only_to_a_local_path() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
-    for (next, kept) in BAD
-        .map(|next| (next, None))
-        .into_iter()
-        .chain(GOOD.map(|next| (next, Some(next))))
-    {
+    for (next, kept) in with_results() {
         let form = browser.get(&with_next("/reauth", next)).await;
         assert_eq!(form.status, 200, "{next:?}");
         assert_eq!(form.value_of("next").as_deref(), kept, "{next:?}");
@@ -102,43 +93,25 @@ async fn attack_10_reauthentication_follows_next_only_to_a_local_path() {
 async fn attack_10_a_challenge_keeps_next_only_if_it_is_a_local_path() {
     let app = TestApp::start().await;
     let signed_in = app.with_two_factor("alice", LANDLINE).await;
-    for (index, (next, kept)) in BAD
-        .map(|next| (next, None))
-        .into_iter()
-        .chain(GOOD.map(|next| (next, Some(next))))
-        .enumerate()
-    {
+    for (index, (next, kept)) in with_results().enumerate() {
         app.advance(31);
-        let expected = kept.unwrap_or("/home");
-        // A `next` beside the code is ignored.
-        let code = |code: String| {
-            [
-                ("token".to_owned(), code),
-                ("next".to_owned(), "//evil.example".to_owned()),
-            ]
-        };
-        let browser = if index % 2 == 0 {
+        let (browser, page) = if index % 2 == 0 {
             let browser = app.browser();
-            let fields = [
-                ("username", "alice"),
-                ("password", PASSWORD),
-                ("next", next),
-            ];
-            let page = browser.post("/login", &fields).await;
-            page.redirects_to("/verify_2fa");
-            browser
+            let page = log_in(&browser, PASSWORD, next).await;
+            (browser, page)
         } else {
             let fields = [("password", PASSWORD), ("next", next)];
             let page = signed_in.post("/reauth", &fields).await;
-            page.redirects_to("/verify_2fa");
-            signed_in.copy()
+            (signed_in.copy(), page)
         };
+        page.redirects_to("/verify_2fa");
         let form = browser.get("/verify_2fa?next=//evil.example").await;
         assert!(!form.body.contains("evil"), "{next:?}");
-        let fields = code(app.last_code());
-        let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (&**n, &**v)).collect();
+        // A `next` beside the code is ignored.
+        let code = app.last_code();
+        let fields = [("token", code.as_str()), ("next", "//evil.example")];
         let page = browser.post("/verify_2fa", &fields).await;
-        page.redirects_to(expected);
+        page.redirects_to(kept.unwrap_or("/home"));
         if index % 2 == 1 {
             signed_in.set_session_cookie(&browser.session_cookie().unwrap());
         }
@@ -183,12 +156,7 @@ async fn a_login_leads_back_to_the_page_that_required_it() {
         let form = browser.follow(&page).await;
         assert!(form.says("Please log in to access this page."));
         let next = form.value_of("next").expect("next is gone");
-        let fields = [
-            ("username", "alice"),
-            ("password", PASSWORD),
-            ("next", &*next),
-        ];
-        let page = browser.post("/login", &fields).await;
+        let page = log_in(&browser, PASSWORD, &next).await;
         page.redirects_to(if path.len() > 512 { "/home" } else { path });
     }
     // A form that was sent without a login leads back to its page.

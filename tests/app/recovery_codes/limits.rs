@@ -1,12 +1,9 @@
 //! The limits on wrong recovery codes and on new sets.
 
-use reqwest::Method;
-use reqwest::header::CONTENT_TYPE;
-
 use twostep::models::rate_limit::{SENDS_OF_ACCOUNT, WRONG_CODES, WRONG_RECOVERY_CODES, exceeded};
 
 use super::{WRONG, alice_of, assert_invalid, codes_on};
-use crate::support::{Browser, OTHER_PHONE, Page, TestApp};
+use crate::support::{OTHER_PHONE, Page, TestApp};
 
 const SENTENCE: &str = "Too many wrong recovery codes. Try again in 15 minutes.";
 
@@ -22,17 +19,6 @@ fn assert_refused(page: &Page, retry_after: &str) {
     let found = (page.status, page.header("retry-after"));
     assert_eq!(found, (429, Some(retry_after)), "{}", page.text());
     assert!(!page.all("input[name=recovery_code]").is_empty());
-}
-
-/// Sends a code from another address.
-async fn recover_from(browser: &Browser, address: &str, code: &str) -> Page {
-    let request = browser
-        .request(Method::POST, "/verify_2fa/recovery")
-        .header("sec-fetch-site", "same-origin")
-        .header("x-forwarded-for", address)
-        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(format!("recovery_code={code}"));
-    browser.send(request).await
 }
 
 /// ASVS 2.3.2
@@ -64,7 +50,12 @@ async fn attack_19_after_five_wrong_codes_even_a_right_one_is_refused_for_15_min
     app.advance(899);
     let half = app.half_logged_in("alice").await;
     assert_refused(&half.recover(&codes[0]).await, "1");
+    let recorded = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_recovery_code'";
+    assert_eq!(app.count(recorded).await, 5);
+    // The challenge is still open for the code from the phone.
+    half.verify(&app.last_code()).await.redirects_to("/home");
     app.advance(1);
+    let half = app.half_logged_in("alice").await;
     half.recover(&codes[0]).await.redirects_to("/home");
 }
 
@@ -91,18 +82,15 @@ async fn attack_21_wrong_codes_count_only_for_their_account_and_network() {
     let bobs = app.recovery_codes("bob").await;
     let half = app.half_logged_in("alice").await;
     for last in 1..=5 {
-        let address = format!("2001:db8:1:1::{last}");
-        assert_invalid(&recover_from(&half, &address, WRONG).await);
+        let there = half.copy().at(&format!("2001:db8:1:1::{last}"));
+        assert_invalid(&there.recover(WRONG).await);
     }
-    assert_refused(
-        &recover_from(&half, "2001:db8:1:1::9", &codes[0]).await,
-        "900",
-    );
-    let bob = app.half_logged_in("bob").await;
-    let page = recover_from(&bob, "2001:db8:1:1::1", &bobs[0]).await;
-    page.redirects_to("/home");
-    let page = recover_from(&half, "2001:db8:1:2::1", &codes[0]).await;
-    page.redirects_to("/home");
+    let there = half.copy().at("2001:db8:1:1::9");
+    assert_refused(&there.recover(&codes[0]).await, "900");
+    let bob = app.half_logged_in("bob").await.at("2001:db8:1:1::1");
+    bob.recover(&bobs[0]).await.redirects_to("/home");
+    let elsewhere = half.copy().at("2001:db8:1:2::1");
+    elsewhere.recover(&codes[0]).await.redirects_to("/home");
 }
 
 #[tokio::test]

@@ -223,15 +223,15 @@ async fn home_warns_of_three_or_fewer_codes_and_not_of_four() {
         let page = browser.recover(code).await;
         page.redirects_to("/home");
         let home = browser.follow(&page).await;
-        let said = match 9 - used {
+        let left = match 9 - used {
             0 => "No recovery codes are left. Make a new set soon.".to_owned(),
             1 => "One recovery code is left. Make a new set soon.".to_owned(),
             left @ 2..4 => format!("{left} recovery codes are left. Make a new set soon."),
             left => format!("{left} recovery codes are left."),
         };
-        let said = format!("You used a recovery code. It no longer works. {said}");
-        assert_eq!(home.alerts(), [said]);
-        assert!(browser.get("/home").await.alerts().is_empty(), "said once");
+        let sentence = format!("You used a recovery code. It no longer works. {left}");
+        assert_eq!(home.alerts(), [sentence]);
+        assert!(browser.get("/home").await.alerts().is_empty(), "shown once");
     }
     let home = alice.get("/home").await;
     assert!(home.text().contains("No recovery codes are left."));

@@ -46,7 +46,7 @@ pub async fn while_writing(
     let done = sqlx::query(sql).execute(&mut *transaction).await.unwrap();
     assert_eq!(done.rows_affected(), 1);
     let (page, ()) = tokio::join!(request, async {
-        until_somebody_waits(app).await;
+        until_a_request_waits(app).await;
         transaction.commit().await.unwrap();
     });
     page
@@ -54,7 +54,7 @@ pub async fn while_writing(
 
 /// Waits until a request waits for a lock of the test's transaction: it keeps a connection
 /// for longer than a query takes.
-pub async fn until_somebody_waits(app: &TestApp) {
+pub async fn until_a_request_waits(app: &TestApp) {
     let database = &app.state.database;
     // On PostgreSQL the test's own connection is of the same pool.
     let own = usize::from(on_postgresql());
@@ -166,6 +166,7 @@ async fn a_login_is_refused_if_the_account_changes_or_goes_after_the_password_ch
     for (name, sql) in [
         ("alice", "UPDATE users SET auth_version = auth_version + 1"),
         ("bob", "UPDATE users SET auth_version = auth_version + 1"),
+        ("alice", "UPDATE users SET locked_at = 1"),
         ("alice", "DELETE FROM users WHERE username = 'alice'"),
     ] {
         let app = TestApp::start().await;
@@ -255,7 +256,7 @@ async fn a_logout_waits_for_the_account_before_it_ends_the_session() {
         sqlx::query(sql).execute(&mut *transaction).await.unwrap();
     }
     let (page, ended) = tokio::join!(browser.post("/logout", &[]), async {
-        until_somebody_waits(&app).await;
+        until_a_request_waits(&app).await;
         let end = "DELETE FROM sessions WHERE user_id IS NOT NULL";
         let ended = sqlx::query(end).execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();
@@ -266,4 +267,35 @@ async fn a_logout_waits_for_the_account_before_it_ends_the_session() {
     assert_dead(&app, &cookie).await;
     let noted = "SELECT COUNT(*) FROM activity WHERE event = 'logged_out'";
     assert_eq!(app.count(noted).await, 1);
+}
+
+#[tokio::test]
+async fn attack_05_a_request_whose_cookie_becomes_invalid_meanwhile_gets_no_new_one() {
+    // The timeout of Twilio is longer than a busy machine needs for a password.
+    let app = TestApp::with_timeout(&[], Duration::from_secs(3)).await;
+    let alice = app.signed_in("alice").await;
+    let thief = alice.copy();
+    // Her cookie changes, so the thief's is invalid from then on.
+    let (stolen, renewed) = while_waiting(&app, thief.enable(PHONE), alice.reauth(PASSWORD)).await;
+    renewed.redirects_to("/home");
+    stolen.redirects_to("/login?next=%2Fhome");
+    assert_eq!(stolen.set_cookie(), None);
+    assert!(alice.is_logged_in().await);
+    assert!(!thief.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn the_result_of_a_send_is_stored_even_if_the_client_hangs_up() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await;
+    let before = app.phone().counters().creates;
+    app.phone().fail_with(Some(Failure::Silence));
+    let hung_up = tokio::time::timeout(Duration::from_millis(200), alice.enable(PHONE)).await;
+    assert!(hung_up.is_err(), "Twilio answered");
+    until(|| app.phone().counters().creates > before).await;
+    // The app still waits for Twilio, and stores the result.
+    let unknown = "SELECT COUNT(*) FROM challenges WHERE delivery = 'unknown'";
+    while app.count(unknown).await == 0 {
+        tokio::task::yield_now().await;
+    }
 }

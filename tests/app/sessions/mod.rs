@@ -8,7 +8,7 @@ mod reader;
 use reqwest::Method;
 use reqwest::header::COOKIE;
 
-use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
+use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp, raw};
 
 /// Counts sessions.
 pub const ROWS: &str = "SELECT COUNT(*) FROM sessions";
@@ -28,14 +28,10 @@ pub async fn assert_dead(app: &TestApp, cookie: &str) {
 pub fn cookie_of(page: &Page) -> (String, Vec<String>) {
     let cookie = page.set_cookie().expect("no cookie");
     let mut parts = cookie.split("; ").map(str::to_owned);
-    let (_, value) = parts.next().unwrap().split_once('=').map(owned).unwrap();
+    let value = parts.next().unwrap().split_once('=').unwrap().1.to_owned();
     let mut attributes: Vec<String> = parts.collect();
     attributes.sort();
     (value, attributes)
-}
-
-fn owned((name, value): (&str, &str)) -> (String, String) {
-    (name.to_owned(), value.to_owned())
 }
 
 #[tokio::test]
@@ -43,19 +39,18 @@ async fn the_database_holds_the_hash_of_the_cookies_token_and_never_the_token() 
     let app = TestApp::start().await;
     let browser = app.browser();
     let mut cookies = Vec::new();
-    let registered = browser
-        .register("alice", "alice@example.com", PASSWORD)
-        .await;
-    cookies.push(cookie_of(&registered).0);
-    cookies.push(cookie_of(&browser.log_in("alice", PASSWORD).await).0);
-    cookies.push(cookie_of(&browser.enable(PHONE).await).0);
-    cookies.push(cookie_of(&browser.verify(&app.last_code()).await).0);
-    cookies.push(
-        app.half_logged_in("alice")
-            .await
-            .session_cookie()
-            .expect("no cookie"),
-    );
+    for page in [
+        browser
+            .register("alice", "alice@example.com", PASSWORD)
+            .await,
+        browser.log_in("alice", PASSWORD).await,
+        browser.enable(PHONE).await,
+        browser.verify(&app.last_code()).await,
+    ] {
+        cookies.push(cookie_of(&page).0);
+    }
+    cookies.extend(app.half_logged_in("alice").await.session_cookie());
+    assert_eq!(cookies.len(), 5);
 
     let (dump, bytes) = (app.dump().await, app.database_bytes().await);
     for cookie in &cookies {
@@ -63,8 +58,7 @@ async fn the_database_holds_the_hash_of_the_cookies_token_and_never_the_token() 
         assert!(!bytes.windows(43).any(|part| part == cookie.as_bytes()));
     }
     for cookie in &cookies[3..] {
-        let hash = sha2_hex(cookie);
-        assert!(dump.contains(&hash));
+        assert!(dump.contains(&sha2_hex(cookie)));
     }
 }
 
@@ -142,8 +136,8 @@ async fn attack_04_a_login_does_not_use_a_planted_session() {
     let registered = mallory
         .register("mallory2", "mallory2@example.com", PASSWORD)
         .await;
-    let living = cookie_of(&registered).0;
-    for cookie in [planted, living] {
+    let active = cookie_of(&registered).0;
+    for cookie in [planted, active] {
         let victim = app.browser();
         victim.set_session_cookie(&cookie);
         victim.log_in("alice", PASSWORD).await.redirects_to("/home");
@@ -187,6 +181,27 @@ async fn an_invalid_cookie_has_no_session() {
     page.redirects_to("/login?next=%2Fhome");
     assert_eq!(app.count(ROWS).await, rows);
     assert!(browser.is_logged_in().await);
+}
+
+/// Another cookie's bytes do not matter.
+#[tokio::test]
+async fn the_session_cookie_is_read_by_its_exact_name_and_only_if_it_is_sent_once() {
+    let app = TestApp::start().await;
+    let alice = app.signed_in("alice").await.session_cookie().unwrap();
+    let mallory = app.signed_in("mallory").await.session_cookie().unwrap();
+    for (cookies, is_logged_in) in [
+        (format!("session={alice}; %73ession={mallory}"), true),
+        (format!("x=\u{e9}; session={alice}; y=\""), true),
+        (format!("session={alice}; session={mallory}"), false),
+        (format!("%73ession={alice}"), false),
+        (format!("sessions={alice}; a; =; session = {alice}"), false),
+    ] {
+        let header = format!("Cookie: {cookies}");
+        let page = raw::send(app.address, "GET /home", &[&header], b"").await;
+        let expected = if is_logged_in { 200 } else { 303 };
+        assert_eq!(page.status, expected, "{cookies}");
+        assert_eq!(page.body.contains("/user/alice"), is_logged_in, "{cookies}");
+    }
 }
 
 /// ASVS 7.4.2, 8.3.2

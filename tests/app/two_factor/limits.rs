@@ -144,9 +144,12 @@ async fn a_login_whose_code_is_held_back_opens_the_code_page_with_the_wait() {
     assert_eq!(app.messages_sent(), sent);
     let page = again.get("/verify_2fa").await;
     assert!(page.says("You can ask for another in 18 seconds."));
+    assert!(page.all("input[name=token]").is_empty(), "no code was sent");
     // The code that was guessed five times no longer works.
+    let checks = app.phone().counters().checks;
     let page = again.verify(&code).await;
     assert_eq!(page.status, 422);
+    assert_eq!(app.phone().counters().checks, checks, "Twilio was asked");
     assert!(page.says("That code has expired. Ask for a new one."));
 
     let page = again.post(RESEND, &[]).await;
