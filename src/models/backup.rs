@@ -16,7 +16,7 @@ use crate::models::missing_file;
 /// The prefix of an incomplete backup's file name.
 const UNFINISHED: &str = ".twostep-backup-";
 
-/// SQLite calls the progress handler after so many instructions: a few hundred rows.
+/// SQLite calls the progress handler after this many instructions: a few hundred rows.
 const PROGRESS_INTERVAL: i32 = 1000;
 
 /// Why there is no backup.

@@ -107,14 +107,14 @@ pub type Database = AnyPool;
 
 pub type Connection = sqlx::AnyConnection;
 
-/// An email that is not sent after so many seconds is dropped.
+/// Seconds after which an unsent email is dropped.
 const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
 
-/// A "this was not me" link lives so many seconds.
+/// Seconds until a "this was not me" link expires.
 const NOT_ME_LIFE: i64 = 24 * 60 * 60;
 
-/// An event can be undone for so many seconds. A phone number that stood for so long is the
-/// one to restore (`User::restore_phone`), so an older link could restore an intruder's.
+/// Seconds for which an event can be undone. `User::restore_phone` restores a phone number that
+/// was set for as long, so an older link could restore an intruder's.
 const UNDO_WINDOW: i64 = GIVE_UP_AFTER + NOT_ME_LIFE;
 
 /// Connections of one instance to PostgreSQL.

@@ -18,7 +18,7 @@ const NO_COUNTRY: &str = "-";
 /// The number of codes between two checks of a country.
 const SENDS_PER_CHECK: i64 = 50;
 
-/// A country is suspicious if fewer than one in so many codes is verified.
+/// A country is suspicious if fewer than one in this many codes is verified.
 const ENTERED_SHARE: i64 = 10;
 
 /// A country on a day.

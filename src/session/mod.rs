@@ -25,8 +25,8 @@ use crate::views::layout::{Kind, Message};
 
 use store::RequestStore;
 
-/// A login counts as recently authenticated for so many seconds. Changes to what protects the
-/// account require that (ASVS 7.5.1).
+/// Seconds for which a login counts as recently authenticated. Changes of a password or a factor
+/// require that (ASVS 7.5.1).
 pub const FRESH: i64 = 10 * 60;
 
 /// The key of the flash messages in tower-sessions' data.
@@ -39,7 +39,7 @@ const NO_DATA: &str = "{}";
 #[derive(Debug, Clone)]
 pub enum Visitor {
     Anonymous,
-    /// The password was right, and the code is still to come.
+    /// The password was right, and a code is required.
     PendingLogin {
         challenge: ChallengeId,
     },
@@ -58,7 +58,7 @@ pub enum CookieChange {
     #[default]
     Keep,
     Set(Issued),
-    /// It is removed, because this very request ended the session.
+    /// It is removed, because this request ended the session.
     Remove,
 }
 
@@ -116,8 +116,9 @@ impl Session {
         }
     }
 
-    /// Whether the last full authentication is less than [`FRESH`] away. One far in the future
-    /// comes from a wrong clock and doesn't count; the clocks of instances may differ a little.
+    /// Whether the last full authentication is less than [`FRESH`] seconds away. One far in the
+    /// future comes from a wrong clock and doesn't count. The clocks of instances may differ a
+    /// little.
     pub fn is_fresh(&self, now: i64) -> bool {
         match self.0.visitor {
             Visitor::LoggedIn {

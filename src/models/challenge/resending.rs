@@ -14,7 +14,7 @@ use crate::services::twilio_verify::TwilioVerify;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResendStatus {
     Now,
-    /// In so many seconds: the last send is too recent.
+    /// In this many seconds: the last send is too recent.
     Soon(i64),
     /// When a limit permits it.
     Limited(RateLimitExceeded),

@@ -23,9 +23,9 @@ const FIRST_PAUSE: i64 = 30;
 /// an email whose next attempt lies further ahead was written by a wrong clock: it is due.
 const LONGEST_PAUSE: i64 = 60 * 60;
 
-/// After so many attempts without a reply to the complete email, it counts as sent, since each
-/// attempt may have arrived.
-const MOST_UNANSWERED: i64 = 3;
+/// Attempts without a reply to the complete email after which it counts as sent, since each may
+/// have arrived.
+const MAX_UNANSWERED: i64 = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -224,7 +224,7 @@ impl Queued {
 
     /// Whether another attempt without an answer is the last.
     pub const fn was_unanswered_often(&self) -> bool {
-        self.unanswered + 1 >= MOST_UNANSWERED
+        self.unanswered + 1 >= MAX_UNANSWERED
     }
 
     /// Seconds until the next attempt.

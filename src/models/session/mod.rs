@@ -20,10 +20,10 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// A session without a login lives so many seconds.
+/// Seconds until a session without a login expires.
 const ANONYMOUS_LIFE: i64 = HOUR;
 
-/// A session's activity is recorded at most once in so many seconds.
+/// Seconds between two records of a session's activity.
 pub const ACTIVITY_INTERVAL: i64 = MINUTE;
 
 /// How long a session lives, in seconds.
