@@ -79,7 +79,7 @@ impl RouteLimits {
 
     fn buckets(&self, account: &str) -> Vec<Bucket> {
         let client = self.is_limited.then_some(&self.client);
-        let buckets = |it: &RateLimit| it.buckets_of(account, client);
+        let buckets = |it: &RateLimit| it.buckets_for(account, client);
         self.declared.iter().flat_map(buckets).collect()
     }
 }

@@ -147,7 +147,7 @@ async fn save(
 ) -> Result<Saved, SaveError> {
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    if !session.still_holds(&mut transaction).await? {
+    if !session.lock_if_active(&mut transaction).await? {
         return Ok(Saved::SignedOut);
     }
     limits

@@ -45,7 +45,7 @@ pub async fn renew(
     }
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    if !session.still_holds(&mut transaction).await? {
+    if !session.lock_if_active(&mut transaction).await? {
         return Ok(redirect_to_login());
     }
     if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {

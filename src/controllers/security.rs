@@ -56,7 +56,7 @@ pub async fn revoke(
     }
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    if !session.still_holds(&mut transaction).await? {
+    if !session.lock_if_active(&mut transaction).await? {
         return Ok(redirect_to_login());
     }
     let ended = SessionRow::end_one(&mut transaction, &user.id, &id).await?;
@@ -83,7 +83,7 @@ pub async fn revoke_others(
     let this = &current_row(&session)?.id;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    if !session.still_holds(&mut transaction).await? {
+    if !session.lock_if_active(&mut transaction).await? {
         return Ok(redirect_to_login());
     }
     let ended = SessionRow::end_others(&mut transaction, &user.id, this).await?;

@@ -67,7 +67,7 @@ impl Credentials<'_> {
             self.current_user
                 .map(|id| format!("account {}", id.as_str())),
         );
-        let mut buckets = WRONG_PASSWORDS_PER_CLIENT.buckets_of("", self.limited_client);
+        let mut buckets = WRONG_PASSWORDS_PER_CLIENT.buckets_for("", self.limited_client);
         for subject in subjects {
             // The network comes first, since it contains no space. A typed name may.
             let network = self.client.network();
@@ -78,7 +78,7 @@ impl Credentials<'_> {
         }
         let account = self.account(found);
         for limit in self.limits {
-            buckets.extend(limit.buckets_of(&account, self.limited_client));
+            buckets.extend(limit.buckets_for(&account, self.limited_client));
         }
         buckets
     }

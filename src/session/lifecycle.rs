@@ -99,7 +99,7 @@ impl Session {
 
     /// Locks the account's row. Returns false if the login ended or the account changed since
     /// the request began: the request must not act then.
-    pub async fn still_holds(&self, connection: &mut Connection) -> Result<bool, Error> {
+    pub async fn lock_if_active(&self, connection: &mut Connection) -> Result<bool, Error> {
         let (Some(row), Some(user)) = (self.row(), self.user()) else {
             return Ok(false);
         };

@@ -157,7 +157,7 @@ async fn call(browser: &Browser, route: &Route) -> Page {
     }
 }
 
-pub async fn app_with_people() -> TestApp {
+pub async fn app_with_users() -> TestApp {
     let app = TestApp::start().await;
     app.register("harry").await;
     let alice = app.with_two_factor("alice", PHONE).await;
@@ -169,7 +169,7 @@ pub async fn app_with_people() -> TestApp {
 /// ASVS 2.3.1, 8.2.1, 8.3.1
 #[tokio::test]
 async fn every_route_admits_its_visitors_and_redirects_others_to_where_they_can_get_in() {
-    let app = app_with_people().await;
+    let app = app_with_users().await;
     for route in &app.routes {
         for role in Role::ALL {
             let browser = role.browser(&app).await;
@@ -206,7 +206,7 @@ async fn every_route_admits_its_visitors_and_redirects_others_to_where_they_can_
 
 #[tokio::test]
 async fn a_reauthentication_leads_back_to_the_page_that_asked_for_it() {
-    let app = app_with_people().await;
+    let app = app_with_users().await;
     for route in app.routes.iter().filter(|it| it.access == Access::Fresh) {
         let browser = Role::Stale.browser(&app).await;
         let refused = call(&browser, route).await;
@@ -235,7 +235,7 @@ async fn every_form_of_a_user_has_a_page_to_return_to() {
 /// ASVS 14.2.5, 14.3.1
 #[tokio::test]
 async fn attack_17_after_logout_the_back_button_shows_nothing() {
-    let app = app_with_people().await;
+    let app = app_with_users().await;
     let browser = Role::Fresh.browser(&app).await;
     let stolen = browser.copy();
     let pages = [

@@ -6,13 +6,13 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HOST};
 use twostep::services::assets;
 
-use crate::access::{Role, app_with_people, concrete};
+use crate::access::{Role, app_with_users, concrete};
 use crate::support::{TestApp, raw};
 
 /// ASVS 3.4.2, 4.1.4, 13.4.4
 #[tokio::test]
 async fn other_methods_are_405_and_name_the_allowed_ones() {
-    let app = app_with_people().await;
+    let app = app_with_users().await;
     let mut allowed = BTreeMap::<&str, BTreeSet<&str>>::new();
     for route in &app.routes {
         let methods: &[&str] = if route.method == Method::GET {
@@ -65,7 +65,7 @@ const NOWHERE: &str = "
 /// ASVS 5.3.2, 13.4.1, 13.4.3, 13.4.5, 13.4.7, 14.2.5
 #[tokio::test]
 async fn unknown_paths_are_not_found() {
-    let app = app_with_people().await;
+    let app = app_with_users().await;
     let cookie = Role::Fresh.browser(&app).await.session_cookie().unwrap();
     let cookie = format!("Cookie: session={cookie}");
     let css = assets::url("css/app.css");

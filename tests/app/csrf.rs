@@ -5,7 +5,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder};
 use twostep::middleware::access::Access;
 
-use crate::access::{Role, app_with_people, concrete};
+use crate::access::{Role, app_with_users, concrete};
 use crate::login_paths::fields;
 use crate::support::{Browser, Page};
 
@@ -37,7 +37,7 @@ fn assert_refused(page: &Page, what: &str) {
 /// ASVS 3.5.1
 #[tokio::test]
 async fn attack_11_another_site_can_send_no_form_of_ours() {
-    let app = app_with_people().await;
+    let app = app_with_users().await;
     let posts = || app.routes.iter().filter(|it| it.method == Method::POST);
     for role in Role::ALL {
         let browser = role.browser(&app).await;
@@ -67,7 +67,7 @@ async fn attack_11_another_site_can_send_no_form_of_ours() {
 /// ASVS 3.5.3
 #[tokio::test]
 async fn attack_11_get_and_head_change_nothing_and_set_no_session_cookie() {
-    let app = app_with_people().await;
+    let app = app_with_users().await;
     for role in Role::ALL {
         let browser = role.browser(&app).await;
         let (before, sent) = (app.dump().await, app.messages_sent());

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use crate::access::{Role, app_with_people, concrete};
+use crate::access::{Role, app_with_users, concrete};
 use crate::support::TestApp;
 
 /// A browser discards such a response. The cookie is `SameSite=Lax`, so it isn't sent from
@@ -11,7 +11,7 @@ use crate::support::TestApp;
 /// ASVS 3.5.8
 #[tokio::test]
 async fn another_site_cannot_embed_any_page() {
-    let app = app_with_people().await;
+    let app = app_with_users().await;
     let browser = Role::Fresh.browser(&app).await;
     let pages = app.routes.iter().filter(|it| it.method == Method::GET);
     for pattern in pages.map(|route| route.path) {

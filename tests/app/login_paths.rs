@@ -3,7 +3,7 @@
 use reqwest::Method;
 use twostep::models::outbox::NoticeKind;
 
-use crate::access::{Role, app_with_people, concrete};
+use crate::access::{Role, app_with_users, concrete};
 use crate::support::PASSWORD;
 
 const A_DAY: u64 = 24 * 60 * 60;
@@ -26,7 +26,7 @@ pub fn fields<'a>(name: &'a str, email: &'a str, code: &'a str) -> Vec<(&'a str,
 /// ASVS 6.3.4, 6.3.6
 #[tokio::test]
 async fn only_the_login_form_and_its_codes_log_a_user_in() {
-    let app = app_with_people().await;
+    let app = app_with_users().await;
     let mut ways = Vec::new();
     for (name, role) in [
         ("harry", Role::Guest),
@@ -77,7 +77,7 @@ async fn only_the_login_form_and_its_codes_log_a_user_in() {
 /// ASVS 7.4.4
 #[tokio::test]
 async fn every_page_of_a_user_has_a_button_to_log_out() {
-    let app = app_with_people().await;
+    let app = app_with_users().await;
     let mut seen = 0;
     for role in [Role::Fresh, Role::Stale, Role::Enabling] {
         let browser = role.browser(&app).await;

@@ -18,7 +18,7 @@ use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
 use crate::models::mail_token::{LinkUse, MailToken};
 use crate::models::outbox::{Notice, NoticeKind};
-use crate::models::rate_limit::{RESET_LIFE, RateLimitExceeded, forget_login_sends};
+use crate::models::rate_limit::{RESET_LIFE, RateLimitExceeded, refund_login_sends};
 use crate::models::reset_request;
 use crate::models::session::SessionRow;
 use crate::models::token::Token;
@@ -259,7 +259,7 @@ async fn set(
     }
     SessionRow::end_all(&mut transaction, &user.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
-    forget_login_sends(&mut transaction, &user.id, now).await?;
+    refund_login_sends(&mut transaction, &user.id, now).await?;
     Notice::new(NoticeKind::PasswordReset, client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;

@@ -47,7 +47,7 @@ pub async fn recover(
         return invalid(&page, &challenge).await;
     }
     let now = app.clock.now();
-    let buckets = WRONG_RECOVERY_CODES.buckets_of(challenge.user_id.as_str(), Some(&client));
+    let buckets = WRONG_RECOVERY_CODES.buckets_for(challenge.user_id.as_str(), Some(&client));
     let taken = take(&mut *app.database.acquire().await?, &buckets, now).await?;
     let attempt = match taken {
         Ok(attempt) => attempt,

@@ -67,7 +67,7 @@ async fn send_again(
         Err(ResendRefused::NotNow(status)) => {
             let errors = Errors::one("form", why_not(status, challenge.purpose));
             let retry_after = match status {
-                ResendStatus::NoMoreCodes | ResendStatus::NoMoreCalls => challenge.ends_in(now),
+                ResendStatus::NoMoreCodes | ResendStatus::NoMoreCalls => challenge.expires_in(now),
                 _ => status.wait(),
             };
             let page = verify_page(app, page, client, &challenge, errors).await?;

@@ -169,7 +169,7 @@ pub async fn cancel(
     let (Some(row), Some(user)) = (session.row(), session.user()) else {
         return Ok(redirect_to_login());
     };
-    SessionRow::forget_challenge(&mut connection, &row.id).await?;
+    SessionRow::detach_challenge(&mut connection, &row.id).await?;
     Ok(match challenge.purpose {
         Purpose::Enable => Redirect::to(&format!("/user/{}", user.username)).into_response(),
         _ => redirect_to_next(None),

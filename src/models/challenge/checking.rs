@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use crate::models::challenge::{Challenge, Outcome, Purpose, unfinished};
 use crate::models::rate_limit::{
     CHALLENGE_LIFE, CHECKS_OF_CHALLENGE, CodeRequest, RateLimitExceeded, WRONG_CODES,
-    forget_login_sends, take,
+    refund_login_sends, take,
 };
 use crate::models::{Connection, Database, Error, Result, sms_days};
 use crate::services::twilio_verify::{CheckError, TwilioVerify, Verdict};
@@ -123,7 +123,7 @@ impl Challenge {
         if !self.close_with(connection, Outcome::Recovered, now).await? {
             return Ok(false);
         }
-        forget_login_sends(connection, &self.user_id, now).await?;
+        refund_login_sends(connection, &self.user_id, now).await?;
         Ok(true)
     }
 

@@ -69,7 +69,7 @@ impl Challenge {
     }
 
     /// Seconds until the challenge expires.
-    pub fn ends_in(&self, now: i64) -> i64 {
+    pub fn expires_in(&self, now: i64) -> i64 {
         (self.expires_at - now).max(1)
     }
 

@@ -18,7 +18,7 @@ mod sends;
 mod statements;
 
 pub use limits::*;
-pub use sends::{BUDGETS, CodeRequest, SendLimits, budgets, forget_login_sends};
+pub use sends::{BUDGETS, CodeRequest, SendLimits, budgets, refund_login_sends};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -77,7 +77,7 @@ impl RateLimit {
 
     /// Returns the buckets of an account and a client. Limits by client have none without a
     /// client.
-    pub fn buckets_of(&self, account: &str, client: Option<&Client>) -> Vec<Bucket> {
+    pub fn buckets_for(&self, account: &str, client: Option<&Client>) -> Vec<Bucket> {
         let prefix = match self.per {
             Per::Client => String::new(),
             Per::AccountAndClient => format!("{account} "),

@@ -111,7 +111,7 @@ impl CodeRequest<'_> {
 /// Refunds the unused codes of an account's logins, after the password changed or the user
 /// logged in another way. Codes for adding a phone stay counted, since they may have been sent
 /// to anyone.
-pub async fn forget_login_sends(
+pub async fn refund_login_sends(
     connection: &mut Connection,
     user: &UserId,
     now: i64,
@@ -157,7 +157,7 @@ impl SendLimits {
         buckets.push(DAILY_SENDS_TO_NUMBER.daily(share, &number));
         buckets.push(budget(&SENDS_OF_SERVICE, self.daily_limit));
         if request.is_adding {
-            buckets.extend(SENDS_PER_CLIENT.buckets_of(user, self.client.as_ref()));
+            buckets.extend(SENDS_PER_CLIENT.buckets_for(user, self.client.as_ref()));
         }
         if request.is_adding && is_first {
             buckets.extend(FACTOR_CHANGES.buckets(user));

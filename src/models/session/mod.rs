@@ -282,7 +282,7 @@ impl SessionRow {
     }
 
     /// Detaches the open challenge from the session.
-    pub async fn forget_challenge(connection: &mut Connection, id: &SessionId) -> Result<()> {
+    pub async fn detach_challenge(connection: &mut Connection, id: &SessionId) -> Result<()> {
         sqlx::query("UPDATE sessions SET challenge_id = NULL WHERE id = $1")
             .bind(id.as_str())
             .execute(connection)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use scraper::Selector;
 
-use crate::access::{Role, app_with_people, concrete};
+use crate::access::{Role, app_with_users, concrete};
 use crate::support::{Browser, Page, TestApp};
 
 /// All fields of the pages.
@@ -25,7 +25,7 @@ const FIELDS: [&str; 12] = [
 
 /// Loads every page as every role.
 async fn pages() -> Vec<Page> {
-    let app = app_with_people().await;
+    let app = app_with_users().await;
     let mut pages = Vec::new();
     for role in Role::ALL {
         visit(&app, &role.browser(&app).await, &mut pages).await;

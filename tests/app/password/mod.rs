@@ -15,8 +15,6 @@ const NEW: &str = "a slow boat to nowhere";
 
 const EXPIRED: &str = "This link has expired.";
 
-const LOG_INS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";
-
 const OPEN: &str = "SELECT COUNT(*) FROM challenges WHERE closed_at IS NULL";
 
 const LINKS: &str = "SELECT COUNT(*) FROM mail_tokens WHERE purpose = 'reset_password'";

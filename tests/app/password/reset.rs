@@ -3,9 +3,7 @@
 use tokio::task::JoinSet;
 use twostep::models::session::SessionRow;
 
-use super::{
-    EXPIRED, LINKS, LOG_INS, NEW, OPEN, assert_errors, assert_password, change, reset, with_link,
-};
+use super::{EXPIRED, LINKS, NEW, OPEN, assert_errors, assert_password, change, reset, with_link};
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, THIRD_PHONE, TestApp, a_client};
 use crate::two_factor::wrong;
 
@@ -162,7 +160,7 @@ async fn attack_08_a_reset_logs_nobody_in_and_ends_every_session() {
         .await
         .redirects_to("/login?next=%2Fhome");
     assert!(bob.is_logged_in().await);
-    assert_eq!(app.count(LOG_INS).await, 1);
+    assert_eq!(app.logins().await, 1);
     assert_eq!(app.count(OPEN).await, 0);
     assert_eq!(app.phone().counters().cancels, cancelled + 1);
 
@@ -189,7 +187,7 @@ async fn a_reset_logs_out_this_browser_too() {
     assert!(login.says(SAID));
     assert!(!stolen.is_logged_in().await);
     assert_ne!(browser.session_cookie(), stolen.session_cookie());
-    assert_eq!(app.count(LOG_INS).await, 0);
+    assert_eq!(app.logins().await, 0);
 }
 
 #[tokio::test]
@@ -357,6 +355,6 @@ async fn a_login_that_was_checked_before_the_reset_does_not_survive_it() {
         for guest in guests {
             assert!(!guest.is_logged_in().await, "round {round}");
         }
-        assert_eq!(app.count(LOG_INS).await, 0);
+        assert_eq!(app.logins().await, 0);
     }
 }

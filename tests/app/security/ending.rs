@@ -1,7 +1,6 @@
 //! Revoking sessions.
 
 use super::{FIREFOX, IPHONE, events, log_in_as, revoke_paths, sessions};
-use crate::sessions::in_flight::LOG_INS;
 use crate::sessions::{assert_dead, cookie_of};
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
@@ -286,7 +285,7 @@ async fn two_sessions_cannot_both_revoke_each_other() {
             phone.post("/sessions/revoke_others", &[])
         );
         assert_eq!((a.status, b.status), (303, 303));
-        assert_eq!(app.count(LOG_INS).await, 1);
+        assert_eq!(app.logins().await, 1);
         assert_ne!(laptop.is_logged_in().await, phone.is_logged_in().await);
     }
 }

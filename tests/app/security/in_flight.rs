@@ -2,9 +2,7 @@
 
 use super::{FIREFOX, log_in_as, revoke_paths};
 use crate::recovery_codes::codes_on;
-use crate::sessions::in_flight::{
-    LOG_INS, assert_data_changed, prepare, while_waiting, while_writing,
-};
+use crate::sessions::in_flight::{assert_data_changed, prepare, while_waiting, while_writing};
 use crate::sessions::{ROWS, assert_dead, sha2_hex};
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
@@ -48,7 +46,7 @@ async fn attack_18_reauthentication_does_not_restore_an_ended_session() {
     late.redirects_to("/login?next=%2Fhome");
     assert_eq!(late.set_cookie(), None);
     assert_dead(&app, &other.session_cookie().unwrap()).await;
-    assert_eq!(app.count(LOG_INS).await, 1);
+    assert_eq!(app.logins().await, 1);
 }
 
 #[tokio::test]

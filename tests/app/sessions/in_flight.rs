@@ -9,9 +9,6 @@ use super::{ROWS, assert_dead};
 use crate::support::database::on_postgresql;
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp, until};
 
-/// Counts logins.
-pub const LOG_INS: &str = "SELECT COUNT(*) FROM sessions WHERE user_id IS NOT NULL";
-
 /// Sends `request`, in which the app waits in vain for Twilio, and does `meanwhile` then.
 pub async fn while_waiting<T>(
     app: &TestApp,
@@ -125,7 +122,7 @@ async fn attack_18_a_session_that_another_browser_ended_is_not_saved_again() {
     assert_data_changed(&late);
     assert_dead(&app, &second.session_cookie().unwrap()).await;
     assert!(first.is_logged_in().await);
-    assert_eq!(app.count(LOG_INS).await, 1);
+    assert_eq!(app.logins().await, 1);
     assert_eq!(app.count(ROWS).await, rows - 1);
     assert_eq!(app.phone_of("alice").await, None);
 }
@@ -158,7 +155,7 @@ async fn attack_18_reauthentication_does_not_bring_an_ended_session_back() {
     late.redirects_to("/login?next=%2Fhome");
     assert_eq!(late.set_cookie(), None);
     assert!(!browser.is_logged_in().await);
-    assert_eq!(app.count(LOG_INS).await, 0);
+    assert_eq!(app.logins().await, 0);
 }
 
 #[tokio::test]
@@ -198,7 +195,7 @@ async fn a_code_does_not_change_an_account_whose_session_ended_meanwhile() {
     late.redirects_to("/login?next=%2Fhome");
     assert_eq!(late.set_cookie(), None);
     assert_eq!(app.phone_of("alice").await, None);
-    assert_eq!(app.count(LOG_INS).await, 0);
+    assert_eq!(app.logins().await, 0);
 }
 
 #[tokio::test]
@@ -206,7 +203,7 @@ async fn attack_18_a_pending_login_that_ended_meanwhile_is_not_completed() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     let browser = app.half_logged_in("alice").await;
-    let (code, log_ins) = (app.last_code(), app.count(LOG_INS).await);
+    let (code, logins) = (app.last_code(), app.logins().await);
     let late = while_writing(
         &app,
         browser.verify(&code),
@@ -216,7 +213,7 @@ async fn attack_18_a_pending_login_that_ended_meanwhile_is_not_completed() {
     late.redirects_to("/login");
     assert_eq!(late.set_cookie(), None);
     assert!(!browser.is_logged_in().await);
-    assert_eq!(app.count(LOG_INS).await, log_ins);
+    assert_eq!(app.logins().await, logins);
 }
 
 #[tokio::test]
