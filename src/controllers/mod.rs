@@ -14,15 +14,17 @@ pub mod security;
 pub mod two_factor;
 
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::error::AppError;
 use crate::forms::Errors;
 use crate::models::challenge::Challenge;
 use crate::models::rate_limit::RateLimitExceeded;
+use crate::session::Session;
 use crate::session::redirects::{redirect_to_login, redirect_to_next};
 use crate::state::AppState;
 use crate::views;
+use crate::views::layout::Kind;
 
 /// The response to an invalid form: the form again.
 fn unprocessable(page: impl IntoResponse) -> Response {
@@ -49,6 +51,27 @@ fn too_many(exceeded: RateLimitExceeded, page: impl IntoResponse) -> Response {
 /// The form's error when a limit is exceeded.
 fn too_many_errors(exceeded: RateLimitExceeded) -> Errors {
     Errors::one("form", views::exceeded(exceeded))
+}
+
+/// Redirects with a flash message.
+async fn redirect_with_message(
+    session: &Session,
+    kind: Kind,
+    text: &str,
+    path: &str,
+) -> Result<Response, AppError> {
+    session.add_message(kind, text).await?;
+    Ok(Redirect::to(path).into_response())
+}
+
+/// Redirects to a user's profile with a flash message.
+async fn redirect_to_profile(
+    session: &Session,
+    kind: Kind,
+    text: &str,
+    username: &str,
+) -> Result<Response, AppError> {
+    redirect_with_message(session, kind, text, &format!("/user/{username}")).await
 }
 
 /// Cancels closed challenges at Twilio, so that the next verification gets a new code.

@@ -1,4 +1,4 @@
-//! The "This was not me" link of the notices. It proves only that someone reads the account's
+//! The "This wasn't me" link of the notices. It proves only that someone reads the account's
 //! email, so it revokes access and grants none.
 
 use axum::extract::rejection::PathRejection;
@@ -52,7 +52,7 @@ pub async fn form(
     page: Page,
     headers: HeaderMap,
 ) -> Result<Response, AppError> {
-    let layout = page.layout("This was not me").await?;
+    let layout = page.layout("This wasn't me").await?;
     let Some((link, event, former_phone)) = find(&app, &headers).await? else {
         return Ok(ExpiredPage { layout }.into_response());
     };
@@ -92,7 +92,7 @@ pub async fn lock(
     let now = app.clock.now();
     let found = find(&app, &headers).await?;
     // The cookie holds the later of two links, but the form may belong to the older one.
-    let found = found.filter(|(link, ..)| form.is_about(link.name()));
+    let found = found.filter(|(link, ..)| form.link == link.name());
     let Some((link, event, former_phone)) = found else {
         return Ok(Redirect::to("/not_me").into_response());
     };
@@ -106,13 +106,8 @@ pub async fn lock(
     }
     let restored = match event.restores_phone() {
         true => {
-            User::restore_phone(
-                &mut transaction,
-                user,
-                former_phone.as_deref(),
-                link.created_at,
-            )
-            .await?
+            let (former, at) = (former_phone.as_deref(), link.created_at);
+            User::restore_phone(&mut transaction, user, former, at).await?
         }
         false => None,
     };

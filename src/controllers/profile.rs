@@ -1,9 +1,11 @@
 //! The home page and profiles.
 
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 
-use crate::controllers::{redirect_to_login, too_many, too_many_errors, unprocessable};
+use crate::controllers::{
+    redirect_to_login, redirect_to_profile, too_many, too_many_errors, unprocessable,
+};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::profile::{EditProfileForm, Profile};
@@ -71,12 +73,11 @@ pub async fn edit_form(
     page: Page,
     CurrentUser(user): CurrentUser,
 ) -> Result<EditProfilePage, AppError> {
-    Ok(EditProfilePage {
-        layout: page.layout("Edit Profile").await?,
+    let form = EditProfileForm {
         username: user.username,
         about_me: user.about_me,
-        errors: Errors::default(),
-    })
+    };
+    edit_page(&page, form, Errors::default()).await
 }
 
 /// `POST /edit_profile`
@@ -98,10 +99,8 @@ pub async fn edit(
     };
     match saved {
         Ok(Saved::Saved(name)) => {
-            session
-                .add_message(Kind::Success, "Your profile has been updated")
-                .await?;
-            Ok(Redirect::to(&format!("/user/{name}")).into_response())
+            let text = "Your profile has been updated";
+            redirect_to_profile(&session, Kind::Success, text, &name).await
         }
         Ok(Saved::SignedOut) => Ok(redirect_to_login()),
         Err(SaveError::Other(error)) => Err(error.into()),

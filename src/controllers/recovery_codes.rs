@@ -1,9 +1,9 @@
 //! The recovery codes page.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 
-use crate::controllers::{redirect_to_login, too_many, too_many_errors};
+use crate::controllers::{redirect_to_login, redirect_to_profile, too_many, too_many_errors};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Page, RouteLimits};
 use crate::forms::Errors;
@@ -89,6 +89,5 @@ async fn codes_page(
 
 async fn redirect_without_two_factor(session: &Session, user: &User) -> Result<Response, AppError> {
     let text = "Turn on two-factor authentication to get recovery codes.";
-    session.add_message(Kind::Info, text).await?;
-    Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
+    redirect_to_profile(session, Kind::Info, text, &user.username).await
 }

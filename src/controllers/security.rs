@@ -1,9 +1,9 @@
 //! The security page, and revoking sessions.
 
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 
-use crate::controllers::{auth, redirect_to_login};
+use crate::controllers::{auth, redirect_to_login, redirect_with_message};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Page};
 use crate::models::activity::{Activity, Event};
@@ -33,7 +33,7 @@ pub async fn show(
     let layout = page.layout("Security").await?;
     Ok(SecurityPage {
         layout,
-        two_factor: TwoFactor::of(&user, codes),
+        two_factor: TwoFactor::new(&user, codes),
         sessions: session_items(&sessions.listed, this, now),
         more_sessions: sessions.more,
         activity: activity_items(&activity.shown, now),
@@ -67,10 +67,8 @@ pub async fn revoke(
     cancel_challenges(&app, vec![ended], now).await?;
     let user = user.id.as_str();
     tracing::info!(event = "session_ended", user, "session revoked");
-    session
-        .add_message(Kind::Success, "The device is logged out.")
-        .await?;
-    Ok(Redirect::to("/security").into_response())
+    let text = "The device is logged out.";
+    redirect_with_message(&session, Kind::Success, text, "/security").await
 }
 
 /// `POST /sessions/revoke_others`
@@ -98,8 +96,7 @@ pub async fn revoke_others(
     cancel_challenges(&app, ended, now).await?;
     let user = user.id.as_str();
     tracing::info!(event = "sessions_ended", user, "other sessions revoked");
-    session.add_message(kind, message).await?;
-    Ok(Redirect::to("/security").into_response())
+    redirect_with_message(&session, kind, message, "/security").await
 }
 
 fn current_row(session: &Session) -> Result<&SessionRow, AppError> {

@@ -1,4 +1,4 @@
-//! The form of "This was not me".
+//! The form of "This wasn't me".
 
 use serde::Deserialize;
 
@@ -6,12 +6,5 @@ use serde::Deserialize;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct NotMeForm {
-    link: String,
-}
-
-impl NotMeForm {
-    /// Whether the form's page was about this link.
-    pub fn is_about(&self, link: &str) -> bool {
-        self.link == link
-    }
+    pub link: String,
 }

@@ -5,7 +5,6 @@
 //! digits of the number (`+250 06 593 457` in Rwanda, `+370 80 123 456` in Lithuania), and
 //! accept a number if only its beginning matches.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use phonenumber::Metadata;
@@ -63,11 +62,6 @@ impl PhoneNumber {
     /// The region code of its country (`US`).
     pub fn country(&self) -> &'static str {
         self.region
-    }
-
-    /// Whether the number belongs to one of these regions (`SMS_COUNTRIES`).
-    pub fn in_countries(&self, allowed: &BTreeSet<String>) -> bool {
-        allowed.contains(self.region)
     }
 }
 

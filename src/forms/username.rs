@@ -122,11 +122,6 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_trimmed() {
-        assert_eq!(parse("  harry\t").unwrap(), "harry");
-    }
-
-    #[test]
     fn names_that_resemble_reserved_ones_are_refused() {
         let refused = "admin Admin ROOT Support twostep no-reply noreply a.d.m-in \
             adm1n 4dmin 4DM1N r00t R0-0t 5upport h3lp he1p 0ff1c1a1 5y5t3m t34m \

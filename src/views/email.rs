@@ -10,11 +10,9 @@ use super::recovery_codes::left;
 use super::two_factor::masked;
 use crate::models::outbox::{Notice, NoticeKind};
 
-/// A rendered email.
 #[derive(Clone, Debug)]
 pub struct Content {
     pub subject: String,
-    /// The plain text part.
     pub text: String,
     pub html: String,
 }
@@ -29,7 +27,6 @@ pub struct ResetPasswordEmail {
 }
 
 impl ResetPasswordEmail {
-    /// Renders the email.
     pub fn render(&self) -> Result<Content, askama::Error> {
         let mail = &Self {
             username: plain(&self.username),
@@ -68,7 +65,7 @@ pub struct NoticeEmail {
     pub origin: Option<Origin>,
     /// The effect of the link.
     pub remedy: &'static str,
-    /// The "This was not me" link.
+    /// The "This wasn't me" link.
     pub link: String,
     /// How long the link works.
     pub hours: i64,
@@ -100,7 +97,6 @@ impl NoticeEmail {
         }
     }
 
-    /// Renders the email.
     pub fn render(&self) -> Result<Content, askama::Error> {
         Ok(Content {
             subject: self.subject.to_owned(),
@@ -150,7 +146,7 @@ fn what(notice: &Notice) -> String {
         NoticeKind::PhoneChanged => former_phone.map(|it| format!("Codes no longer go to {it}.")),
         NoticeKind::TwoFactorDisabled => former_phone.map(|it| format!("Codes went to {it}.")),
         NoticeKind::Renamed => former_username
-            .map(|it| format!("It was {it}. That name stays reserved for you for 30 days.")),
+            .map(|it| format!("Your old username, {it}, stays reserved for you for 30 days.")),
         NoticeKind::ManyWrongPasswords => Some(
             "None of them was accepted. If you use your password elsewhere too, change it."
                 .to_owned(),

@@ -1,4 +1,4 @@
-//! The pages of the "This was not me" link.
+//! The pages of the "This wasn't me" link.
 
 use askama::Template;
 use askama_web::WebTemplate;
@@ -18,9 +18,7 @@ pub struct NotMePage {
     pub what: &'static str,
     /// Identifies the link in the form. It grants nothing.
     pub link: String,
-    /// The effect on two-factor authentication.
     pub factor: Factor,
-    /// Whether the recovery codes are deleted.
     pub recovery_codes_end: bool,
 }
 
@@ -29,9 +27,7 @@ pub struct NotMePage {
 #[template(path = "not_me/done.html")]
 pub struct DonePage {
     pub layout: Layout,
-    /// The effect on two-factor authentication.
     pub factor: Factor,
-    /// Whether the recovery codes were deleted.
     pub recovery_codes_ended: bool,
 }
 

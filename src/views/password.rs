@@ -11,7 +11,6 @@ use crate::forms::Errors;
 #[template(path = "password/change.html")]
 pub struct ChangePage {
     pub layout: Layout,
-    /// Errors by field.
     pub errors: Errors,
 }
 
@@ -21,7 +20,6 @@ pub struct ChangePage {
 pub struct ResetRequestPage {
     pub layout: Layout,
     pub email: String,
-    /// Errors by field.
     pub errors: Errors,
 }
 
@@ -30,10 +28,9 @@ pub struct ResetRequestPage {
 #[template(path = "password/reset.html")]
 pub struct ResetPage {
     pub layout: Layout,
-    /// The account of the link, whoever is logged in.
+    /// The account of the link, which may not be the logged-in one.
     pub username: String,
     /// Identifies the link in the form. It grants nothing.
     pub link: String,
-    /// Errors by field.
     pub errors: Errors,
 }

@@ -35,7 +35,7 @@ pub struct TwoFactor {
 }
 
 impl TwoFactor {
-    pub fn of(user: &User, recovery_codes: i64) -> Option<Self> {
+    pub fn new(user: &User, recovery_codes: i64) -> Option<Self> {
         let phone = user.verification_phone.as_deref()?;
         Some(Self {
             masked_phone: masked(phone),
@@ -119,14 +119,14 @@ const fn title(event: Event) -> &'static str {
         Event::EndedOtherSessions => "Logged out all other devices",
         Event::Renamed => "The username was changed",
         Event::PasswordChanged => "The password was changed",
-        Event::PasswordReset => "The password was reset with a link from an email",
+        Event::PasswordReset => "The password was reset with an emailed link",
         Event::TwoFactorEnabled => "Two-factor authentication was turned on",
         Event::PhoneChanged => "The phone number was changed",
         Event::TwoFactorDisabled | Event::TwoFactorResetByOperator => {
             "Two-factor authentication was turned off"
         }
         Event::RecoveryCodesRenewed => "New recovery codes were made",
-        Event::NotMe => "The account was locked with \u{201c}This was not me\u{201d}",
+        Event::NotMe => "The account was locked with \u{201c}This wasn\u{2019}t me\u{201d}",
         Event::LockedByOperator => "The account was locked",
         Event::UnlockedByOperator => "The account was unlocked",
         Event::SessionsEndedByOperator => "All devices were logged out",

@@ -152,9 +152,9 @@ pub fn not_delivered(delivery: Delivery, resend: ResendStatus, purpose: Purpose)
             "Too many codes were sent to this number. Try again in 10 minutes.".to_owned()
         }
         Delivery::Blocked | Delivery::InvalidNumber => CANNOT_SEND_TO_NUMBER.to_owned(),
-        Delivery::Misconfigured => "Codes cannot be sent at the moment.".to_owned(),
+        Delivery::Misconfigured => "We can't send codes right now.".to_owned(),
         _ => format!(
-            "Codes cannot be sent at the moment. Try again{}.",
+            "We can't send codes right now. Try again{}.",
             or_recovery_code(purpose)
         ),
     }

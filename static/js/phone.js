@@ -94,11 +94,11 @@
         case "TOO_LONG":
           return verdict(`That is too long for ${where}.`, { early: true });
         default:
-          return verdict(`That does not look like ${where}.`);
+          return verdict(`That doesn't look like ${where}.`);
       }
     }
     if (REFUSED.includes(utils.getNumberType(typed, iso2))) {
-      return verdict("We cannot send codes to a number of this kind.");
+      return verdict("We can't send codes to this kind of number.");
     }
     const number = utils.formatNumber(typed, iso2, "INTERNATIONAL");
     return verdict(`Read as ${number}${country ? `, ${country.name}` : ""}.`, {

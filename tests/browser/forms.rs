@@ -128,7 +128,10 @@ async fn attack_17_the_back_button_shows_nothing_after_logout() {
         chrome.is_at(&format!("/login?next={path}")).await;
         let source = chrome.driver.source().await.unwrap();
         assert!(source.contains("Please log in to access this page."));
-        let told = ["Good to see you", "•••• 267", "Recent activity", "harry@"];
-        assert!(!told.iter().any(|words| source.contains(words)), "{source}");
+        let secrets = ["Good to see you", "•••• 267", "Recent activity", "harry@"];
+        assert!(
+            !secrets.iter().any(|words| source.contains(words)),
+            "{source}"
+        );
     }
 }

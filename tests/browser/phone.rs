@@ -120,8 +120,8 @@ async fn the_country_is_guessed_from_the_browsers_languages() {
         let chrome = Chrome::with_languages(&app, languages).await;
         chrome.take_session(&harry).await;
         chrome.goto("/enable_2fa").await;
-        let said = country(&chrome).await;
-        assert!(said.ends_with(dial_code), "{languages}: {said}");
+        let label = country(&chrome).await;
+        assert!(label.ends_with(dial_code), "{languages}: {label}");
     }
 }
 
@@ -169,11 +169,8 @@ async fn a_number_is_checked_after_a_pause_and_when_the_field_loses_the_focus() 
     assert_eq!(verdict(&chrome).await, sentence);
 
     for (typed, sentence) in [
-        ("0320 227267", "That does not look like a number in Kenya."),
-        (
-            "0800 223456",
-            "We cannot send codes to a number of this kind.",
-        ),
+        ("0320 227267", "That doesn't look like a number in Kenya."),
+        ("0800 223456", "We can't send codes to this kind of number."),
         ("+1 202 555 0110", "Read as +1 202-555-0110, United States."),
         ("0720 x", "Use only digits, spaces and + - . ( )."),
     ] {

@@ -76,8 +76,8 @@ async fn a_password_can_be_shown_and_is_hidden_before_it_is_sent() {
     for (kind, label) in [("text", "Hide password"), ("password", "Show password")] {
         button.click().await.unwrap();
         assert_eq!(field.prop("type").await.unwrap().unwrap(), kind);
-        let said = button.attr("aria-label").await.unwrap().unwrap();
-        assert_eq!(said, label);
+        let shown = button.attr("aria-label").await.unwrap().unwrap();
+        assert_eq!(shown, label);
         assert_eq!(chrome.run::<String>(ACTIVE).await, "password");
         assert_eq!(field.prop("value").await.unwrap().unwrap(), PASSWORD);
     }

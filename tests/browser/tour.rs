@@ -90,7 +90,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
 
     async fn forgotten_password(&mut self) {
         let page = "/reset_password_request";
-        self.see("forgotten", page, "We mail you a link").await;
+        self.see("forgotten", page, "email you a link").await;
         self.send("forgotten-wrong", page, &[("email", "x")], "email")
             .await;
         let right = [("email", "harry@example.com")];
@@ -127,7 +127,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
             .await;
         let right = [(
             "about_me",
-            "I read https://example.com/a-rather-long-address-that-nobody-breaks, and fly. Often.",
+            "I read https://example.com/a-rather-long-address-without-breaks, and fly. Often.",
         )];
         let words = "Your profile has been updated";
         self.send("edited", "/edit_profile", &right, words).await;
@@ -136,7 +136,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.see("security-off", "/security", "Log out all other devices")
             .await;
         let page = "/change_password";
-        self.see("change-password", page, "You stay logged in here.")
+        self.see("change-password", page, "You stay logged in here")
             .await;
         let short = [("current_password", "x"), ("password", "x")];
         let problem = "Use at least 8 characters";
@@ -166,7 +166,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         let blocked = phone("+12025550111");
         self.send("enable-blocked", page, &blocked, "We cannot")
             .await;
-        let words = "Codes cannot be sent at the moment.";
+        let words = "We can't send codes right now.";
         self.send("enable-down", page, &phone("+12025550113"), words)
             .await;
         let words = "We are calling";
@@ -242,7 +242,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.app.execute(down).await;
         let half = self.app.half_logged_in("harry").await;
         self.chrome.take_session(&half).await;
-        let words = "Codes cannot be sent at the moment.";
+        let words = "We can't send codes right now.";
         self.see("verify-unsent", "/verify_2fa", words).await;
         let back = "UPDATE users SET verification_phone = '+254720227267'";
         self.app.execute(back).await;
@@ -265,7 +265,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.see("mailbox", "/dev/mailbox", "To harry@example.com")
             .await;
         let mail = format!("/dev/mailbox/{}", mail.id);
-        self.see("mail", &mail, "As a page").await;
+        self.see("mail", &mail, "Open the HTML alone").await;
         let page = format!("{mail}/html");
         self.chrome.goto(&page).await;
         self.shows("mail-page", "Hello harry").await;

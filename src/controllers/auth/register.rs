@@ -1,14 +1,13 @@
 //! Registration.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 
 use crate::controllers::password::check_strength;
-use crate::controllers::{too_many, too_many_errors, unprocessable};
+use crate::controllers::{redirect_with_message, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, RouteLimits};
 use crate::forms::auth::RegisterForm;
-use crate::forms::password::Strength;
 use crate::forms::{Errors, username};
 use crate::models::client::Client;
 use crate::models::rate_limit::{Attempt, REJECTED_REGISTRATIONS, refund};
@@ -70,7 +69,7 @@ async fn create(
         Err(errors) => return Ok(Err(errors)),
     };
     let (name, email) = (&new.username, &new.email);
-    if let Strength::Weak(errors) = check_strength(app, client, &new.password, name, email).await? {
+    if let Err(errors) = check_strength(app, client, &new.password, name, email).await? {
         return Ok(Err(errors));
     }
     let (passwords, now) = (app.passwords_for(client), app.clock.now());
@@ -87,8 +86,7 @@ async fn registered(session: &Session, id: &UserId) -> Result<Response, AppError
     let user = id.as_str();
     tracing::info!(event = "registered", user, "account created");
     let welcome = "You have successfully registered. Login to continue";
-    session.add_message(Kind::Success, welcome).await?;
-    Ok(Redirect::to("/login").into_response())
+    redirect_with_message(session, Kind::Success, welcome, "/login").await
 }
 
 async fn register_page(

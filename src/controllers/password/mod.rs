@@ -3,15 +3,15 @@
 pub mod reset;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{Redirect, Response};
 use secrecy::SecretString;
 
 use crate::controllers::auth::password_check;
-use crate::controllers::{cancel_at_twilio, redirect_to_login, unprocessable};
+use crate::controllers::{cancel_at_twilio, redirect_to_login, redirect_to_profile, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::Errors;
-use crate::forms::password::{self, ChangeForm, Strength};
+use crate::forms::password::{self, ChangeForm};
 use crate::models;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
@@ -46,31 +46,25 @@ pub async fn change(
     CurrentUser(current): CurrentUser,
     Form(form): Form<ChangeForm>,
 ) -> Result<Response, AppError> {
-    let password = match form.validate() {
+    let password = match strong_password(&app, &limits.client, form.validate(), &current).await? {
         Ok(password) => password,
         Err(errors) => return Ok(unprocessable(change_page(&page, errors).await?)),
     };
-    let (name, email) = (&current.username, &current.email);
-    if let Strength::Weak(errors) =
-        check_strength(&app, &limits.client, &password, name, email).await?
-    {
-        return Ok(unprocessable(change_page(&page, errors).await?));
-    }
     let typed = form.current_password;
     match password_check::check_current_user(&app, &limits.client, &current, typed, limits.declared)
         .await?
     {
         Ok(user) => set(&app, &session, &limits.client, &user, password).await,
-        Err(why) => {
+        Err(error) => {
             let user = current.id.as_str();
             tracing::info!(
                 event = "password_change_failed",
                 user,
                 "password change failed"
             );
-            let errors = password_check::form_errors(why, "current_password", "Invalid password");
+            let errors = password_check::form_errors(error, "current_password", "Invalid password");
             let shown = change_page(&page, errors).await?;
-            Ok(password_check::respond(why, shown))
+            Ok(password_check::respond(error, shown))
         }
     }
 }
@@ -106,10 +100,22 @@ async fn set(
     let id = user.id.as_str();
     tracing::info!(event = "password_changed", user = id, "password changed");
     cancel_at_twilio(app, closed, now).await?;
-    session
-        .add_message(Kind::Success, "Your password has been changed")
-        .await?;
-    Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
+    let text = "Your password has been changed";
+    redirect_to_profile(session, Kind::Success, text, &user.username).await
+}
+
+/// Checks the strength of a user's new password, if its form is valid otherwise.
+async fn strong_password(
+    app: &AppState,
+    client: &Client,
+    validated: Result<SecretString, Errors>,
+    user: &User,
+) -> Result<Result<SecretString, Errors>, AppError> {
+    let Ok(password) = validated else {
+        return Ok(validated);
+    };
+    let checked = check_strength(app, client, &password, &user.username, &user.email).await?;
+    Ok(checked.map(|()| password))
 }
 
 /// Checks the strength of a new password on the hashing threads.
@@ -119,7 +125,7 @@ pub(super) async fn check_strength(
     password: &SecretString,
     username: &str,
     email: &str,
-) -> Result<Strength, AppError> {
+) -> Result<Result<(), Errors>, AppError> {
     let password = password.clone();
     let (username, email) = (username.to_owned(), email.to_owned());
     let check = move || password::check_strength(&password, &username, &email);

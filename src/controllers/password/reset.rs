@@ -7,13 +7,13 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use secrecy::SecretString;
 
-use super::{check_strength, hashed};
+use super::{hashed, strong_password};
 use crate::controllers::page_cookie::PageCookie;
 use crate::controllers::{cancel_at_twilio, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, RouteLimits};
 use crate::forms::Errors;
-use crate::forms::password::{ResetForm, ResetRequestForm, Strength};
+use crate::forms::password::{ResetForm, ResetRequestForm};
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
 use crate::models::mail_token::{LinkUse, MailToken};
@@ -191,20 +191,13 @@ pub async fn reset(
     if !form.may_be_about(link.name()) {
         return Ok(Redirect::to("/reset_password").into_response());
     }
-    let password = match form.validate() {
+    let password = match strong_password(&app, &limits.client, form.validate(), &user).await? {
         Ok(password) => password,
         Err(errors) => {
             let shown = reset_page(&page, &link, user.username, errors).await?;
             return Ok(unprocessable(shown));
         }
     };
-    let (name, email) = (&user.username, &user.email);
-    if let Strength::Weak(errors) =
-        check_strength(&app, &limits.client, &password, name, email).await?
-    {
-        let shown = reset_page(&page, &link, user.username, errors).await?;
-        return Ok(unprocessable(shown));
-    }
     match set(&app, &session, &limits, &link, &user, password).await? {
         Set::Done => {}
         Set::Expired => return expired(&app, &session, jar).await,
@@ -251,9 +244,8 @@ async fn set(
         return Ok(Set::Limited(exceeded));
     }
     let sentence = "Your password has been reset.";
-    let is_own = session.user().is_some_and(|it| it.id == user.id);
     let mut issued = None;
-    if is_own {
+    if session.user().is_some_and(|current| current.id == user.id) {
         let ended = session.end_with_message(&mut transaction, Kind::Success, sentence, now);
         issued = Some(ended.await?);
     }

@@ -1,10 +1,10 @@
 //! Completing a challenge after a right code or recovery code, in the transaction that
 //! consumes it.
 
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 
 use crate::controllers::auth::reauth::complete_reauthentication;
-use crate::controllers::{redirect_to_login, redirect_to_next};
+use crate::controllers::{redirect_to_login, redirect_to_next, redirect_to_profile};
 use crate::error::AppError;
 use crate::extractors::Page;
 use crate::forms::local_path::LocalPath;
@@ -253,10 +253,8 @@ async fn notify_phone_changed(
 async fn phone_changed(session: &Session, user: &User) -> Result<Response, AppError> {
     let id = user.id.as_str();
     tracing::info!(event = "phone_changed", user = id, "phone number changed");
-    session
-        .add_message(Kind::Success, "You have changed your phone number")
-        .await?;
-    Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
+    let text = "You have changed your phone number";
+    redirect_to_profile(session, Kind::Success, text, &user.username).await
 }
 
 fn to_next(challenge: &Challenge) -> Response {

@@ -7,11 +7,12 @@ pub(super) mod sending;
 pub mod verify;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 
 use self::sending::status_of;
 use crate::controllers::{
-    cancel_at_twilio, redirect_to_login, refusal, too_many, too_many_errors, unprocessable,
+    cancel_at_twilio, redirect_to_login, redirect_to_profile, refusal, too_many, too_many_errors,
+    unprocessable,
 };
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
@@ -109,7 +110,7 @@ async fn open(
 fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'static str> {
     let phone = PhoneNumber::parse(&form.verification_phone).map_err(|_| "Invalid phone number")?;
     match &app.config.sms_countries {
-        Some(allowed) if !phone.in_countries(allowed) => Err(CANNOT_SEND_TO_NUMBER),
+        Some(allowed) if !allowed.contains(phone.country()) => Err(CANNOT_SEND_TO_NUMBER),
         _ => Ok(phone),
     }
 }
@@ -208,15 +209,11 @@ pub async fn disable(
         user = user.id.as_str(),
         "two-factor authentication disabled"
     );
-    session
-        .add_message(Kind::Success, "You have disabled two-factor authentication")
-        .await?;
-    Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
+    let text = "You have disabled two-factor authentication";
+    redirect_to_profile(&session, Kind::Success, text, &user.username).await
 }
 
 async fn already_off(session: &Session, user: &User) -> Result<Response, AppError> {
-    session
-        .add_message(Kind::Info, "Two-factor authentication is off already.")
-        .await?;
-    Ok(Redirect::to(&format!("/user/{}", user.username)).into_response())
+    let text = "Two-factor authentication is already off.";
+    redirect_to_profile(session, Kind::Info, text, &user.username).await
 }

@@ -21,8 +21,8 @@ use crate::views::two_factor::{Next, VerifyPage};
 
 const EXPIRED: &str = "That code has expired.";
 const EXPIRED_REQUEST_ANOTHER: &str = "That code has expired. Ask for a new one.";
-const UNCHECKED: &str = "We could not check the code.";
-const UNCHECKED_TRY_AGAIN: &str = "We could not check the code. Try again.";
+const UNCHECKED: &str = "We couldn't check the code.";
+const UNCHECKED_TRY_AGAIN: &str = "We couldn't check the code. Try again.";
 
 /// `GET /verify_2fa`: never sends a code.
 pub async fn form(

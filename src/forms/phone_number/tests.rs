@@ -4,6 +4,10 @@ fn parse(text: &str) -> Option<PhoneNumber> {
     PhoneNumber::parse(text).ok()
 }
 
+fn region_of_text(text: &str) -> Option<&'static str> {
+    parse(text).map(|number| number.region)
+}
+
 fn every_region() -> impl Iterator<Item = (u16, &'static Metadata)> {
     (1..=999).flat_map(|code| {
         DATABASE
@@ -43,14 +47,13 @@ fn every_regions_ordinary_numbers_are_accepted() {
             seen += 1;
         }
         for number in examples(code, &ordinary[..2]) {
-            if parse(&number).map(|number| number.region) != Some(region.id()) {
+            if region_of_text(&number) != Some(region.id()) {
                 elsewhere.push(region.id());
             }
         }
     }
     assert!(seen > 500, "{seen}");
-    // Places that share a range with the main region of their code: the number
-    // alone cannot say where it is, and libphonenumber names the main region.
+    // They share a range with the main region of their code, which libphonenumber names.
     elsewhere.dedup();
     assert_eq!(
         elsewhere,
@@ -109,11 +112,7 @@ fn numbers_that_the_crates_own_functions_get_wrong() {
         ("+55 43 7077 7600", "BR"), // begins like shared cost
         ("+86 851 9661 8081", "CN"),
     ] {
-        assert_eq!(
-            parse(text).map(|number| number.region),
-            Some(region),
-            "{text}"
-        );
+        assert_eq!(region_of_text(text), Some(region), "{text}");
     }
     for text in ["+227 09 12 34 56", "+227 08 12 34 56"] {
         assert_eq!(parse(text), None, "{text}");
@@ -136,19 +135,7 @@ fn a_number_belongs_to_its_own_region_among_those_of_a_code() {
         ("+599 9 518 1234", "CW"),
         ("+599 318 1234", "BQ"),
     ] {
-        assert_eq!(
-            parse(text).map(|number| number.region),
-            Some(region),
-            "{text}"
-        );
-    }
-}
-
-#[test]
-fn the_demo_numbers_are_accepted() {
-    for last in 0..=4 {
-        let number = format!("+1202555011{last}");
-        assert_eq!(parse(&number).unwrap().as_str(), number);
+        assert_eq!(region_of_text(text), Some(region), "{text}");
     }
 }
 
@@ -211,40 +198,15 @@ fn a_national_prefix_after_the_country_code_is_dropped() {
 
 #[test]
 fn anything_but_an_international_number_is_refused() {
-    for text in [
-        "",
-        " ",
-        "+",
-        "++12025550110",
-        "+1+2025550110",
-        "2025550110",
-        "0012025550110",
-        "(+1)2025550110",
-        "12025550110",
-        "+0112025550110",
-        "+1202555011",
-        "+120255501100",
-        "+999123456789",
-        "+1 441 7530",
-        "+12025550110x5",
-        "+12025550110 ext. 5",
-        "+12025550110;ext=5",
-        "+12025550110,5",
-        "+12025550110#5",
-        "tel:+12025550110",
-        "+1-202-555-0110;phone-context=+1",
-        "+1800FLOWERS",
-        "+1\n2025550110",
-        "+1/2025550110",
-        "+1202\u{a0}5550110",
-        "+1202555011０",
-        "+1202555011\u{664}",
-        "＋12025550110",
-        "+12025550110\0",
-        "+٤٤٧٤٠٠١٢٣٤٥٦",
-        "+1(202)555-01-1-0*",
-        "+49 8381 9635 0173 889",
-    ] {
+    let refused = "| |+|++12025550110|+1+2025550110|2025550110|0012025550110|(+1)2025550110|\
+        12025550110|+0112025550110|+1202555011|+120255501100|+999123456789|\
+        +1 441 7530|+12025550110x5|+12025550110 ext. 5|+12025550110;ext=5|\
+        +12025550110,5|+12025550110#5|tel:+12025550110|\
+        +1-202-555-0110;phone-context=+1|+1800FLOWERS|+1\n2025550110|\
+        +1/2025550110|+1202\u{a0}5550110|+1202555011０|+1202555011\u{664}|\
+        ＋12025550110|+12025550110\0|+٤٤٧٤٠٠١٢٣٤٥٦|+1(202)555-01-1-0*|\
+        +49 8381 9635 0173 889";
+    for text in refused.split('|') {
         assert_eq!(parse(text), None, "{text:?}");
     }
 }
@@ -258,54 +220,7 @@ fn the_input_has_a_maximum_length() {
 }
 
 #[test]
-fn no_text_causes_a_panic() {
-    let pieces: Vec<char> = "+++0123456789012345678900-.() \t;x*#/e٤０•\0\u{200b}é"
-        .chars()
-        .collect();
-    // A small generator with a fixed seed: a failure can be seen again.
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut below = |limit: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state >> 33).unwrap() % limit
-    };
-    for _ in 0..3000 {
-        let text: String = (0..below(24))
-            .map(|_| pieces[below(pieces.len())])
-            .collect();
-        let _ = parse(&text);
-    }
-    for code in 0..1000 {
-        for zeros in 0..3 {
-            let digits: String = (0..below(14)).map(|_| pieces[3 + below(10)]).collect();
-            if let Some(number) = parse(&format!("+{code}{}{digits}", "0".repeat(zeros))) {
-                assert_eq!(
-                    parse(number.as_str()),
-                    Some(number.clone()),
-                    "{}",
-                    number.as_str()
-                );
-                assert!(number.as_str().len() <= MAX_DIGITS + 1);
-            }
-        }
-    }
-}
-
-#[test]
 fn debug_output_hides_the_number() {
     let number = parse("+44 7400 123456").unwrap();
     assert_eq!(format!("{number:?}"), "PhoneNumber { .. }");
-}
-
-#[test]
-fn countries_are_an_allow_list() {
-    let allowed = BTreeSet::from(["KE".to_owned(), "US".to_owned()]);
-    assert!(parse("+12025550110").unwrap().in_countries(&allowed));
-    assert!(!parse("+14165550110").unwrap().in_countries(&allowed));
-    assert!(
-        !parse("+12025550110")
-            .unwrap()
-            .in_countries(&BTreeSet::new())
-    );
 }

@@ -116,10 +116,10 @@ pub const DAILY_SENDS_OF_ACCOUNT: RateLimit = limit("all_sends_of_account", Acco
 pub const DAILY_SENDS_TO_NUMBER: RateLimit = limit("all_sends_to_number", Subject, BY_SETTING, "Too many codes were sent to this number.");
 
 /// Codes sent by the whole service.
-pub const SENDS_OF_SERVICE: RateLimit = limit("sends_of_service", Service, BY_SETTING, "Codes cannot be sent at the moment.");
+pub const SENDS_OF_SERVICE: RateLimit = limit("sends_of_service", Service, BY_SETTING, "We can't send codes right now.");
 
 /// Codes to numbers that are being added or were added less than a day ago.
-pub const SENDS_TO_NEW_NUMBERS: RateLimit = limit("sends_to_new_numbers", Service, BY_SETTING, "Codes cannot be sent at the moment.");
+pub const SENDS_TO_NEW_NUMBERS: RateLimit = limit("sends_to_new_numbers", Service, BY_SETTING, "We can't send codes right now.");
 
 /// Calls, also in place of a failed SMS.
 pub const CALLS_OF_ACCOUNT: RateLimit = limit("calls_of_account", Account, &[within(DAY, 6)], "We have called you too often. Ask for a text instead.");

@@ -1,4 +1,4 @@
-//! The "This was not me" link.
+//! The "This wasn't me" link.
 
 mod factor;
 mod recovery_codes;

@@ -39,7 +39,7 @@ async fn events_of_the_same_second_are_listed_newest_first() {
         events(&other.get("/security").await),
         [
             "Logged in with the password",
-            "The password was reset with a link from an email",
+            "The password was reset with an emailed link",
             "The password was changed",
             "Two-factor authentication was turned off",
             "Logged out",
@@ -68,8 +68,8 @@ async fn locking_the_account_with_this_was_not_me_is_listed() {
     let fields = [("password", PASSWORD), ("confirm_password", PASSWORD)];
     alice.post("/reset_password", &fields).await;
     alice.log_in("alice", PASSWORD).await.redirects_to("/home");
-    let told = events(&alice.get("/security").await);
-    assert_eq!(told[2], "The account was locked with “This was not me”");
+    let listed = events(&alice.get("/security").await);
+    assert_eq!(listed[2], "The account was locked with “This wasn’t me”");
 }
 
 #[tokio::test]
@@ -138,16 +138,16 @@ async fn frequent_events_do_not_hide_rare_ones() {
         }
     }
     let page = alice.get("/security").await;
-    let told = events(&page);
-    assert_eq!(told.len(), 30);
-    let count = |text: &str| told.iter().filter(|it| *it == text).count();
-    assert_eq!(told[29], "The password was changed");
+    let listed = events(&page);
+    assert_eq!(listed.len(), 30);
+    let count = |text: &str| listed.iter().filter(|it| *it == text).count();
+    assert_eq!(listed[29], "The password was changed");
     assert_eq!(count("The username was changed"), 3);
     assert_eq!(count("Logged in with the password"), 8);
     assert_eq!(
         count("A wrong password was entered"),
         18,
-        "the remaining places"
+        "the rest of the list"
     );
     assert_eq!(page.all(".failure .entry-title").len(), 18);
     assert_eq!(

@@ -10,7 +10,7 @@ use crate::support::{OTHER_PHONE, PHONE, TestApp};
 
 const HOUR: u64 = 60 * 60;
 
-const FAILED: &str = "Codes cannot be sent at the moment. Try again, or use a recovery code.";
+const FAILED: &str = "We can't send codes right now. Try again, or use a recovery code.";
 
 impl TestApp {
     /// Every SMS is refused as to a landline, so that a call follows.

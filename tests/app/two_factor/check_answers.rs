@@ -5,7 +5,7 @@ use twostep::dev::simulator::Failure;
 use super::{assert_gone, pending_login, signed_in};
 use crate::support::{PASSWORD, PHONE, TestApp};
 
-const UNAVAILABLE: &str = "We could not check the code. Try again.";
+const UNAVAILABLE: &str = "We couldn't check the code. Try again.";
 const EXPIRED: &str = "That code has expired. Ask for a new one.";
 
 #[tokio::test]
@@ -81,9 +81,7 @@ async fn a_failed_check_adds_no_phone_and_does_not_reauthenticate() {
         app.phone().fail_with(Some(answer));
         let page = browser.verify(&app.last_code()).await;
         assert!(matches!(page.status, 422 | 503), "{answer:?}");
-        browser
-            .get("/disable_2fa")
-            .await
-            .redirects_to("/reauth?next=%2Fdisable_2fa");
+        let page = browser.get("/disable_2fa").await;
+        page.redirects_to("/reauth?next=%2Fdisable_2fa");
     }
 }

@@ -171,14 +171,13 @@ async fn disabling_twice_changes_nothing_and_says_so() {
     let (app, browser) = signed_in("harry").await;
     let cookie = browser.session_cookie();
     for method in [Method::GET, Method::POST] {
-        let page = if method == Method::GET {
-            browser.get("/disable_2fa").await
-        } else {
-            browser.post("/disable_2fa", &[]).await
+        let page = match method {
+            Method::GET => browser.get("/disable_2fa").await,
+            _ => browser.post("/disable_2fa", &[]).await,
         };
         page.redirects_to("/user/harry");
         let profile = browser.follow(&page).await;
-        assert!(profile.says("Two-factor authentication is off already."));
+        assert!(profile.says("Two-factor authentication is already off."));
     }
     assert_eq!(browser.session_cookie(), cookie);
     assert_eq!(app.count("SELECT auth_version FROM users").await, 1);
@@ -206,10 +205,9 @@ async fn every_change_of_the_factor_ends_the_other_sessions_and_renews_this_one(
                 .redirects_to("/user/harry");
             assert!(!before.is_logged_in().await, "the old cookie still works");
         } else {
-            let phone = if change == "enable" {
-                PHONE
-            } else {
-                OTHER_PHONE
+            let phone = match change {
+                "enable" => PHONE,
+                _ => OTHER_PHONE,
             };
             let first = browser.copy();
             browser.add_phone(phone).await;

@@ -7,7 +7,7 @@ use crate::support::{PASSWORD, PHONE, TestApp};
 
 /// Each failure, and the status and error of the answer to a code.
 const FAILURES: [(Failure, u16, &str); 14] = {
-    const UNAVAILABLE: &str = "We could not check the code. Try again.";
+    const UNAVAILABLE: &str = "We couldn't check the code. Try again.";
     [
         (Failure::Status(200, None), 503, UNAVAILABLE),
         (Failure::Status(400, Some(60200)), 503, UNAVAILABLE),

@@ -144,7 +144,7 @@ async fn attack_12_strangers_consume_half_of_the_daily_codes_and_no_more() {
         app.with_two_factor(&format!("harry{n}"), &number(n)).await;
     }
     app.advance(24 * HOUR); // those numbers are no longer new
-    let none = "Codes cannot be sent at the moment. Try again in 10 hours";
+    let none = "We can't send codes right now. Try again in 10 hours";
     for n in 0..4 {
         app.with_two_factor(&format!("mallory{n}"), &number(10 + n))
             .await;
@@ -188,7 +188,7 @@ async fn a_number_is_new_for_a_day_and_not_a_second_longer() {
         assert_eq!(app.messages_sent(), sent);
         if sent == 2 {
             let other = app.signed_in("ginny").await;
-            assert_limited(&other.enable(OTHER_PHONE).await, "Codes cannot be sent");
+            assert_limited(&other.enable(OTHER_PHONE).await, "We can't send codes");
         }
     }
 }
@@ -270,7 +270,7 @@ async fn attack_12_a_daily_limit_of_0_sends_no_code() {
     let browser = app.signed_in("harry").await;
     assert_limited(
         &browser.enable(PHONE).await,
-        "Codes cannot be sent at the moment.",
+        "We can't send codes right now.",
     );
     assert_eq!(app.messages_sent(), 0);
 }

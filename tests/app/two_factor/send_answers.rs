@@ -9,8 +9,8 @@ use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
 const TOO_MANY_CODES: &str = "Too many codes were sent to this number. Try again in 10 minutes.";
 const BLOCKED_NUMBER: &str = "We cannot send codes to this number.";
-const MISCONFIGURED: &str = "Codes cannot be sent at the moment.";
-const FAILED: &str = "Codes cannot be sent at the moment. Try again.";
+const MISCONFIGURED: &str = "We can't send codes right now.";
+const FAILED: &str = "We can't send codes right now. Try again.";
 
 /// A refusal and its effect.
 struct Row {
@@ -27,46 +27,54 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
-    let row = |status, code, page: (u16, Option<&'static str>), sentence, requests| Row {
-        answer: Failure::Status(status, code),
+    let row = |answer, page: (u16, Option<&'static str>), sentence, requests| Row {
+        answer,
         status: page.0,
         retry_after: page.1,
         sentence,
         at_field: page.0 == 422,
         requests,
     };
+    let refusal = Failure::Status;
     let (invalid, wait) = ((422, None), (429, Some("600")));
     let down = (503, Some("30"));
-    let mut rows = vec![
-        row(400, Some(60200), invalid, "Invalid phone number", 1),
-        row(400, Some(21211), invalid, "Invalid phone number", 1),
-        row(400, Some(21614), invalid, "Invalid phone number", 1),
-        row(429, Some(60203), wait, TOO_MANY_CODES, 1),
-        row(429, Some(60212), wait, TOO_MANY_CODES, 1),
-        row(429, Some(20429), wait, TOO_MANY_CODES, 1),
-        row(429, None, wait, TOO_MANY_CODES, 1),
-        row(403, Some(60410), invalid, BLOCKED_NUMBER, 1),
-        row(403, Some(60605), invalid, BLOCKED_NUMBER, 1),
-        row(400, Some(21408), invalid, BLOCKED_NUMBER, 1),
-        row(403, Some(60238), invalid, BLOCKED_NUMBER, 1),
-        row(401, Some(20003), down, MISCONFIGURED, 1),
-        row(403, Some(20003), down, MISCONFIGURED, 1),
-        row(404, Some(20404), down, MISCONFIGURED, 1),
-        row(403, Some(60205), down, FAILED, 2),
-        row(403, Some(60223), down, FAILED, 2),
-        row(400, Some(99999), down, FAILED, 2),
-        row(500, None, down, FAILED, 2),
-        row(503, Some(20503), down, FAILED, 2),
-    ];
-    rows.push(Row {
-        answer: Failure::Redirect,
-        status: 503,
-        retry_after: Some("30"),
-        sentence: FAILED,
-        at_field: false,
-        requests: 2,
-    });
-    rows
+    vec![
+        row(
+            refusal(400, Some(60200)),
+            invalid,
+            "Invalid phone number",
+            1,
+        ),
+        row(
+            refusal(400, Some(21211)),
+            invalid,
+            "Invalid phone number",
+            1,
+        ),
+        row(
+            refusal(400, Some(21614)),
+            invalid,
+            "Invalid phone number",
+            1,
+        ),
+        row(refusal(429, Some(60203)), wait, TOO_MANY_CODES, 1),
+        row(refusal(429, Some(60212)), wait, TOO_MANY_CODES, 1),
+        row(refusal(429, Some(20429)), wait, TOO_MANY_CODES, 1),
+        row(refusal(429, None), wait, TOO_MANY_CODES, 1),
+        row(refusal(403, Some(60410)), invalid, BLOCKED_NUMBER, 1),
+        row(refusal(403, Some(60605)), invalid, BLOCKED_NUMBER, 1),
+        row(refusal(400, Some(21408)), invalid, BLOCKED_NUMBER, 1),
+        row(refusal(403, Some(60238)), invalid, BLOCKED_NUMBER, 1),
+        row(refusal(401, Some(20003)), down, MISCONFIGURED, 1),
+        row(refusal(403, Some(20003)), down, MISCONFIGURED, 1),
+        row(refusal(404, Some(20404)), down, MISCONFIGURED, 1),
+        row(refusal(403, Some(60205)), down, FAILED, 2),
+        row(refusal(403, Some(60223)), down, FAILED, 2),
+        row(refusal(400, Some(99999)), down, FAILED, 2),
+        row(refusal(500, None), down, FAILED, 2),
+        row(refusal(503, Some(20503)), down, FAILED, 2),
+        row(Failure::Redirect, down, FAILED, 2),
+    ]
 }
 
 fn creates(app: &TestApp) -> u64 {
@@ -108,7 +116,7 @@ async fn a_refusal_while_enabling_shows_the_form_again_and_opens_no_challenge() 
 fn code_page_error(row: &Row) -> &'static str {
     match row.sentence {
         _ if row.at_field => BLOCKED_NUMBER,
-        FAILED => "Codes cannot be sent at the moment. Try again, or use a recovery code.",
+        FAILED => "We can't send codes right now. Try again, or use a recovery code.",
         other => other,
     }
 }

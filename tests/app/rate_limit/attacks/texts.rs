@@ -6,7 +6,7 @@ use twostep::services::twilio_verify::Channel;
 use super::{ATTACKER, DAY, HOUR, assert_limited, in_site};
 use crate::support::{OTHER_PHONE, PASSWORD, TestApp};
 
-const NONE_LEFT: &str = "Codes cannot be sent at the moment.";
+const NONE_LEFT: &str = "We can't send codes right now.";
 
 /// A valid mobile number in Kenya.
 fn number(n: usize) -> String {
