@@ -44,7 +44,6 @@ mod shutdown;
 mod sms_days;
 mod startup;
 mod support;
-mod tutorial_defects_two_factor;
 mod twilio_verify;
 mod two_factor;
 mod walk;

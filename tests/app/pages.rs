@@ -98,16 +98,7 @@ async fn no_page_needs_what_the_policy_forbids() {
             page.header("content-type"),
             Some("text/html; charset=utf-8")
         );
-        for attribute in [
-            "href",
-            "src",
-            "action",
-            "formaction",
-            "srcset",
-            "poster",
-            "data",
-            "ping",
-        ] {
+        for attribute in "href src action formaction srcset poster data ping".split(' ') {
             for link in page.attributes(&format!("[{attribute}]"), attribute) {
                 let local =
                     link.starts_with('/') && !link.starts_with("//") && !link.contains('\\');

@@ -80,11 +80,11 @@ async fn attack_12_sms_pumping_is_suspected_at_every_fiftieth_code() {
             }
         }
         let suspicion = sent(&app, Some("KE"), NOW).await;
-        let told = (number % 50 == 0).then_some(Suspicion {
+        let expected = (number % 50 == 0).then_some(Suspicion {
             sent: number,
             entered: 0,
         });
-        assert_eq!(suspicion, told, "{number}");
+        assert_eq!(suspicion, expected, "{number}");
     }
 }
 

@@ -55,7 +55,11 @@ async fn a_user_registers_enables_two_factor_logs_in_with_a_code_and_disables_it
     assert_eq!(app.last_message().to, PHONE);
     let enabled = browser.verify(&app.last_code()).await;
     assert_eq!(enabled.status, 200);
-    assert!(enabled.says("You have enabled two-factor authentication"));
+    assert_eq!(
+        enabled.alerts(),
+        ["You have enabled two-factor authentication"]
+    );
+    assert!(browser.get("/home").await.alerts().is_empty());
 
     browser.post("/logout", &[]).await.redirects_to("/login");
     assert!(!browser.is_logged_in().await);

@@ -28,10 +28,7 @@ async fn attack_22_the_token_goes_into_a_cookie_and_nowhere_else() {
     assert_eq!(page.header("referrer-policy"), Some("same-origin"));
     let form = browser.follow(&page).await;
     assert_eq!(form.status, 200);
-    assert!(
-        form.text().contains("alice"),
-        "it says whose password it is"
-    );
+    assert!(form.text().contains("alice"), "the account of the link");
     let refused = reset(&browser, "short").await;
     let done = reset(&browser, NEW).await;
     done.redirects_to("/login");
@@ -43,7 +40,7 @@ async fn attack_22_the_token_goes_into_a_cookie_and_nowhere_else() {
         assert!(!format!("{:?}", page.headers).contains(&token));
     }
     assert_eq!(browser.cookie("reset_token"), None);
-    // The bad and the used one are in no log either, nor are passwords.
+    // Invalid and used tokens are in no log either, nor are passwords.
     browser.get(&link).await;
     browser.get(&format!("{link}x")).await;
     let lines = logs::take().join("\n");
@@ -54,7 +51,7 @@ async fn attack_22_the_token_goes_into_a_cookie_and_nowhere_else() {
     let found = bytes
         .windows(token.len())
         .any(|part| part == token.as_bytes());
-    assert!(!found, "the database holds it in clear");
+    assert!(!found, "the database holds the token in clear");
 }
 
 /// ASVS 3.3.1, 3.3.2
@@ -97,7 +94,7 @@ async fn attack_08_opening_the_link_consumes_nothing() {
         ] {
             assert_eq!(page.status, 200);
         }
-        // A form that was filled in wrong uses nothing up either.
+        // Neither does an invalid form.
         assert_eq!(reset(&browser, "short").await.status, 422);
     }
     assert_eq!(app.dump().await, before);
@@ -131,9 +128,9 @@ async fn an_invalid_link_redirects_to_the_request_form() {
         assert_eq!(page.set_cookies(), [expected], "{link}");
         browser.head(REQUEST).await;
         assert!(browser.get(REQUEST).await.says(EXPIRED), "{link}");
-        assert!(browser.get(REQUEST).await.alerts().is_empty(), "said once");
+        assert!(browser.get(REQUEST).await.alerts().is_empty(), "shown once");
     }
-    assert_eq!(app.dump().await, before, "no session was made");
+    assert_eq!(app.dump().await, before, "no session was created");
     let page = app.browser().get("/reset_password/a/b").await;
     assert_eq!(page.status, 404);
 }

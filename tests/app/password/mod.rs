@@ -15,8 +15,6 @@ const NEW: &str = "a slow boat to nowhere";
 
 const EXPIRED: &str = "This link has expired.";
 
-const OPEN: &str = "SELECT COUNT(*) FROM challenges WHERE closed_at IS NULL";
-
 const LINKS: &str = "SELECT COUNT(*) FROM mail_tokens WHERE purpose = 'reset_password'";
 
 /// Asserts a form that is shown again with exactly these errors.

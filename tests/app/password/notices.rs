@@ -16,15 +16,15 @@ async fn a_change_and_a_reset_are_emailed_once_each_without_a_secret() {
     change(&browser, PASSWORD, NEW)
         .await
         .redirects_to("/user/alice");
-    let told = only_notice(&app, "alice").await;
-    assert_eq!(told.event, NoticeKind::PasswordChanged);
+    let notice = only_notice(&app, "alice").await;
+    assert_eq!(notice.event, NoticeKind::PasswordChanged);
     assert!(!format!("{:?}", app.mails("alice").await).contains(NEW));
 
     app.empty_outbox().await;
     let link = with_link(&app, "alice").await;
     reset(&link, PASSWORD).await.redirects_to("/login");
-    let told = only_notice(&app, "alice").await;
-    assert_eq!(told.event, NoticeKind::PasswordReset);
+    let notice = only_notice(&app, "alice").await;
+    assert_eq!(notice.event, NoticeKind::PasswordReset);
     assert!(!format!("{:?}", app.mails("alice").await).contains(PASSWORD));
 }
 

@@ -6,7 +6,7 @@ use reqwest::header::{CONTENT_TYPE, HOST};
 use super::assert_errors;
 use crate::support::{Browser, PHONE, Page, TestApp};
 
-pub const SAID: &str = "Check your email for the instructions to reset your password";
+pub const CHECK_EMAIL: &str = "Check your email for the instructions to reset your password";
 
 pub const QUEUED: &str = "SELECT COUNT(*) FROM outbox WHERE mail = '\"reset_password\"'";
 
@@ -41,7 +41,7 @@ async fn a_link_is_queued_for_the_owner_of_the_address() {
     let page = ask(&browser, " Alice@Example.COM\t").await;
     page.redirects_to("/login");
     let login = browser.follow(&page).await;
-    assert!(login.says(SAID));
+    assert!(login.says(CHECK_EMAIL));
     app.requests_settle().await;
     let owner: String = sqlx::query_scalar("SELECT user_id FROM outbox")
         .fetch_one(&app.pool)
@@ -137,7 +137,7 @@ async fn attack_13_an_unknown_address_and_a_known_one_get_the_same_answer() {
         let browser = app.browser();
         let page = ask(&browser, email).await;
         let login = browser.follow(&page).await;
-        assert!(login.says(SAID), "{email}");
+        assert!(login.says(CHECK_EMAIL), "{email}");
         assert!(!login.body.contains(email));
         answers.push((email, page, login.body));
     }

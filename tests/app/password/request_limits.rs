@@ -8,7 +8,7 @@ use twostep::models::reset_request::{self, Resolved};
 use twostep::tasks::mail::CONNECTIONS;
 
 use super::assert_errors;
-use super::request::{QUEUED, SAID, ask, queued};
+use super::request::{CHECK_EMAIL, QUEUED, ask, queued};
 use crate::support::smtp::{Fault, SmtpServer, Tls};
 use crate::support::{NOW, Page, TestApp, a_client, until};
 
@@ -79,13 +79,11 @@ async fn request(app: &TestApp, email: &str, now: i64) {
     added.unwrap();
 }
 
-/// Moves the clock, and has the worker look once, since it may have read the time
-/// already for its next look.
+/// Moves the clock and wakes the worker, which may have read the old time for its next request.
 async fn advance(app: &TestApp, seconds: u64) {
     app.advance(seconds);
     let now = app.state.clock.now();
-    let nobody = "nobody@example.com";
-    request(app, nobody, now).await;
+    request(app, "nobody@example.com", now).await;
     app.state.mail.wake();
     app.requests_settle().await;
 }
@@ -100,7 +98,7 @@ async fn an_account_gets_three_emails_in_thirty_minutes_and_silently_no_fourth()
         let browser = app.browser();
         let page = ask(&browser, email).await;
         page.redirects_to("/login");
-        assert!(browser.follow(&page).await.says(SAID));
+        assert!(browser.follow(&page).await.says(CHECK_EMAIL));
         app.mail_to(email).await.len()
     };
     for sent in 1..=3 {
@@ -242,7 +240,7 @@ async fn one_of_several_workers_resolves_a_request() {
     let app = Arc::new(TestApp::keeping_mail().await);
     app.register("alice").await;
     for _ in 0..5 {
-        // The app's own worker sleeps meanwhile: nobody wakes it.
+        // The app's own worker sleeps, since nothing wakes it.
         request(&app, ALICE, NOW).await;
         let workers: Vec<_> = (0..6)
             .map(|_| {

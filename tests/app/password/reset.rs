@@ -3,11 +3,11 @@
 use tokio::task::JoinSet;
 use twostep::models::session::SessionRow;
 
-use super::{EXPIRED, LINKS, NEW, OPEN, assert_errors, assert_password, change, reset, with_link};
+use super::{EXPIRED, LINKS, NEW, assert_errors, assert_password, change, reset, with_link};
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, THIRD_PHONE, TestApp, a_client};
 use crate::two_factor::wrong;
 
-const SAID: &str = "Your password has been reset.";
+const RESET_DONE: &str = "Your password has been reset.";
 const REQUEST: &str = "/reset_password_request";
 
 #[tokio::test]
@@ -36,10 +36,10 @@ async fn a_new_password_is_set_with_the_rules_of_registration() {
     let done = reset(&browser, NEW).await;
     done.redirects_to("/login");
     let login = browser.follow(&done).await;
-    assert_eq!(login.status, 200, "nobody is logged in");
-    assert!(login.says(SAID));
+    assert_eq!(login.status, 200, "no login");
+    assert!(login.says(RESET_DONE));
     assert_password(&app, "zebedee", NEW, PASSWORD).await;
-    // Even the old one is accepted: who resets it has forgotten it.
+    // Even the old one is accepted, since the user has forgotten it.
     let browser = with_link(&app, "zebedee").await;
     reset(&browser, NEW).await.redirects_to("/login");
 }
@@ -161,7 +161,7 @@ async fn attack_08_a_reset_logs_nobody_in_and_ends_every_session() {
         .redirects_to("/login?next=%2Fhome");
     assert!(bob.is_logged_in().await);
     assert_eq!(app.logins().await, 1);
-    assert_eq!(app.count(OPEN).await, 0);
+    assert_eq!(app.open_challenges().await, 0);
     assert_eq!(app.phone().counters().cancels, cancelled + 1);
 
     // Two-factor authentication stays on.
@@ -184,7 +184,7 @@ async fn a_reset_logs_out_this_browser_too() {
     done.redirects_to("/login");
     let login = browser.follow(&done).await;
     assert_eq!(login.status, 200);
-    assert!(login.says(SAID));
+    assert!(login.says(RESET_DONE));
     assert!(!stolen.is_logged_in().await);
     assert_ne!(browser.session_cookie(), stolen.session_cookie());
     assert_eq!(app.logins().await, 0);
@@ -199,7 +199,7 @@ async fn a_reset_closes_a_login_challenge_in_the_same_browser() {
     let code = app.last_code();
     browser.get(&app.reset_link("alice").await).await;
     let done = reset(&browser, NEW).await;
-    assert!(browser.follow(&done).await.says(SAID));
+    assert!(browser.follow(&done).await.says(RESET_DONE));
     browser.verify(&code).await.redirects_to("/login");
     assert!(!browser.is_logged_in().await);
 }
@@ -216,7 +216,7 @@ async fn another_users_session_in_the_same_browser_stays() {
     done.redirects_to("/login");
     let home = bob.follow(&done).await;
     home.redirects_to("/home");
-    assert!(bob.follow(&home).await.says(SAID));
+    assert!(bob.follow(&home).await.says(RESET_DONE));
     assert!(bob.is_logged_in().await && !alice.is_logged_in().await);
     assert_password(&app, "alice", NEW, PASSWORD).await;
     assert_password(&app, "bob", PASSWORD, NEW).await;

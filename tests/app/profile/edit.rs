@@ -88,7 +88,7 @@ async fn a_taken_username_is_refused_even_if_ten_users_want_it_at_once() {
 }
 
 #[tokio::test]
-async fn a_user_can_change_the_case_of_the_username() {
+async fn a_user_can_change_the_case_of_the_username_which_reserves_no_name() {
     let app = TestApp::start().await;
     let browser = app.signed_in("alice").await;
     for name in ["alice", "Alice", "ALICE", " alice "] {
@@ -98,6 +98,7 @@ async fn a_user_can_change_the_case_of_the_username() {
         assert!(profile.says("Your profile has been updated"));
         assert_eq!(profile.first("h1").as_deref(), Some(name.trim()));
     }
+    assert_eq!(app.count("SELECT COUNT(*) FROM former_usernames").await, 0);
 }
 
 #[tokio::test]

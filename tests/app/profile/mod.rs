@@ -88,30 +88,12 @@ async fn a_profile_is_found_in_any_case_but_under_no_other_spelling() {
             assert_eq!(is_own, own, "{path}");
         }
     }
-    for path in [
-        "/user/nobody",
-        "/user/al%2569ce",
-        "/user/alice%20",
-        "/user/%20alice",
-        "/user/alice%00",
-        "/user/alice%0a",
-        "/user/alice%2f",
-        "/user/alice%2fedit",
-        "/user/%ff",
-        "/user/al%69ce%5c",
-        "/user/alic%C3%A9",
-        "/user/alice%E2%80%8B",
-        "/user/%",
-        "/user/alice/",
-        "/user/",
-        "/user",
-        "/user/..%2fhome",
-        "/user/'%20OR%201=1--",
-        "/user/%25",
-        "/user/_____",
-        &format!("/user/{}", "a".repeat(5000)),
-    ] {
-        let page = alice.get(path).await;
+    let long = "a".repeat(5000);
+    let names = "nobody al%2569ce alice%20 %20alice alice%00 alice%0a alice%2f alice%2fedit %ff \
+        al%69ce%5c alic%C3%A9 alice%E2%80%8B % alice/ ..%2fhome '%20OR%201=1-- %25 _____";
+    for name in names.split_whitespace().chain(["", "/", &long]) {
+        let path = format!("/user/{name}");
+        let page = alice.get(&path).await;
         assert!([400, 404].contains(&page.status), "{path}: {}", page.status);
         assert!(page.first("h1").is_some());
         assert!(

@@ -49,7 +49,7 @@ async fn attack_15_about_me_is_text() {
     for text in ["harmless"].into_iter().chain(SCRIPTS) {
         let fields = [("username", "alice"), ("about_me", text)];
         browser.post("/edit_profile", &fields).await;
-        browser.get("/home").await; // takes the message
+        browser.get("/home").await; // shows the message
         let profile = browser.get("/user/alice").await;
         let form = browser.get("/edit_profile").await;
         assert_eq!(profile.first(".about-me").as_deref(), Some(text));
@@ -159,8 +159,8 @@ async fn attack_15_paths_queries_and_headers_are_not_shown() {
                 let request = guest.request(Method::GET, path).header(name, value);
                 let page = guest.send(request).await;
                 assert!(!page.body.contains(script), "{name}");
-                let told = page.headers.values().all(|told| told != value);
-                assert!(told, "{name} comes back");
+                let is_hidden = page.headers.values().all(|header| header != value);
+                assert!(is_hidden, "{name} comes back");
                 assert_same_page(&page, &guest.get(path).await, script);
             }
         }

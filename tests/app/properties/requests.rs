@@ -194,33 +194,9 @@ proptest! {
 /// Bodies that resemble forms.
 fn body() -> impl Strategy<Value = Vec<u8>> {
     let part = select(&[
-        "username",
-        "password",
-        "email",
-        "confirm_password",
-        "next",
-        "remember_me",
-        "token",
-        "=",
-        "=",
-        "&",
-        "&",
-        "+",
-        "%",
-        "%f",
-        "%ff",
-        "%00",
-        "%0d%0a",
-        "%c3%a9",
-        "%F0%9F%94%91",
-        "[]",
-        "\0",
-        ";",
-        "a",
-        "/home",
-        "harry@example.com",
-        "<script>",
-        "\u{202e}",
+        "username", "password", "email", "next", "token", "=", "=", "&", "&", "+", "%", "%f",
+        "%ff", "%00", "%0d%0a", "%c3%a9", "%f0%9f", "[]", "\0", ";", "a", "/home", "a@x.test",
+        "<script>", "\u{202e}",
     ]);
     let built = prop::collection::vec(part, 0..20).prop_map(|parts| parts.concat().into_bytes());
     prop_oneof![2 => built, 1 => prop::collection::vec(any::<u8>(), 0..200)]

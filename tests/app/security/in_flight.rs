@@ -6,8 +6,6 @@ use crate::sessions::in_flight::{assert_data_changed, prepare, while_waiting, wh
 use crate::sessions::{ROWS, assert_dead, sha2_hex};
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
-const OPEN: &str = "SELECT COUNT(*) FROM challenges WHERE closed_at IS NULL";
-
 #[tokio::test]
 async fn attack_18_an_ended_session_is_not_saved_again() {
     for all in [false, true] {
@@ -96,7 +94,7 @@ async fn attack_18_an_ended_session_sends_no_code() {
         ("/reauth", ("password", PASSWORD)),
     ] {
         let browser = thief.copy();
-        let (open, sent) = (app.count(OPEN).await, app.phone().counters().creates);
+        let (open, sent) = (app.open_challenges().await, app.phone().counters().creates);
         let late = while_writing(
             &app,
             browser.post(path, &[field]),
@@ -106,7 +104,7 @@ async fn attack_18_an_ended_session_sends_no_code() {
         late.redirects_to("/login?next=%2Fhome");
         assert_eq!(late.set_cookie(), None);
         assert_eq!(app.phone().counters().creates, sent, "{path}");
-        assert_eq!(app.count(OPEN).await, open, "{path}");
+        assert_eq!(app.open_challenges().await, open, "{path}");
         let hash = sha2_hex(&thief.session_cookie().unwrap());
         sqlx::query("UPDATE sessions SET token_hash = $1 WHERE token_hash = 'another'")
             .bind(hash)

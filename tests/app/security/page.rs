@@ -8,7 +8,7 @@ use super::{FIREFOX, IPHONE, activity, log_in_as, record, revoke_paths, sessions
 use crate::support::{NOW, PASSWORD, PHONE, TestApp, a_client};
 
 #[tokio::test]
-async fn it_shows_two_factor_authentication_and_links_to_its_settings() {
+async fn the_page_shows_two_factor_authentication_and_links_to_its_settings() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
     let page = alice.get("/security").await;
@@ -21,8 +21,8 @@ async fn it_shows_two_factor_authentication_and_links_to_its_settings() {
     app.enable(&alice, PHONE).await;
     let page = alice.get("/security").await;
     assert_eq!(heading(&page), "Two-factor authentication On");
-    let told = "Codes go to the phone •••• 267. 10 recovery codes are left.";
-    assert!(page.text().contains(told), "{}", page.text());
+    let sentence = "Codes go to the phone •••• 267. 10 recovery codes are left.";
+    assert!(page.text().contains(sentence), "{}", page.text());
     let links = page.attributes("main a", "href");
     assert_eq!(
         links[..3],
@@ -36,7 +36,7 @@ async fn it_shows_two_factor_authentication_and_links_to_its_settings() {
 
 /// ASVS 7.5.2
 #[tokio::test]
-async fn it_lists_sessions_by_last_activity() {
+async fn sessions_are_listed_by_last_activity() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let laptop = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
@@ -138,7 +138,7 @@ async fn a_session_disappears_in_the_second_it_expires() {
 
 /// ASVS 8.2.3, 14.2.6
 #[tokio::test]
-async fn it_shows_no_secret_and_nothing_of_other_users() {
+async fn the_page_shows_no_secret_and_nothing_of_other_users() {
     let app = TestApp::start().await;
     let mallory = app.with_two_factor("mallory", "+447400123456").await;
     let alice = app.with_two_factor("alice", PHONE).await;
@@ -212,7 +212,7 @@ async fn attack_15_the_user_agent_does_not_reach_the_page() {
 
 /// ASVS 4.1.3
 #[tokio::test]
-async fn it_shows_the_real_client_address() {
+async fn the_page_shows_the_real_client_address() {
     let behind_proxy = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let direct = TestApp::start().await;
     for (app, address) in [(&behind_proxy, "2001:db8::7"), (&direct, "127.0.0.1")] {
@@ -257,29 +257,22 @@ fn more(page: &crate::support::Page) -> Vec<String> {
 
 /// ASVS 15.1.3
 #[tokio::test]
-async fn it_lists_fifty_sessions_and_says_how_many_more_there_are() {
+async fn the_page_lists_fifty_sessions_and_says_how_many_more_there_are() {
     let app = TestApp::start().await;
     let alice = app.signed_in("alice").await;
-    insert_sessions(&app, 49).await;
-    let page = alice.get("/security").await;
-    assert_eq!((sessions(&page).len(), more(&page)), (50, vec![]));
-    app.execute("DELETE FROM sessions WHERE id LIKE 'inserted-%'")
-        .await;
-    insert_sessions(&app, 50).await;
-    let page = alice.get("/security").await;
-    assert_eq!(sessions(&page).len(), 50);
-    assert_eq!(more(&page), ["and 1 more"]);
-    app.execute("DELETE FROM sessions WHERE id LIKE 'inserted-%'")
-        .await;
-    insert_sessions(&app, 1_049).await;
-    assert_eq!(more(&alice.get("/security").await), ["and 1000 more"]);
-    app.execute("DELETE FROM sessions WHERE id LIKE 'inserted-%'")
-        .await;
-    insert_sessions(&app, 1_050).await;
-    assert_eq!(
-        more(&alice.get("/security").await),
-        ["and more than 1,000 more"]
-    );
+    for (others, sentence) in [
+        (49, None),
+        (50, Some("and 1 more")),
+        (1_049, Some("and 1000 more")),
+        (1_050, Some("and more than 1,000 more")),
+    ] {
+        insert_sessions(&app, others).await;
+        let page = alice.get("/security").await;
+        let expected = (50, sentence.map(str::to_owned).into_iter().collect());
+        assert_eq!((sessions(&page).len(), more(&page)), expected, "{others}");
+        app.execute("DELETE FROM sessions WHERE id LIKE 'inserted-%'")
+            .await;
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Entering a code: right, wrong, malformed, too often, or too late.
 
-use super::{assert_gone, assert_invalid_token, pending_login, signed_in, two_factor_login, wrong};
+use super::{
+    assert_gone, assert_invalid_token, pending_login, signed_in, two_factor_app, two_factor_login,
+    wrong,
+};
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE};
 
 /// ASVS 1.3.3, 4.2.5
@@ -83,12 +86,9 @@ async fn the_fifth_wrong_code_closes_the_challenge() {
 
     assert_gone(&browser, &code).await;
     browser.get("/verify_2fa").await.redirects_to("/login");
-    for path in [
-        "/verify_2fa/resend",
-        "/verify_2fa/call",
-        "/verify_2fa/cancel",
-    ] {
-        browser.post(path, &[]).await.redirects_to("/login");
+    for action in ["resend", "call", "cancel"] {
+        let page = browser.post(&format!("/verify_2fa/{action}"), &[]).await;
+        page.redirects_to("/login");
     }
     assert_eq!(app.phone().counters(), after);
 }
@@ -235,6 +235,48 @@ async fn no_page_of_a_pending_challenge_holds_the_whole_number() {
         for number in [PHONE, OTHER_PHONE] {
             let digits = &number[4..];
             assert!(!page.body.contains(digits), "{}", page.text());
+        }
+    }
+}
+
+/// ASVS 2.3.1
+#[tokio::test]
+async fn a_session_without_a_challenge_is_redirected() {
+    let (app, user) = two_factor_login("harry").await;
+    let guest = app.browser();
+    for (browser, to) in [(&guest, "/login?next=%2Fhome"), (&user, "/home")] {
+        browser.get("/verify_2fa").await.redirects_to(to);
+        browser.verify("123456").await.redirects_to(to);
+        for action in ["resend", "call", "cancel"] {
+            let page = browser.post(&format!("/verify_2fa/{action}"), &[]).await;
+            page.redirects_to(to);
+        }
+    }
+    assert!(user.get("/home").await.says("There is no code to enter."));
+}
+
+#[tokio::test]
+async fn a_missing_next_leads_home() {
+    let app = two_factor_app("harry").await;
+    for next in [None, Some(""), Some("None"), Some("//evil.example")] {
+        let browser = app.browser();
+        let mut fields = vec![("username", "harry"), ("password", PASSWORD)];
+        fields.extend(next.map(|next| ("next", next)));
+        let page = browser.post("/login", &fields).await;
+        page.redirects_to("/verify_2fa");
+        browser.verify(&app.last_code()).await.redirects_to("/home");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_user_is_logged_out() {
+    let (app, user) = two_factor_login("harry").await;
+    let half = app.half_logged_in("harry").await;
+    let code = app.last_code();
+    app.execute("DELETE FROM users").await;
+    for browser in [&user, &half] {
+        for page in [browser.verify(&code).await, browser.get("/home").await] {
+            page.redirects_to("/login?next=%2Fhome");
         }
     }
 }
