@@ -11,7 +11,7 @@ use crate::models::session::SessionRow;
 use crate::models::user::{Overview, User, UserId};
 use crate::models::{self, Connection, Database};
 use crate::views::timestamp;
-use crate::views::two_factor::masked;
+use crate::views::two_factor::mask_phone;
 
 pub(super) async fn run(
     database: &Database,
@@ -69,7 +69,7 @@ fn describe(user: &User, overview: &Overview, last: Option<&Activity>, now: i64)
         ("Locked", locked.unwrap_or_else(|| "no".to_owned())),
         (
             "Two-factor authentication",
-            phone.map_or_else(|| "off".to_owned(), |it| format!("on, {}", masked(it))),
+            phone.map_or_else(|| "off".to_owned(), |it| format!("on, {}", mask_phone(it))),
         ),
         ("Recovery codes left", overview.recovery_codes.to_string()),
         ("Sessions", overview.sessions.to_string()),

@@ -50,7 +50,7 @@ fn too_many(exceeded: RateLimitExceeded, page: impl IntoResponse) -> Response {
 
 /// The form's error when a limit is exceeded.
 fn too_many_errors(exceeded: RateLimitExceeded) -> Errors {
-    Errors::one("form", views::exceeded(exceeded))
+    Errors::one("form", views::describe_exceeded(exceeded))
 }
 
 /// Redirects with a flash message.

@@ -19,7 +19,7 @@ use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::Kind;
 use crate::views::profile::{EditProfilePage, HomePage, ProfilePage};
-use crate::views::recovery_codes::few;
+use crate::views::recovery_codes::warn_if_few;
 
 /// `GET /` and `GET /home`
 pub async fn home(
@@ -31,7 +31,7 @@ pub async fn home(
     let few_recovery_codes = match two_factor_enabled {
         true => {
             let mut connection = app.database.acquire().await?;
-            few(RecoveryCode::count_unused(&mut connection, &user.id).await?)
+            warn_if_few(RecoveryCode::count_unused(&mut connection, &user.id).await?)
         }
         false => None,
     };

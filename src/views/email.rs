@@ -6,8 +6,8 @@ use time::macros::format_description;
 
 use super::browser;
 use super::not_me::describe;
-use super::recovery_codes::left;
-use super::two_factor::masked;
+use super::recovery_codes::describe_left;
+use super::two_factor::mask_phone;
 use crate::models::outbox::{Notice, NoticeKind};
 
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct ResetPasswordEmail {
 impl ResetPasswordEmail {
     pub fn render(&self) -> Result<Content, askama::Error> {
         let mail = &Self {
-            username: plain(&self.username),
+            username: without_dots(&self.username),
             ..self.clone()
         };
         Ok(Content {
@@ -84,9 +84,9 @@ impl NoticeEmail {
     pub fn new(username: String, notice: &Notice, link: String, hours: i64) -> Self {
         Self {
             subject: subject(notice.event),
-            username: plain(&username),
-            what: what(notice),
-            when: when(notice.at),
+            username: without_dots(&username),
+            what: describe_with_detail(notice),
+            when: format_time(notice.at),
             origin: notice.address.clone().map(|address| Origin {
                 address,
                 browser: browser::describe(notice.user_agent.as_deref().unwrap_or_default()),
@@ -139,9 +139,9 @@ const fn subject(event: NoticeKind) -> &'static str {
     }
 }
 
-fn what(notice: &Notice) -> String {
-    let former_phone = notice.former_phone.as_deref().map(masked);
-    let former_username = notice.former_username.as_deref().map(plain);
+fn describe_with_detail(notice: &Notice) -> String {
+    let former_phone = notice.former_phone.as_deref().map(mask_phone);
+    let former_username = notice.former_username.as_deref().map(without_dots);
     let detail = match notice.event {
         NoticeKind::PhoneChanged => former_phone.map(|it| format!("Codes no longer go to {it}.")),
         NoticeKind::TwoFactorDisabled => former_phone.map(|it| format!("Codes went to {it}.")),
@@ -151,7 +151,7 @@ fn what(notice: &Notice) -> String {
             "None of them was accepted. If you use your password elsewhere too, change it."
                 .to_owned(),
         ),
-        NoticeKind::RecoveryCodeUsed => notice.recovery_codes_left.map(left),
+        NoticeKind::RecoveryCodeUsed => notice.recovery_codes_left.map(describe_left),
         NoticeKind::RecoveryCodesRenewed => Some("The old ones no longer work.".to_owned()),
         _ => None,
     };
@@ -184,7 +184,7 @@ const fn remedy(event: NoticeKind) -> &'static str {
 }
 
 /// A time, in Unix seconds, for readers in any timezone.
-fn when(at: i64) -> String {
+fn format_time(at: i64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let format =
         format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
@@ -193,6 +193,6 @@ fn when(at: i64) -> String {
 
 /// A username that no email program turns into a link. A stranger can register someone else's
 /// address under any name, which our email then shows.
-fn plain(username: &str) -> String {
+fn without_dots(username: &str) -> String {
     username.replace('.', " ")
 }

@@ -78,7 +78,7 @@ pub fn timestamp(at: i64, now: i64) -> Timestamp {
 }
 
 /// Says which limit was exceeded, and when to try again.
-pub fn exceeded(exceeded: RateLimitExceeded) -> String {
+pub fn describe_exceeded(exceeded: RateLimitExceeded) -> String {
     let wait = duration(exceeded.retry_after);
     format!("{} Try again in {wait}.", exceeded.limit.message)
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 
 use super::layout::Layout;
-use super::two_factor::masked;
+use super::two_factor::mask_phone;
 use crate::models::outbox::NoticeKind;
 
 /// `/not_me` with a valid link.
@@ -55,7 +55,7 @@ impl Factor {
     /// The effect of a notice's link that restores a number or none.
     pub fn new(event: NoticeKind, restored: Option<&str>) -> Self {
         match (event, restored) {
-            (_, Some(phone)) => Self::Restored(masked(phone)),
+            (_, Some(phone)) => Self::Restored(mask_phone(phone)),
             (NoticeKind::TwoFactorResetByOperator, None) => Self::ResetByOperator,
             (
                 NoticeKind::TwoFactorEnabled

@@ -4,7 +4,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 
 use super::layout::Layout;
-use super::two_factor::masked;
+use super::two_factor::mask_phone;
 use super::{Timestamp, timestamp};
 use crate::forms::Errors;
 use crate::models::user::User;
@@ -44,7 +44,7 @@ impl ProfilePage {
             about_me: Some(user.about_me.clone()).filter(|text| !text.is_empty()),
             last_seen: user.last_seen_at.map(|at| timestamp(at, now)),
             own: is_own.then(|| OwnProfile {
-                masked_phone: user.verification_phone.as_deref().map(masked),
+                masked_phone: user.verification_phone.as_deref().map(mask_phone),
             }),
         }
     }

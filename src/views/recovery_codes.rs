@@ -26,7 +26,7 @@ impl RecoveryCodesPage {
     pub fn new(layout: Layout, count: i64, errors: Errors) -> Self {
         Self {
             layout,
-            left: left(count),
+            left: describe_left(count),
             few: count <= FEW,
             errors,
         }
@@ -52,7 +52,7 @@ pub struct EnterPage {
     pub errors: Errors,
 }
 
-pub fn left(count: i64) -> String {
+pub fn describe_left(count: i64) -> String {
     match count {
         0 => "No recovery codes are left.".to_owned(),
         1 => "One recovery code is left.".to_owned(),
@@ -61,18 +61,18 @@ pub fn left(count: i64) -> String {
 }
 
 /// Warns if few codes are left.
-pub fn few(count: i64) -> Option<String> {
-    (count <= FEW).then(|| left(count))
+pub fn warn_if_few(count: i64) -> Option<String> {
+    (count <= FEW).then(|| describe_left(count))
 }
 
 /// The flash message after a recovery code was used.
-pub fn used(count: i64) -> String {
-    let advice = match few(count) {
+pub fn describe_used(count: i64) -> String {
+    let advice = match warn_if_few(count) {
         Some(_) => " Make a new set soon.",
         None => "",
     };
     format!(
         "You used a recovery code. It no longer works. {}{advice}",
-        left(count)
+        describe_left(count)
     )
 }

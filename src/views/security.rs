@@ -5,8 +5,8 @@ use askama_web::WebTemplate;
 
 use super::browser;
 use super::layout::Layout;
-use super::recovery_codes::left;
-use super::two_factor::masked;
+use super::recovery_codes::describe_left;
+use super::two_factor::mask_phone;
 use super::{Timestamp, timestamp};
 use crate::models::activity::{Activity, Event};
 use crate::models::session::{Login, SessionId};
@@ -38,8 +38,8 @@ impl TwoFactor {
     pub fn new(user: &User, recovery_codes: i64) -> Option<Self> {
         let phone = user.verification_phone.as_deref()?;
         Some(Self {
-            masked_phone: masked(phone),
-            recovery_codes: left(recovery_codes),
+            masked_phone: mask_phone(phone),
+            recovery_codes: describe_left(recovery_codes),
         })
     }
 }

@@ -5,7 +5,7 @@ use askama_web::WebTemplate;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::layout::Layout;
-use super::{Timestamp, duration, exceeded, timestamp};
+use super::{Timestamp, describe_exceeded, duration, timestamp};
 use crate::forms::Errors;
 use crate::models::challenge::{Challenge, Delivery, Purpose, ResendStatus};
 use crate::models::rate_limit::RateLimitExceeded;
@@ -41,7 +41,7 @@ pub struct VerifyPage {
     pub errors: Errors,
 }
 
-/// What the user can request next.
+/// The codes that the user can request next.
 #[derive(Clone, Copy, Debug)]
 pub struct Next {
     pub code: ResendStatus,
@@ -76,16 +76,16 @@ impl VerifyPage {
         now: i64,
         errors: Errors,
     ) -> Self {
-        let (phone, purpose) = (masked(&challenge.phone), challenge.purpose);
+        let (phone, purpose) = (mask_phone(&challenge.phone), challenge.purpose);
         let delivered = challenge.delivery.may_have_arrived() && next.blocked.is_none();
         let delivery = match (next.blocked, challenge.delivery) {
-            (Some(limit), _) => why_not(ResendStatus::Limited(limit), purpose),
+            (Some(limit), _) => explain_resend_status(ResendStatus::Limited(limit), purpose),
             (None, Delivery::Sms) => format!("We texted a code to {phone}"),
             (None, Delivery::Call) => format!("We are calling {phone} with your code"),
             (None, Delivery::Sending | Delivery::Unknown) => {
                 format!("A code is on its way to {phone}. It may take a moment.")
             }
-            (None, other) => not_delivered(other, next.code, purpose),
+            (None, other) => explain_failed_delivery(other, next.code, purpose),
         };
         // Don't repeat what `delivery` already says.
         let errors = match errors.get("form") {
@@ -135,7 +135,7 @@ impl VerifyPage {
 
     /// Seconds until the user can request a code, if `delivery` shows them.
     fn countdown(&self) -> Option<i64> {
-        let is_shown = self.delivery == why_not(self.next.code, self.purpose);
+        let is_shown = self.delivery == explain_resend_status(self.next.code, self.purpose);
         self.next.wait().filter(|_| is_shown)
     }
 
@@ -145,9 +145,13 @@ impl VerifyPage {
 }
 
 /// Says why no code was sent, and what to do next.
-pub fn not_delivered(delivery: Delivery, resend: ResendStatus, purpose: Purpose) -> String {
+pub fn explain_failed_delivery(
+    delivery: Delivery,
+    resend: ResendStatus,
+    purpose: Purpose,
+) -> String {
     match delivery {
-        Delivery::HeldBack => why_not(resend, purpose),
+        Delivery::HeldBack => explain_resend_status(resend, purpose),
         Delivery::TooMany => {
             "Too many codes were sent to this number. Try again in 10 minutes.".to_owned()
         }
@@ -161,7 +165,7 @@ pub fn not_delivered(delivery: Delivery, resend: ResendStatus, purpose: Purpose)
 }
 
 /// Says why the user can't request a code now, and what to do next.
-pub fn why_not(resend: ResendStatus, purpose: Purpose) -> String {
+pub fn explain_resend_status(resend: ResendStatus, purpose: Purpose) -> String {
     match resend {
         ResendStatus::Now => "You can ask for a code now.".to_owned(),
         ResendStatus::NoMoreCodes => {
@@ -175,7 +179,7 @@ pub fn why_not(resend: ResendStatus, purpose: Purpose) -> String {
             duration(seconds)
         ),
         ResendStatus::Limited(limit) => {
-            let sentence = exceeded(limit);
+            let sentence = describe_exceeded(limit);
             let sentence = sentence.trim_end_matches('.');
             format!("{sentence}{}.", or_recovery_code(purpose))
         }
@@ -190,7 +194,7 @@ const fn or_recovery_code(purpose: Purpose) -> &'static str {
 }
 
 /// Shows the last three digits of a number, after a non-breaking space.
-pub fn masked(phone: &str) -> String {
+pub fn mask_phone(phone: &str) -> String {
     let hidden = phone.chars().count().saturating_sub(3);
     let end: String = phone.chars().skip(hidden).collect();
     format!("\u{2022}\u{2022}\u{2022}\u{2022}\u{a0}{end}")

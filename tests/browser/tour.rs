@@ -84,7 +84,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.send("registered", "/register", &right, words).await;
         self.see("logout-guest", "/logout", "You are not logged in.")
             .await;
-        self.see("not-found", "/nowhere", "There is nothing at this address.")
+        self.see("not-found", "/nowhere", "This page doesn't exist.")
             .await;
     }
 

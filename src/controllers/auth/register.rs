@@ -48,7 +48,7 @@ pub async fn register(
     };
     let rejection = attempt.under(&[REJECTED_REGISTRATIONS]);
     let (errors, refunded) = match create(&app, &client, &form, &rejection).await {
-        Ok(Ok(id)) => return registered(&session, &id).await,
+        Ok(Ok(id)) => return complete_registration(&session, &id).await,
         Ok(Err(errors)) => (Ok(errors), attempt.not_under(&[REJECTED_REGISTRATIONS])),
         // A flood that keeps the hashing busy must not consume other users' attempts.
         Err(error) => (Err(error), attempt),
@@ -82,7 +82,7 @@ async fn create(
     }
 }
 
-async fn registered(session: &Session, id: &UserId) -> Result<Response, AppError> {
+async fn complete_registration(session: &Session, id: &UserId) -> Result<Response, AppError> {
     let user = id.as_str();
     tracing::info!(event = "registered", user, "account created");
     let welcome = "You have successfully registered. Login to continue";

@@ -54,7 +54,7 @@ pub async fn change(
     match password_check::check_current_user(&app, &limits.client, &current, typed, limits.declared)
         .await?
     {
-        Ok(user) => set(&app, &session, &limits.client, &user, password).await,
+        Ok(user) => set_password(&app, &session, &limits.client, &user, password).await,
         Err(error) => {
             let user = current.id.as_str();
             tracing::info!(
@@ -71,14 +71,14 @@ pub async fn change(
 
 /// Sets the password. Revokes all access by the old one: other sessions, challenges and reset
 /// links.
-async fn set(
+async fn set_password(
     app: &AppState,
     session: &Session,
     client: &Client,
     user: &User,
     password: SecretString,
 ) -> Result<Response, AppError> {
-    let hash = hashed(app, client, password).await?;
+    let hash = hash_password(app, client, password).await?;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     let changed = User::set_password(&mut transaction, &user.id, user.auth_version, &hash).await?;
@@ -133,13 +133,13 @@ pub(super) async fn check_strength(
     Ok(checked.map_err(models::Error::from)?)
 }
 
-async fn hashed(
+async fn hash_password(
     app: &AppState,
     client: &Client,
     password: SecretString,
 ) -> Result<String, AppError> {
-    let hashed = app.passwords_for(client).hash(password).await;
-    Ok(hashed.map_err(models::Error::from)?)
+    let hash = app.passwords_for(client).hash(password).await;
+    Ok(hash.map_err(models::Error::from)?)
 }
 
 async fn change_page(page: &Page, errors: Errors) -> Result<ChangePage, AppError> {

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use secrecy::SecretString;
 
-use super::{hashed, strong_password};
+use super::{hash_password, strong_password};
 use crate::controllers::page_cookie::PageCookie;
 use crate::controllers::{cancel_at_twilio, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
@@ -119,7 +119,7 @@ pub async fn link(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, AppError> {
     let Ok(Path(token)) = path else {
-        return expired(&app, &session, jar).await; // it is not UTF-8
+        return redirect_link_expired(&app, &session, jar).await; // it is not UTF-8
     };
     let token = Token::received(&token);
     match MailToken::find_reset(&app.database, &token, app.clock.now()).await? {
@@ -127,13 +127,17 @@ pub async fn link(
             let jar = TOKEN_COOKIE.set(&app, jar, token.expose());
             Ok((jar, Redirect::to("/reset_password")).into_response())
         }
-        None => expired(&app, &session, jar).await,
+        None => redirect_link_expired(&app, &session, jar).await,
     }
 }
 
 /// Redirects to the form that requests another link, with a flash message: in the session if
 /// there is one, otherwise in a cookie.
-async fn expired(app: &AppState, session: &Session, jar: CookieJar) -> Result<Response, AppError> {
+async fn redirect_link_expired(
+    app: &AppState,
+    session: &Session,
+    jar: CookieJar,
+) -> Result<Response, AppError> {
     let redirect = Redirect::to("/reset_password_request");
     if session.row().is_some() {
         session.add_message(Kind::Info, EXPIRED).await?;
@@ -170,7 +174,7 @@ pub async fn form(
             let shown = reset_page(&page, &link, user.username, Errors::default()).await?;
             Ok(shown.into_response())
         }
-        None => expired(&app, &session, jar).await,
+        None => redirect_link_expired(&app, &session, jar).await,
     }
 }
 
@@ -185,7 +189,7 @@ pub async fn reset(
     Form(form): Form<ResetForm>,
 ) -> Result<Response, AppError> {
     let Some((link, user)) = find_link(&app, &headers).await? else {
-        return expired(&app, &session, jar).await;
+        return redirect_link_expired(&app, &session, jar).await;
     };
     // The cookie holds the later of two links, but the form may belong to the older one.
     if !form.may_be_about(link.name()) {
@@ -198,10 +202,10 @@ pub async fn reset(
             return Ok(unprocessable(shown));
         }
     };
-    match set(&app, &session, &limits, &link, &user, password).await? {
-        Set::Done => {}
-        Set::Expired => return expired(&app, &session, jar).await,
-        Set::Limited(exceeded) => {
+    match set_password(&app, &session, &limits, &link, &user, password).await? {
+        ResetOutcome::Done => {}
+        ResetOutcome::Expired => return redirect_link_expired(&app, &session, jar).await,
+        ResetOutcome::Limited(exceeded) => {
             let errors = too_many_errors(exceeded);
             let shown = reset_page(&page, &link, user.username, errors).await?;
             return Ok(too_many(exceeded, shown));
@@ -214,7 +218,7 @@ pub async fn reset(
 }
 
 /// The outcome of a reset.
-enum Set {
+enum ResetOutcome {
     Done,
     /// The link was used or has expired.
     Expired,
@@ -223,25 +227,25 @@ enum Set {
 
 /// Sets the password and consumes the link. Revokes all access by the old password, in this
 /// browser too. Two-factor authentication stays.
-async fn set(
+async fn set_password(
     app: &AppState,
     session: &Session,
     limits: &RouteLimits,
     link: &MailToken,
     user: &User,
     password: SecretString,
-) -> Result<Set, AppError> {
+) -> Result<ResetOutcome, AppError> {
     let client = &limits.client;
-    let hash = hashed(app, client, password).await?;
+    let hash = hash_password(app, client, password).await?;
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     // All transactions lock the account's row first: different orders could deadlock.
     let changed = User::set_password(&mut transaction, &user.id, user.auth_version, &hash).await?;
     if !changed || link.consume(&mut transaction, now).await? == LinkUse::Expired {
-        return Ok(Set::Expired);
+        return Ok(ResetOutcome::Expired);
     }
     if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {
-        return Ok(Set::Limited(exceeded));
+        return Ok(ResetOutcome::Limited(exceeded));
     }
     let sentence = "Your password has been reset.";
     let mut issued = None;
@@ -264,7 +268,7 @@ async fn set(
         None => session.add_message(Kind::Success, sentence).await?,
     }
     cancel_at_twilio(app, closed, now).await?;
-    Ok(Set::Done)
+    Ok(ResetOutcome::Done)
 }
 
 async fn reset_page(

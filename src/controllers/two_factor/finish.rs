@@ -21,8 +21,8 @@ use crate::session::Session;
 use crate::session::redirects::redirect_expired;
 use crate::state::AppState;
 use crate::views::layout::Kind;
-use crate::views::recovery_codes::used;
-use crate::views::two_factor::{EnabledPage, masked};
+use crate::views::recovery_codes::describe_used;
+use crate::views::two_factor::{EnabledPage, mask_phone};
 
 /// Completes the challenge's purpose in the transaction that consumes the challenge. Of
 /// parallel requests with the same code, one succeeds. All transactions lock the account's row
@@ -122,7 +122,13 @@ pub(super) async fn finish_login(
     };
     Activity::record(&mut transaction, user, event, Some(client), now).await?;
     if let Some(left) = consumed.recovery_codes {
-        Session::leave_message(&mut transaction, &begun.issued, Kind::Info, &used(left)).await?;
+        Session::leave_message(
+            &mut transaction,
+            &begun.issued,
+            Kind::Info,
+            &describe_used(left),
+        )
+        .await?;
     }
     transaction.commit().await?;
     session.send(begun.issued);
@@ -162,7 +168,9 @@ pub(super) async fn finish_reauth(
     session.send(issued);
     if let Some(left) = consumed.recovery_codes {
         app.mail.wake();
-        session.add_message(Kind::Info, &used(left)).await?;
+        session
+            .add_message(Kind::Info, &describe_used(left))
+            .await?;
     }
     let (user, amr) = (user.as_str(), proof.methods(challenge));
     tracing::info!(event = "reauth", user, amr, "reauthenticated");
@@ -225,7 +233,7 @@ async fn enabled(
     Ok(EnabledPage {
         layout: page.layout("Two-factor authentication is on").await?,
         username: user.username.clone(),
-        masked_phone: masked(&challenge.phone),
+        masked_phone: mask_phone(&challenge.phone),
         codes: codes.iter().map(RecoveryCode::grouped).collect(),
     }
     .into_response())

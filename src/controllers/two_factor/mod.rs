@@ -9,7 +9,7 @@ pub mod verify;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
-use self::sending::status_of;
+use self::sending::answer_status;
 use crate::controllers::{
     cancel_at_twilio, redirect_to_login, redirect_to_profile, refusal, too_many, too_many_errors,
     unprocessable,
@@ -32,7 +32,7 @@ use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::Kind;
 use crate::views::two_factor::{
-    CANNOT_SEND_TO_NUMBER, DisablePage, EnablePage, masked, not_delivered,
+    CANNOT_SEND_TO_NUMBER, DisablePage, EnablePage, explain_failed_delivery, mask_phone,
 };
 
 /// `GET /enable_2fa`
@@ -70,8 +70,8 @@ pub async fn enable(
         Err(NotOpened::HeldBack(resend)) => (Delivery::HeldBack, resend),
         Err(NotOpened::Outdated) => return Ok(redirect_to_login()),
     };
-    let (status, retry_after) = status_of(delivery, resend);
-    let errors = not_sent(delivery, resend);
+    let (status, retry_after) = answer_status(delivery, resend);
+    let errors = failed_delivery_errors(delivery, resend);
     let page = enable_page(&page, &user, form.verification_phone, errors).await?;
     Ok(refusal(status, retry_after, page))
 }
@@ -116,11 +116,14 @@ fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'st
 }
 
 /// The form's error when no code could be sent.
-fn not_sent(delivery: Delivery, resend: ResendStatus) -> Errors {
+fn failed_delivery_errors(delivery: Delivery, resend: ResendStatus) -> Errors {
     match delivery {
         Delivery::InvalidNumber => Errors::one("verification_phone", "Invalid phone number"),
         Delivery::Blocked => Errors::one("verification_phone", CANNOT_SEND_TO_NUMBER),
-        other => Errors::one("form", not_delivered(other, resend, Purpose::Enable)),
+        other => Errors::one(
+            "form",
+            explain_failed_delivery(other, resend, Purpose::Enable),
+        ),
     }
 }
 
@@ -130,7 +133,7 @@ async fn enable_page(
     verification_phone: String,
     errors: Errors,
 ) -> Result<EnablePage, AppError> {
-    let current = user.verification_phone.as_deref().map(masked);
+    let current = user.verification_phone.as_deref().map(mask_phone);
     let title = match current {
         Some(_) => "Change your phone number",
         None => "Enable two-factor authentication",
@@ -150,7 +153,7 @@ pub async fn disable_form(
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, AppError> {
     match user.verification_phone.as_deref() {
-        None => already_off(&session, &user).await,
+        None => redirect_already_off(&session, &user).await,
         Some(phone) => {
             let page = disable_page(&page, phone, Errors::default()).await?;
             Ok(page.into_response())
@@ -161,7 +164,7 @@ pub async fn disable_form(
 async fn disable_page(page: &Page, phone: &str, errors: Errors) -> Result<DisablePage, AppError> {
     Ok(DisablePage {
         layout: page.layout("Disable two-factor authentication").await?,
-        masked_phone: masked(phone),
+        masked_phone: mask_phone(phone),
         errors,
     })
 }
@@ -176,7 +179,7 @@ pub async fn disable(
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, AppError> {
     let Some(phone) = user.verification_phone.as_deref() else {
-        return already_off(&session, &user).await;
+        return redirect_already_off(&session, &user).await;
     };
     let (now, version) = (app.clock.now(), user.auth_version);
     let mut transaction = app.database.begin().await?;
@@ -213,7 +216,7 @@ pub async fn disable(
     redirect_to_profile(&session, Kind::Success, text, &user.username).await
 }
 
-async fn already_off(session: &Session, user: &User) -> Result<Response, AppError> {
+async fn redirect_already_off(session: &Session, user: &User) -> Result<Response, AppError> {
     let text = "Two-factor authentication is already off.";
     redirect_to_profile(session, Kind::Info, text, &user.username).await
 }

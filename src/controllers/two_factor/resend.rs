@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::sending::status_of;
+use super::sending::answer_status;
 use super::verify::verify_page;
 use crate::controllers::refusal;
 use crate::error::AppError;
@@ -16,7 +16,7 @@ use crate::models::rate_limit::SEND_INTERVAL;
 use crate::session::Session;
 use crate::session::redirects::redirect_expired;
 use crate::state::AppState;
-use crate::views::two_factor::why_not;
+use crate::views::two_factor::explain_resend_status;
 
 /// `POST /verify_2fa/resend`
 pub async fn resend(
@@ -60,12 +60,12 @@ async fn send_again(
         // The page shows the result anyway.
         Ok(delivery) => {
             challenge.delivery = delivery;
-            let (status, retry_after) = status_of(delivery, ResendStatus::Soon(SEND_INTERVAL));
+            let (status, retry_after) = answer_status(delivery, ResendStatus::Soon(SEND_INTERVAL));
             let page = verify_page(app, page, client, &challenge, Errors::default()).await?;
             Ok(refusal(status, retry_after, page))
         }
         Err(ResendRefused::NotNow(status)) => {
-            let errors = Errors::one("form", why_not(status, challenge.purpose));
+            let errors = Errors::one("form", explain_resend_status(status, challenge.purpose));
             let retry_after = match status {
                 ResendStatus::NoMoreCodes | ResendStatus::NoMoreCalls => challenge.expires_in(now),
                 _ => status.wait(),

@@ -32,7 +32,7 @@ pub(in crate::controllers) async fn begin(
 }
 
 /// The status of the answer to a delivery, and the seconds until a retry makes sense.
-pub(super) fn status_of(delivery: Delivery, resend: ResendStatus) -> (StatusCode, Option<i64>) {
+pub(super) fn answer_status(delivery: Delivery, resend: ResendStatus) -> (StatusCode, Option<i64>) {
     let wait = resend.wait();
     match delivery {
         Delivery::InvalidNumber | Delivery::Blocked => (StatusCode::UNPROCESSABLE_ENTITY, None),

@@ -128,7 +128,7 @@ pub const CALLS_OF_ACCOUNT: RateLimit = limit("calls_of_account", Account, &[wit
 pub const CALLS_TO_NUMBER: RateLimit = limit("calls_to_number", Subject, &[within(DAY, 6)], "We have called this number too often. Ask for a text instead.");
 
 /// Calls by the whole service.
-pub const CALLS_OF_SERVICE: RateLimit = limit("calls_of_service", Service, BY_SETTING, "We cannot call at the moment. Ask for a text instead.");
+pub const CALLS_OF_SERVICE: RateLimit = limit("calls_of_service", Service, BY_SETTING, "We can't call right now. Ask for a text instead.");
 
 /// Password reset emails. Beyond it none is sent, without an error. The window is as long as a
 /// link is valid, so the owner has one that works even if a stranger requested all of them.
