@@ -1,4 +1,4 @@
-//! Twostep: accounts with a password and an optional second step by phone.
+//! Twostep: accounts with a password and optional two-factor authentication by phone.
 //!
 //! `ARCHITECTURE.md` describes the layers. [`App`] is the composition root: it creates all
 //! parts of the app and connects them.
@@ -27,7 +27,6 @@ use std::time::Duration;
 use axum::Router;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -42,7 +41,7 @@ use crate::services::clock::Clock;
 use crate::services::mailer::{self, Mailer};
 use crate::services::metrics::Metrics;
 use crate::services::passwords::{self, Passwords};
-use crate::services::twilio_verify::{self, TwilioVerify};
+use crate::services::twilio_verify::{Timeouts, TwilioVerify};
 use crate::state::{AppState, Parts};
 use crate::tasks::mail::{MailQueue, MailWorker};
 use crate::tasks::purge::Purge;
@@ -120,8 +119,7 @@ impl App {
         let session_reader =
             SessionReader::new(&database, url.expose_secret()).map_err(models::OpenError::from)?;
         let passwords = Passwords::start()?;
-        let (mut settings, demo_phone) = verify_settings(&config, &clock).await?;
-        settings.timeout = twilio_timeout;
+        let (verify, demo_phone) = twilio_client(&config, &clock, twilio_timeout).await?;
         let (mailer, demo_mailbox) = mailer(&config)?;
         let listener = match config.metrics_addr {
             Some(address) => Some(metrics_listener(address).await?),
@@ -133,7 +131,7 @@ impl App {
             database,
             readiness: Readiness::new(url.expose_secret()).map_err(models::OpenError::from)?,
             passwords,
-            verify: TwilioVerify::new(settings)?,
+            verify,
             demo_phone,
             mail: MailQueue::default(),
             demo_mailbox,
@@ -174,9 +172,10 @@ impl App {
         shutdown: impl Future<Output = ()>,
     ) -> std::io::Result<()> {
         let port = listener.local_addr()?.port();
-        let (stop, stopped) = watch::channel(false);
-        let worker = tokio::spawn(self.mail_worker(port).run(stopped.clone()));
-        let purge = tokio::spawn(self.purge.run(stopped));
+        let stop = CancellationToken::new();
+        let worker = tokio::spawn(self.mail_worker(port).run(stop.clone()));
+        let purge = tokio::spawn(self.purge.run(stop.clone()));
+        let stop = stop.drop_guard(); // the tasks also end if this future is dropped
         let _metrics = self.metrics.take().map(|listener| {
             let router = routes::metrics_router(&self.state);
             let limits = Limits {
@@ -187,7 +186,7 @@ impl App {
             AbortOnDropHandle::new(tokio::spawn(server))
         });
         serve_requests(listener, self.router, &self.state, limits, shutdown).await;
-        stop.send_replace(true);
+        drop(stop);
         let cleanup = async {
             for (task, ended) in [("mail", worker.await), ("purge", purge.await)] {
                 if let Err(error) = ended {
@@ -259,25 +258,24 @@ async fn metrics_listener(address: SocketAddr) -> Result<TcpListener, StartError
     Ok(listener)
 }
 
-/// Twilio's settings, or those of the demo phone without them.
-async fn verify_settings(
+/// The client for Twilio, or for the demo phone without settings of Twilio.
+async fn twilio_client(
     config: &Config,
     clock: &Clock,
-) -> std::io::Result<(twilio_verify::Settings, Option<DemoPhone>)> {
-    let Some(twilio) = &config.twilio else {
-        let phone = DemoPhone::start(clock.clone()).await?;
-        return Ok((phone.settings(), Some(phone)));
+    timeout: Duration,
+) -> Result<(TwilioVerify, Option<DemoPhone>), StartError> {
+    let (twilio, demo_phone) = match &config.twilio {
+        Some(twilio) => (twilio.clone(), None),
+        None => {
+            let phone = DemoPhone::start(clock.clone()).await?;
+            (phone.settings(), Some(phone))
+        }
     };
-    let settings = twilio_verify::Settings {
-        base_url: twilio.base_url.clone(),
-        username: twilio.username.clone(),
-        password: twilio.password.clone(),
-        service: twilio.service.clone(),
-        enroll_service: twilio.enroll_service.clone(),
-        connect_timeout: twilio_verify::CONNECT_TIMEOUT,
-        timeout: twilio_verify::TIMEOUT,
+    let timeouts = Timeouts {
+        request: timeout,
+        ..Timeouts::default()
     };
-    Ok((settings, None))
+    Ok((TwilioVerify::new(twilio, timeouts)?, demo_phone))
 }
 
 /// The client for the mail server, or the demo mailbox without one.

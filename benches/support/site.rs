@@ -11,10 +11,11 @@ use super::load::Stats;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use twostep::config::Twilio;
 use twostep::dev::simulator::DemoPhone;
 use twostep::models::{self, Database};
 use twostep::services::clock::Clock;
-use twostep::services::twilio_verify::{Settings, TwilioVerify};
+use twostep::services::twilio_verify::{Timeouts, TwilioVerify};
 
 /// A folder with a database and a phone, which servers share one after the other.
 pub struct Site {
@@ -36,7 +37,8 @@ impl Site {
             let phone = DemoPhone::start(Clock::system()).await.expect("no phone");
             Self {
                 database: models::connect(&url).await.expect("no database"),
-                verify: TwilioVerify::new(phone.settings()).expect("no client"),
+                verify: TwilioVerify::new(phone.settings(), Timeouts::default())
+                    .expect("no client"),
                 folder,
                 phone,
             }
@@ -93,7 +95,7 @@ fn url(folder: &TempDir) -> String {
     format!("sqlite://{}", folder.path().join("bench.db").display())
 }
 
-fn settings(folder: &TempDir, phone: &Settings) -> [(&'static str, String); 8] {
+fn settings(folder: &TempDir, phone: &Twilio) -> [(&'static str, String); 8] {
     [
         ("DATABASE_URL", url(folder)),
         ("PORT", "0".to_owned()),

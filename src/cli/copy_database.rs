@@ -9,8 +9,7 @@ use crate::config::Config;
 use crate::models::copy_database::{Copied, copy};
 
 pub(super) async fn run(from: &SecretString, to: &SecretString) -> Result<String, Error> {
-    let from = Config::sqlite_url("FROM", from)?;
-    let to = Config::postgresql_url("TO", to)?;
+    let (from, to) = Config::sqlite_and_postgresql(from, to)?;
     let started = Instant::now();
     let copied = copy(from.expose_secret(), to.expose_secret()).await?;
     let seconds = started.elapsed().as_secs_f64();

@@ -1,12 +1,12 @@
 use percent_encoding::percent_decode_str;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use url::{Url, form_urlencoded};
 
 use super::ConfigError;
 
-/// Checks a database's URL and returns the one to connect with: SQLite is told to create a
-/// missing file, unless the URL has a mode. Errors call it `name` and never show it, since
-/// it may contain a password.
+/// Checks a database's URL and returns the one to connect with: SQLite creates a missing
+/// file, unless the URL has a mode. Errors call it `name` and never show it, since it may
+/// contain a password.
 pub(super) fn parse(name: &'static str, value: &str) -> Result<SecretString, ConfigError> {
     let error = |problem| Err(ConfigError::new(name, problem));
     let Some(rest) = value.strip_prefix("sqlite:") else {
@@ -36,19 +36,4 @@ pub(super) fn parse(name: &'static str, value: &str) -> Result<SecretString, Con
 /// Whether a database's URL is SQLite's, not PostgreSQL's.
 pub fn is_sqlite(url: &str) -> bool {
     url.starts_with("sqlite:")
-}
-
-/// Checks the URL of a database that must belong to one engine. `expected` continues "must
-/// be".
-pub(super) fn parse_for(
-    name: &'static str,
-    url: &SecretString,
-    is_expected: impl FnOnce(&str) -> bool,
-    expected: &str,
-) -> Result<SecretString, ConfigError> {
-    let url = parse(name, url.expose_secret())?;
-    if is_expected(url.expose_secret()) {
-        return Ok(url);
-    }
-    Err(ConfigError::new(name, format!("must be {expected}")))
 }

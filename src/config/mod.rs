@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use lettre::message::Mailbox;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use strum::EnumString;
 use tracing_subscriber::filter::Targets;
 use url::Url;
@@ -49,13 +49,12 @@ pub const SETTINGS: [(&str, &str); 20] = [
     ("RUST_LOG", "info"),
 ];
 
-/// Who uses this instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum Environment {
-    /// A developer, on one machine: demo phone, demo mailbox, `/dev/*`.
+    /// For a developer on one machine: demo phone, demo mailbox, `/dev/*`.
     Development,
-    /// The public: Twilio, SMTP, and `Secure` cookies.
+    /// For the public: Twilio, SMTP, and `Secure` cookies.
     Production,
 }
 
@@ -71,31 +70,27 @@ pub enum LogFormat {
 pub struct Config {
     /// `APP_ENV`.
     pub environment: Environment,
-    /// `HOST`: the address to listen on.
     pub host: IpAddr,
-    /// `PORT`: the port to listen on. 0 takes a free one.
+    /// 0 takes a free one.
     pub port: u16,
-    /// `BASE_URL`, if set. [`Config::base_url_for`] is the base of links.
+    /// [`Config::base_url_for`] is the base of links.
     pub base_url: Option<Url>,
-    /// `DATABASE_URL` as sqlx needs it: with a mode, or the `Any` driver creates no file.
+    /// As sqlx needs it: with a mode, or the `Any` driver creates no file.
     pub database_url: SecretString,
     /// `TWILIO_*`. `None` is the demo phone.
     pub twilio: Option<Twilio>,
-    /// `SMTP_URL`. `None` is the demo mailbox.
+    /// `None` is the demo mailbox.
     pub smtp_url: Option<SecretString>,
-    /// `MAIL_FROM`.
     pub mail_from: Mailbox,
-    /// `SMS_COUNTRIES`: the regions that codes may be sent to. `None` means all.
+    /// The regions that codes may be sent to. `None` means all.
     pub sms_countries: Option<BTreeSet<String>>,
-    /// `SMS_DAILY_LIMIT`: codes that the whole service sends in a day.
+    /// Codes that the whole service sends in a day.
     pub sms_daily_limit: u32,
-    /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` counts.
+    /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// `METRICS_ADDR`: where Prometheus reads metrics. `None` is nowhere.
+    /// Prometheus reads metrics there.
     pub metrics_addr: Option<SocketAddr>,
-    /// `LOG_FORMAT`.
     pub log_format: LogFormat,
-    /// `RUST_LOG`.
     pub rust_log: Targets,
     localhost: Url,
     /// Other users of the machine may read `.env`.
@@ -130,19 +125,22 @@ impl Config {
         database_url(&Variables(&variables))
     }
 
-    /// The URL of an SQLite database in a command's argument. Errors call it `name`.
-    pub fn sqlite_url(name: &'static str, url: &SecretString) -> Result<SecretString, ConfigError> {
-        let expected = "an SQLite database, such as sqlite://twostep.db";
-        database_url::parse_for(name, url, is_sqlite, expected)
-    }
-
-    /// The URL of a PostgreSQL database in a command's argument. Errors call it `name`.
-    pub fn postgresql_url(
-        name: &'static str,
-        url: &SecretString,
-    ) -> Result<SecretString, ConfigError> {
-        let expected = "a PostgreSQL database, such as postgres://user@host/database";
-        database_url::parse_for(name, url, |url| !is_sqlite(url), expected)
+    /// Checks the URLs of two databases in a command's arguments, `FROM` and `TO`.
+    pub fn sqlite_and_postgresql(
+        from: &SecretString,
+        to: &SecretString,
+    ) -> Result<(SecretString, SecretString), ConfigError> {
+        let parsed = database_url::parse("FROM", from.expose_secret())?;
+        if !is_sqlite(parsed.expose_secret()) {
+            let problem = "must be an SQLite database, such as sqlite://twostep.db";
+            return Err(ConfigError::new("FROM", problem));
+        }
+        let target = database_url::parse("TO", to.expose_secret())?;
+        if is_sqlite(target.expose_secret()) {
+            let problem = "must be a PostgreSQL database, such as postgres://user@host/database";
+            return Err(ConfigError::new("TO", problem));
+        }
+        Ok((parsed, target))
     }
 
     /// Reads the settings from variables by name. It trims values, treats an empty one as not

@@ -4,16 +4,16 @@ use url::Url;
 use super::ConfigError;
 use super::values::{Variables, is_loopback, origin};
 
-/// How to reach Twilio Verify.
+/// The address and credentials of Twilio Verify, or of a simulator.
 #[derive(Debug, Clone)]
 pub struct Twilio {
     /// The API key's SID, or else the account's.
     pub username: String,
     /// The API key's secret, or else the auth token.
     pub password: SecretString,
-    /// `VA…`: the Verify service for logins and reauthentication.
+    /// The SID (`VA…`) of the Verify service for logins and reauthentication.
     pub service: String,
-    /// `VA…`: the service for adding a phone. The default is the service above.
+    /// The SID of the service for adding a phone. The default is the service above.
     pub enroll_service: String,
     /// `https://verify.twilio.com`, or a substitute.
     pub base_url: Url,

@@ -15,7 +15,7 @@ pub async fn show(State(app): State<AppState>, page: Page) -> Result<DemoPhonePa
     let now = app.clock.now();
     let entry = |message: Message| Entry {
         to: message.to,
-        channel: message.channel.as_str().to_owned(),
+        channel: message.channel.into_str().to_owned(),
         code: message.code,
         sent: timestamp(message.sent_at, now),
     };

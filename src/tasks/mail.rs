@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::models::mail_token::{MailToken, Purpose};
@@ -43,32 +44,28 @@ impl MailQueue {
 /// Takes emails from the queue and sends them. Any number of workers may share a queue.
 #[derive(Clone)]
 pub struct MailWorker {
-    /// Holds the queue.
     pub database: Database,
-    /// Sends an email.
     pub mailer: Mailer,
     /// The beginning of every link.
     pub base_url: Url,
     pub clock: Clock,
-    /// Counts the outcomes.
     pub metrics: Metrics,
-    /// Wakes the worker.
     pub queue: MailQueue,
-    /// The longest pause between two looks at the queue.
+    /// [`INTERVAL`], except in tests.
     pub interval: Duration,
-    /// How long the deliveries may still take at shutdown.
+    /// [`SHUTDOWN_GRACE`], except in tests.
     pub shutdown_grace: Duration,
 }
 
 impl MailWorker {
-    /// Works until `stop` is true or its sender is gone. Then it finishes the deliveries, or
-    /// puts their emails back after [`Self::shutdown_grace`].
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    /// Works until `stop` is canceled. Then it finishes the deliveries, or puts their emails
+    /// back after [`Self::shutdown_grace`].
+    pub async fn run(self, stop: CancellationToken) {
         let mut deliveries = JoinSet::new();
-        while !is_stopped(&stop) {
+        while !stop.is_cancelled() {
             self.start_due(&mut deliveries, &stop).await;
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => {}
+                () = stop.cancelled() => {}
                 () = self.queue.0.notified() => {}
                 // With a connection to spare, nothing more is due.
                 Some(ended) = deliveries.join_next(), if deliveries.len() >= CONNECTIONS => {
@@ -84,7 +81,7 @@ impl MailWorker {
 
     /// Resolves the requests for links and sends what is due now.
     pub async fn deliver_due(&self) {
-        let (_never, stop) = watch::channel(false);
+        let stop = CancellationToken::new();
         let mut deliveries = JoinSet::new();
         loop {
             self.start_due(&mut deliveries, &stop).await;
@@ -96,11 +93,11 @@ impl MailWorker {
     }
 
     /// Starts deliveries until nothing more is due or all connections are in use.
-    async fn start_due(&self, deliveries: &mut JoinSet<()>, stop: &watch::Receiver<bool>) {
+    async fn start_due(&self, deliveries: &mut JoinSet<()>, stop: &CancellationToken) {
         while let Some(ended) = deliveries.try_join_next() {
             log_panic(ended);
         }
-        while deliveries.len() < CONNECTIONS && !is_stopped(stop) {
+        while deliveries.len() < CONNECTIONS && !stop.is_cancelled() {
             match self.start_next(deliveries, stop).await {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -114,7 +111,7 @@ impl MailWorker {
     async fn start_next(
         &self,
         deliveries: &mut JoinSet<()>,
-        stop: &watch::Receiver<bool>,
+        stop: &CancellationToken,
     ) -> Result<bool, models::Error> {
         let resolved = reset_request::resolve_next(&self.database, self.clock.now()).await?;
         let was_found = !matches!(resolved, Resolved::Nothing);
@@ -140,20 +137,20 @@ impl MailWorker {
     }
 
     /// Sends an email, then removes it from the queue or puts it back.
-    async fn deliver(
-        &self,
-        queued: Queued,
-        stop: watch::Receiver<bool>,
-    ) -> Result<(), models::Error> {
+    async fn deliver(&self, queued: Queued, stop: CancellationToken) -> Result<(), models::Error> {
         if queued.is_stale(self.clock.now()) {
             let error = queued.last_error.as_deref().unwrap_or("no attempt");
             let error = SendError::Permanent(format!("not sent in time: {error}"));
             return self.settle_failure(&queued, error).await;
         }
+        let deadline = async {
+            stop.cancelled().await;
+            tokio::time::sleep(self.shutdown_grace).await;
+        };
         let sent = tokio::select! {
             sent = self.attempt(&queued) => sent,
             // The link stays valid, since the server may have the email.
-            () = self.shutdown_deadline(stop) => {
+            () = deadline => {
                 Err(SendError::Transient("shut down before the mail server replied".to_owned()))
             }
         };
@@ -164,13 +161,6 @@ impl MailWorker {
         queued.remove(&self.database).await?;
         tracing::info!(event = "mail_sent", id = %queued.id, attempts = queued.attempts, "email sent");
         Ok(())
-    }
-
-    /// Waits until emails must be put back.
-    async fn shutdown_deadline(&self, mut stop: watch::Receiver<bool>) {
-        // An error means that the sender is gone, which is a shutdown too.
-        let _ = stop.wait_for(|stop| *stop).await;
-        tokio::time::sleep(self.shutdown_grace).await;
     }
 
     /// Puts the email back for a retry, or removes it.
@@ -277,10 +267,6 @@ fn log_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(event = "mail_queue_failed", %error, "a delivery panicked");
     }
-}
-
-fn is_stopped(stop: &watch::Receiver<bool>) -> bool {
-    *stop.borrow() || stop.has_changed().is_err()
 }
 
 /// An address as logs show it: `h…@example.com`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use strum::VariantArray;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::models::Database;
 use crate::models::purge::Kind;
@@ -15,20 +15,19 @@ pub const INTERVAL: Duration = Duration::from_secs(60);
 /// The pause before the first round, since a server that starts is busy.
 pub const START: Duration = Duration::from_secs(20);
 
-/// The background task.
 #[derive(Clone)]
 pub struct Purge {
     pub database: Database,
     pub clock: Clock,
-    /// The pause before the first round.
+    /// [`START`], except in tests.
     pub start: Duration,
-    /// The pause between two rounds.
+    /// [`INTERVAL`], except in tests.
     pub interval: Duration,
 }
 
 impl Purge {
-    /// Works until `stop` is true or its sender is dropped.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    /// Works until `stop` is canceled.
+    pub async fn run(self, stop: CancellationToken) {
         let work = async {
             tokio::time::sleep(self.start).await;
             loop {
@@ -36,10 +35,7 @@ impl Purge {
                 tokio::time::sleep(self.interval).await;
             }
         };
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => {}
-            () = work => {}
-        }
+        stop.run_until_cancelled(work).await;
     }
 
     /// Purges each kind. An error is logged, and the next round tries again.

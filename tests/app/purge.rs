@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use strum::VariantArray;
-use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use twostep::models::Connection;
 use twostep::models::outbox::NoticeKind;
 use twostep::models::purge::{BATCH, Kind};
@@ -297,8 +297,8 @@ async fn a_round_deletes_expired_sessions() {
 #[tokio::test]
 async fn the_task_repeats_rounds_until_it_is_stopped() {
     let app = TestApp::start().await;
-    let (stop, stopped) = watch::channel(false);
-    let working = tokio::spawn(task(&app).run(stopped));
+    let stop = CancellationToken::new();
+    let working = tokio::spawn(task(&app).run(stop.clone()));
     for _ in 0..3 {
         fill(&app).await;
         while left(&app).await > 0 {
@@ -310,14 +310,9 @@ async fn the_task_repeats_rounds_until_it_is_stopped() {
     while left(&app).await == FILLED {
         tokio::task::yield_now().await;
     }
-    stop.send_replace(true);
+    stop.cancel();
     working.await.unwrap();
     assert!(left(&app).await > 0, "it went on");
-    // It also ends when its app is dropped.
-    let (stop, stopped) = watch::channel(false);
-    let working = tokio::spawn(task(&app).run(stopped));
-    drop(stop);
-    working.await.unwrap();
 }
 
 #[tokio::test]

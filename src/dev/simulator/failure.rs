@@ -1,7 +1,6 @@
 //! Failures of the simulator, for tests, and its replies.
 
-use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
@@ -34,11 +33,14 @@ impl Failure {
     /// The reply to a request that has no other effect.
     pub(super) fn reply(self) -> Option<Reply> {
         match self {
-            Self::Status(status, code) => Some(Reply::Error(status, code, "Made to fail")),
+            Self::Status(status, code) => Some(Reply::error(status, code, "Made to fail")),
             Self::Silence => Some(Reply::Never),
             Self::Hangup => Some(Reply::Hangup),
-            Self::Garbage => Some(Reply::Garbage),
-            Self::Redirect => Some(Reply::Redirect),
+            Self::Garbage => Some(Reply::Respond("<html>no JSON</html>".into_response())),
+            Self::Redirect => {
+                let redirect = Redirect::temporary("/followed");
+                Some(Reply::Respond(redirect.into_response()))
+            }
             Self::RefuseSms | Self::PendingButValid | Self::OtherTo | Self::OtherSid => None,
         }
     }
@@ -67,56 +69,44 @@ impl Failure {
 }
 
 pub(super) enum Reply {
-    Json(StatusCode, Value),
-    Error(u16, Option<i64>, &'static str),
-    Redirect,
-    Garbage,
+    Respond(Response),
     Never,
     Hangup,
 }
 
 impl From<Refusal> for Reply {
-    fn from(refusal: Refusal) -> Self {
-        Self::Error(refusal.status, Some(refusal.code), refusal.message)
+    fn from(it: Refusal) -> Self {
+        Self::error(it.status, Some(it.code), it.message)
     }
 }
 
 impl Reply {
+    pub(super) fn json(status: StatusCode, body: &Value) -> Self {
+        let content_type = [(header::CONTENT_TYPE, "application/json")];
+        Self::Respond((status, content_type, body.to_string()).into_response())
+    }
+
+    fn error(status: u16, code: Option<i64>, message: &str) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let Some(code) = code else {
+            return Self::Respond(status.into_response());
+        };
+        let body = json!({
+            "code": code,
+            "message": message,
+            "more_info": format!("https://www.twilio.com/docs/errors/{code}"),
+            "status": status.as_u16(),
+        });
+        Self::json(status, &body)
+    }
+
     pub(super) async fn into_response(self) -> Response {
         match self {
-            Self::Json(status, body) => json_response(status, &body),
-            Self::Error(status, code, message) => {
-                let http =
-                    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                match code {
-                    None => http.into_response(),
-                    Some(code) => json_response(
-                        http,
-                        &json!({
-                            "code": code,
-                            "message": message,
-                            "more_info": format!("https://www.twilio.com/docs/errors/{code}"),
-                            "status": http.as_u16(),
-                        }),
-                    ),
-                }
-            }
-            Self::Redirect => Redirect::temporary("/followed").into_response(),
-            Self::Garbage => "<html>no JSON</html>".into_response(),
+            Self::Respond(response) => response,
             Self::Never => std::future::pending().await,
             // A handler cannot close its connection. Unwinding ends the task that serves it,
             // and `resume_unwind` does not run the panic hook.
             Self::Hangup => std::panic::resume_unwind(Box::new(())),
         }
     }
-}
-
-fn json_response(status: StatusCode, body: &Value) -> Response {
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    response
 }

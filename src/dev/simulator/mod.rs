@@ -11,12 +11,12 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use secrecy::SecretString;
 use tokio::net::TcpListener;
 use url::Url;
 
+use crate::config::Twilio;
 use crate::services::clock::Clock;
-use crate::services::twilio_verify::{CONNECT_TIMEOUT, Channel, Settings, TIMEOUT};
+use crate::services::twilio_verify::Channel;
 
 pub use failure::Failure;
 pub use rules::{BLOCKED, LANDLINE, SILENT, TOO_MANY, UNAVAILABLE, is_demo_number};
@@ -31,11 +31,7 @@ const MESSAGES: usize = 50;
 pub struct DemoPhone(Arc<Phone>);
 
 struct Phone {
-    base_url: Url,
-    account: String,
-    token: String,
-    service: String,
-    enroll_service: String,
+    settings: Twilio,
     clock: Clock,
     state: Mutex<Inner>,
 }
@@ -80,11 +76,13 @@ impl DemoPhone {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let phone = Self(Arc::new(Phone {
-            base_url: Url::parse(&base_url).map_err(io::Error::other)?,
-            account: random_sid("AC").map_err(io::Error::other)?,
-            token: random_sid("").map_err(io::Error::other)?,
-            service: random_sid("VA").map_err(io::Error::other)?,
-            enroll_service: random_sid("VA").map_err(io::Error::other)?,
+            settings: Twilio {
+                username: random_sid("AC")?,
+                password: random_sid("")?.into(),
+                service: random_sid("VA")?,
+                enroll_service: random_sid("VA")?,
+                base_url: Url::parse(&base_url).map_err(io::Error::other)?,
+            },
             clock,
             state: Mutex::default(),
         }));
@@ -97,17 +95,9 @@ impl DemoPhone {
         Ok(phone)
     }
 
-    /// The settings of a client of this phone, with the default time-outs.
-    pub fn settings(&self) -> Settings {
-        Settings {
-            base_url: self.0.base_url.clone(),
-            username: self.0.account.clone(),
-            password: SecretString::from(self.0.token.clone()),
-            service: self.0.service.clone(),
-            enroll_service: self.0.enroll_service.clone(),
-            connect_timeout: CONNECT_TIMEOUT,
-            timeout: TIMEOUT,
-        }
+    /// The settings of a client of this phone.
+    pub fn settings(&self) -> Twilio {
+        self.0.settings.clone()
     }
 
     /// The last 50 messages, newest first.
@@ -136,7 +126,7 @@ impl Inner {
             return;
         };
         let (to, code, channel) = (&verification.to, &verification.code, attempt.channel);
-        tracing::info!(%code, "demo phone: {} to {to}", channel.as_str());
+        tracing::info!(%code, "demo phone: {} to {to}", channel.into_str());
         self.messages.push_front(Message {
             to: to.clone(),
             channel,

@@ -2,6 +2,7 @@
 //! limits and timeouts" describe it. [`Verifications`] is one Verify service.
 
 use std::collections::HashMap;
+use std::io;
 
 use data_encoding::HEXLOWER;
 
@@ -91,8 +92,8 @@ impl Refusal {
     }
 }
 
-impl From<getrandom::Error> for Refusal {
-    fn from(_: getrandom::Error) -> Self {
+impl From<io::Error> for Refusal {
+    fn from(_: io::Error) -> Self {
         Self::INTERNAL
     }
 }
@@ -105,11 +106,7 @@ impl Verifications {
         channel: &str,
         now: i64,
     ) -> Result<Verification, Refusal> {
-        let channel = match channel {
-            "sms" => Channel::Sms,
-            "call" => Channel::Call,
-            _ => return Err(Refusal::PARAMETER),
-        };
+        let channel = channel.parse().map_err(|_| Refusal::PARAMETER)?;
         if !is_e164(to) {
             return Err(Refusal::PARAMETER);
         }
@@ -194,13 +191,13 @@ impl Verifications {
 }
 
 /// A prefix and 32 random hexadecimal digits.
-pub(super) fn random_sid(prefix: &str) -> Result<String, getrandom::Error> {
+pub(super) fn random_sid(prefix: &str) -> io::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
     Ok(format!("{prefix}{}", HEXLOWER.encode(&bytes)))
 }
 
-fn random_code() -> Result<String, getrandom::Error> {
+fn random_code() -> io::Result<String> {
     Ok(format!("{:06}", getrandom::u64()? % 1_000_000))
 }
 

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{any, post};
 use data_encoding::BASE64;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -95,11 +96,12 @@ impl DemoPhone {
         if let Some(failure) = failure {
             failure.distort(&mut body, matches!(request, Request::Check));
         }
-        Reply::Json(status, body)
+        Reply::json(status, &body)
     }
 
     fn authorized(&self, headers: &HeaderMap) -> bool {
-        let credentials = format!("{}:{}", self.0.account, self.0.token);
+        let it = &self.0.settings;
+        let credentials = format!("{}:{}", it.username, it.password.expose_secret());
         let expected = format!("Basic {}", BASE64.encode(credentials.as_bytes()));
         headers
             .get(header::AUTHORIZATION)
@@ -107,9 +109,9 @@ impl DemoPhone {
     }
 
     fn service<'a>(&self, inner: &'a mut Inner, sid: &str) -> Option<&'a mut Verifications> {
-        if sid == self.0.service {
+        if sid == self.0.settings.service {
             Some(&mut inner.main)
-        } else if sid == self.0.enroll_service {
+        } else if sid == self.0.settings.enroll_service {
             Some(&mut inner.enroll)
         } else {
             None
@@ -127,9 +129,9 @@ impl DemoPhone {
         let mut body = json!({
             "sid": verification.sid,
             "service_sid": service,
-            "account_sid": self.0.account,
+            "account_sid": self.0.settings.username,
             "to": verification.to,
-            "channel": verification.channel.as_str(),
+            "channel": verification.channel.into_str(),
             "status": verification.status,
             "valid": verification.status == "approved",
             "amount": null,
@@ -143,13 +145,13 @@ impl DemoPhone {
                 "lookup": {},
                 "send_code_attempts": verification.attempts.iter().map(|attempt| json!({
                     "time": date(attempt.at),
-                    "channel": attempt.channel.as_str(),
+                    "channel": attempt.channel.into_str(),
                     "attempt_sid": attempt.sid,
                 })).collect::<Vec<_>>(),
                 "sna": null,
                 "url": format!(
                     "{}v2/Services/{service}/Verifications/{}",
-                    self.0.base_url, verification.sid
+                    self.0.settings.base_url, verification.sid
                 ),
             }),
         };

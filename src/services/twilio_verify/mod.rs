@@ -7,45 +7,41 @@
 
 mod answers;
 
-use std::fmt;
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
+use strum::{EnumString, IntoStaticStr};
 use thiserror::Error;
-use url::Url;
+
+use crate::config::Twilio;
 
 use answers::{Answer, as_error, mask};
 pub use answers::{Verification, error_code, is_verification_sid, refusal};
 
-/// The time-out of a connection attempt.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// The time-out of a whole request, connection and answer included.
+/// The default of [`Timeouts::request`].
 pub const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Shorter than Twilio's own. A request on a connection that Twilio is closing is lost, and
 /// looks as if it had been sent.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The settings of a [`TwilioVerify`].
-#[derive(Clone)]
-pub struct Settings {
-    /// `https://verify.twilio.com`, or a replacement.
-    pub base_url: Url,
-    /// The SID of the account (`AC…`) or of an API key (`SK…`).
-    pub username: String,
-    /// The account's auth token, or the API key's secret.
-    pub password: SecretString,
-    /// The SID (`VA…`) of the Verify service for [`Service::Main`].
-    pub service: String,
-    /// The SID of the Verify service for [`Service::Enroll`]. It may be the same.
-    pub enroll_service: String,
-    /// Usually [`CONNECT_TIMEOUT`]. It must be shorter than `timeout`: otherwise a failed
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// Of a connection attempt. It must be shorter than `request`: otherwise a failed
     /// connection looks like a missing answer.
-    pub connect_timeout: Duration,
-    /// Usually [`TIMEOUT`].
-    pub timeout: Duration,
+    pub connect: Duration,
+    /// Of a whole request, connection and answer included.
+    pub request: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            request: TIMEOUT,
+        }
+    }
 }
 
 /// A Verify service. Twilio keeps one verification per number and service, so the services
@@ -58,22 +54,13 @@ pub enum Service {
     Enroll,
 }
 
-/// The channel that a code is sent by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a code is sent, under Twilio's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Channel {
     /// A text message.
     Sms,
     Call,
-}
-
-impl Channel {
-    /// Twilio's name of the channel.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sms => "sms",
-            Self::Call => "call",
-        }
-    }
 }
 
 /// A code was sent, or may have been.
@@ -136,35 +123,27 @@ pub struct CancelError;
 #[derive(Clone)]
 pub struct TwilioVerify {
     http: Client,
-    settings: Settings,
-}
-
-impl fmt::Debug for TwilioVerify {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TwilioVerify")
-            .field("base_url", &self.settings.base_url.as_str())
-            .finish_non_exhaustive()
-    }
+    twilio: Twilio,
 }
 
 impl TwilioVerify {
     /// Creates a client. Installs the process's TLS provider unless there is one.
-    pub fn new(settings: Settings) -> Result<Self, reqwest::Error> {
+    pub fn new(twilio: Twilio, timeouts: Timeouts) -> Result<Self, reqwest::Error> {
         // An error means that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
-            .connect_timeout(settings.connect_timeout)
-            .timeout(settings.timeout)
+            .connect_timeout(timeouts.connect)
+            .timeout(timeouts.request)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .redirect(redirect::Policy::none())
             .no_proxy();
-        if settings.base_url.scheme() == "http" {
+        if twilio.base_url.scheme() == "http" {
             // Without TLS, root certificates need not exist.
             builder = builder.tls_certs_only([]);
         }
         Ok(Self {
             http: builder.build()?,
-            settings,
+            twilio,
         })
     }
 
@@ -281,7 +260,7 @@ impl TwilioVerify {
         to: &str,
         channel: Channel,
     ) -> Result<Sent, SendError> {
-        let (number, name) = (mask(to), channel.as_str());
+        let (number, name) = (mask(to), channel.into_str());
         let form = [("To", to), ("Channel", name)];
         let answer = match self.post(service, "Verifications", &form).await {
             Ok(answer) => answer,
@@ -329,7 +308,7 @@ impl TwilioVerify {
         path: &str,
         form: &[(&str, &str)],
     ) -> Result<Answer, reqwest::Error> {
-        let it = &self.settings;
+        let it = &self.twilio;
         let base = it.base_url.as_str().trim_end_matches('/');
         let service = match service {
             Service::Main => &it.service,

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use twostep::models::outbox::Mail;
 use twostep::server::Limits;
 use twostep::services::mailer::{Mailer, Settings};
@@ -26,13 +27,15 @@ async fn patient_queue() -> TestQueue {
     queue
 }
 
-fn run(queue: &TestQueue) -> (watch::Sender<bool>, JoinHandle<()>) {
-    let (stop, stopped) = watch::channel(false);
-    (stop, tokio::spawn(queue.worker.clone().run(stopped)))
+/// Starts the worker. It stops when the guard is dropped.
+fn run(queue: &TestQueue) -> (DropGuard, JoinHandle<()>) {
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(queue.worker.clone().run(stop.clone()));
+    (stop.drop_guard(), worker)
 }
 
-async fn stop(stop: watch::Sender<bool>, worker: JoinHandle<()>) {
-    stop.send_replace(true);
+async fn stop(guard: DropGuard, worker: JoinHandle<()>) {
+    drop(guard);
     let ended = tokio::time::timeout(PATIENCE, worker).await;
     ended.expect("the worker goes on").unwrap();
 }
@@ -40,20 +43,20 @@ async fn stop(stop: watch::Sender<bool>, worker: JoinHandle<()>) {
 #[tokio::test]
 async fn the_worker_sends_when_it_is_woken() {
     let queue = TestQueue::new().await;
-    let (sender, worker) = run(&queue);
+    let (guard, worker) = run(&queue);
     for count in 1..=3 {
         queue.enqueue(&a_notice()).await;
         queue.app.state.mail.wake();
         until(|| queue.server.received().len() == count).await;
     }
-    stop(sender, worker).await;
+    stop(guard, worker).await;
 }
 
 #[tokio::test]
-async fn the_worker_looks_at_the_queue_regularly_until_its_app_is_gone() {
+async fn the_worker_looks_at_the_queue_regularly() {
     let mut queue = TestQueue::new().await;
     queue.worker.interval = Duration::from_millis(10);
-    let (stop, worker) = run(&queue);
+    let (guard, worker) = run(&queue);
     queue.server.refuse("RCPT", "450 later");
     queue.enqueue(&Mail::ResetPassword).await;
     let delayed = "SELECT COUNT(*) FROM outbox WHERE last_error IS NOT NULL";
@@ -63,8 +66,7 @@ async fn the_worker_looks_at_the_queue_regularly_until_its_app_is_gone() {
     queue.server.behave();
     queue.advance(30);
     until(|| queue.server.received().len() == 1).await;
-    drop(stop);
-    worker.await.unwrap();
+    stop(guard, worker).await;
 }
 
 #[tokio::test]
@@ -75,7 +77,7 @@ async fn emails_that_a_server_is_slow_with_do_not_hold_up_another() {
         queue.enqueue(&a_notice()).await;
     }
     server.misbehave("MAIL", Fault::Silence);
-    let (sender, worker) = run(&queue);
+    let (guard, worker) = run(&queue);
     until(|| server.times_heard("MAIL") == CONNECTIONS - 1).await;
     server.behave();
     for sent in 1..=3 {
@@ -86,7 +88,7 @@ async fn emails_that_a_server_is_slow_with_do_not_hold_up_another() {
             tokio::task::yield_now().await;
         }
     }
-    stop(sender, worker).await;
+    stop(guard, worker).await;
 }
 
 /// The supervisor of the program waits for all emails together, and not for each.
@@ -101,11 +103,11 @@ async fn four_emails_are_sent_at_once_and_put_back_together_at_shutdown() {
         queue.enqueue(&a_notice()).await;
     }
     queue.server.misbehave("MAIL", Fault::Silence);
-    let (sender, worker) = run(&queue);
+    let (guard, worker) = run(&queue);
     until(|| queue.server.times_heard("MAIL") == CONNECTIONS).await;
     queue.app.state.mail.wake();
     let stopping = Instant::now();
-    stop(sender, worker).await;
+    stop(guard, worker).await;
     assert!(stopping.elapsed() < grace * 4, "one after the other");
     let attempted = "SELECT COUNT(*) FROM outbox WHERE attempts = 1 AND last_error IS NOT NULL";
     let untouched = "SELECT COUNT(*) FROM outbox WHERE attempts = 0";
@@ -123,12 +125,12 @@ async fn at_shutdown_a_delivery_is_finished_and_no_other_starts() {
     let queue = TestQueue::new().await;
     queue.enqueue(&Mail::ResetPassword).await;
     queue.server.misbehave("MAIL", Fault::Silence);
-    let (sender, worker) = run(&queue);
+    let (guard, worker) = run(&queue);
     until(|| queue.server.times_heard("MAIL") == 1).await;
-    sender.send_replace(true);
+    drop(guard);
     queue.enqueue(&a_notice()).await;
     queue.app.state.mail.wake();
-    stop(sender, worker).await;
+    worker.await.unwrap();
     let timed_out = "SELECT COUNT(*) FROM outbox WHERE last_error LIKE 'MAIL FROM%'";
     let untouched = "SELECT COUNT(*) FROM outbox WHERE attempts = 0";
     let counts = (queue.count(timed_out).await, queue.count(untouched).await);

@@ -2,10 +2,9 @@
 
 use std::future::ready;
 
-use twostep::services::twilio_verify::{CheckError, SendError, Service, TwilioVerify};
-use url::Url;
+use twostep::services::twilio_verify::{CheckError, SendError, Service};
 
-use super::peer::settings;
+use super::peer::client;
 use super::{SID, TO, code};
 use crate::support::smtp::{SmtpServer, Tls};
 
@@ -15,7 +14,7 @@ async fn an_untrusted_certificate_ends_the_connection_before_any_data() {
     // Its protocol behind TLS does not matter.
     let impostor = SmtpServer::start(Tls::Implicit).await;
     let base_url = format!("https://127.0.0.1:{}", impostor.port);
-    let client = TwilioVerify::new(settings(Url::parse(&base_url).unwrap())).unwrap();
+    let client = client(base_url.parse().unwrap());
     let sent = client.send(Service::Main, TO, ready(true)).await;
     assert_eq!(sent, Err(SendError::Failed));
     let checked = client.check(Service::Main, TO, Some(SID), &code()).await;

@@ -43,22 +43,16 @@ async fn each_failure_logs_one_line_with_status_and_code_and_no_secret() {
     assert!(lines[0].contains("ERROR") && lines[0].contains("status=401 code=20003"));
     all.extend(lines);
 
-    let _ = client.send(Service::Main, TO, ready(true)).await;
-    let lines = logs::take();
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    all.extend(lines);
-
-    for _ in 0..2 {
-        let _ = client.check(Service::Main, TO, Some(SID), &code).await;
+    for request in 0..4 {
+        match request {
+            0 => drop(client.send(Service::Main, TO, ready(true)).await),
+            3 => drop(client.cancel(Service::Main, SID).await),
+            _ => drop(client.check(Service::Main, TO, Some(SID), &code).await),
+        }
         let lines = logs::take();
-        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines.len(), 1, "{request}: {lines:?}");
         all.extend(lines);
     }
-
-    let _ = client.cancel(Service::Main, SID).await;
-    let lines = logs::take();
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    all.extend(lines);
 
     // A wrong code is not a failure.
     let _ = client.check(Service::Main, TO, Some(SID), &code).await;
@@ -70,12 +64,4 @@ async fn each_failure_logs_one_line_with_status_and_code_and_no_secret() {
         }
     }
     assert_eq!(peer.requests().len(), 8);
-}
-
-#[tokio::test]
-async fn the_debug_output_of_the_client_holds_no_credentials() {
-    let peer = Peer::start(vec![]).await;
-    let text = format!("{:?}", peer.client());
-    assert!(text.contains(peer.base_url.as_str()));
-    assert!(!text.contains(PASSWORD) && !text.contains(USERNAME));
 }

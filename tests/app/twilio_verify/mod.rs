@@ -1,4 +1,4 @@
-//! The client of Twilio Verify: what each of Twilio's answers to a send leads to.
+//! The client of Twilio Verify: the outcome of each answer to a send.
 
 mod certificate;
 mod checks;
@@ -10,6 +10,7 @@ mod spec;
 use std::future::ready;
 use std::time::Duration;
 
+use peer::{ENROLL_SERVICE, PATIENT, Peer, Reply, SERVICE, client, http, settings};
 use regex::Regex;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -17,12 +18,9 @@ use tokio::net::TcpListener;
 use twostep::routes::REQUEST_TIMEOUT;
 use twostep::server::Limits;
 use twostep::services::twilio_verify::{
-    CONNECT_TIMEOUT, CancelError, Channel, CheckError, SendError, Sent, Service, TIMEOUT,
-    TwilioVerify, Verdict,
+    CancelError, Channel, CheckError, SendError, Sent, Service, TIMEOUT, Timeouts, TwilioVerify,
+    Verdict,
 };
-use url::Url;
-
-use peer::{ENROLL_SERVICE, Peer, Reply, SERVICE, http, settings};
 
 const TO: &str = "+12025550123";
 const OTHER: &str = "+12025550199";
@@ -82,8 +80,8 @@ async fn assert_send(replies: Vec<Reply>, expected: Result<Sent, SendError>, cha
 fn the_default_address_is_the_one_server_of_twilios_specification() {
     // The test `twilio_with_a_token` asserts that it is the default.
     assert_eq!(spec::servers(), ["https://verify.twilio.com"]);
-    assert_eq!(CONNECT_TIMEOUT, Duration::from_secs(3));
-    assert_eq!(TIMEOUT, Duration::from_secs(8));
+    assert_eq!(Timeouts::default().connect, Duration::from_secs(3));
+    assert_eq!(Timeouts::default().request, Duration::from_secs(8));
 }
 
 /// A request waits for its form, and then for Twilio up to three times: to cancel, to send
@@ -143,8 +141,7 @@ async fn each_service_is_addressed_by_its_own_sid() {
 async fn a_base_url_may_end_in_a_slash_and_have_a_path() {
     let peer = Peer::start(vec![created(SID, TO)]).await;
     let base = peer.base_url.join("/proxy/").unwrap();
-    let client = TwilioVerify::new(settings(base)).unwrap();
-    let result = client.send(Service::Main, TO, ready(true)).await;
+    let result = client(base).send(Service::Main, TO, ready(true)).await;
     assert_eq!(result, sent(Some(SID), Channel::Sms));
 }
 
@@ -269,7 +266,7 @@ async fn a_refused_connection_is_a_failure() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let client = TwilioVerify::new(settings(Url::parse(&base).unwrap())).unwrap();
+    let client = client(base.parse().unwrap());
     assert_eq!(
         client.send(Service::Main, TO, ready(true)).await,
         Err(SendError::Failed)
@@ -294,11 +291,12 @@ async fn connections_without_tls(hang_up: bool) -> usize {
             }
         }
     });
-    let mut settings = settings(Url::parse(&base).unwrap());
-    if !hang_up {
-        settings.connect_timeout = Duration::from_millis(300);
-    }
-    let client = TwilioVerify::new(settings).unwrap();
+    let connect = if hang_up { 10_000 } else { 300 };
+    let timeouts = Timeouts {
+        connect: Duration::from_millis(connect),
+        ..PATIENT
+    };
+    let client = TwilioVerify::new(settings(base.parse().unwrap()), timeouts).unwrap();
     assert_eq!(
         client.send(Service::Main, TO, ready(true)).await,
         Err(SendError::Failed)

@@ -1,4 +1,4 @@
-//! A peer in Twilio's place. It answers what the test says, byte for byte, and keeps every
+//! A server in Twilio's place. It sends the test's replies byte for byte, and keeps every
 //! request.
 
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,8 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use twostep::services::twilio_verify::{Settings, TwilioVerify};
+use twostep::config::Twilio;
+use twostep::services::twilio_verify::{Timeouts, TwilioVerify};
 use url::Url;
 
 use super::spec;
@@ -86,19 +87,12 @@ impl Peer {
         peer
     }
 
-    pub fn settings(&self) -> Settings {
-        settings(self.base_url.clone())
-    }
-
     pub fn client(&self) -> TwilioVerify {
-        TwilioVerify::new(self.settings()).unwrap()
+        client(self.base_url.clone())
     }
 
-    /// A client with a short time-out, for tests of silence only: a busy machine is slow.
     pub fn impatient_client(&self) -> TwilioVerify {
-        let mut settings = self.settings();
-        settings.timeout = Duration::from_millis(300);
-        TwilioVerify::new(settings).unwrap()
+        TwilioVerify::new(settings(self.base_url.clone()), IMPATIENT).unwrap()
     }
 
     /// All requests so far. Asserts that they match Twilio's specification.
@@ -119,15 +113,28 @@ impl Peer {
     }
 }
 
-pub fn settings(base_url: Url) -> Settings {
-    Settings {
+/// A short time-out for tests of silence only: a busy machine is slow.
+pub const IMPATIENT: Timeouts = Timeouts {
+    request: Duration::from_millis(300),
+    ..PATIENT
+};
+
+pub const PATIENT: Timeouts = Timeouts {
+    connect: Duration::from_secs(10),
+    request: Duration::from_secs(30),
+};
+
+pub fn client(base_url: Url) -> TwilioVerify {
+    TwilioVerify::new(settings(base_url), PATIENT).unwrap()
+}
+
+pub fn settings(base_url: Url) -> Twilio {
+    Twilio {
         base_url,
         username: USERNAME.to_owned(),
         password: SecretString::from(PASSWORD),
         service: SERVICE.to_owned(),
         enroll_service: ENROLL_SERVICE.to_owned(),
-        connect_timeout: Duration::from_secs(10),
-        timeout: Duration::from_secs(30),
     }
 }
 

@@ -14,6 +14,7 @@ use twostep::services::twilio_verify::{
     Channel, CheckError, SendError, Sent, Service, TwilioVerify, Verdict,
 };
 
+use super::peer::{IMPATIENT, PATIENT};
 use super::{TO, sent, spec};
 
 const START: i64 = 1_700_000_000;
@@ -29,19 +30,11 @@ impl Demo {
     async fn start() -> Self {
         let clock = Clock::manual(START);
         let phone = DemoPhone::start(clock.clone()).await.unwrap();
-        let mut settings = phone.settings();
-        settings.timeout = Duration::from_secs(30);
         Self {
-            client: TwilioVerify::new(settings).unwrap(),
+            client: TwilioVerify::new(phone.settings(), PATIENT).unwrap(),
             phone,
             clock,
         }
-    }
-
-    fn impatient_client(&self) -> TwilioVerify {
-        let mut settings = self.phone.settings();
-        settings.timeout = Duration::from_millis(300);
-        TwilioVerify::new(settings).unwrap()
     }
 
     /// Sends a code by SMS. Returns its verification's SID and the code.
@@ -365,10 +358,8 @@ async fn each_demo_number_has_its_behavior() {
 #[tokio::test]
 async fn the_silent_number_gets_a_code_that_can_be_checked_by_number() {
     let demo = Demo::start().await;
-    let result = demo
-        .impatient_client()
-        .send(Service::Main, SILENT, ready(true))
-        .await;
+    let impatient = TwilioVerify::new(demo.phone.settings(), IMPATIENT).unwrap();
+    let result = impatient.send(Service::Main, SILENT, ready(true)).await;
     assert_eq!(result, sent(None, Channel::Sms));
     assert_eq!(demo.phone.counters().creates, 1);
     let message = &demo.phone.messages()[0];
