@@ -18,7 +18,7 @@ use crate::support::site::Site;
 pub const FIRST: u64 = 1_000_000;
 pub const ACCOUNTS: u64 = 400;
 
-/// Users from this one on log in while it is calm.
+/// The first user that logs in without an attack.
 pub const QUIET: u64 = 1_000;
 
 /// Addresses of a flood, and connections of each.
@@ -33,11 +33,11 @@ const SESSIONS: u64 = 1_000;
 
 const OTHER_PASSWORD: &str = "a slow boat to nowhere";
 
-/// Gives the next request of a connection, after an answer of that status and with that
-/// head. Before the first answer both are empty.
+/// Returns the next request of a connection, given the status and head of the last answer.
+/// At first, they are 0 and empty.
 type Script = Box<dyn FnMut(u16, &[u8]) -> Vec<u8> + Send>;
 
-/// Many connections, each of which follows its script.
+/// Many connections, each with a script.
 pub struct Flood {
     pub what: &'static str,
     scripts: Vec<Script>,
@@ -69,7 +69,7 @@ impl Flood {
     }
 }
 
-/// Every flood, with accounts and addresses that no round before has used.
+/// Every flood, with new accounts and addresses for each round.
 pub fn all(runtime: &Runtime, site: &Site, round: u64) -> Vec<Flood> {
     vec![
         Flood {
@@ -111,7 +111,7 @@ pub fn all(runtime: &Runtime, site: &Site, round: u64) -> Vec<Flood> {
     ]
 }
 
-/// Requests from [`ADDRESSES`] addresses at once, of which each has its number.
+/// Numbered requests from [`ADDRESSES`] addresses at once.
 fn from_all(
     round: u64,
     request: impl Fn(u64, &str) -> String + Clone + Send + 'static,
@@ -128,12 +128,12 @@ fn from_all(
     (0..ADDRESSES * CONNECTIONS).map(script).collect()
 }
 
-/// The header that says where a request comes from.
+/// The header with the address of a client.
 fn address(round: u64, number: u64) -> String {
     format!("X-Forwarded-For: 203.0.{round}.{number}\r\n")
 }
 
-/// Each connection changes the password of an account of its own, to and fro.
+/// Each connection changes the password of its own account back and forth.
 fn password_changes(runtime: &Runtime, site: &Site, round: u64) -> Flood {
     let now = Clock::system().now();
     let first = FIRST + 100 + CONNECTIONS * round;

@@ -4,7 +4,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a benchmark that cannot go on ends, and prints what it found"
+    reason = "a benchmark panics on failure and prints its result"
 )]
 
 mod floods;

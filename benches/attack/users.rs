@@ -1,4 +1,4 @@
-//! Users who log in as always, each from an address of their own.
+//! Users who log in as usual, each from another address.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -11,24 +11,22 @@ use crate::support::seed;
 /// Accounts of users, from the first on.
 pub const ACCOUNTS: u64 = 2_000;
 
-/// Users who log in at the same time, and how long each of them does nothing afterwards.
+/// Users who log in at the same time, and the pause after each login.
 const AT_ONCE: usize = 3;
 const PAUSE: Duration = Duration::from_millis(40);
 
 /// Logins of users.
 pub struct Logins {
-    /// How long those took that succeeded.
+    /// The times of successful logins.
     pub times: Stats,
-    /// How many those are.
     pub count: u64,
-    /// How many did not succeed.
     pub refused: u64,
 }
 
 impl Logins {
-    fn none() -> Self {
+    fn new() -> Self {
         Self {
-            times: Stats::none(),
+            times: Stats::new(),
             count: 0,
             refused: 0,
         }
@@ -39,7 +37,7 @@ impl Logins {
         let mut connection = Connection::open(address).await;
         let answer = connection.exchange(request.as_bytes()).await;
         if answer.status == 303 {
-            self.times.note(asked.elapsed());
+            self.times.record(asked.elapsed());
             self.count += 1;
         } else {
             self.refused += 1;
@@ -53,7 +51,7 @@ impl Logins {
     }
 }
 
-/// Logs one user after the other in, for so long.
+/// Logs users in, one after the other, for a time.
 pub fn log_in(address: SocketAddr, first: u64, lasting: Duration) -> Logins {
     load::run(async move {
         let started = Instant::now();
@@ -62,7 +60,7 @@ pub fn log_in(address: SocketAddr, first: u64, lasting: Duration) -> Logins {
         for _ in 0..AT_ONCE {
             let next = Rc::clone(&next);
             tasks.push(tokio::task::spawn_local(async move {
-                let mut logins = Logins::none();
+                let mut logins = Logins::new();
                 while started.elapsed() < lasting {
                     let number = next.replace(next.get() + 1);
                     logins.add_one(address, &request(number)).await;
@@ -71,7 +69,7 @@ pub fn log_in(address: SocketAddr, first: u64, lasting: Duration) -> Logins {
                 logins
             }));
         }
-        let mut all = Logins::none();
+        let mut all = Logins::new();
         for task in tasks {
             all.add(&task.await.expect("a user failed"));
         }

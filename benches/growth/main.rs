@@ -1,10 +1,10 @@
 //! `cargo bench --bench growth`: whether the app is as fast with a million accounts and
-//! sessions as with a thousand, and whether anybody notices the purge.
+//! sessions as with a thousand, and how much the purge delays requests.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a benchmark that cannot go on ends, and prints what it found"
+    reason = "a benchmark panics on failure and prints its result"
 )]
 
 mod purge;
@@ -20,9 +20,9 @@ use support::{report, seed};
 use tokio::runtime::Runtime;
 use twostep::services::clock::Clock;
 
-/// A site with so many accounts and as many sessions.
+/// A site with this number of accounts and of sessions.
 struct Sized {
-    people: u64,
+    users: u64,
     site: Site,
     server: Server,
 }
@@ -35,7 +35,7 @@ fn main() {
     };
     println!("{}", report::machine());
     let runtime = Runtime::new().expect("no runtime");
-    let sites = sizes.map(|people| filled(&runtime, people));
+    let sites = sizes.map(|users| filled(&runtime, users));
     let table = sizes::measure(&runtime, &sites, rounds, Duration::from_millis(millis));
     println!("{table}");
     let [.., largest] = sites;
@@ -45,13 +45,13 @@ fn main() {
     report::write("growth.md", &text);
 }
 
-fn filled(runtime: &Runtime, people: u64) -> Sized {
+fn filled(runtime: &Runtime, users: u64) -> Sized {
     let (begun, site) = (Instant::now(), Site::new(runtime));
-    runtime.block_on(seed::fill(&site.database, 0, people, Clock::system().now()));
-    println!("{people} accounts and sessions in {:.0?}", begun.elapsed());
+    runtime.block_on(seed::fill(&site.database, 0, users, Clock::system().now()));
+    println!("{users} accounts and sessions in {:.0?}", begun.elapsed());
     let server = site.serve();
     Sized {
-        people,
+        users,
         site,
         server,
     }

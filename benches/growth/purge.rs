@@ -1,4 +1,4 @@
-//! What others feel while the server purges half a million rows.
+//! Response times while the server purges half a million rows.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,15 +14,14 @@ use crate::support::report::time;
 use crate::support::seed;
 use crate::support::site::Site;
 
-/// Between two requests of the same person.
+/// The pause between two requests of a user.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Starts the server anew on a database with so many sessions that are over, which it
-/// begins to purge after [`START`].
+/// Restarts the server on a database with expired sessions, which it purges after [`START`].
 pub fn measure(runtime: &Runtime, it: Sized, expired: u64) -> String {
-    let (now, people, site) = (Clock::system().now(), it.people, it.site);
+    let (now, users, site) = (Clock::system().now(), it.users, it.site);
     drop(it.server);
-    runtime.block_on(expire(&site, people, expired, now));
+    runtime.block_on(expire(&site, users, expired, now));
     let (server, started) = (site.serve(), Instant::now());
     let beside = |work: &dyn Fn()| readers_and_writers(runtime, &site, server.address, work);
     let idle = beside(&|| std::thread::sleep(START * 3 / 4));
@@ -31,7 +30,7 @@ pub fn measure(runtime: &Runtime, it: Sized, expired: u64) -> String {
             std::thread::sleep(Duration::from_secs(1));
         }
     });
-    let told = |(read, written): &(Stats, Stats)| {
+    let describe = |(read, written): &(Stats, Stats)| {
         let of = |stats: &Stats| {
             let (p50, p99) = (time(stats.within(0.5)), time(stats.within(0.99)));
             format!("p50 {p50}, p99 {p99}, slowest {}", time(stats.longest()))
@@ -42,12 +41,12 @@ pub fn measure(runtime: &Runtime, it: Sized, expired: u64) -> String {
         "{expired} expired sessions are purged in {:.0?}. Meanwhile: {} (wanted: none above 50 ms). \
          Before: {}.",
         started.elapsed().saturating_sub(START),
-        told(&busy),
-        told(&idle),
+        describe(&busy),
+        describe(&idle),
     )
 }
 
-/// Somebody who reads and somebody who writes, for as long as `work` lasts.
+/// Reads and writes a profile during `work`.
 fn readers_and_writers(
     runtime: &Runtime,
     site: &Site,
@@ -60,7 +59,7 @@ fn readers_and_writers(
     let read = load::get(&format!("/user/{name}"), &cookie);
     let form = format!("username={name}&about_me=Hello.");
     let written = load::post("/edit_profile", &cookie, &form);
-    let (reader, writer) = (Sample::of(read, 200), Sample::of(written, 303));
+    let (reader, writer) = (Sample::new(read, 200), Sample::new(written, 303));
     std::thread::scope(|scope| {
         let read = scope.spawn(|| reader.take(address, PAUSE));
         let written = scope.spawn(|| writer.take(address, PAUSE));
@@ -72,8 +71,8 @@ fn readers_and_writers(
     })
 }
 
-/// Adds sessions that are over.
-async fn expire(site: &Site, people: u64, count: u64, now: i64) {
+/// Adds expired sessions.
+async fn expire(site: &Site, users: u64, count: u64, now: i64) {
     let statement = "WITH RECURSIVE numbers (n) AS \
         (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1) \
         INSERT INTO sessions (id, token_hash, user_id, authenticated_at, remember, data, \
@@ -84,15 +83,15 @@ async fn expire(site: &Site, people: u64, count: u64, now: i64) {
     sqlx::query(AssertSqlSafe(statement))
         .bind(seed::signed(count))
         .bind(now - 7200)
-        .bind(seed::signed(people))
+        .bind(seed::signed(users))
         .execute(&site.database)
         .await
         .expect("not expired");
-    // Sessions come one by one, and not as a log of their own size.
+    // Sessions usually arrive one by one, so the write-ahead log is short.
     seed::checkpoint(&site.database).await;
 }
 
-/// Whether some of them are left.
+/// Whether expired sessions are left.
 async fn are_some_left(site: &Site, now: i64) -> bool {
     sqlx::query_scalar(
         "SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE idle_expires_at < $1 LIMIT 1)",

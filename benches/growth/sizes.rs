@@ -12,41 +12,41 @@ use crate::support::load::{self, CONNECTIONS, Requests, Stats};
 use crate::support::report::time;
 use crate::support::seed;
 
-/// Sessions that are used, all over the table.
+/// Sessions in use, spread over the table.
 const SESSIONS: u64 = 512;
 
-/// A database's people, by name and cookie.
-type People = Vec<(String, String)>;
+/// Names and cookies of users.
+type Users = Vec<(String, String)>;
 
-/// Does some work of that kind for so long, in the round of this number.
-type Drive = fn(&Runtime, &Sized, &People, u64, Duration) -> Stats;
+/// Runs one kind of work for a time, in a numbered round.
+type Drive = fn(&Runtime, &Sized, &Users, u64, Duration) -> Stats;
 
-/// What is measured of each size.
+/// The measurements of one kind of work.
 struct Work {
     what: &'static str,
     drive: Drive,
-    /// Of each size, the rates of the rounds.
+    /// The rates of the rounds, by size.
     rates: Vec<Vec<f64>>,
     times: Vec<Stats>,
 }
 
 /// Measures one kind of work after the other, each on all sizes in turn.
 pub fn measure(runtime: &Runtime, sites: &[Sized], rounds: u64, lasting: Duration) -> String {
-    let people: Vec<_> = sites.iter().map(|it| people(runtime, it)).collect();
+    let users: Vec<_> = sites.iter().map(|it| users(runtime, it)).collect();
     let mut works = [
-        Work::new("log-in lookup", lookups, sites),
+        Work::new("login lookup", lookups, sites),
         Work::new("own profile, signed in", profiles, sites),
         Work::new("listing sessions", listings, sites),
         Work::new("registration", registrations, sites),
     ];
     for work in &mut works {
-        for (it, people) in sites.iter().zip(&people) {
-            // Time enough to note everybody's activity, which is once a minute.
-            (work.drive)(runtime, it, people, 0, 10 * lasting);
+        for (it, users) in sites.iter().zip(&users) {
+            // The warm-up is long enough to record the activity of every user once.
+            (work.drive)(runtime, it, users, 0, 10 * lasting);
         }
         for round in 1..=rounds {
-            for (number, (it, people)) in sites.iter().zip(&people).enumerate() {
-                let stats = (work.drive)(runtime, it, people, round, lasting);
+            for (number, (it, users)) in sites.iter().zip(&users).enumerate() {
+                let stats = (work.drive)(runtime, it, users, round, lasting);
                 work.rates[number].push(stats.rate());
                 work.times[number].add(&stats);
             }
@@ -61,11 +61,11 @@ impl Work {
             what,
             drive,
             rates: vec![Vec::new(); sites.len()],
-            times: sites.iter().map(|_| Stats::none()).collect(),
+            times: sites.iter().map(|_| Stats::new()).collect(),
         }
     }
 
-    /// The rate of a size as a part of the smallest one's: the median of the rounds.
+    /// The median of the rates, relative to the smallest size.
     fn ratio(&self, number: usize) -> f64 {
         let rounds = self.rates[number].iter().zip(&self.rates[0]);
         let mut ratios: Vec<f64> = rounds.map(|(rate, small)| rate / small).collect();
@@ -85,7 +85,7 @@ fn table(works: &[Work], sites: &[Sized]) -> String {
             text += &format!(
                 "| {} | {} | {:.0} | {} | {} | {:.2} | {} |\n",
                 work.what,
-                it.people,
+                it.users,
                 stats.rate(),
                 time(stats.within(0.5)),
                 time(stats.within(0.99)),
@@ -97,10 +97,10 @@ fn table(works: &[Work], sites: &[Sized]) -> String {
     text
 }
 
-/// Names and cookies of people all over the tables.
-fn people(runtime: &Runtime, it: &Sized) -> People {
+/// Logs in users that are spread over the tables.
+fn users(runtime: &Runtime, it: &Sized) -> Users {
     let now = Clock::system().now();
-    let numbers = (0..SESSIONS).map(|number| spread(number, it.people));
+    let numbers = (0..SESSIONS).map(|number| spread(number, it.users));
     numbers
         .map(|number| {
             let cookie = runtime.block_on(seed::log_in(&it.site.database, number, now));
@@ -109,24 +109,24 @@ fn people(runtime: &Runtime, it: &Sized) -> People {
         .collect()
 }
 
-/// Steps by a prime, so that neighbours in time are none in the table.
-fn spread(number: u64, people: u64) -> u64 {
-    number * 7919 % people
+/// Steps by a prime, so that consecutive users are not neighbors in the table.
+fn spread(number: u64, users: u64) -> u64 {
+    number * 7919 % users
 }
 
-fn profiles(_: &Runtime, it: &Sized, people: &People, _: u64, lasting: Duration) -> Stats {
-    let requests = pages(people, |name| format!("/user/{name}"));
+fn profiles(_: &Runtime, it: &Sized, users: &Users, _: u64, lasting: Duration) -> Stats {
+    let requests = pages(users, |name| format!("/user/{name}"));
     load::drive(it.server.address, requests, 200, lasting)
 }
 
-fn listings(_: &Runtime, it: &Sized, people: &People, _: u64, lasting: Duration) -> Stats {
-    let requests = pages(people, |_| "/security".to_owned());
+fn listings(_: &Runtime, it: &Sized, users: &Users, _: u64, lasting: Duration) -> Stats {
+    let requests = pages(users, |_| "/security".to_owned());
     load::drive(it.server.address, requests, 200, lasting)
 }
 
-/// Each connection asks as one person after the other.
-fn pages(people: &People, path: impl Fn(&str) -> String) -> Vec<Requests> {
-    let requests = people.iter().map(|(name, cookie)| {
+/// Each connection takes turns with its share of the users.
+fn pages(users: &Users, path: impl Fn(&str) -> String) -> Vec<Requests> {
+    let requests = users.iter().map(|(name, cookie)| {
         let request = load::get(&path(name), cookie);
         Rc::from(request.as_bytes())
     });
@@ -137,7 +137,7 @@ fn pages(people: &People, path: impl Fn(&str) -> String) -> Vec<Requests> {
         .collect()
 }
 
-fn registrations(_: &Runtime, it: &Sized, _: &People, round: u64, lasting: Duration) -> Stats {
+fn registrations(_: &Runtime, it: &Sized, _: &Users, round: u64, lasting: Duration) -> Stats {
     load::drive(it.server.address, newcomers(round), 303, 2 * lasting)
 }
 
@@ -162,18 +162,18 @@ fn newcomers(round: u64) -> Vec<Requests> {
     connections.collect()
 }
 
-/// What a log-in looks for, without the hash that would hide it.
-fn lookups(runtime: &Runtime, it: &Sized, _: &People, _: u64, lasting: Duration) -> Stats {
-    let (mut stats, started) = (Stats::none(), Instant::now());
+/// The query of a login, without the hash that would hide its time.
+fn lookups(runtime: &Runtime, it: &Sized, _: &Users, _: u64, lasting: Duration) -> Stats {
+    let (mut stats, started) = (Stats::new(), Instant::now());
     for number in 0.. {
-        let name = seed::name(spread(number, it.people));
+        let name = seed::name(spread(number, it.users));
         let asked = Instant::now();
         let user = runtime.block_on(User::find_by_username(&it.site.database, &name));
         assert!(user.expect("no database").is_some());
-        stats.note(asked.elapsed());
+        stats.record(asked.elapsed());
         if started.elapsed() > lasting {
             break;
         }
     }
-    stats.lasting(started.elapsed())
+    stats.with_time(started.elapsed())
 }

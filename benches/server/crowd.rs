@@ -1,4 +1,4 @@
-//! What other people feel of 64 who log in at once, and the memory that it takes.
+//! Page times and memory while 64 users log in at once.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,19 +8,19 @@ use crate::support::load::{self, Sample, Stats};
 use crate::support::report::time;
 use crate::support::site::Site;
 
-/// Log-ins at once.
+/// Parallel logins.
 const CROWD: usize = 64;
 
-/// Between two pages of the one who reads.
+/// The pause between two pages of the reader.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// MiB: a hash a core, and 30 besides.
+/// MiB: one hash per core, and 30 more.
 fn allowed() -> f64 {
-    let cores = std::thread::available_parallelism().map_or(1, u8_of);
+    let cores = std::thread::available_parallelism().map_or(1, to_u8);
     19.0 * f64::from(cores) + 30.0
 }
 
-fn u8_of(cores: std::num::NonZero<usize>) -> u8 {
+fn to_u8(cores: std::num::NonZero<usize>) -> u8 {
     u8::try_from(cores.get()).unwrap_or(u8::MAX)
 }
 
@@ -35,7 +35,7 @@ pub fn measure(site: &Site, short: bool) -> String {
     let (_, most) = server.memory();
     let slower = busy.within(0.99).as_secs_f64() / idle.within(0.99).as_secs_f64();
     format!(
-        "While {CROWD} log in at once ({:.0} log-ins a second), p99 of the log-in page is {} \
+        "While {CROWD} log in at once ({:.0} logins a second), p99 of the login page is {} \
          in place of {}: {slower:.1} times (wanted: less than 10). Memory: {before:.0} MiB before, \
          at most {most:.0} MiB (wanted: less than {:.0} more).",
         log_ins.rate(),
@@ -45,9 +45,9 @@ pub fn measure(site: &Site, short: bool) -> String {
     )
 }
 
-/// Somebody opens the log-in page for as long as `work` lasts.
+/// Loads the login page repeatedly during `work`.
 fn read_during<T>(address: SocketAddr, work: impl FnOnce() -> T) -> (Stats, T) {
-    let page = Sample::of(load::get("/login", ""), 200);
+    let page = Sample::new(load::get("/login", ""), 200);
     std::thread::scope(|scope| {
         let read = scope.spawn(|| page.take(address, PAUSE));
         let done = work();

@@ -1,4 +1,4 @@
-//! Log-ins, against what the bare argon2id function does on all cores.
+//! Logins, compared with the bare argon2id function on all cores.
 
 use std::time::{Duration, Instant};
 
@@ -10,15 +10,15 @@ use crate::support::report::Row;
 use crate::support::seed;
 use crate::support::site::{self, Server};
 
-/// A log-in takes so long that rounds are fewer and longer.
+/// Logins are slow, so rounds are fewer and longer by this factor.
 const LONGER: u32 = 5;
 
 pub fn measure(server: &Server, rounds: Rounds) -> Row {
     let time = rounds.time * LONGER;
     let requests = || requests(CONNECTIONS);
-    let log_in = || server.costed(|| load::drive(server.address, requests(), 303, time));
+    let log_in = || server.measure_cost(|| load::drive(server.address, requests(), 303, time));
     log_in();
-    let mut row = Row::new("log-in (against argon2id)", Some(0.90));
+    let mut row = Row::new("login (against argon2id)", Some(0.90));
     for _ in 0..rounds.count.div_ceil(4) {
         let against = hashes(time);
         row.add(&log_in(), &against);
@@ -27,14 +27,14 @@ pub fn measure(server: &Server, rounds: Rounds) -> Row {
     row
 }
 
-/// A log-in for ever, of another account from another address on each connection.
+/// Endless logins. Each connection has its own account and address.
 pub fn requests(count: usize) -> Vec<Requests> {
     let numbers = (200..).take(count);
     numbers
         .map(|number| {
             let form = format!("username={}&password={}", seed::name(number), password());
             let address = format!("X-Forwarded-For: 203.0.113.{}\r\n", number % 250);
-            load::again(&load::post("/login", &address, &form))
+            load::repeat(&load::post("/login", &address, &form))
         })
         .collect()
 }
@@ -43,14 +43,14 @@ fn password() -> String {
     seed::PASSWORD.replace(' ', "+")
 }
 
-/// As many threads as cores, each with memory of its own, hash what they can.
+/// Hashes on all cores. Each thread reuses its own memory.
 fn hashes(time: Duration) -> Stats {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let params = Params::new(19 * 1024, 2, 1, Some(32)).expect("no parameters");
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let started = Instant::now();
     let work = || {
-        let mut stats = Stats::none();
+        let mut stats = Stats::new();
         let mut memory = vec![Block::new(); argon2.params().block_count()];
         loop {
             let (begun, mut output) = (Instant::now(), [0; 32]);
@@ -59,17 +59,17 @@ fn hashes(time: Duration) -> Stats {
                 .hash_password_into_with_memory(password, &[7; 16], &mut output, &mut memory[..])
                 .expect("no hash");
             if started.elapsed() > time {
-                return stats.costing(site::worked_here());
+                return stats.with_work(site::cpu_time_of_thread());
             }
-            stats.note(begun.elapsed());
+            stats.record(begun.elapsed());
         }
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        let mut all = Stats::none();
+        let mut all = Stats::new();
         for thread in threads {
             all.add(&thread.join().expect("a thread failed"));
         }
-        all.lasting(time)
+        all.with_time(time)
     })
 }

@@ -1,11 +1,11 @@
 //! `cargo bench --bench server`: the app and a bare axum server that returns the same
-//! bytes, driven in turn by the same client; and log-ins against bare argon2id. Only
-//! ratios mean something: the machine has other things to do.
+//! bytes, measured in turn by the same client; and logins against bare argon2id. Only
+//! ratios are meaningful, since the machine may be busy.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a benchmark that cannot go on ends, and prints what it found"
+    reason = "a benchmark panics on failure and prints its result"
 )]
 
 mod crowd;

@@ -12,7 +12,6 @@ use crate::support::site::{Server, Site};
 use crate::support::{bare, seed};
 use twostep::services::assets;
 
-/// What is asked for.
 struct Page {
     what: &'static str,
     path: String,
@@ -32,17 +31,17 @@ fn pages(runtime: &Runtime, site: &Site) -> Vec<Page> {
     let css = &assets::url("css/app.css");
     let known = "If-None-Match: *\r\n";
     vec![
-        Page::of_all("login page", "/login", "", 200, Some(0.70)),
+        Page::same_for_all("login page", "/login", "", 200, Some(0.70)),
         own_profiles(runtime, site),
-        Page::of_all("a page that is not there", "/nothing", "", 404, None),
-        Page::of_all("a static file", css, "", 200, None),
-        Page::of_all("the same, unchanged", css, known, 304, None),
+        Page::same_for_all("a page that is not there", "/nothing", "", 404, None),
+        Page::same_for_all("a static file", css, "", 200, None),
+        Page::same_for_all("the same, unchanged", css, known, 304, None),
     ]
 }
 
 impl Page {
     /// The same request on all connections.
-    fn of_all(
+    fn same_for_all(
         what: &'static str,
         path: &str,
         headers: &str,
@@ -59,11 +58,11 @@ impl Page {
     }
 
     fn requests(&self) -> Vec<Requests> {
-        self.requests.iter().map(|it| load::again(it)).collect()
+        self.requests.iter().map(|it| load::repeat(it)).collect()
     }
 }
 
-/// Each connection is somebody else's.
+/// Each connection belongs to another user.
 fn own_profiles(runtime: &Runtime, site: &Site) -> Page {
     let now = Clock::system().now();
     let mut requests = Vec::new();
@@ -82,8 +81,9 @@ fn own_profiles(runtime: &Runtime, site: &Site) -> Page {
 
 fn row(runtime: &Runtime, page: &Page, server: &Server, rounds: Rounds) -> Row {
     let bare = same_bytes(runtime, server.address, &page.path, &page.requests[0]);
-    let drive =
-        |address| server.costed(|| load::drive(address, page.requests(), page.status, rounds.time));
+    let drive = |address| {
+        server.measure_cost(|| load::drive(address, page.requests(), page.status, rounds.time))
+    };
     drive(bare);
     drive(server.address);
     let mut row = Row::new(page.what, page.wanted);
@@ -95,7 +95,7 @@ fn row(runtime: &Runtime, page: &Page, server: &Server, rounds: Rounds) -> Row {
     row
 }
 
-/// A bare server that answers what the app does.
+/// Starts a bare server with the app's answer.
 pub fn same_bytes(runtime: &Runtime, app: SocketAddr, path: &str, request: &str) -> SocketAddr {
     load::run(async {
         let mut connection = Connection::open(app).await;

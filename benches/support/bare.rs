@@ -1,5 +1,5 @@
-//! The bare server that the app is held against: axum with one handler, which returns
-//! the same bytes under as many headers.
+//! The bare server to compare the app with: axum with one handler, which returns the same
+//! bytes and as many headers.
 
 use std::net::SocketAddr;
 
@@ -12,10 +12,10 @@ use tokio::runtime::Runtime;
 
 use super::load::Answer;
 
-/// What hyper adds by itself.
+/// Headers that hyper adds.
 const ADDED: [&str; 2] = ["content-length", "date"];
 
-/// Serves this answer at `path`, on threads of its own, until the end of the program.
+/// Serves this answer at `path` in the background until the program ends.
 pub fn serve(runtime: &Runtime, path: &str, answer: &Answer<'_>) -> SocketAddr {
     let status = StatusCode::from_u16(answer.status).expect("no status");
     let (headers, body) = (headers(answer), Bytes::copy_from_slice(answer.body));

@@ -1,5 +1,5 @@
-//! A client that costs little: requests that are bytes already, one thread for all
-//! connections, and of an answer nothing is looked at but its head and its length.
+//! A cheap client: it sends prepared bytes, uses one thread for all connections, and parses
+//! only the head of a response.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -14,13 +14,13 @@ use tokio::task::LocalSet;
 /// Connections that are open at once.
 pub const CONNECTIONS: usize = 32;
 
-/// A connection that is kept.
+/// A keep-alive connection.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// An answer, for as long as the connection gets no other.
+/// An answer. It borrows the buffer of its connection.
 pub struct Answer<'a> {
     pub status: u16,
     /// Status line and headers, with the blank line at their end.
@@ -28,7 +28,7 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
-/// What the head of an answer says.
+/// The parsed head of an answer.
 struct Head {
     status: u16,
     length: usize,
@@ -37,7 +37,7 @@ struct Head {
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.expect("nobody listens");
+        let stream = TcpStream::connect(address).await.expect("no server");
         stream.set_nodelay(true).expect("no such option");
         Self {
             stream,
@@ -81,11 +81,11 @@ impl Connection {
 }
 
 impl Head {
-    /// None while it has not arrived in full.
+    /// `None` if it is incomplete.
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut headers = [httparse::EMPTY_HEADER; 32];
         let mut response = httparse::Response::new(&mut headers);
-        let length = match response.parse(bytes).expect("that is no answer") {
+        let length = match response.parse(bytes).expect("not HTTP") {
             httparse::Status::Complete(length) => length,
             httparse::Status::Partial => return None,
         };
@@ -109,26 +109,26 @@ impl Head {
     }
 }
 
-/// What one connection sends, one after the other.
+/// The requests of one connection, in order.
 pub type Requests = Box<dyn Iterator<Item = Rc<[u8]>>>;
 
-/// The same request for ever.
-pub fn again(request: &str) -> Requests {
+/// The same request without end.
+pub fn repeat(request: &str) -> Requests {
     Box::new(std::iter::repeat(Rc::from(request.as_bytes())))
 }
 
-/// What came back.
+/// The measured answers.
 pub struct Stats {
     answers: u64,
     time: Duration,
-    /// What the processors worked for it, on both sides.
+    /// The CPU time of client and server.
     work: Duration,
     /// In nanoseconds.
     times: Histogram<u64>,
 }
 
 impl Stats {
-    pub fn none() -> Self {
+    pub fn new() -> Self {
         Self {
             answers: 0,
             time: Duration::ZERO,
@@ -144,23 +144,21 @@ impl Stats {
         self.times.add(&other.times).expect("it grows");
     }
 
-    pub fn note(&mut self, took: Duration) {
+    pub fn record(&mut self, took: Duration) {
         self.answers += 1;
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.times.record(took).expect("it grows");
     }
 
-    /// The same, where it is known how long it was done.
-    pub fn lasting(self, time: Duration) -> Self {
+    pub fn with_time(self, time: Duration) -> Self {
         Self { time, ..self }
     }
 
-    /// The same, where it is known what it cost.
-    pub fn costing(self, work: Duration) -> Self {
+    pub fn with_work(self, work: Duration) -> Self {
         Self { work, ..self }
     }
 
-    /// What one answer cost, in seconds of one core.
+    /// The CPU time of one answer in seconds.
     pub fn cost(&self) -> f64 {
         self.work.as_secs_f64() / self.answers as f64
     }
@@ -170,7 +168,7 @@ impl Stats {
         self.answers as f64 / self.time.as_secs_f64()
     }
 
-    /// The time within which this part of the answers came.
+    /// A quantile of the response times.
     pub fn within(&self, part: f64) -> Duration {
         Duration::from_nanos(self.times.value_at_quantile(part))
     }
@@ -180,8 +178,8 @@ impl Stats {
     }
 }
 
-/// Sends on all connections at once until the time is over or they have no more, and
-/// fails at an answer with another status.
+/// Sends on all connections in parallel, until the time is over or no request is left. Panics
+/// if an answer has another status.
 pub fn drive(
     address: SocketAddr,
     connections: Vec<Requests>,
@@ -193,7 +191,7 @@ pub fn drive(
         let mut tasks = Vec::new();
         for requests in connections {
             tasks.push(tokio::task::spawn_local(async move {
-                let mut stats = Stats::none();
+                let mut stats = Stats::new();
                 let mut connection = Connection::open(address).await;
                 for request in requests {
                     let asked = Instant::now();
@@ -202,12 +200,12 @@ pub fn drive(
                     if started.elapsed() > time {
                         break;
                     }
-                    stats.note(asked.elapsed());
+                    stats.record(asked.elapsed());
                 }
                 stats
             }));
         }
-        let mut all = Stats::none();
+        let mut all = Stats::new();
         for task in tasks {
             all.add(&task.await.expect("a connection failed"));
         }
@@ -216,7 +214,7 @@ pub fn drive(
     })
 }
 
-/// One request again and again, with pauses, until it is told to end.
+/// Repeats one request with pauses, until [`Sample::end`].
 pub struct Sample {
     request: String,
     status: u16,
@@ -224,7 +222,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    pub fn of(request: String, status: u16) -> Self {
+    pub fn new(request: String, status: u16) -> Self {
         let ended = AtomicBool::new(false);
         Self {
             request,
@@ -239,7 +237,7 @@ impl Sample {
 
     pub fn take(&self, address: SocketAddr, pause: Duration) -> Stats {
         run(async {
-            let (started, mut stats) = (Instant::now(), Stats::none());
+            let (started, mut stats) = (Instant::now(), Stats::new());
             let mut connection = Connection::open(address).await;
             while !self.ended.load(Ordering::Relaxed) {
                 let asked = Instant::now();
@@ -247,10 +245,10 @@ impl Sample {
                     &connection.exchange(self.request.as_bytes()).await,
                     self.status,
                 );
-                stats.note(asked.elapsed());
+                stats.record(asked.elapsed());
                 tokio::time::sleep(pause).await;
             }
-            stats.lasting(started.elapsed())
+            stats.with_time(started.elapsed())
         })
     }
 }
@@ -265,7 +263,7 @@ fn expect(answer: &Answer<'_>, status: u16) {
     );
 }
 
-/// Runs it on this thread alone.
+/// Runs a future on the current thread.
 pub fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -274,12 +272,12 @@ pub fn run<T>(work: impl Future<Output = T>) -> T {
     LocalSet::new().block_on(&runtime, work)
 }
 
-/// A request as a browser sends it.
+/// A GET request of a browser.
 pub fn get(path: &str, headers: &str) -> String {
     format!("GET {path} HTTP/1.1\r\n{BROWSER}{headers}\r\n")
 }
 
-/// A form as a browser sends it.
+/// A form sent by a browser.
 pub fn post(path: &str, headers: &str, form: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\n{BROWSER}{headers}Sec-Fetch-Site: same-origin\r\n\

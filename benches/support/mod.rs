@@ -1,5 +1,5 @@
-//! What the benchmarks share: the release binary on a database of its own, a cheap
-//! client, accounts, and the table at the end.
+//! Shared by the benchmarks: the release binary on its own database, a cheap client, accounts,
+//! and the report.
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 pub mod bare;

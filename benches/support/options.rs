@@ -1,8 +1,8 @@
-//! What may be said behind `cargo bench --`.
+//! Arguments after `cargo bench --`.
 
 use clap::Parser;
 
-/// Measures the release binary. What is said goes to every benchmark that runs.
+/// Measures the release binary. All benchmarks get the same arguments.
 #[derive(Parser)]
 pub struct Options {
     /// A quick look: shorter rounds, smaller tables.
@@ -13,7 +13,7 @@ pub struct Options {
     #[arg(long, default_value_t = 60)]
     pub seconds: u64,
 
-    /// Cargo's own, of no use here.
+    /// Cargo passes it. It is not used.
     #[arg(long, hide = true)]
     bench: bool,
 }

@@ -1,4 +1,4 @@
-//! The table at the end: printed, and written with a chart to `target/bench/`.
+//! The report: a table and a chart in `target/bench/`.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::load::Stats;
 
-/// What was measured, in turn with what it is held against.
+/// Alternating measurements of the app and of its reference.
 pub struct Row {
     pub what: &'static str,
     pub app: Stats,
     pub against: Stats,
-    /// Of each round, the app's rate as a part of the other's.
+    /// For each round, the app's rate divided by the reference's.
     pub ratios: Vec<f64>,
     pub wanted: Option<f64>,
 }
@@ -20,8 +20,8 @@ impl Row {
     pub fn new(what: &'static str, wanted: Option<f64>) -> Self {
         Self {
             what,
-            app: Stats::none(),
-            against: Stats::none(),
+            app: Stats::new(),
+            against: Stats::new(),
             ratios: Vec::new(),
             wanted,
         }
@@ -34,7 +34,7 @@ impl Row {
         self.against.add(against);
     }
 
-    /// The median.
+    /// The median of the ratios.
     pub fn ratio(&self) -> f64 {
         let mut ratios = self.ratios.clone();
         ratios.sort_by(f64::total_cmp);
@@ -67,7 +67,7 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-/// A time in the unit that suits it.
+/// Formats a time with a suitable unit.
 pub fn time(time: Duration) -> String {
     let micros = time.as_secs_f64() * 1e6;
     match micros {
@@ -77,7 +77,7 @@ pub fn time(time: Duration) -> String {
     }
 }
 
-/// The ratios as bars, with a mark where each is wanted to be.
+/// The ratios as bars, with a mark at each goal.
 pub fn chart(rows: &[Row]) -> String {
     const ROW: usize = 28;
     const LEFT: usize = 250;
@@ -87,8 +87,7 @@ pub fn chart(rows: &[Row]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"720\" height=\"{height}\" \
          font-family=\"sans-serif\" font-size=\"13\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
-         <text x=\"8\" y=\"20\" font-weight=\"bold\">Requests a second, as a part of what is \
-         possible (1.0)</text>\n"
+         <text x=\"8\" y=\"20\" font-weight=\"bold\">Requests per second, relative to the reference (1.0)</text>\n"
     );
     for (number, row) in rows.iter().enumerate() {
         let (y, ratio) = (34 + ROW * number, row.ratio());
@@ -125,7 +124,7 @@ fn folder() -> PathBuf {
     target.expect("it is in target/").join("bench")
 }
 
-/// What it ran on.
+/// Describes the machine.
 pub fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info

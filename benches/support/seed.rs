@@ -1,4 +1,4 @@
-//! Accounts and sessions, written into the database as the program would.
+//! Creates accounts and sessions directly in the database.
 
 use sqlx::Executor;
 use twostep::models::challenge::{Challenge, NewChallenge, NewLogin, Purpose};
@@ -12,15 +12,14 @@ use twostep::services::passwords::Passwords;
 
 use super::site::Site;
 
-/// Everybody's.
+/// The password of every account.
 pub const PASSWORD: &str = "green tram rides at noon";
 
-/// The name of an account.
 pub fn name(number: u64) -> String {
     format!("person{number}")
 }
 
-/// Makes accounts, all with [`PASSWORD`], from this number on, and a session for each.
+/// Creates numbered accounts with [`PASSWORD`], and a session for each.
 pub async fn fill(database: &Database, first: u64, count: u64, now: i64) {
     let passwords = Passwords::start().expect("no threads");
     let hash = passwords.hash(PASSWORD.into()).await.expect("no hash");
@@ -59,7 +58,7 @@ pub async fn fill(database: &Database, first: u64, count: u64, now: i64) {
     checkpoint(database).await;
 }
 
-/// Writes SQLite's log into the file, and leaves it empty.
+/// Moves SQLite's write-ahead log into the database file.
 pub async fn checkpoint(database: &Database) {
     database
         .execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -67,8 +66,8 @@ pub async fn checkpoint(database: &Database) {
         .expect("no checkpoint");
 }
 
-/// Switches two-factor authentication on, with a number for each.
-pub async fn give_phones(database: &Database, first: u64, count: u64) {
+/// Turns on two-factor authentication, with a phone number for each account.
+pub async fn turn_on_two_factor(database: &Database, first: u64, count: u64) {
     for number in first..first + count {
         sqlx::query("UPDATE users SET verification_phone = $1 WHERE username_key = $2")
             .bind(phone(number))
@@ -79,12 +78,11 @@ pub async fn give_phones(database: &Database, first: u64, count: u64) {
     }
 }
 
-/// The number of an account's phone.
 pub fn phone(number: u64) -> String {
     format!("+254720{:06}", 100_000 + number)
 }
 
-/// The cookie of a new log-in.
+/// Logs an account in and returns its cookie.
 pub async fn log_in(database: &Database, number: u64, now: i64) -> String {
     let user = find(database, number).await;
     let mut connection = database.acquire().await.expect("no connection");
@@ -94,11 +92,11 @@ pub async fn log_in(database: &Database, number: u64, now: i64) -> String {
     cookie(&issued.token)
 }
 
-/// The cookie of a log-in whose password was right, and the code that it waits for.
-pub async fn half_log_in(site: &Site, number: u64, now: i64) -> (String, String) {
+/// Starts a login with two-factor authentication. Returns its cookie and its code.
+pub async fn start_login_challenge(site: &Site, number: u64, now: i64) -> (String, String) {
     let user = find(&site.database, number).await;
     let phone = user.verification_phone.clone().expect("no phone");
-    // The same few people log in more often than people do.
+    // Few accounts log in more often than users do.
     let limits = SendLimits {
         unlimited: true,
         client: None,
@@ -128,7 +126,7 @@ pub async fn half_log_in(site: &Site, number: u64, now: i64) -> (String, String)
     (cookie(&issued.expect("no session").token), code)
 }
 
-/// The code that was sent last to a number.
+/// The latest code for a number.
 pub fn code_for(site: &Site, phone: &str) -> String {
     let messages = site.phone.messages();
     let message = messages.iter().find(|message| message.to == phone);

@@ -1,5 +1,5 @@
-//! The release binary, in a process of its own on a free port, with a database file in
-//! a temporary folder. Its codes go to a demo phone in this process.
+//! The release binary as a process on a free port, with a database in a temporary folder. Its
+//! codes go to a demo phone in this process.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -17,19 +17,17 @@ use twostep::models::{self, Database};
 use twostep::services::clock::Clock;
 use twostep::services::twilio_verify::{Timeouts, TwilioVerify};
 
-/// A folder with a database and a phone, which servers share one after the other.
+/// A database and a phone, shared by consecutive servers.
 pub struct Site {
     folder: TempDir,
-    /// The same file as the server's.
     pub database: Database,
-    /// What receives the codes.
     pub phone: DemoPhone,
     /// The client of the phone.
     pub verify: TwilioVerify,
 }
 
 impl Site {
-    /// An empty one. The phone rings in `runtime`.
+    /// Creates an empty database, and runs the phone in `runtime`.
     pub fn new(runtime: &Runtime) -> Self {
         runtime.block_on(async {
             let folder = TempDir::new().expect("no folder");
@@ -45,8 +43,7 @@ impl Site {
         })
     }
 
-    /// Starts the program, and waits until it says that it listens. Its log is written
-    /// and goes nowhere.
+    /// Starts the program and waits until it listens. Its log goes to /dev/null.
     pub fn serve(&self) -> Server {
         let mut process = Command::new(env!("CARGO_BIN_EXE_twostep"))
             .current_dir(self.folder.path())
@@ -71,8 +68,8 @@ impl Site {
     }
 }
 
-/// What the threads of a process, or of `self`, have worked so far.
-fn worked(process: &str) -> Duration {
+/// The CPU time so far of a process, or of `self`.
+fn cpu_time(process: &str) -> Duration {
     let threads = std::fs::read_dir(format!("/proc/{process}/task"));
     let threads = threads.expect("no /proc: this needs Linux");
     let nanos = threads.filter_map(|thread| {
@@ -83,8 +80,8 @@ fn worked(process: &str) -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
-/// What this thread has worked so far.
-pub fn worked_here() -> Duration {
+/// The CPU time so far of this thread.
+pub fn cpu_time_of_thread() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat");
     let text = text.expect("no /proc: this needs Linux");
     let nanos = text.split(' ').next().and_then(|it| it.parse().ok());
@@ -118,22 +115,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Does some work with it, and notes what that cost in both processes.
-    pub fn costed(&self, work: impl FnOnce() -> Stats) -> Stats {
+    /// Runs some work and adds the CPU time that both processes spent.
+    pub fn measure_cost(&self, work: impl FnOnce() -> Stats) -> Stats {
         let server = self.process.id().to_string();
-        let worked = || self::worked(&server) + self::worked("self");
-        let before = worked();
+        let total = || cpu_time(&server) + cpu_time("self");
+        let before = total();
         let stats = work();
-        stats.costing(worked() - before)
+        stats.with_work(total() - before)
     }
 
-    /// Memory in use, and the most that was, in MiB.
+    /// Current and peak memory in MiB.
     pub fn memory(&self) -> (f64, f64) {
         (self.mib("VmRSS:"), self.mib("VmHWM:"))
     }
 
-    /// Memory in use without the files that are mapped, of which the database grows, in MiB.
-    pub fn own_memory(&self) -> f64 {
+    /// Memory without mapped files, such as the database, in MiB.
+    pub fn anonymous_memory(&self) -> f64 {
         self.mib("RssAnon:")
     }
 

@@ -1,4 +1,4 @@
-//! One of the people, and what they should see.
+//! A simulated user, and the responses it expects.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,30 +7,29 @@ use crate::support::load::{self, Connection};
 use crate::support::seed;
 use crate::support::site::Site;
 
-/// Between two pages.
+/// The pause between two pages.
 pub const PAUSE: Duration = Duration::from_millis(1200);
 
-/// Every name begins so, and appears nowhere else.
+/// The prefix of every name. It appears nowhere else.
 const PREFIX: &str = "walker";
 
-pub struct Person<'a> {
+pub struct User<'a> {
     site: &'a Site,
     connection: Connection,
     name: String,
     phone: String,
-    /// Where they are: each somewhere else.
+    /// The header with the address of the user.
     forwarded: String,
     cookie: Option<String>,
     pub answers: u64,
 }
 
-/// What they got.
 struct Seen {
     location: Option<String>,
     body: String,
 }
 
-impl<'a> Person<'a> {
+impl<'a> User<'a> {
     pub async fn new(site: &'a Site, address: SocketAddr, number: u64) -> Self {
         let [.., a, b, c] = number.to_be_bytes();
         Self {
@@ -45,8 +44,7 @@ impl<'a> Person<'a> {
         }
     }
 
-    /// All that one does here.
-    pub async fn whole_way(&mut self) {
+    pub async fn complete_journey(&mut self) {
         let (name, password) = (self.name.clone(), seed::PASSWORD.replace(' ', "+"));
         let own = format!("/user/{name}");
         self.get("/login", 200, "Login").await;
@@ -81,7 +79,7 @@ impl<'a> Person<'a> {
 
         self.post("/login", &log_in, "/verify_2fa").await;
         let code = seed::code_for(self.site, &self.phone);
-        self.get("/home", 303, "").await; // half a log-in opens nothing
+        self.get("/home", 303, "").await; // the login is not complete
         self.post("/verify_2fa", &format!("token={code}"), "/home")
             .await;
         self.get("/security", 200, "two-factor").await;
@@ -89,7 +87,7 @@ impl<'a> Person<'a> {
         self.log_out().await;
     }
 
-    /// The cookie that was good before is good no more.
+    /// Logs out, and checks that the old cookie no longer works.
     async fn log_out(&mut self) {
         let former = self.cookie.clone();
         self.post("/logout", "", "/login").await;
@@ -127,7 +125,7 @@ impl<'a> Person<'a> {
             answer.status, status,
             "{name}: {method} {path}\n{head}{body}"
         );
-        // Whoever's name is on the page, it is theirs.
+        // A page contains no other user's name.
         for (at, _) in body.match_indices(PREFIX) {
             assert!(
                 body[at..].starts_with(name),
