@@ -58,33 +58,27 @@ const METRICS_CONNECTIONS: usize = 8;
 /// Why the app could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The database at `DATABASE_URL` cannot be opened or migrated.
     #[error("DATABASE_URL: {0}")]
     Database(#[from] models::OpenError),
-    /// The hashing threads could not be started.
     #[error("{0}")]
     Passwords(#[from] passwords::Error),
-    /// Cannot listen at `METRICS_ADDR`.
     #[error("METRICS_ADDR: cannot listen on {address}: {error}")]
     Metrics {
         address: SocketAddr,
-        /// The error of the operating system.
         error: std::io::Error,
     },
-    /// The demo phone could not be started.
     #[error("the demo phone cannot be started: {0}")]
     DemoPhone(#[from] std::io::Error),
-    /// The HTTP client for Twilio could not be created, for instance without certificates.
+    /// For instance, the system has no root certificates.
     #[error("the client for Twilio cannot be created: {0}")]
     Twilio(#[from] reqwest::Error),
-    /// The client for the mail server could not be created.
     #[error("SMTP_URL: email cannot be sent: {0}")]
     Mailer(#[from] mailer::Error),
 }
 
 impl StartError {
     /// Whether a setting is wrong, so that a restart cannot help.
-    pub const fn is_of_settings(&self) -> bool {
+    pub const fn is_setting_error(&self) -> bool {
         match self {
             Self::Database(error) => error.is_permanent(),
             Self::Mailer(mailer::Error::Url | mailer::Error::Sender) => true,
@@ -97,7 +91,6 @@ impl StartError {
 pub struct App {
     pub state: AppState,
     pub routes: Vec<Route>,
-    /// The background task that deletes expired rows.
     pub purge: Purge,
     /// How long background tasks and database connections may take to end.
     pub cleanup_deadline: Duration,
@@ -121,8 +114,8 @@ impl App {
         let passwords = Passwords::start()?;
         let (verify, demo_phone) = twilio_client(&config, &clock, twilio_timeout).await?;
         let (mailer, demo_mailbox) = mailer(&config)?;
-        let listener = match config.metrics_addr {
-            Some(address) => Some(metrics_listener(address).await?),
+        let metrics = match config.metrics_addr {
+            Some(address) => Some(listen_for_metrics(address).await?),
             None => None,
         };
         let state = AppState::from(Parts {
@@ -153,7 +146,7 @@ impl App {
             cleanup_deadline: CLEANUP,
             router,
             mailer,
-            metrics: listener,
+            metrics,
         })
     }
 
@@ -162,8 +155,8 @@ impl App {
         self.metrics.as_ref()?.local_addr().ok()
     }
 
-    /// Serves until `shutdown` completes, and then shuts down gracefully. Running requests,
-    /// also those whose client has gone, may take [`GRACE`]. Then the emails being sent are
+    /// Serves until `shutdown` completes, and then shuts down gracefully. Running requests, even
+    /// of disconnected clients, may take [`GRACE`]. Then the emails being sent are
     /// sent or put back and the database closed, within [`App::cleanup_deadline`].
     pub async fn serve(
         mut self,
@@ -188,8 +181,8 @@ impl App {
         serve_requests(listener, self.router, &self.state, limits, shutdown).await;
         drop(stop);
         let cleanup = async {
-            for (task, ended) in [("mail", worker.await), ("purge", purge.await)] {
-                if let Err(error) = ended {
+            for (task, result) in [("mail", worker.await), ("purge", purge.await)] {
+                if let Err(error) = result {
                     tracing::error!(event = "task_failed", task, %error, "background task panicked");
                 }
             }
@@ -249,7 +242,7 @@ async fn serve_requests(
     }
 }
 
-async fn metrics_listener(address: SocketAddr) -> Result<TcpListener, StartError> {
+async fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, StartError> {
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| StartError::Metrics { address, error })?;
     if let Ok(address) = listener.local_addr() {

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("twostep: {error}");
-            if is_of_settings(&*error) {
+            if is_setting_error(&*error) {
                 ExitCode::from(WRONG_SETTING)
             } else {
                 ExitCode::FAILURE
@@ -40,9 +40,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn is_of_settings(error: &(dyn Error + 'static)) -> bool {
-    let at_start = error.downcast_ref::<StartError>();
-    error.is::<ConfigError>() || at_start.is_some_and(StartError::is_of_settings)
+fn is_setting_error(error: &(dyn Error + 'static)) -> bool {
+    let start_error = error.downcast_ref::<StartError>();
+    error.is::<ConfigError>() || start_error.is_some_and(StartError::is_setting_error)
 }
 
 fn run(command: Command) -> Result<(), Box<dyn Error>> {

@@ -1,5 +1,5 @@
-//! The operator's commands. They need only the database, and work while the server runs,
-//! which sees their changes at its next request.
+//! The operator's commands. They need only the database. They work while the server runs,
+//! and it sees their changes at its next request.
 
 mod backup;
 mod copy_database;
@@ -102,22 +102,17 @@ pub enum Error {
     /// `DATABASE_URL` or an argument is wrong.
     #[error("{0}")]
     Config(#[from] ConfigError),
-    /// The database does not exist or cannot be opened.
     #[error("DATABASE_URL: {0}")]
     Open(#[from] OpenError),
-    /// No account has that name.
     #[error("there is no user {0:?}")]
     UnknownUser(String),
     /// The signals that interrupt the command cannot be received.
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] std::io::Error),
-    /// There is no backup.
     #[error("{0}")]
     Backup(#[from] BackupError),
-    /// The database was not copied.
     #[error("{0}")]
     Copy(#[from] CopyError),
-    /// The database failed.
     #[error("{}", .0.with_causes())]
     Model(#[from] models::Error),
 }

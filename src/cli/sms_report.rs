@@ -45,13 +45,8 @@ fn counts(day: &str, country: &str, sent: i64, verified: i64) -> String {
         0 => "-".to_owned(),
         _ => format!("{}%", (verified * 100 + sent / 2) / sent),
     };
-    line(
-        day,
-        country,
-        &sent.to_string(),
-        &verified.to_string(),
-        &rate,
-    )
+    let [sent, verified] = [sent, verified].map(|it| it.to_string());
+    line(day, country, &sent, &verified, &rate)
 }
 
 fn line(day: &str, country: &str, sent: &str, verified: &str, rate: &str) -> String {

@@ -1,4 +1,4 @@
-//! The log, and what a developer sees of the program on a terminal.
+//! The log, and the program's output on a terminal.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
@@ -67,10 +67,8 @@ pub fn banner(config: &Config, port: u16) -> String {
     if is_development && config.smtp_url.is_none() {
         line("Mailbox", page("/dev/mailbox").as_str());
     }
-    line(
-        "Database",
-        &models::display_name(config.database_url.expose_secret()),
-    );
+    let database = models::display_name(config.database_url.expose_secret());
+    line("Database", &database);
     line("Stop", "Ctrl-C");
     text
 }

@@ -38,14 +38,11 @@ pub(super) async fn run(
 
 async fn show(database: &Database, user: &User, now: i64) -> Result<String, Error> {
     let gone = || Error::UnknownUser(user.username.clone());
-    let overview = User::overview(database, &user.id, now).await?;
+    let overview = User::overview(database, &user.id, now)
+        .await?
+        .ok_or_else(gone)?;
     let recent = Activity::recent(&mut *database.acquire().await?, &user.id).await?;
-    Ok(describe(
-        user,
-        &overview.ok_or_else(gone)?,
-        recent.shown.first(),
-        now,
-    ))
+    Ok(describe(user, &overview, recent.shown.first(), now))
 }
 
 fn describe(user: &User, overview: &Overview, last: Option<&Activity>, now: i64) -> String {
@@ -56,8 +53,8 @@ fn describe(user: &User, overview: &Overview, last: Option<&Activity>, now: i64)
     let never = || "never".to_owned();
     let last_activity = |it: &Activity| {
         let from = it.address.as_ref().map(|it| format!(", from {it}"));
-        let what = it.event.as_ref().replace('_', " ");
-        format!("{what}, {}{}", when(it.at), from.unwrap_or_default())
+        let event = it.event.as_ref().replace('_', " ");
+        format!("{event}, {}{}", when(it.at), from.unwrap_or_default())
     };
     let locked = overview.locked_at.map(|at| format!("since {}", when(at)));
     let phone = user.verification_phone.as_deref();
@@ -100,16 +97,15 @@ async fn unlock(database: &Database, user: &User, now: i64) -> Result<String, Er
         reset(&mut transaction, &limit.buckets(id.as_str()), now).await?;
     }
     if was_locked {
-        let what = Event::UnlockedByOperator;
-        Activity::record(&mut transaction, id, what, None, now).await?;
+        let event = Event::UnlockedByOperator;
+        Activity::record(&mut transaction, id, event, None, now).await?;
     }
     transaction.commit().await?;
-    let done = if was_locked {
-        "is unlocked"
-    } else {
-        "was not locked"
+    let outcome = match was_locked {
+        true => "is unlocked",
+        false => "was not locked",
     };
-    Ok(format!("{name} {done}. Limits for codes were reset.\n"))
+    Ok(format!("{name} {outcome}. Limits for codes were reset.\n"))
 }
 
 async fn reset_two_factor(database: &Database, user: &User, now: i64) -> Result<String, Error> {
@@ -126,8 +122,8 @@ async fn reset_two_factor(database: &Database, user: &User, now: i64) -> Result<
     Notice::by_operator(NoticeKind::TwoFactorResetByOperator, now)
         .enqueue(&mut transaction, id)
         .await?;
-    let what = Event::TwoFactorResetByOperator;
-    Activity::record(&mut transaction, id, what, None, now).await?;
+    let event = Event::TwoFactorResetByOperator;
+    Activity::record(&mut transaction, id, event, None, now).await?;
     transaction.commit().await?;
     Ok(format!(
         "Two-factor authentication of {name} is off, and {name} is logged out on all devices.\n\
@@ -141,8 +137,8 @@ async fn end_sessions(database: &Database, user: &User, now: i64) -> Result<Stri
     let mut transaction = database.begin().await?;
     User::bump_auth_version(&mut transaction, id).await?;
     end_all_access(&mut transaction, id, now).await?;
-    let what = Event::SessionsEndedByOperator;
-    Activity::record(&mut transaction, id, what, None, now).await?;
+    let event = Event::SessionsEndedByOperator;
+    Activity::record(&mut transaction, id, event, None, now).await?;
     transaction.commit().await?;
     Ok(format!("{} is logged out on all devices.\n", user.username))
 }
@@ -159,8 +155,8 @@ async fn delete(database: &Database, user: &User) -> Result<String, Error> {
     ))
 }
 
-/// Ends all sessions and closes all open challenges. Their codes stay valid at Twilio, whose
-/// settings a command doesn't need, but a closed challenge accepts none.
+/// Ends all sessions and closes all open challenges. Their codes stay valid at Twilio, but a
+/// closed challenge accepts none.
 async fn end_all_access(
     connection: &mut Connection,
     user: &UserId,

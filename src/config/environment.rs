@@ -8,12 +8,10 @@ use super::{ConfigError, SETTINGS};
 
 const FILE: &str = ".env";
 
-/// A variable whose name is probably a setting's, mistyped.
+/// A variable that is probably a misspelled setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misspelling {
-    /// The variable's name.
     pub found: String,
-    /// The setting with a similar name.
     pub setting: &'static str,
 }
 

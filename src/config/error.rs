@@ -19,7 +19,7 @@ impl ConfigError {
         self.setting
     }
 
-    /// Mentions a variable whose name is close to the setting's.
+    /// Mentions a variable with a similar name.
     pub(super) fn with_hint(mut self, found: &str) -> Self {
         self.problem += &format!(" (is {found} misspelled?)");
         self

@@ -1,4 +1,4 @@
-//! How single values are parsed.
+//! Parsers of single values.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,8 +29,8 @@ impl<'a> Variables<'a> {
         (!value.is_empty()).then_some(value)
     }
 
-    /// A setting, which `parse` understands. `expected` continues "must be". Errors quote
-    /// the value, so this is not for secrets.
+    /// Parses a setting. `expected` continues "must be". Errors quote the value, so this is
+    /// not for secrets.
     pub(super) fn parse<T>(
         &self,
         name: &'static str,
@@ -40,7 +40,7 @@ impl<'a> Variables<'a> {
         parse_value(name, self.get(name).unwrap_or_default(), expected, parse)
     }
 
-    /// A setting with values between commas.
+    /// Parses a setting with values between commas.
     fn parse_list<T, List: FromIterator<T>>(
         &self,
         name: &'static str,
@@ -63,7 +63,6 @@ fn parse_value<T>(
     parse(value).ok_or_else(|| ConfigError::new(name, problem()))
 }
 
-/// A value that its type can parse.
 pub(super) fn parsed<T: FromStr>(value: &str) -> Option<T> {
     value.parse().ok()
 }

@@ -31,13 +31,9 @@ type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 /// Values that are read when a scrape asks for them.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    /// Password jobs that wait for a core.
     pub hashes_waiting: usize,
-    /// Password jobs that run.
     pub hashes_running: usize,
-    /// Connections in the database pool.
     pub connections: u32,
-    /// Unused connections in the pool.
     pub connections_idle: usize,
     /// Queued emails, and those of them that are due. `None` if the database is down.
     pub mails: Option<(i64, i64)>,
@@ -141,7 +137,7 @@ impl Metrics {
     }
 
     /// Counts an attempt to send an email.
-    pub fn mail(&self, outcome: &'static str) {
+    pub fn count_mail(&self, outcome: &'static str) {
         let labels = [("outcome", outcome.into())];
         self.0.mails.get_or_create(&labels).inc();
     }

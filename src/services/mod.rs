@@ -1,5 +1,4 @@
-//! The outside world: each service takes its address, secret and time-out as
-//! arguments, has its own error, and knows nothing of this app.
+//! The outside world: each service takes its settings as arguments and has its own error.
 
 pub mod assets;
 pub mod clock;

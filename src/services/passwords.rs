@@ -32,30 +32,23 @@ pub const UNUSABLE: &str = "!";
 /// Why a password was neither hashed nor compared.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Too many jobs are waiting already.
     #[error("too many passwords are waiting to be hashed")]
     Busy,
     /// The job panicked.
     #[error("password hashing has stopped")]
     Stopped,
-    /// The threads could not be started.
     #[error("password hashing could not start: {0}")]
     Start(#[from] std::io::Error),
-    /// The operating system had no random numbers to give.
     #[error("no random numbers for a salt")]
     Randomness(#[from] getrandom::Error),
-    /// The algorithm refused its input.
     #[error("argon2 failed: {0}")]
     Argon2(#[from] argon2::Error),
-    /// A hash could not be written as a PHC string.
     #[error("a password hash could not be written: {0}")]
     Format(#[from] argon2::password_hash::Error),
 }
 
-/// What a comparison found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Comparison {
-    /// The password is the one that was hashed.
     pub matches: bool,
     /// The hash was made with other parameters than today's.
     pub outdated: bool,
@@ -117,7 +110,6 @@ impl Passwords {
         }
     }
 
-    /// The number of jobs right now.
     pub fn load(&self) -> Load {
         self.threads.0.load()
     }
@@ -182,8 +174,8 @@ fn job_panicked() -> Error {
 
 /// The loop of one thread, until the last handle is gone.
 fn work(queue: &Queue<Job>) {
-    // On Linux each thread has a priority of its own. A page takes far less time than a
-    // hash, and would otherwise wait for one.
+    // On Linux each thread has its own priority. A page takes far less time than a hash, and
+    // would otherwise wait for one.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(NICE);
     let mut memory = Vec::new();

@@ -3,7 +3,7 @@
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Receives the signals. From its creation on, they don't end the program by themselves.
+/// Receives the signals. Once it exists, they no longer end the program.
 pub struct Signals {
     #[cfg(unix)]
     interrupt: Signal,
@@ -12,7 +12,6 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen.
     #[cfg(unix)]
     pub fn listen() -> std::io::Result<Self> {
         // A file at its size limit (`ulimit -f`) then fails to be written, as on a full disk.
@@ -27,7 +26,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next signal. Returns the exit code of a program that it ends.
+    /// Waits for the next signal. Returns the exit code of a program that a signal ends.
     #[cfg(unix)]
     pub async fn next(&mut self) -> i32 {
         tokio::select! {
@@ -36,13 +35,12 @@ impl Signals {
         }
     }
 
-    /// Begins to listen.
     #[cfg(not(unix))]
     pub fn listen() -> std::io::Result<Self> {
         Ok(Self {})
     }
 
-    /// Waits for Ctrl-C. Returns the exit code of a program that it ends.
+    /// Waits for Ctrl-C. Returns the exit code of a program that a signal ends.
     #[cfg(not(unix))]
     pub async fn next(&mut self) -> i32 {
         if tokio::signal::ctrl_c().await.is_err() {

@@ -18,8 +18,8 @@ use crate::services::mailer::{Email, Mailer, SendError};
 use crate::services::metrics::Metrics;
 use crate::views::email::{self, NoticeEmail, ResetPasswordEmail};
 
-/// How many emails an instance sends at once, each on a connection of its own, so that a slow
-/// server or recipient does not hold up all others.
+/// How many emails an instance sends at once. Each has its own connection, so one slow
+/// recipient doesn't delay all others.
 pub const CONNECTIONS: usize = 4;
 
 /// The longest pause between two looks at the queue: for retries, and for emails that another
@@ -106,8 +106,8 @@ impl MailWorker {
         }
     }
 
-    /// Resolves one request for a link and starts one delivery, so that neither a flood of
-    /// requests nor one of emails holds up the other. Returns whether there was any.
+    /// Resolves one request for a link and starts one delivery: neither a flood of requests
+    /// nor one of emails delays the other. Returns whether it found any.
     async fn start_next(
         &self,
         deliveries: &mut JoinSet<()>,
@@ -157,7 +157,7 @@ impl MailWorker {
         if let Err(error) = sent {
             return self.settle_failure(&queued, error).await;
         }
-        self.metrics.mail("sent");
+        self.metrics.count_mail("sent");
         queued.remove(&self.database).await?;
         tracing::info!(event = "mail_sent", id = %queued.id, attempts = queued.attempts, "email sent");
         Ok(())
@@ -168,15 +168,15 @@ impl MailWorker {
         let now = self.clock.now();
         let is_unanswered = matches!(error, SendError::Unanswered(_));
         if is_unanswered && queued.was_unanswered_often() {
-            self.metrics.mail("unanswered");
+            self.metrics.count_mail("unanswered");
             queued.remove(&self.database).await?;
             tracing::warn!(event = "mail_unanswered", id = %queued.id, attempts = queued.attempts, %error, "email counts as sent, though the server did not reply");
         } else if matches!(error, SendError::Permanent(_)) || queued.is_stale(now) {
-            self.metrics.mail("given_up");
+            self.metrics.count_mail("given_up");
             queued.remove(&self.database).await?;
             tracing::error!(event = "mail_given_up", id = %queued.id, to = %masked(&queued.email), attempts = queued.attempts, %error, "email given up");
         } else {
-            self.metrics.mail("delayed");
+            self.metrics.count_mail("delayed");
             let text = error.to_string();
             queued
                 .put_back(&self.database, &text, is_unanswered, now)

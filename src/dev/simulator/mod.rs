@@ -51,7 +51,6 @@ pub struct Message {
     /// The number (E.164).
     pub to: String,
     pub channel: Channel,
-    /// The six digits.
     pub code: String,
     /// Unix seconds.
     pub sent_at: i64,
@@ -105,7 +104,6 @@ impl DemoPhone {
         self.lock().messages.iter().cloned().collect()
     }
 
-    /// The requests so far.
     pub fn counters(&self) -> Counters {
         self.lock().counters
     }
@@ -121,16 +119,13 @@ impl DemoPhone {
 }
 
 impl Inner {
-    fn receive(&mut self, verification: &Verification, now: i64) {
-        let Some(attempt) = verification.attempts.last() else {
-            return;
-        };
-        let (to, code, channel) = (&verification.to, &verification.code, attempt.channel);
-        tracing::info!(%code, "demo phone: {} to {to}", channel.into_str());
+    fn receive(&mut self, it: &Verification, now: i64) {
+        let channel = it.channel.into_str();
+        tracing::info!(code = %it.code, "demo phone: {channel} to {}", it.to);
         self.messages.push_front(Message {
-            to: to.clone(),
-            channel,
-            code: code.clone(),
+            to: it.to.clone(),
+            channel: it.channel,
+            code: it.code.clone(),
             sent_at: now,
         });
         self.messages.truncate(MESSAGES);

@@ -57,7 +57,7 @@ pub(super) struct Attempt {
     pub(super) at: i64,
 }
 
-/// The key of a look-up.
+/// How a check names its verification.
 pub(super) enum Key {
     Sid(String),
     To(String),
@@ -166,7 +166,6 @@ impl Verifications {
         Ok(open)
     }
 
-    /// Cancels a verification.
     pub(super) fn cancel(&mut self, sid: &str, now: i64) -> Result<Verification, Refusal> {
         let mut open = self.find(&Key::Sid(sid.to_owned()), now)?;
         open.status = "canceled";
@@ -174,7 +173,6 @@ impl Verifications {
         Ok(open)
     }
 
-    /// Finds a pending verification.
     pub(super) fn find(&mut self, key: &Key, now: i64) -> Result<Verification, Refusal> {
         self.remove_expired(now);
         let found = match key {

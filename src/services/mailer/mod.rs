@@ -9,24 +9,45 @@ use secrecy::SecretString;
 
 use crate::dev::mailbox::DemoMailbox;
 
-pub mod email;
 mod smtp;
 
-pub use email::Email;
 pub use smtp::Smtp;
 
 /// The default timeout of each SMTP command.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The way that emails take.
+/// An email, ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Email {
+    /// The local part of its `Message-ID`: the same on each attempt, so that recipients can
+    /// recognize a duplicate.
+    pub id: String,
+    /// The recipient's address.
+    pub to: String,
+    pub subject: String,
+    /// The plain text part.
+    pub text: String,
+    pub html: String,
+    /// When it was written, in Unix seconds.
+    pub written_at: i64,
+}
+
+impl Email {
+    /// The first link in the text.
+    pub fn link(&self) -> Option<&str> {
+        let is_link = |word: &&str| word.starts_with("http://") || word.starts_with("https://");
+        self.text.split_whitespace().find(is_link)
+    }
+}
+
+/// Delivers emails.
 #[derive(Clone)]
 pub enum Mailer {
-    /// A mail server.
     Smtp(Box<Smtp>),
     Demo(DemoMailbox),
 }
 
-/// Why an email was not sent. The texts quote only the server's reply codes, since its words
+/// Why an email was not sent. The texts quote only the server's reply codes, since its text
 /// could repeat a password or an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
@@ -41,7 +62,6 @@ pub enum SendError {
     Permanent(String),
 }
 
-/// The mail server and the sender.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `smtp://` or `smtps://`, with credentials if the server requires them.
@@ -73,7 +93,6 @@ impl Mailer {
         Ok(Self::Smtp(Box::new(Smtp::new(settings)?)))
     }
 
-    /// Sends an email.
     pub async fn send(&self, email: &Email) -> Result<(), SendError> {
         match self {
             Self::Smtp(smtp) => smtp.send(email).await,

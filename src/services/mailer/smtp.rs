@@ -1,7 +1,7 @@
-//! Sends an email on an SMTP connection of its own.
+//! Sends each email on a new SMTP connection.
 //!
 //! lettre's transport does not tell which command failed, so this module issues the commands.
-//! A refused login must not drop emails, and an email whose reply is missing may have been sent.
+//! A refused login must not drop emails, and an email without a reply may have been sent.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -27,7 +27,7 @@ use super::{Email, Error, SendError, Settings};
 /// they reply (RFC 5321, 4.5.3.2.6), and a retry would send a duplicate.
 const MESSAGE_FACTOR: u32 = 12;
 
-/// The timeout of `QUIT`, whose outcome does not matter.
+/// The timeout of `QUIT`. Its outcome does not matter.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A mail server. It holds credentials, so it has no `Debug`.

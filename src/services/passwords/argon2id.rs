@@ -50,7 +50,7 @@ fn format_error(error: phc::Error) -> Error {
     Error::Format(error.into())
 }
 
-/// A hash that no password has: random bytes in today's form.
+/// A hash that matches no password: random bytes with today's parameters.
 pub(super) fn dummy_hash() -> Result<String, Error> {
     let (mut salt, mut output) = ([0; SALT_LENGTH], [0; HASH_LENGTH]);
     getrandom::fill(&mut salt)?;

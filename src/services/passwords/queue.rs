@@ -12,11 +12,11 @@ pub(super) type Client = Option<Arc<str>>;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// Jobs for several threads. Clients take turns: a thread gets the oldest job of the client
-/// whose turn it is, so a flood of one client delays another client by one job.
+/// Jobs for several threads. Clients take turns: a thread gets the oldest job of the next
+/// client, so a flood from one client delays another client by one job.
 ///
 /// A full queue makes room by dropping the newest job of the client with the most jobs.
-/// Dropping a job refuses it: its waiter sees that no answer will come.
+/// Dropping a job refuses it, and its waiter gets an error.
 pub(super) struct Queue<J> {
     capacity: usize,
     state: Mutex<State<J>>,

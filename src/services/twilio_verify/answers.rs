@@ -8,7 +8,7 @@ use super::SendError;
 /// Twilio's answers are shorter. A longer one counts as empty.
 const MAX_BODY: usize = 64 * 1024;
 
-/// An answer whose status has arrived.
+/// An answer with at least a status.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// Empty if it broke off or was too long.

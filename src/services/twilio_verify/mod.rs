@@ -92,10 +92,8 @@ pub enum SendError {
     Failed,
 }
 
-/// Twilio's verdict on a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The code is right.
     Approved,
     Wrong,
 }
@@ -147,10 +145,10 @@ impl TwilioVerify {
         })
     }
 
-    /// Sends a code to `to` (E.164) by SMS. If the SMS fails for a reason that says nothing
-    /// against a call, and `may_call` permits it, one voice call follows.
+    /// Sends a code to `to` (E.164) by SMS. If the SMS fails for a reason that doesn't apply to
+    /// calls, and `may_call` permits it, one voice call follows.
     ///
-    /// No call follows a request without a usable answer (time-out, broken connection, a
+    /// No call follows a request without a usable answer (timeout, broken connection, a
     /// strange 2xx): the SMS may be on its way.
     pub async fn send(
         &self,
@@ -191,13 +189,11 @@ impl TwilioVerify {
             }
         };
         let form = [key, ("Code", code.expose_secret())];
-        let answer = match self.post(service, "VerificationCheck", &form).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::warn!(number, error = as_error(&error), "Twilio did not check");
-                return Err(CheckError::Unavailable);
-            }
-        };
+        let answer = self.post(service, "VerificationCheck", &form).await;
+        let answer = answer.map_err(|error| {
+            tracing::warn!(number, error = as_error(&error), "Twilio did not check");
+            CheckError::Unavailable
+        })?;
         if matches!(answer.status, StatusCode::OK | StatusCode::CREATED)
             && let Some(verification) = Verification::read(&answer.body)
             && verification.to == to
@@ -233,13 +229,11 @@ impl TwilioVerify {
             return Err(CancelError);
         }
         let path = format!("Verifications/{sid}");
-        let answer = match self.post(service, &path, &[("Status", "canceled")]).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::warn!(error = as_error(&error), "Twilio did not cancel");
-                return Err(CancelError);
-            }
-        };
+        let answer = self.post(service, &path, &[("Status", "canceled")]).await;
+        let answer = answer.map_err(|error| {
+            tracing::warn!(error = as_error(&error), "Twilio did not cancel");
+            CancelError
+        })?;
         let is_canceled = match answer.status {
             StatusCode::NOT_FOUND => true,
             StatusCode::OK => Verification::read(&answer.body)

@@ -110,7 +110,7 @@ async fn any_other_answer_to_a_check_is_unavailable_and_never_approved() {
 
 /// ASVS 13.2.6
 #[tokio::test]
-async fn a_silent_peer_is_given_up_after_the_time_out() {
+async fn a_silent_peer_is_given_up_after_the_timeout() {
     let peer = Peer::start(vec![Reply::Silence, Reply::Silence]).await;
     let client = peer.impatient_client();
     let result = client.check(Service::Main, TO, Some(SID), &code()).await;

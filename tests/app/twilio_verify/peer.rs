@@ -113,7 +113,7 @@ impl Peer {
     }
 }
 
-/// A short time-out for tests of silence only: a busy machine is slow.
+/// A short timeout for tests of silence only: a busy machine is slow.
 pub const IMPATIENT: Timeouts = Timeouts {
     request: Duration::from_millis(300),
     ..PATIENT
