@@ -1,5 +1,5 @@
-//! Many parallel requests, and requests whose client has gone: their use of resources is
-//! bounded, and ends with them.
+//! Parallel requests and disconnected clients use a bounded amount of resources, and release
+//! them.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
 //! A database or a system that cannot work for a while: users see a temporary error, it goes
-//! away by itself, and nothing is lost.
+//! away on its own, and nothing is lost.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -142,7 +142,7 @@ async fn a_start_without_the_database_exits_with_1_and_the_reason() {
     );
 }
 
-/// It won't go away by itself, so users are not asked to try again.
+/// It won't go away on its own, so users are not asked to try again.
 #[tokio::test]
 async fn a_broken_table_is_500_and_logged_with_its_cause() {
     logs::keep();

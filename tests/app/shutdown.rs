@@ -18,6 +18,7 @@ use twostep::server::Limits;
 use twostep::services::clock::Clock;
 
 use crate::logs;
+use crate::settings::TWILIO;
 use crate::support::program::Program;
 use crate::support::smtp::{Fault, SmtpServer, Tls};
 use crate::support::{
@@ -59,15 +60,8 @@ async fn start() -> (Program, GatedTwilio) {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
 
-    let program = Program::start(&[
-        ("TWILIO_ACCOUNT_SID", "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
-        ("TWILIO_AUTH_TOKEN", "a-twilio-token"),
-        (
-            "TWILIO_VERIFY_SERVICE_ID",
-            "VAbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
-        ),
-        ("TWILIO_VERIFY_BASE_URL", &url),
-    ]);
+    let url = ("TWILIO_VERIFY_BASE_URL", url.as_str());
+    let program = Program::start(&[&TWILIO[..], &[url]].concat());
     let browser = register_alice(&program).await;
     let page = browser.log_in("alice", PASSWORD).await;
     page.redirects_to("/home");

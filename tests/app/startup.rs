@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -10,7 +10,7 @@ use twostep::models;
 
 use crate::operator::{program, run_in};
 use crate::settings::PRODUCTION;
-use crate::support::program::{Program, Starting};
+use crate::support::program::{Process, Program, Starting};
 use crate::support::{Browser, PASSWORD, PHONE};
 
 #[track_caller]
@@ -125,16 +125,6 @@ async fn a_file_that_this_version_cannot_use_is_an_error_at_once() {
     }
 }
 
-/// A process that ends with the test.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn spawn(mut command: Command) -> (Process, impl FnMut() -> String) {
     let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut process = Process(command.spawn().unwrap());
@@ -161,7 +151,7 @@ fn without_a_terminal_the_only_line_is_the_address() {
     }
 }
 
-/// `script` runs a program on a terminal of its own.
+/// `script` runs a program on a new terminal.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn on_a_terminal_the_first_lines_say_where_to_go_and_codes_stand_out() {

@@ -1,4 +1,4 @@
-//! An instance that is killed loses nothing that a user was told is done.
+//! An instance that is killed loses no confirmed change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -91,7 +91,7 @@ async fn an_emails_html_is_sandboxed_and_only_our_page_may_frame_it() {
     );
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
     assert_eq!(page.attributes("iframe", "src"), ["/dev/mailbox/1/html"]);
-    // What a mail says stays text.
+    // An email's text is escaped.
     assert_eq!(page.first("h1").as_deref(), Some("<b>Hello</b>"));
     assert!(page.first("pre").unwrap().starts_with("<b>Hello</b>"));
     assert_eq!(

@@ -46,7 +46,7 @@ impl TestQueue {
             .await
             .unwrap();
         let url = database.url();
-        let pool = database.beside(&app.state.database, &url).await;
+        let pool = database.open_beside(&app.state.database, &url).await;
         let user = create_user(&app, "alice").await;
         let server = SmtpServer::start(Tls::Never).await;
         let mut worker = app.mail_worker(3000);

@@ -51,7 +51,7 @@ async fn an_email_is_sent_once_and_no_table_and_no_log_holds_its_token() {
 }
 
 #[tokio::test]
-async fn a_notice_says_in_whole_hours_how_long_its_link_lives() {
+async fn a_notice_says_in_whole_hours_how_long_its_link_is_valid() {
     let hour = 60 * 60;
     let queue = TestQueue::new().await;
     let mut now = 0;
@@ -79,8 +79,8 @@ async fn a_notice_says_in_whole_hours_how_long_its_link_lives() {
 async fn an_email_is_retried_after_ever_longer_pauses_up_to_an_hour() {
     let mut queue = TestQueue::new().await;
     let works = queue.worker.mailer.clone();
-    let nobody = format!("smtp://127.0.0.1:{}", closed_port().await);
-    queue.worker.mailer = mailer(&nobody, &queue.server);
+    let unreachable = format!("smtp://127.0.0.1:{}", closed_port().await);
+    queue.worker.mailer = mailer(&unreachable, &queue.server);
     queue.enqueue(&Mail::ResetPassword).await;
     queue.deliver_due().await;
     queue.worker.mailer = works;
@@ -269,11 +269,11 @@ async fn an_email_stays_queued_while_the_database_fails() {
     logs::keep();
     let queue = TestQueue::new().await;
     queue.enqueue(&Mail::ResetPassword).await;
-    let deliver = async |broken: &'static str, mended: &'static str| {
+    let deliver = async |broken: &'static str, repair: &'static str| {
         queue.execute(broken).await;
         logs::take();
         queue.deliver_due().await;
-        queue.execute(mended).await;
+        queue.execute(repair).await;
         logs::take().join("\n")
     };
     let lines = deliver(

@@ -15,7 +15,7 @@ use super::{TestQueue, a_notice, settings};
 use crate::support::smtp::Fault;
 use crate::support::{PATIENCE, until};
 
-/// A queue whose worker waits for the server's replies for longer than a test takes.
+/// A queue with a worker that waits longer for replies than a test takes.
 async fn patient_queue() -> TestQueue {
     let mut queue = TestQueue::new().await;
     let settings = Settings {

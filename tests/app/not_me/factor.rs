@@ -131,7 +131,7 @@ async fn a_link_restores_the_owners_number_and_never_an_intruders() {
             phone = after(&app, &links[*index]).await;
         }
         assert_eq!(phone.as_deref(), Some(expected), "{case}");
-        // Whoever uses the others afterwards changes nothing.
+        // The other links change nothing afterwards.
         for link in &links {
             press(&app.browser(), link).await;
         }
@@ -173,7 +173,7 @@ async fn a_number_of_an_intruder_that_alice_removed_is_not_restored() {
 
 /// ASVS 6.4.4
 #[tokio::test]
-async fn the_mailbox_cannot_turn_it_off() {
+async fn a_link_alone_cannot_turn_two_factor_authentication_off() {
     let (app, alice) = (TestApp::keeping_mail().await, "alice");
     let browser = app.signed_in(alice).await;
     app.enable(&browser, PHONE).await;
@@ -209,7 +209,7 @@ async fn no_other_notice_changes_the_number() {
 }
 
 #[tokio::test]
-async fn a_harmless_link_does_not_use_up_the_one_that_brings_the_number_back() {
+async fn a_harmless_link_does_not_use_up_the_one_that_restores_the_number() {
     let (app, alice) = alice_with(PHONE).await;
     let owners = change(&app, &alice, INTRUDERS).await;
     for event in [NoticeKind::LoginAfterFailures, NoticeKind::TwoFactorEnabled] {

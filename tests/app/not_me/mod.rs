@@ -81,7 +81,7 @@ async fn the_cookie_must_have_its_exact_name_and_no_duplicate() {
 }
 
 #[tokio::test]
-async fn the_button_revokes_all_access_and_logs_nobody_in() {
+async fn the_button_revokes_all_access_and_does_not_log_in() {
     for event in EVENTS {
         let app = TestApp::keeping_mail().await;
         let alice = app.with_two_factor("alice", PHONE).await;
@@ -102,7 +102,7 @@ async fn the_button_revokes_all_access_and_logs_nobody_in() {
         half.verify(&code).await.redirects_to("/login");
         assert!(!half.is_logged_in().await);
         assert!(app.count(version).await > before);
-        assert!(other.is_logged_in().await, "somebody else's");
+        assert!(other.is_logged_in().await, "another account was logged out");
         let [(Mail::ResetPassword, _)] = app.mails("alice").await[..] else {
             panic!("{event:?}: {:?}", app.mails("alice").await);
         };

@@ -130,7 +130,7 @@ async fn fail(app: &TestApp, username: &str, times: usize) {
 async fn a_login_after_five_failures_is_emailed_and_after_four_is_not() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
-    for (failures, told) in [(4, 0), (5, 1), (0, 0), (4, 0), (1, 0), (6, 1)] {
+    for (failures, expected) in [(4, 0), (5, 1), (0, 0), (4, 0), (1, 0), (6, 1)] {
         app.advance(900); // so that no limit is met
         fail(&app, "harry", failures).await;
         let browser = app.browser();
@@ -143,7 +143,7 @@ async fn a_login_after_five_failures_is_emailed_and_after_four_is_not() {
         .await;
         page.redirects_to("/home");
         let notices = app.notices("harry").await;
-        assert_eq!(notices.len(), told, "after {failures}");
+        assert_eq!(notices.len(), expected, "after {failures}");
         for notice in notices {
             assert_eq!(notice.event, NoticeKind::LoginAfterFailures);
             assert_eq!(notice.user_agent.as_deref(), Some("Teapot/1.0"));
@@ -156,7 +156,7 @@ async fn a_login_after_five_failures_is_emailed_and_after_four_is_not() {
 async fn a_notice_of_failures_that_a_limit_held_back_is_sent_at_a_later_login() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
-    for (seconds, failures, told) in [(0, 5, 1), (900, 5, 0), (1800, 0, 0), (900, 0, 1)] {
+    for (seconds, failures, expected) in [(0, 5, 1), (900, 5, 0), (1800, 0, 0), (900, 0, 1)] {
         app.advance(seconds);
         fail(&app, "harry", failures).await;
         app.browser()
@@ -164,7 +164,7 @@ async fn a_notice_of_failures_that_a_limit_held_back_is_sent_at_a_later_login() 
             .await
             .redirects_to("/home");
         let notices = app.notices("harry").await;
-        assert_eq!(notices.len(), told, "after {seconds} seconds");
+        assert_eq!(notices.len(), expected, "after {seconds} seconds");
         app.empty_outbox().await;
     }
 }
@@ -212,8 +212,8 @@ async fn with_two_factor_authentication_only_the_code_completes_a_login() {
     let unfinished = [NoticeKind::UnfinishedLogin];
     assert_eq!(events(app.notices("alice").await), unfinished);
     browser.verify(&app.last_code()).await.redirects_to("/home");
-    let told = [NoticeKind::LoginAfterFailures];
-    assert_eq!(events(app.notices("alice").await), told);
+    let expected = [NoticeKind::LoginAfterFailures];
+    assert_eq!(events(app.notices("alice").await), expected);
 }
 
 #[tokio::test]

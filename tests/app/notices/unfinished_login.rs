@@ -32,7 +32,7 @@ async fn log_in(app: &TestApp, browser: &Browser) {
 }
 
 /// The one notice is about the intruder.
-async fn intruder_is_told(app: &TestApp) {
+async fn assert_only_intruder_noticed(app: &TestApp) {
     let notice = only_notice(app, "alice").await;
     assert_eq!(notice.event, NoticeKind::UnfinishedLogin);
     assert_eq!(notice.user_agent.as_deref(), Some("Intruder"));
@@ -43,7 +43,7 @@ async fn intruder_is_told(app: &TestApp) {
 async fn the_notice_of_an_unfinished_login_is_due_when_its_code_expires() {
     let app = app_with_alice().await;
     intrude(&app).await;
-    intruder_is_told(&app).await;
+    assert_only_intruder_noticed(&app).await;
     let due = app.mails("alice").await.remove(0).1;
     assert_eq!(due, NOW + 31 + LIFE);
     let database = &app.pool;
@@ -63,7 +63,7 @@ async fn a_right_code_withdraws_the_notice() {
     }
     // None of them used up the day's notice.
     intrude(&app).await;
-    intruder_is_told(&app).await;
+    assert_only_intruder_noticed(&app).await;
 }
 
 #[tokio::test]
@@ -73,13 +73,13 @@ async fn wrong_codes_and_giving_up_do_not_withdraw_the_notice() {
     for _ in 0..5 {
         browser.verify("000000").await;
     }
-    intruder_is_told(&app).await;
+    assert_only_intruder_noticed(&app).await;
 
     for way_out in ["/verify_2fa/cancel", "/logout"] {
         let app = app_with_alice().await;
         let browser = intrude(&app).await;
         browser.post(way_out, &[]).await.redirects_to("/login");
-        intruder_is_told(&app).await;
+        assert_only_intruder_noticed(&app).await;
     }
 }
 
@@ -90,7 +90,7 @@ async fn the_owners_login_does_not_hide_an_intruders() {
         intrude(&app).await;
         app.advance(pause);
         log_in(&app, &app.browser()).await;
-        intruder_is_told(&app).await;
+        assert_only_intruder_noticed(&app).await;
     }
 }
 

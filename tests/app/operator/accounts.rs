@@ -5,7 +5,7 @@ use twostep::models::outbox::{Mail, NoticeKind};
 use twostep::models::rate_limit::{SENDS_OF_ACCOUNT, WRONG_CODES};
 use twostep::models::session::SessionRow;
 
-use super::{USER_COMMANDS, catch_up, run};
+use super::{Outcome, USER_COMMANDS, catch_up, run};
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, TestApp, a_client};
 
 const LOCKED: &str = "alice is locked and logged out on all devices.\n";
@@ -86,12 +86,8 @@ async fn concurrent_locks_lock_once() {
     let app = TestApp::start().await;
     app.register("alice").await;
     let lock = || run(&app, &["user", "lock", "alice"]);
-    let outcomes = tokio::join!(lock(), lock(), lock());
-    let mut outputs = [
-        outcomes.0.output(),
-        outcomes.1.output(),
-        outcomes.2.output(),
-    ];
+    let (a, b, c) = tokio::join!(lock(), lock(), lock());
+    let mut outputs = [a, b, c].map(Outcome::output);
     outputs.sort();
     let already = "alice is already locked.\n";
     assert_eq!(outputs, [already, already, LOCKED]);

@@ -7,7 +7,7 @@ use crate::support::{OTHER_PHONE, PHONE, TestApp};
 
 /// Every table, without deleted rows.
 async fn contents(app: &TestApp) -> Vec<u8> {
-    app.database.living_contents(&app.pool).await
+    app.database.live_contents(&app.pool).await
 }
 
 fn holds(contents: &[u8], text: &str) -> bool {

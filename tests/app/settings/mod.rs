@@ -18,7 +18,7 @@ const SERVICE: &str = "VA0123456789abcdef0123456789abcdef";
 const KEY: &str = "SK0123456789abcdef0123456789abcdef";
 const TEMPLATE: &str = include_str!("../../../.env.template");
 
-const TWILIO: [(&str, &str); 3] = [
+pub const TWILIO: [(&str, &str); 3] = [
     ("TWILIO_ACCOUNT_SID", ACCOUNT),
     ("TWILIO_AUTH_TOKEN", SECRET),
     ("TWILIO_VERIFY_SERVICE_ID", SERVICE),
@@ -154,7 +154,6 @@ fn a_value_that_is_not_utf8_stops_the_start() {
     assert_eq!(line, "SMTP_URL must be valid UTF-8");
 }
 
-/// Beside it, the setting whose name was mistyped is missing.
 #[test]
 fn an_error_mentions_a_misspelled_setting() {
     let variables = [

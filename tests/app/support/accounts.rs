@@ -11,7 +11,6 @@ use twostep::models::user::User;
 use super::{Browser, PASSWORD, TestApp, a_client};
 
 impl TestApp {
-    /// Creates an account.
     pub async fn register(&self, username: &str) {
         let email = format!("{username}@example.com");
         let page = self.browser().register(username, &email, PASSWORD).await;
@@ -39,7 +38,6 @@ impl TestApp {
         browser
     }
 
-    /// Turns on two-factor authentication.
     pub async fn enable(&self, browser: &Browser, phone: &str) {
         browser.enable(phone).await.redirects_to("/verify_2fa");
         let page = browser.verify(&self.last_code()).await;
@@ -71,7 +69,6 @@ impl TestApp {
         browser
     }
 
-    /// Loads an account by its username.
     pub async fn user(&self, username: &str) -> User {
         let user = User::find_by_username(&self.pool, username).await;
         user.unwrap().unwrap()
@@ -86,7 +83,6 @@ impl TestApp {
         set.unwrap().iter().map(grouped).collect()
     }
 
-    /// Counts an account's unused recovery codes.
     pub async fn recovery_codes_left(&self, username: &str) -> i64 {
         let id = self.user(username).await.id;
         let mut connection = self.pool.acquire().await.unwrap();
@@ -101,7 +97,6 @@ impl TestApp {
         format!("/reset_password/{token}")
     }
 
-    /// Loads an account's phone number.
     pub async fn phone_of(&self, username: &str) -> Option<String> {
         sqlx::query("SELECT verification_phone FROM users WHERE username_key = $1")
             .bind(username)

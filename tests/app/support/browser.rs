@@ -62,27 +62,21 @@ impl Browser {
         }
     }
 
-    /// The value of the session cookie.
     pub fn session_cookie(&self) -> Option<String> {
         self.cookie("session")
     }
 
-    /// The value of a cookie.
     pub fn cookie(&self, name: &str) -> Option<String> {
         self.cookies.lock().unwrap().get(name).cloned()
     }
 
-    /// Sets the session cookie.
     pub fn set_session_cookie(&self, value: &str) {
         self.set_cookie("session", value);
     }
 
-    /// Sets a cookie.
     pub fn set_cookie(&self, name: &str, value: &str) {
-        self.cookies
-            .lock()
-            .unwrap()
-            .insert(name.into(), value.into());
+        let mut cookies = self.cookies.lock().unwrap();
+        cookies.insert(name.into(), value.into());
     }
 
     /// A request with this browser's cookies.
@@ -91,17 +85,13 @@ impl Browser {
         if let Some(address) = &self.forwarded_for {
             request = request.header("x-forwarded-for", address);
         }
-        let cookies: Vec<String> = self
-            .cookies
-            .lock()
-            .unwrap()
+        let cookies = self.cookies.lock().unwrap();
+        let pairs = cookies
             .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        if cookies.is_empty() {
-            request
-        } else {
-            request.header(COOKIE, cookies.join("; "))
+            .map(|(name, value)| format!("{name}={value}"));
+        match pairs.collect::<Vec<_>>() {
+            pairs if pairs.is_empty() => request,
+            pairs => request.header(COOKIE, pairs.join("; ")),
         }
     }
 
@@ -148,7 +138,6 @@ impl Browser {
         self.send(request).await
     }
 
-    /// Follows a redirect.
     pub async fn follow(&self, page: &Page) -> Page {
         self.get(page.location().expect("no redirect")).await
     }
@@ -189,7 +178,6 @@ impl Browser {
             .await
     }
 
-    /// Whether the browser is logged in.
     pub async fn is_logged_in(&self) -> bool {
         self.get("/home").await.status == 200
     }

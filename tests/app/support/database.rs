@@ -1,5 +1,5 @@
-//! The database of one test: an SQLite file, or with `TEST_DATABASE_URL` a schema of
-//! its own in that PostgreSQL database.
+//! The database of one test: an SQLite file, or with `TEST_DATABASE_URL` a new schema in that
+//! PostgreSQL database.
 
 use std::path::PathBuf;
 
@@ -11,37 +11,43 @@ use super::postgres::{self, Schema};
 
 /// A database without tables until an app opens it. Dropping this value deletes it.
 pub struct TestDatabase {
-    kept: Kept,
+    storage: Storage,
     pool: Option<AnyPool>,
 }
 
-enum Kept {
+enum Storage {
     File(TempDir),
-    OnServer(Schema),
+    Schema(Schema),
 }
 
 impl TestDatabase {
     pub async fn new() -> Self {
-        let kept = match postgres::server() {
-            None => Kept::File(tempfile::tempdir().unwrap()),
-            Some(server) => Kept::OnServer(server.create().await),
+        let storage = match postgres::server() {
+            None => Storage::File(tempfile::tempdir().unwrap()),
+            Some(server) => Storage::Schema(server.create().await),
         };
-        Self { kept, pool: None }
+        Self {
+            storage,
+            pool: None,
+        }
     }
 
     /// An SQLite file, even if the other tests use PostgreSQL.
     pub fn sqlite() -> Self {
-        let kept = Kept::File(tempfile::tempdir().unwrap());
-        Self { kept, pool: None }
+        let storage = Storage::File(tempfile::tempdir().unwrap());
+        Self {
+            storage,
+            pool: None,
+        }
     }
 
     /// A test's own pool beside an app's. On SQLite, the app's pool has one connection, which
     /// a test must not hold. PostgreSQL has few connections for many apps, so there it is the
     /// pool of the app.
-    pub async fn beside(&mut self, of_app: &AnyPool, url: &str) -> AnyPool {
-        let pool = match self.kept {
-            Kept::File(_) => AnyPool::connect(url).await.unwrap(),
-            Kept::OnServer(_) => of_app.clone(),
+    pub async fn open_beside(&mut self, app_pool: &AnyPool, url: &str) -> AnyPool {
+        let pool = match self.storage {
+            Storage::File(_) => AnyPool::connect(url).await.unwrap(),
+            Storage::Schema(_) => app_pool.clone(),
         };
         self.pool = Some(pool.clone());
         pool
@@ -49,9 +55,9 @@ impl TestDatabase {
 
     /// The value of `DATABASE_URL`.
     pub fn url(&self) -> String {
-        match &self.kept {
-            Kept::File(_) => format!("sqlite://{}", self.file().unwrap().display()),
-            Kept::OnServer(schema) => schema.url.to_string(),
+        match &self.storage {
+            Storage::File(_) => format!("sqlite://{}", self.file().unwrap().display()),
+            Storage::Schema(schema) => schema.url.to_string(),
         }
     }
 
@@ -62,9 +68,9 @@ impl TestDatabase {
     }
 
     fn file(&self) -> Option<PathBuf> {
-        match &self.kept {
-            Kept::File(folder) => Some(folder.path().join("test.db")),
-            Kept::OnServer(_) => None,
+        match &self.storage {
+            Storage::File(folder) => Some(folder.path().join("test.db")),
+            Storage::Schema(_) => None,
         }
     }
 
@@ -88,8 +94,8 @@ impl TestDatabase {
     }
 
     /// The same without deleted rows, which a file keeps for a while.
-    pub async fn living_contents(&self, pool: &AnyPool) -> Vec<u8> {
-        let Kept::File(folder) = &self.kept else {
+    pub async fn live_contents(&self, pool: &AnyPool) -> Vec<u8> {
+        let Storage::File(folder) = &self.storage else {
             return all_rows(pool).await;
         };
         let copy = folder.path().join("copy.db");
@@ -106,7 +112,7 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        if let (Kept::OnServer(schema), Some(server)) = (&self.kept, postgres::server()) {
+        if let (Storage::Schema(schema), Some(server)) = (&self.storage, postgres::server()) {
             // The server ends its connections, so this waits for nothing.
             drop(self.pool.as_ref().map(AnyPool::close));
             server.remove(schema);

@@ -1,4 +1,4 @@
-//! Keeping the hashing threads busy until a test says otherwise.
+//! Keeps the hashing threads busy until a test releases them.
 
 use std::sync::mpsc::{Sender, channel};
 
@@ -10,7 +10,7 @@ use super::{TestApp, until};
 /// Jobs that may wait for a thread.
 pub const QUEUE: usize = 64;
 
-/// Jobs that hold the hashing threads and places in the queue. They end with it.
+/// Jobs that occupy the hashing threads and the queue. Dropping this value ends them.
 pub struct BlockedHashing {
     release: Vec<Sender<()>>,
     jobs: Vec<JoinHandle<Result<(), Error>>>,
@@ -44,7 +44,7 @@ impl BlockedHashing {
 }
 
 impl TestApp {
-    /// Occupies every hashing thread, and the queue with so many jobs of the client `key`.
+    /// Occupies every hashing thread, and adds `waiting` jobs of the client `key` to the queue.
     pub async fn block_hashing(&self, key: Option<&str>, waiting: usize) -> BlockedHashing {
         let cores = std::thread::available_parallelism().unwrap().get();
         let passwords = self.state.passwords.for_client(key.map(str::to_owned));

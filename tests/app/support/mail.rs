@@ -13,7 +13,7 @@ use super::{NOW, PATIENCE, TestApp, keep};
 
 /// The path of the link in an email.
 pub fn link(mail: &Mail) -> String {
-    let link = mail.link().expect("no link in the mail");
+    let link = mail.link().expect("no link in the email");
     Url::parse(link).unwrap().path().to_owned()
 }
 
@@ -108,7 +108,10 @@ impl TestApp {
     pub async fn requests_settle(&self) {
         let deadline = Instant::now() + PATIENCE;
         while self.count("SELECT COUNT(*) FROM reset_requests").await > 0 {
-            assert!(Instant::now() < deadline, "nobody resolves a request");
+            assert!(
+                Instant::now() < deadline,
+                "a reset request stays unresolved"
+            );
             tokio::task::yield_now().await;
         }
     }
@@ -128,7 +131,7 @@ impl TestApp {
             if busy == 0 {
                 return;
             }
-            assert!(Instant::now() < deadline, "mail stays in hand");
+            assert!(Instant::now() < deadline, "an email stays due");
             tokio::task::yield_now().await;
         }
     }

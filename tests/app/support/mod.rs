@@ -63,7 +63,6 @@ pub async fn until(condition: impl Fn() -> bool) {
         .expect("timed out");
 }
 
-/// A client.
 pub fn a_client() -> Client {
     Client::new(
         [127, 0, 0, 1].into(),
@@ -71,7 +70,6 @@ pub fn a_client() -> Client {
     )
 }
 
-/// A running app.
 pub struct TestApp {
     pub state: AppState,
     pub routes: Vec<Route>,
@@ -86,22 +84,18 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// A new browser, without cookies.
     pub fn browser(&self) -> Browser {
         Browser::new(self.address)
     }
 
-    /// Moves the clock.
     pub fn advance(&self, seconds: u64) {
         self.state.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// The demo phone.
     pub fn phone(&self) -> &DemoPhone {
         self.state.demo_phone.as_ref().unwrap()
     }
 
-    /// The last message of the demo phone.
     pub fn last_message(&self) -> Message {
         self.phone()
             .messages()
@@ -110,7 +104,6 @@ impl TestApp {
             .expect("nothing was sent")
     }
 
-    /// The last code of the demo phone.
     pub fn last_code(&self) -> String {
         self.last_message().code
     }

@@ -5,7 +5,6 @@ use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 use scraper::{Html, Selector};
 use sha2::{Digest, Sha256};
 
-/// A response.
 pub struct Page {
     pub status: u16,
     pub headers: HeaderMap,
@@ -44,7 +43,6 @@ impl Page {
             .find(|cookie| names.iter().any(|name| cookie.starts_with(name)))
     }
 
-    /// Every `Set-Cookie`.
     pub fn set_cookies(&self) -> Vec<&str> {
         let cookies = self.headers.get_all(SET_COOKIE).iter();
         cookies.map(|cookie| cookie.to_str().unwrap()).collect()
@@ -84,14 +82,12 @@ impl Page {
             .collect()
     }
 
-    /// The value of a form field.
     pub fn value_of(&self, field: &str) -> Option<String> {
         self.attributes(&format!("input[name={field}]"), "value")
             .into_iter()
             .next()
     }
 
-    /// The error at a form field.
     pub fn error_at(&self, field: &str) -> Option<String> {
         self.first(&format!("#{field}-error"))
     }
@@ -101,12 +97,10 @@ impl Page {
         self.all("main [role=alert], main [role=status]")
     }
 
-    /// Whether one of the alerts contains a text.
     pub fn says(&self, text: &str) -> bool {
         self.alerts().iter().any(|alert| alert.contains(text))
     }
 
-    /// The visible text.
     pub fn text(&self) -> String {
         self.all("body").join(" ")
     }

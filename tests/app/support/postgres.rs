@@ -1,7 +1,7 @@
 //! A schema for each test in the PostgreSQL database that `TEST_DATABASE_URL` names. Creating a
 //! database takes ten times as long, so only tests of whole databases do it.
 //!
-//! One connection in a thread of its own creates and drops them, since the runtime of a test
+//! One connection in a separate thread creates and drops them, since the runtime of a test
 //! ends with the test. `.ci/postgres` starts a server for one run, so nothing else cleans up.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use url::Url;
 
 static SERVER: LazyLock<Option<Server>> = LazyLock::new(|| {
-    #[allow(clippy::disallowed_methods)] // no setting of the app
+    #[expect(clippy::disallowed_methods, reason = "not a setting of the app")]
     let url = std::env::var("TEST_DATABASE_URL").ok()?;
     Some(Server::connect(url.parse().expect("TEST_DATABASE_URL")))
 });
@@ -32,28 +32,28 @@ pub struct Server {
     pub url: Url,
     /// A random number, since other runs may use the same database.
     run: u32,
-    made: AtomicUsize,
-    orders: mpsc::Sender<(String, oneshot::Sender<()>)>,
+    created: AtomicUsize,
+    jobs: mpsc::Sender<(String, oneshot::Sender<()>)>,
 }
 
 impl Server {
     fn connect(url: Url) -> Self {
         let mut run = [0; 4];
         getrandom::fill(&mut run).unwrap();
-        let (orders, ordered) = mpsc::channel();
+        let (jobs, queue) = mpsc::channel();
         let address = url.to_string();
-        std::thread::spawn(move || work(&address, &ordered));
+        std::thread::spawn(move || work(&address, &queue));
         Self {
             url,
             run: u32::from_ne_bytes(run),
-            made: AtomicUsize::new(0),
-            orders,
+            created: AtomicUsize::new(0),
+            jobs,
         }
     }
 
     /// Creates a schema without tables.
     pub async fn create(&self) -> Schema {
-        let name = self.make("SCHEMA", "twostep_test").await;
+        let name = self.create_numbered("SCHEMA", "twostep_test").await;
         let mut url = self.url.clone();
         url.query_pairs_mut()
             .append_pair("options[search_path]", &name)
@@ -64,7 +64,7 @@ impl Server {
     /// Drops a schema and the connections that use it.
     pub fn remove(&self, schema: &Schema) {
         let name = &schema.name;
-        self.remove_by(format!(
+        self.execute_and_wait(format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
              WHERE application_name = '{name}'; DROP SCHEMA {name} CASCADE"
         ));
@@ -72,43 +72,43 @@ impl Server {
 
     /// Creates an empty database and returns its name.
     pub async fn create_database(&self) -> String {
-        self.make("DATABASE", "twostep_scratch").await
+        self.create_numbered("DATABASE", "twostep_scratch").await
     }
 
     /// Drops a database and the connections that use it.
     pub fn remove_database(&self, name: &str) {
-        self.remove_by(format!("DROP DATABASE {name} WITH (FORCE)"));
+        self.execute_and_wait(format!("DROP DATABASE {name} WITH (FORCE)"));
     }
 
-    async fn make(&self, what: &str, prefix: &str) -> String {
-        let number = self.made.fetch_add(1, Ordering::SeqCst);
+    async fn create_numbered(&self, kind: &str, prefix: &str) -> String {
+        let number = self.created.fetch_add(1, Ordering::SeqCst);
         let name = format!("{prefix}_{}_{number}", self.run);
-        let done = self.order(format!("CREATE {what} {name}"));
+        let done = self.execute(format!("CREATE {kind} {name}"));
         done.await.expect("TEST_DATABASE_URL cannot be used");
         name
     }
 
-    fn remove_by(&self, sql: String) {
-        let done = self.order(sql);
+    fn execute_and_wait(&self, sql: String) {
+        let done = self.execute(sql);
         // The test waits, since the process may end with it.
         let _ = std::thread::spawn(|| done.blocking_recv()).join();
     }
 
-    fn order(&self, sql: String) -> oneshot::Receiver<()> {
+    fn execute(&self, sql: String) -> oneshot::Receiver<()> {
         let (done, is_done) = oneshot::channel();
-        let _ = self.orders.send((sql, done));
+        let _ = self.jobs.send((sql, done));
         is_done
     }
 }
 
-fn work(url: &str, orders: &mpsc::Receiver<(String, oneshot::Sender<()>)>) {
+fn work(url: &str, queue: &mpsc::Receiver<(String, oneshot::Sender<()>)>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
         let mut server = PgConnection::connect(url).await.unwrap();
-        while let Ok((sql, done)) = orders.recv() {
+        while let Ok((sql, done)) = queue.recv() {
             let text = sql.clone();
             match sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut server).await {
                 Ok(_) => drop(done.send(())),

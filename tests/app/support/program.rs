@@ -12,12 +12,18 @@ use tokio::net::TcpStream;
 use super::{Browser, PATIENCE, Page};
 
 /// A process. It ends with the test, even if the test fails.
-struct Process(Child);
+pub struct Process(pub Child);
+
+impl Process {
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.kill();
     }
 }
 
@@ -65,7 +71,7 @@ impl Starting {
         out.read_line(&mut line).unwrap();
         let log = || std::fs::read_to_string(self.folder.path().join("log"));
         let address = line.trim().strip_prefix("Listening on http://");
-        let address = address.unwrap_or_else(|| panic!("it does not start: {:?}", log()));
+        let address = address.unwrap_or_else(|| panic!("the program does not start: {:?}", log()));
         Program {
             address: address.parse().unwrap(),
             process: self.process,
@@ -80,7 +86,6 @@ impl Program {
         Starting::new(settings).serving()
     }
 
-    /// A new browser, without cookies.
     pub fn browser(&self) -> Browser {
         Browser::new(self.address)
     }
@@ -109,7 +114,6 @@ impl Program {
         lines.remove(0)
     }
 
-    /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.0.id()
     }
@@ -123,8 +127,7 @@ impl Program {
 
     /// Ends it by SIGKILL.
     pub fn kill(&mut self) {
-        let _ = self.process.0.kill();
-        let _ = self.process.0.wait();
+        self.process.kill();
     }
 
     /// Waits until it has ended.
@@ -134,7 +137,7 @@ impl Program {
             if let Some(status) = self.process.0.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(Instant::now() < deadline, "it keeps running");
+            assert!(Instant::now() < deadline, "the program keeps running");
             tokio::task::yield_now().await;
         }
     }

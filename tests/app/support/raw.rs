@@ -1,4 +1,4 @@
-//! Requests that no browser sends: what goes over the wire, byte by byte.
+//! Raw requests, byte by byte, such as no browser sends.
 
 use std::net::SocketAddr;
 
@@ -8,8 +8,7 @@ use tokio::net::TcpStream;
 
 use super::{Page, keep};
 
-/// Sends a request line, header lines and a body as they stand, and reads the
-/// answer to its end.
+/// Sends a request line, header lines and a body unchanged, and reads the response.
 pub async fn send(address: SocketAddr, line: &str, headers: &[&str], body: &[u8]) -> Page {
     let mut head = format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for header in headers {
@@ -25,7 +24,7 @@ pub async fn send(address: SocketAddr, line: &str, headers: &[&str], body: &[u8]
     read(&String::from_utf8_lossy(&answer))
 }
 
-/// A body in chunks, whose length nobody says beforehand.
+/// Encodes a body with `Transfer-Encoding: chunked`.
 pub fn chunked(body: &[u8]) -> Vec<u8> {
     let mut chunks = Vec::new();
     for part in body.chunks(1000) {

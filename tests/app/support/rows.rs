@@ -31,12 +31,10 @@ impl TestApp {
         self.used(limit, id.as_str()).await
     }
 
-    /// The result of a query that counts.
     pub async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// Changes rows without the app.
     pub async fn execute(&self, sql: &'static str) -> u64 {
         sqlx::query(sql)
             .execute(&self.pool)
@@ -101,13 +99,12 @@ impl TestApp {
         self.run(sql).await;
     }
 
-    /// Makes such statements fail if `condition` holds.
+    /// Makes statements of `event` fail if `condition` holds.
     pub async fn break_when(&self, name: &str, event: &str, condition: &str) {
         let fails = "INSERT INTO activity (id) VALUES (NULL)";
         self.trigger(name, event, condition, fails).await;
     }
 
-    /// Drops a trigger.
     pub async fn drop_trigger(&self, name: &str) {
         self.run(match on_postgresql() {
             false => format!("DROP TRIGGER {name}"),

@@ -1,5 +1,5 @@
-//! A PostgreSQL database for one test, on the server that `TEST_DATABASE_URL` names, whose
-//! user may make databases.
+//! A PostgreSQL database for one test. The user in `TEST_DATABASE_URL` must be able to create
+//! databases.
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -7,7 +7,7 @@ use url::Url;
 
 use super::postgres::{self, Server};
 
-/// An empty database of PostgreSQL's, which goes with the test.
+/// An empty database. Dropping this value deletes it.
 pub struct Scratch {
     server: &'static Server,
     name: String,
@@ -20,7 +20,6 @@ impl Scratch {
         Self { server, name }
     }
 
-    /// Where it is.
     pub fn url(&self) -> Url {
         let mut url = self.server.url.clone();
         url.set_path(&self.name);
@@ -34,7 +33,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Does something on a server of PostgreSQL's.
+/// Executes SQL on a PostgreSQL server.
 pub async fn execute(url: &Url, sql: String) {
     let options: PgConnectOptions = url.as_str().parse().unwrap();
     let mut connection = options.connect().await.unwrap();

@@ -27,7 +27,7 @@ impl Tls {
     }
 }
 
-/// What the server does instead of its usual reply.
+/// A replacement for the usual reply.
 #[derive(Clone, Debug)]
 pub enum Fault {
     Say(String),
@@ -140,7 +140,6 @@ impl SmtpServer {
         self.state.lock().unwrap().fault = Some((at, fault));
     }
 
-    /// Ends the fault.
     pub fn behave(&self) {
         self.state.lock().unwrap().fault = None;
     }
@@ -250,7 +249,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
                     self.reply("QUIT", "221 bye").await?;
                     return None;
                 }
-                _ => self.reply(&verb, "500 what?").await?,
+                _ => self.reply(&verb, "500 unknown command").await?,
             }
         }
     }

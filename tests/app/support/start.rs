@@ -60,7 +60,7 @@ impl TestApp {
         // On a busy machine the purge could delete rows of a slow test.
         app.purge.start = Duration::MAX;
         let url = &variables["DATABASE_URL"];
-        let pool = database.beside(&app.state.database, url).await;
+        let pool = database.open_beside(&app.state.database, url).await;
         let (state, routes) = (app.state.clone(), app.routes.clone());
         let metrics = app.metrics_address();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

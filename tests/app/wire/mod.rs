@@ -73,7 +73,7 @@ async fn a_request_with_an_ambiguous_length_smuggles_no_second_one() {
         );
         assert!(!response.ends_with("\r\n\r\nok"), "{headers}: {response}");
     }
-    // Alone the same bytes are responseed.
+    // Alone, the same bytes are a valid request.
     assert!(exchange(&app, smuggled).await.ends_with("ok"));
 }
 

@@ -1,4 +1,4 @@
-//! Slow clients are disconnected, and delay nobody else meanwhile.
+//! Slow clients are disconnected, and delay no other client.
 
 use std::time::{Duration, Instant};
 
