@@ -277,11 +277,11 @@ impl Routes {
             },
         };
         let changes = !route.method.is_safe();
-        let of_forms = changes.then(|| {
+        let form_layers = changes.then(|| {
             let run_to_completion = from_fn_with_state(self.app.clone(), run_to_completion::run);
             (DefaultBodyLimit::max(BODY_LIMIT), run_to_completion)
         });
         let session = from_fn_with_state(guard, session::with_session);
-        handler.route_layer((csrf_layer(), option_layer(of_forms), session))
+        handler.route_layer((csrf_layer(), option_layer(form_layers), session))
     }
 }

@@ -16,7 +16,7 @@ use strum::VariantArray;
 use crate::config::{Config, ConfigError};
 use crate::models::backup::BackupError;
 use crate::models::copy_database::CopyError;
-use crate::models::purge::Kind;
+use crate::models::purge::ExpiringRows;
 use crate::models::{self, Database, OpenError};
 use crate::services::clock::Clock;
 
@@ -154,7 +154,7 @@ async fn with_database(
 
 async fn purge_all(database: &Database, now: i64) -> Result<String, Error> {
     let mut output = String::new();
-    for kind in Kind::VARIANTS {
+    for kind in ExpiringRows::VARIANTS {
         let rows = kind.purge(database, now).await?;
         output += &format!("{rows:>10}  {}\n", kind.as_ref());
     }

@@ -24,7 +24,7 @@ use crate::session::Session;
 use crate::session::redirects::{redirect_to_login, redirect_to_next};
 use crate::state::AppState;
 use crate::views;
-use crate::views::layout::Kind;
+use crate::views::layout::MessageKind;
 
 /// The response to an invalid form: the form again.
 fn unprocessable(page: impl IntoResponse) -> Response {
@@ -56,7 +56,7 @@ fn too_many_errors(exceeded: RateLimitExceeded) -> Errors {
 /// Redirects with a flash message.
 async fn redirect_with_message(
     session: &Session,
-    kind: Kind,
+    kind: MessageKind,
     text: &str,
     path: &str,
 ) -> Result<Response, AppError> {
@@ -67,7 +67,7 @@ async fn redirect_with_message(
 /// Redirects to a user's profile with a flash message.
 async fn redirect_to_profile(
     session: &Session,
-    kind: Kind,
+    kind: MessageKind,
     text: &str,
     username: &str,
 ) -> Result<Response, AppError> {

@@ -15,7 +15,7 @@ use crate::forms::not_me::NotMeForm;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
-use crate::models::mail_token::{LinkUse, MailToken, Purpose};
+use crate::models::mail_token::{LinkPurpose, LinkUse, MailToken};
 use crate::models::outbox::{Mail, NoticeKind};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
@@ -59,7 +59,7 @@ pub async fn form(
     let user = User::find(&app.database, &link.user_id).await?;
     let (mut connection, now) = (app.database.acquire().await?, app.clock.now());
     let recovery_codes_end =
-        MailToken::doubts_recovery_codes(&mut connection, &link.user_id, now).await?;
+        MailToken::may_compromise_recovery_codes(&mut connection, &link.user_id, now).await?;
     let restored = match event.restores_phone() {
         true => {
             let (user, at) = (&link.user_id, link.created_at);
@@ -120,7 +120,7 @@ pub async fn lock(
     tracing::warn!(event = "not_me", user = user.as_str(), notice = ?event, restores, "account locked");
     cancel_at_twilio(&app, closed, now).await?;
     let done = DonePage {
-        layout: signed_out_layout(&app, &session, &page, user).await?,
+        layout: logged_out_layout(&app, &session, &page, user).await?,
         factor: Factor::new(event, restored.as_deref()),
         recovery_codes_ended,
     };
@@ -130,7 +130,7 @@ pub async fn lock(
 
 /// The layout of the last page. If this browser was logged in to the account, that session
 /// ended with the others.
-async fn signed_out_layout(
+async fn logged_out_layout(
     app: &AppState,
     session: &Session,
     page: &Page,
@@ -152,7 +152,7 @@ async fn delete_doubtful_recovery_codes(
     user: &UserId,
     now: i64,
 ) -> Result<bool, Error> {
-    let doubted = MailToken::doubts_recovery_codes(connection, user, now).await?;
+    let doubted = MailToken::may_compromise_recovery_codes(connection, user, now).await?;
     if doubted {
         RecoveryCode::delete_all(connection, user).await?;
     }
@@ -185,10 +185,10 @@ async fn find(
     let token = Token::received(value);
     let found = MailToken::find_not_me(&app.database, &token, app.clock.now()).await?;
     Ok(found.and_then(|link| match link.purpose.clone() {
-        Purpose::NotMe {
+        LinkPurpose::NotMe {
             event,
             former_phone,
         } => Some((link, event, former_phone)),
-        Purpose::ResetPassword => None,
+        LinkPurpose::ResetPassword => None,
     }))
 }

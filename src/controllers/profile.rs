@@ -17,7 +17,7 @@ use crate::models::recovery_code::RecoveryCode;
 use crate::models::user::{SaveError, User};
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::layout::Kind;
+use crate::views::layout::MessageKind;
 use crate::views::profile::{EditProfilePage, HomePage, ProfilePage};
 use crate::views::recovery_codes::warn_if_few;
 
@@ -100,9 +100,9 @@ pub async fn edit(
     match saved {
         Ok(Saved::Saved(name)) => {
             let text = "Your profile has been updated";
-            redirect_to_profile(&session, Kind::Success, text, &name).await
+            redirect_to_profile(&session, MessageKind::Success, text, &name).await
         }
-        Ok(Saved::SignedOut) => Ok(redirect_to_login()),
+        Ok(Saved::LoggedOut) => Ok(redirect_to_login()),
         Err(SaveError::Other(error)) => Err(error.into()),
         Err(SaveError::RateLimited(exceeded)) => {
             let shown = edit_page(&page, form, too_many_errors(exceeded)).await?;
@@ -133,7 +133,7 @@ enum Saved {
     /// With the new username.
     Saved(String),
     /// The session ended while the form was being sent.
-    SignedOut,
+    LoggedOut,
 }
 
 async fn save(
@@ -147,7 +147,7 @@ async fn save(
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
     if !session.lock_if_active(&mut transaction).await? {
-        return Ok(Saved::SignedOut);
+        return Ok(Saved::LoggedOut);
     }
     limits
         .take(&mut transaction, user.id.as_str(), now)

@@ -14,7 +14,7 @@ use crate::models::recovery_code::RecoveryCode;
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::layout::Kind;
+use crate::views::layout::MessageKind;
 use crate::views::recovery_codes::{RecoveryCodesPage, RenewedPage};
 
 /// `GET /recovery_codes`. It shows the number of codes, never a code.
@@ -89,5 +89,5 @@ async fn codes_page(
 
 async fn redirect_without_two_factor(session: &Session, user: &User) -> Result<Response, AppError> {
     let text = "Turn on two-factor authentication to get recovery codes.";
-    redirect_to_profile(session, Kind::Info, text, &user.username).await
+    redirect_to_profile(session, MessageKind::Info, text, &user.username).await
 }

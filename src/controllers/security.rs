@@ -13,7 +13,7 @@ use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::{Ended, Login, SessionId, SessionRow};
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::layout::Kind;
+use crate::views::layout::MessageKind;
 use crate::views::security::{SecurityPage, TwoFactor, activity_items, session_items};
 
 /// `GET /security`
@@ -68,7 +68,7 @@ pub async fn revoke(
     let user = user.id.as_str();
     tracing::info!(event = "session_ended", user, "session revoked");
     let text = "The device is logged out.";
-    redirect_with_message(&session, Kind::Success, text, "/security").await
+    redirect_with_message(&session, MessageKind::Success, text, "/security").await
 }
 
 /// `POST /sessions/revoke_others`
@@ -86,11 +86,11 @@ pub async fn revoke_others(
     }
     let ended = SessionRow::end_others(&mut transaction, &user.id, this).await?;
     let (kind, message) = if ended.is_empty() {
-        (Kind::Info, "No other device was logged in.")
+        (MessageKind::Info, "No other device was logged in.")
     } else {
         let event = Event::EndedOtherSessions;
         Activity::record(&mut transaction, &user.id, event, Some(&client), now).await?;
-        (Kind::Success, "All other devices are logged out.")
+        (MessageKind::Success, "All other devices are logged out.")
     };
     transaction.commit().await?;
     cancel_challenges(&app, ended, now).await?;

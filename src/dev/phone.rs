@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 
-use crate::dev::simulator::Message;
+use crate::dev::simulator::PhoneMessage;
 use crate::error::AppError;
 use crate::extractors::Page;
 use crate::state::AppState;
@@ -13,7 +13,7 @@ use crate::views::timestamp;
 pub async fn show(State(app): State<AppState>, page: Page) -> Result<DemoPhonePage, AppError> {
     let phone = app.demo_phone.as_ref().ok_or(AppError::NotFound)?;
     let now = app.clock.now();
-    let entry = |message: Message| Entry {
+    let entry = |message: PhoneMessage| Entry {
         to: message.to,
         channel: message.channel.into_str().to_owned(),
         code: message.code,

@@ -17,7 +17,7 @@ use crate::models::rate_limit::RateLimit;
 use crate::session::redirects::{redirect_expired, redirect_to_login, with_next};
 use crate::session::{Session, Visitor};
 use crate::state::AppState;
-use crate::views::layout::Kind;
+use crate::views::layout::MessageKind;
 
 /// Which visitors a route admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,7 +126,7 @@ impl NotPending {
             Self::Missing if session.user().is_none() => Ok(redirect_to_login()),
             Self::Missing => {
                 let text = "There is no code to enter.";
-                let added = session.add_message(Kind::Info, text).await;
+                let added = session.add_message(MessageKind::Info, text).await;
                 added.map(|()| Redirect::to("/home").into_response())
             }
             Self::Expired => redirect_expired(session).await,

@@ -18,7 +18,7 @@ use crate::services::passwords::Passwords;
 const FAILURES_TO_REPORT: i64 = 5;
 
 /// The limits that count only wrong passwords.
-const WRONG: [RateLimit; 3] = [
+const WRONG_PASSWORD_LIMITS: [RateLimit; 3] = [
     WRONG_PASSWORDS,
     WRONG_PASSWORDS_PER_SITE,
     WRONG_PASSWORDS_PER_CLIENT,
@@ -131,7 +131,7 @@ impl User {
         drop(connection); // hashing is slow, and other requests need the connection
         let result = Self::compare(database, passwords, &credentials, account).await;
         let refunded = match &result {
-            Ok(Ok(_)) => attempt.under(&WRONG),
+            Ok(Ok(_)) => attempt.under(&WRONG_PASSWORD_LIMITS),
             Ok(Err(_)) => {
                 let id = id.as_ref();
                 Self::record_failed_login(database, id, &credentials, &attempt, now).await?;
@@ -185,7 +185,7 @@ impl User {
             .await?;
         let event = Event::WrongPassword;
         Activity::record_if_known(&mut transaction, id, event, Some(client), now).await?;
-        refund(&mut transaction, &attempt.not_under(&WRONG)).await?;
+        refund(&mut transaction, &attempt.not_under(&WRONG_PASSWORD_LIMITS)).await?;
         let account = credentials.account(id);
         let buckets = WRONG_PASSWORDS_PER_ACCOUNT.buckets(&account);
         if try_take(&mut transaction, &buckets, now).await?.is_err() {

@@ -11,7 +11,7 @@ use crate::models::{Connection, Database, NOT_ME_LIFE, Result, UNDO_WINDOW};
 
 #[derive(Debug, Clone, PartialEq, Eq, AsRefStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Purpose {
+pub enum LinkPurpose {
     /// To set a new password.
     ResetPassword,
     /// To undo the event of a notice.
@@ -22,7 +22,7 @@ pub enum Purpose {
     },
 }
 
-impl Purpose {
+impl LinkPurpose {
     /// How long a link that is sent `now` lives, in seconds. A link that undoes an event
     /// never outlives [`UNDO_WINDOW`] from the time of the event, `at`.
     pub fn life(&self, at: i64, now: i64) -> i64 {
@@ -46,7 +46,7 @@ pub enum LinkUse {
 pub struct MailToken {
     token_hash: String,
     pub user_id: UserId,
-    pub purpose: Purpose,
+    pub purpose: LinkPurpose,
     /// When it was issued, in Unix seconds.
     pub created_at: i64,
 }
@@ -62,14 +62,14 @@ impl MailToken {
     pub async fn issue(
         database: &Database,
         user: &UserId,
-        purpose: &Purpose,
+        purpose: &LinkPurpose,
         at: i64,
         now: i64,
     ) -> Result<Token> {
         let token = Token::generate()?;
         let (event, former_phone) = match purpose {
-            Purpose::ResetPassword => (None, None),
-            Purpose::NotMe {
+            LinkPurpose::ResetPassword => (None, None),
+            LinkPurpose::NotMe {
                 event,
                 former_phone,
             } => (Some(event), former_phone.as_deref()),
@@ -130,8 +130,8 @@ impl MailToken {
         let Some(row) = row else { return Ok(None) };
         let event: Option<String> = row.try_get("event")?;
         let purpose = match event {
-            None => Purpose::ResetPassword,
-            Some(event) => Purpose::NotMe {
+            None => LinkPurpose::ResetPassword,
+            Some(event) => LinkPurpose::NotMe {
                 event: serde_json::from_str(&event)?,
                 former_phone: row.try_get("former_phone")?,
             },
@@ -160,14 +160,14 @@ impl MailToken {
             return Ok(LinkUse::Expired);
         }
         let others = match &self.purpose {
-            Purpose::ResetPassword => {
+            LinkPurpose::ResetPassword => {
                 Self::delete_resets(connection, &self.user_id).await?;
                 return Ok(LinkUse::Consumed);
             }
-            Purpose::NotMe { event, .. } if event.restores_phone() => {
+            LinkPurpose::NotMe { event, .. } if event.restores_phone() => {
                 sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1")
             }
-            Purpose::NotMe { .. } => {
+            LinkPurpose::NotMe { .. } => {
                 sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND former_phone IS NULL")
             }
         };
@@ -176,9 +176,9 @@ impl MailToken {
         Ok(LinkUse::Consumed)
     }
 
-    /// Whether the event of one of a user's links [`NoticeKind::doubts_recovery_codes`]. This holds
+    /// Whether the event of one of a user's links [`NoticeKind::may_compromise_recovery_codes`]. This holds
     /// for whichever link is used, since it consumes the others.
-    pub async fn doubts_recovery_codes(
+    pub async fn may_compromise_recovery_codes(
         connection: &mut Connection,
         user: &UserId,
         now: i64,

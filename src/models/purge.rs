@@ -20,10 +20,10 @@ const LOCK_TIMEOUT: &str = "55P03";
 /// refunded by its row. One more hour is a margin for clocks that differ.
 const CHALLENGE_KEPT: i64 = 25 * 60 * 60;
 
-/// A kind of rows that expire. [`Kind::as_ref`] is its name in the log and for the operator.
+/// A kind of rows that expire. [`ExpiringRows::as_ref`] is its name in the log and for the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
-pub enum Kind {
+pub enum ExpiringRows {
     /// Sessions past their end or their idle end.
     Sessions,
     /// Challenges that have no queued email, [`CHALLENGE_KEPT`] after they expired.
@@ -42,7 +42,7 @@ pub enum Kind {
     SmsDays,
 }
 
-impl Kind {
+impl ExpiringRows {
     /// Deletes at most [`BATCH`] rows that have expired at `now`, and returns how many. On
     /// PostgreSQL it deletes none if a request holds one of them.
     pub async fn delete_batch(self, database: &Database, now: i64) -> Result<u64> {

@@ -8,7 +8,7 @@ use crate::models::session::{Issued, SessionRow};
 use crate::models::user::{User, UserId};
 use crate::models::{Connection, Error};
 use crate::session::{CookieChange, NO_DATA, Session, data_with};
-use crate::views::layout::Kind;
+use crate::views::layout::MessageKind;
 
 /// A login that has begun, once its transaction is committed.
 pub struct BegunLogin {
@@ -123,7 +123,7 @@ impl Session {
     pub async fn end_with_message(
         &self,
         connection: &mut Connection,
-        kind: Kind,
+        kind: MessageKind,
         text: &str,
         now: i64,
     ) -> Result<Issued, AppError> {
@@ -136,7 +136,7 @@ impl Session {
     pub async fn leave_message(
         connection: &mut Connection,
         issued: &Issued,
-        kind: Kind,
+        kind: MessageKind,
         text: &str,
     ) -> Result<(), AppError> {
         Ok(SessionRow::set_data(connection, issued, &data_with(kind, text)).await?)

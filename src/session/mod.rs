@@ -21,7 +21,7 @@ use crate::models::Database;
 use crate::models::challenge::ChallengeId;
 use crate::models::session::{Issued, SessionRow};
 use crate::models::user::User;
-use crate::views::layout::{Kind, Message};
+use crate::views::layout::{FlashMessage, MessageKind};
 
 use store::RequestStore;
 
@@ -137,13 +137,13 @@ impl Session {
     }
 
     /// Adds a flash message, unless it is there already.
-    pub async fn add_message(&self, kind: Kind, text: &str) -> Result<(), AppError> {
+    pub async fn add_message(&self, kind: MessageKind, text: &str) -> Result<(), AppError> {
         if !self.0.keeps_messages {
             return Ok(());
         }
         let mut messages = self.messages().await?;
         let text = text.to_owned();
-        let message = Message { kind, text };
+        let message = FlashMessage { kind, text };
         if messages.contains(&message) {
             return Ok(());
         }
@@ -152,7 +152,7 @@ impl Session {
     }
 
     /// Removes the flash messages, for the page that shows them.
-    pub async fn take_messages(&self) -> Result<Vec<Message>, AppError> {
+    pub async fn take_messages(&self) -> Result<Vec<FlashMessage>, AppError> {
         let messages = self.messages().await?;
         if !messages.is_empty() {
             self.0.data.remove_value(MESSAGES).await?;
@@ -161,7 +161,7 @@ impl Session {
     }
 
     /// The flash messages. Unreadable ones count as none.
-    async fn messages(&self) -> Result<Vec<Message>, AppError> {
+    async fn messages(&self) -> Result<Vec<FlashMessage>, AppError> {
         match self.0.data.get(MESSAGES).await {
             Ok(messages) => Ok(messages.unwrap_or_default()),
             Err(tower_sessions::session::Error::SerdeJson(_)) => Ok(Vec::new()),
@@ -205,9 +205,9 @@ impl Session {
 }
 
 /// The data of a session that holds one message.
-fn data_with(kind: Kind, text: &str) -> String {
+fn data_with(kind: MessageKind, text: &str) -> String {
     let text = text.to_owned();
-    serde_json::json!({ MESSAGES: [Message { kind, text }] }).to_string()
+    serde_json::json!({ MESSAGES: [FlashMessage { kind, text }] }).to_string()
 }
 
 fn visitor(row: &SessionRow) -> Visitor {

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use crate::error::AppError;
 use crate::forms::local_path::LocalPath;
 use crate::session::Session;
-use crate::views::layout::Kind;
+use crate::views::layout::MessageKind;
 
 /// Redirects to where a form was to lead, or home.
 pub fn redirect_to_next(next: Option<&LocalPath>) -> Response {
@@ -27,7 +27,7 @@ pub fn redirect_to_login() -> Response {
 
 pub async fn redirect_expired(session: &Session) -> Result<Response, AppError> {
     let text = "That code has expired.";
-    session.add_message(Kind::Info, text).await?;
+    session.add_message(MessageKind::Info, text).await?;
     let page = match session.user() {
         Some(_) => "/home",
         None => "/login",

@@ -8,13 +8,13 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::models::mail_token::{MailToken, Purpose};
+use crate::models::mail_token::{LinkPurpose, MailToken};
 use crate::models::outbox::{Mail, Queued};
 use crate::models::reset_request::{self, Resolved};
 use crate::models::token::Token;
 use crate::models::{self, Database};
 use crate::services::clock::Clock;
-use crate::services::mailer::{Email, Mailer, SendError};
+use crate::services::mailer::{Email, MailError, Mailer};
 use crate::services::metrics::Metrics;
 use crate::views::email::{self, NoticeEmail, ResetPasswordEmail};
 
@@ -140,7 +140,7 @@ impl MailWorker {
     async fn deliver(&self, queued: Queued, stop: CancellationToken) -> Result<(), models::Error> {
         if queued.is_stale(self.clock.now()) {
             let error = queued.last_error.as_deref().unwrap_or("no attempt");
-            let error = SendError::Permanent(format!("not sent in time: {error}"));
+            let error = MailError::Permanent(format!("not sent in time: {error}"));
             return self.settle_failure(&queued, error).await;
         }
         let deadline = async {
@@ -151,7 +151,7 @@ impl MailWorker {
             sent = self.attempt(&queued) => sent,
             // The link stays valid, since the server may have the email.
             () = deadline => {
-                Err(SendError::Transient("shut down before the mail server replied".to_owned()))
+                Err(MailError::Transient("shut down before the mail server replied".to_owned()))
             }
         };
         if let Err(error) = sent {
@@ -164,14 +164,14 @@ impl MailWorker {
     }
 
     /// Puts the email back for a retry, or removes it.
-    async fn settle_failure(&self, queued: &Queued, error: SendError) -> Result<(), models::Error> {
+    async fn settle_failure(&self, queued: &Queued, error: MailError) -> Result<(), models::Error> {
         let now = self.clock.now();
-        let is_unanswered = matches!(error, SendError::Unanswered(_));
+        let is_unanswered = matches!(error, MailError::Unanswered(_));
         if is_unanswered && queued.was_unanswered_often() {
             self.metrics.count_mail("unanswered");
             queued.remove(&self.database).await?;
             tracing::warn!(event = "mail_unanswered", id = %queued.id, attempts = queued.attempts, %error, "email counts as sent, though the server did not reply");
-        } else if matches!(error, SendError::Permanent(_)) || queued.is_stale(now) {
+        } else if matches!(error, MailError::Permanent(_)) || queued.is_stale(now) {
             self.metrics.count_mail("given_up");
             queued.remove(&self.database).await?;
             tracing::error!(event = "mail_given_up", id = %queued.id, to = %masked(&queued.email), attempts = queued.attempts, %error, "email given up");
@@ -186,8 +186,8 @@ impl MailWorker {
         Ok(())
     }
 
-    async fn attempt(&self, queued: &Queued) -> Result<(), SendError> {
-        let transient = |error: models::Error| SendError::Transient(error.with_causes());
+    async fn attempt(&self, queued: &Queued) -> Result<(), MailError> {
+        let transient = |error: models::Error| MailError::Transient(error.with_causes());
         let mail = queued.mail().map_err(transient)?;
         let now = self.clock.now();
         let purpose = purpose(&mail);
@@ -201,7 +201,7 @@ impl MailWorker {
             .map_err(transient)?;
         let content = self
             .content(queued, mail, purpose.life(at, now), &token)
-            .map_err(|error| SendError::Transient(error.to_string()))?;
+            .map_err(|error| MailError::Transient(error.to_string()))?;
         let email = Email {
             id: queued.id.clone(),
             to: queued.email.clone(),
@@ -211,7 +211,7 @@ impl MailWorker {
             written_at: now,
         };
         let sent = self.mailer.send(&email).await;
-        if let Err(SendError::Transient(_) | SendError::Permanent(_)) = sent {
+        if let Err(MailError::Transient(_) | MailError::Permanent(_)) = sent {
             let revoked = MailToken::revoke(&self.database, &token).await;
             revoked.map_err(transient)?;
         }
@@ -243,10 +243,10 @@ impl MailWorker {
 }
 
 /// The purpose of the link in an email.
-fn purpose(mail: &Mail) -> Purpose {
+fn purpose(mail: &Mail) -> LinkPurpose {
     match mail {
-        Mail::ResetPassword => Purpose::ResetPassword,
-        Mail::Notice(notice) => Purpose::NotMe {
+        Mail::ResetPassword => LinkPurpose::ResetPassword,
+        Mail::Notice(notice) => LinkPurpose::NotMe {
             event: notice.event,
             former_phone: notice.former_phone.clone(),
         },

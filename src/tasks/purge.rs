@@ -6,7 +6,7 @@ use strum::VariantArray;
 use tokio_util::sync::CancellationToken;
 
 use crate::models::Database;
-use crate::models::purge::Kind;
+use crate::models::purge::ExpiringRows;
 use crate::services::clock::Clock;
 
 /// The pause between two rounds.
@@ -40,7 +40,7 @@ impl Purge {
 
     /// Purges each kind. An error is logged, and the next round tries again.
     pub async fn round(&self) {
-        for kind in Kind::VARIANTS {
+        for kind in ExpiringRows::VARIANTS {
             let name = kind.as_ref();
             match kind.purge(&self.database, self.clock.now()).await {
                 Ok(0) => {}

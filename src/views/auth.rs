@@ -24,7 +24,7 @@ pub struct LoginPage {
     pub username: String,
     pub next: Option<String>,
     /// A login in this browser waits for its code.
-    pub half_done: bool,
+    pub has_pending_login: bool,
     pub remember_me: bool,
     pub errors: Errors,
 }

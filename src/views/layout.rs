@@ -8,7 +8,7 @@ pub struct Layout {
     /// Shown as `{title} | Twostep`.
     pub title: String,
     pub username: Option<String>,
-    pub messages: Vec<Message>,
+    pub messages: Vec<FlashMessage>,
     /// Codes go to the demo phone, and every page says so.
     pub demo_phone: bool,
     /// Emails go to the demo mailbox, and every page says so.
@@ -17,18 +17,18 @@ pub struct Layout {
 
 /// A flash message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    pub kind: Kind,
+pub struct FlashMessage {
+    pub kind: MessageKind,
     pub text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
+pub enum MessageKind {
     Success,
     Info,
 }
 
-impl Kind {
+impl MessageKind {
     /// The suffix of Bootstrap's class.
     pub fn name(self) -> &'static str {
         match self {

@@ -91,7 +91,7 @@ impl Role {
 
     pub async fn browser(self, app: &TestApp) -> Browser {
         if self == Self::PendingLogin {
-            return app.half_logged_in("alice").await;
+            return app.log_in_until_code("alice").await;
         }
         let browser = app.browser();
         if self != Self::Guest {

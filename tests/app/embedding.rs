@@ -35,7 +35,7 @@ async fn another_site_cannot_embed_any_page() {
 #[tokio::test]
 async fn scripts_and_styles_hold_no_user_data() {
     let app = TestApp::start().await;
-    let (guest, harry) = (app.browser(), app.signed_in("harry").await);
+    let (guest, harry) = (app.browser(), app.register_and_log_in("harry").await);
     let page = guest.get("/dev/phone").await;
     let mut files = page.attributes("script", "src");
     assert!(!files.is_empty());

@@ -64,7 +64,7 @@ async fn every_refused_request_gets_its_error_page() {
     const NO_FORM: (u16, &str) = (415, "Not a form");
     const INVALID: (u16, &str) = (422, "Not understood");
     let app = TestApp::start().await;
-    let (guest, harry) = (&app.browser(), &app.signed_in("harry").await);
+    let (guest, harry) = (&app.browser(), &app.register_and_log_in("harry").await);
     let before = app.dump().await;
     #[rustfmt::skip] // one line per case
     let cases = [
@@ -153,7 +153,7 @@ async fn a_form_of_16_kib_is_read_and_one_byte_more_is_413() {
 #[tokio::test]
 async fn a_database_error_is_500() {
     let app = TestApp::start().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     app.execute("ALTER TABLE sessions RENAME TO lost").await;
     let failed = "Something went wrong";
     assert_error_page(&harry.get("/home").await, 500, failed);
@@ -235,7 +235,7 @@ async fn each_request_gets_an_id_and_the_clients_own_is_ignored() {
 #[tokio::test]
 async fn a_response_to_head_has_no_body() {
     let app = TestApp::start().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     for (line, status) in [
         ("HEAD /home", 200),
         ("HEAD /nowhere", 404),
@@ -253,7 +253,7 @@ async fn a_response_to_head_has_no_body() {
 #[tokio::test]
 async fn error_pages_have_the_links_of_the_user() {
     let app = TestApp::start().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     let foreign = harry
         .request(Method::POST, "/edit_profile")
         .header("origin", "https://evil.example");

@@ -60,7 +60,7 @@ fn static_files(page: &Page) -> BTreeSet<String> {
 #[tokio::test]
 async fn every_response_has_the_security_headers() {
     let app = TestApp::start().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     let css = static_files(&harry.get("/home").await).pop_first().unwrap();
     let twice = [("username", "a"), ("username", "b")];
     let foreign = harry

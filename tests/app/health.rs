@@ -18,7 +18,7 @@ async fn a_healthy_program_says_ok_and_nothing_else() {
 #[tokio::test]
 async fn without_the_database_the_program_is_alive_but_not_ready_and_pages_say_too_busy() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     app.state.session_reader.close();
     app.state.database.close().await;
     assert_eq!(browser.get("/healthz").await.status, 200);

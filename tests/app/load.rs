@@ -16,7 +16,7 @@ use crate::support::{PASSWORD, TestApp, until};
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn requests_of_disconnected_clients_release_their_connections() {
     let app = TestApp::start().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     let cookie = harry.session_cookie().unwrap();
     let database = &app.state.database;
     let whole = format!("GET /home HTTP/1.1\r\nHost: x\r\nCookie: session={cookie}\r\n\r\n");
@@ -119,7 +119,7 @@ async fn a_silent_twilio_delays_only_the_requests_that_wait_for_it() {
     let app = TestApp::with_timeout(&[], Duration::from_secs(15)).await;
     let mut browsers = Vec::new();
     for number in 0..WAITING {
-        browsers.push(app.signed_in(&format!("user{number}")).await);
+        browsers.push(app.register_and_log_in(&format!("user{number}")).await);
     }
     app.register("harry").await;
     app.phone().fail_with(Some(Failure::Silence));

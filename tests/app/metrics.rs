@@ -149,7 +149,7 @@ async fn arbitrary_requests_add_no_labels() {
 #[tokio::test]
 async fn codes_are_counted_by_country_and_outcome() {
     let app = app().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let sent = r#"twostep_codes_sent_total{country="KE",outcome="sms"}"#;
     let right = r#"twostep_codes_checked_total{country="KE",outcome="right"}"#;
     let refused = r#"twostep_codes_checked_total{country="KE",outcome="wrong"}"#;
@@ -175,14 +175,14 @@ async fn codes_are_counted_by_country_and_outcome() {
         ("+12025550113", "failed"),
     ] {
         let name = format!("u{}", &number[9..]);
-        let browser = app.signed_in(&name).await;
+        let browser = app.register_and_log_in(&name).await;
         browser.enable(number).await;
         let sent = format!(r#"twostep_codes_sent_total{{country="US",outcome="{outcome}"}}"#);
         assert_eq!(value(&app, &sent).await, 1.0, "{outcome}");
         assert_eq!(value(&app, fallen_back).await, 1.0, "{outcome}");
     }
     // A requested call is no fallback.
-    let browser = app.signed_in("bob").await;
+    let browser = app.register_and_log_in("bob").await;
     browser
         .enable(OTHER_PHONE)
         .await
@@ -270,7 +270,7 @@ async fn the_pool_and_a_database_outage_are_measured() {
 #[tokio::test]
 async fn the_used_daily_budgets_are_measured() {
     let app = app().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let row = |kind: &str, budget: &str| format!("twostep_budget_{kind}{{budget=\"{budget}\"}}");
     for (budget, limit) in [
         ("sends_of_service", 1000.0),

@@ -147,7 +147,7 @@ async fn a_start_without_the_database_exits_with_1_and_the_reason() {
 async fn a_broken_table_is_500_and_logged_with_its_cause() {
     logs::keep();
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     for (name, event) in [
         ("broken", "BEFORE INSERT ON sessions"),
         ("broken_too", "BEFORE UPDATE ON sessions"),
@@ -176,7 +176,7 @@ async fn a_broken_table_is_500_and_logged_with_its_cause() {
 #[tokio::test]
 async fn a_locked_database_makes_writes_fail_temporarily_and_loses_nothing() {
     let app = TestApp::on_sqlite().await;
-    let (alice, guest) = (app.signed_in("alice").await, app.browser());
+    let (alice, guest) = (app.register_and_log_in("alice").await, app.browser());
     assert_readiness(&app, 200).await;
 
     // All connections wait for locks as briefly as possible.
@@ -259,7 +259,7 @@ async fn a_lost_connection_makes_requests_fail_temporarily_and_loses_nothing() {
     url.set_host(Some("127.0.0.1")).unwrap();
     url.set_port(Some(proxy.address.port())).unwrap();
     let app = TestApp::with(&[("DATABASE_URL", url.as_str())]).await;
-    let (alice, guest) = (app.signed_in("alice").await, app.browser());
+    let (alice, guest) = (app.register_and_log_in("alice").await, app.browser());
     assert_readiness(&app, 200).await;
 
     proxy.cut().await;
@@ -286,7 +286,7 @@ async fn a_lost_connection_makes_requests_fail_temporarily_and_loses_nothing() {
 async fn users_do_not_notice_that_the_server_closes_all_connections() {
     let scratch = Scratch::new().await;
     let app = TestApp::with(&[("DATABASE_URL", scratch.url().as_str())]).await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     for _ in 0..3 {
         let end = r"
             SELECT pg_terminate_backend(pid)

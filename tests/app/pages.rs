@@ -7,7 +7,7 @@ use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
 /// Every page, first without and then with two-factor authentication.
 async fn every_page(app: &TestApp) -> Vec<Page> {
-    let (guest, harry) = (app.browser(), app.signed_in("harry").await);
+    let (guest, harry) = (app.browser(), app.register_and_log_in("harry").await);
     app.register("alice").await;
     let about = [
         ("username", "harry"),
@@ -48,7 +48,7 @@ async fn every_page(app: &TestApp) -> Vec<Page> {
     pages.push(harry.post("/recovery_codes", &[]).await);
     let paths = "/home /user/harry /enable_2fa /disable_2fa /security /recovery_codes /dev/phone";
     visit(&harry, paths, &mut pages).await;
-    let half = app.half_logged_in("harry").await;
+    let half = app.log_in_until_code("harry").await;
     visit(&half, "/verify_2fa /verify_2fa/recovery", &mut pages).await;
     for _ in 0..6 {
         pages.push(half.recover("<b>").await);

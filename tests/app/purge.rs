@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use twostep::models::Connection;
 use twostep::models::outbox::NoticeKind;
-use twostep::models::purge::{BATCH, Kind};
+use twostep::models::purge::{BATCH, ExpiringRows};
 use twostep::models::rate_limit::{WRONG_CODES, take};
 use twostep::tasks::purge::Purge;
 
@@ -33,7 +33,7 @@ fn task(app: &TestApp) -> Purge {
     }
 }
 
-/// Inserts expired rows of [`Kind::RateLimits`].
+/// Inserts expired rows of [`ExpiringRows::RateLimits`].
 async fn fill(app: &TestApp) {
     app.execute(
         "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 500) \
@@ -53,7 +53,7 @@ async fn left(app: &TestApp) -> u64 {
 
 async fn purge_rate_limits(app: &TestApp) -> u64 {
     let database = &app.state.database;
-    Kind::RateLimits.purge(database, NOW).await.unwrap()
+    ExpiringRows::RateLimits.purge(database, NOW).await.unwrap()
 }
 
 async fn insert(app: &TestApp, sql: &'static str, id: &str, expires_at: i64) {
@@ -70,46 +70,46 @@ async fn insert(app: &TestApp, sql: &'static str, id: &str, expires_at: i64) {
 
 /// A row of each kind (`$1` is its id, `$2` a user, `$3` its expiry, `$4` is [`LATER`]), and
 /// how many seconds it is kept after its expiry.
-const ROWS: [(Kind, &str, i64); 7] = [
+const ROWS: [(ExpiringRows, &str, i64); 7] = [
     (
-        Kind::Sessions,
+        ExpiringRows::Sessions,
         "INSERT INTO sessions (id, token_hash, user_id, remember, data, created_at, \
          last_active_at, idle_expires_at, expires_at) VALUES ($1, $1, $2, 0, '{}', 0, 0, $4, $3)",
         0,
     ),
     (
-        Kind::Sessions,
+        ExpiringRows::Sessions,
         "INSERT INTO sessions (id, token_hash, user_id, remember, data, created_at, \
          last_active_at, idle_expires_at, expires_at) VALUES ($1, $1, $2, 0, '{}', 0, 0, $3, $4)",
         0,
     ),
     (
-        Kind::Challenges,
+        ExpiringRows::Challenges,
         "INSERT INTO challenges (id, user_id, auth_version, purpose, phone, delivery, remember, \
          sends, calls, checks, created_at, expires_at, closed_at) \
          VALUES ($1, $2, 1, 'login', '+1', 'sms', 0, 1, 0, 0, 0, $3, $4)",
         DAY + HOUR,
     ),
     (
-        Kind::MailTokens,
+        ExpiringRows::MailTokens,
         "INSERT INTO mail_tokens (token_hash, user_id, purpose, created_at, expires_at) \
          VALUES ($1, $2, 'reset_password', 0 * $4, $3)",
         0,
     ),
     (
-        Kind::RateLimits,
+        ExpiringRows::RateLimits,
         "INSERT INTO rate_limits (key, capacity, count, expires_at) SELECT $1, 1, 1, $3 \
          FROM users WHERE id = $2 AND 0 < $4",
         0,
     ),
     (
-        Kind::FormerUsernames,
+        ExpiringRows::FormerUsernames,
         "INSERT INTO former_usernames (username_key, user_id, reserved_until) \
          VALUES ($1, $2, 0 * $4 + $3)",
         0,
     ),
     (
-        Kind::Activity,
+        ExpiringRows::Activity,
         "INSERT INTO activity (id, user_id, event, category, number, at) \
          VALUES ($1, $2, 'logged_in', 0, 1, 0 * $4 + $3)",
         90 * DAY,
@@ -131,9 +131,12 @@ async fn each_kind_expires_at_its_second() {
         assert_eq!(deleted(NOW + 1).await, 1, "{kind:?}: the one that stayed");
     }
     // `sms_days` tests the remaining kind.
-    let tested = |kind: &Kind| ROWS.iter().any(|row| row.0 == *kind);
-    let untested: Vec<_> = Kind::VARIANTS.iter().filter(|it| !tested(it)).collect();
-    assert_eq!(untested, [&Kind::SmsDays]);
+    let tested = |kind: &ExpiringRows| ROWS.iter().any(|row| row.0 == *kind);
+    let untested: Vec<_> = ExpiringRows::VARIANTS
+        .iter()
+        .filter(|it| !tested(it))
+        .collect();
+    assert_eq!(untested, [&ExpiringRows::SmsDays]);
 }
 
 #[tokio::test]
@@ -141,15 +144,21 @@ async fn a_challenge_stays_until_its_queued_email_is_sent() {
     let app = TestApp::keeping_mail().await;
     app.with_two_factor("alice", PHONE).await;
     app.empty_outbox().await;
-    app.half_logged_in("alice").await;
+    app.log_in_until_code("alice").await;
     let challenges = "SELECT COUNT(*) FROM challenges";
     let queued = "SELECT COUNT(*) FROM challenges JOIN outbox ON outbox.id = challenges.id";
     assert_eq!(app.count(challenges).await, 2);
-    Kind::Challenges.purge(&app.pool, LATER).await.unwrap();
+    ExpiringRows::Challenges
+        .purge(&app.pool, LATER)
+        .await
+        .unwrap();
     assert_eq!(app.count(challenges).await, 1);
     assert_eq!(app.count(queued).await, 1);
     app.empty_outbox().await;
-    Kind::Challenges.purge(&app.pool, LATER).await.unwrap();
+    ExpiringRows::Challenges
+        .purge(&app.pool, LATER)
+        .await
+        .unwrap();
     assert_eq!(app.count(challenges).await, 0);
     // Their sessions stay until they expire themselves.
     assert_eq!(app.count("SELECT COUNT(*) FROM sessions").await, 3);
@@ -159,7 +168,7 @@ async fn a_challenge_stays_until_its_queued_email_is_sent() {
 async fn a_statement_deletes_one_batch_and_a_purge_deletes_all() {
     let app = TestApp::start().await;
     fill(&app).await;
-    let deleted = Kind::RateLimits.delete_batch(&app.pool, NOW).await;
+    let deleted = ExpiringRows::RateLimits.delete_batch(&app.pool, NOW).await;
     assert_eq!(deleted.unwrap(), BATCH);
     assert_eq!(left(&app).await, FILLED - BATCH);
     assert_eq!(purge_rate_limits(&app).await, FILLED - BATCH);
@@ -170,7 +179,7 @@ async fn a_statement_deletes_one_batch_and_a_purge_deletes_all() {
 async fn two_purges_at_once_delete_each_row_once() {
     let app = TestApp::start().await;
     fill(&app).await;
-    let purge = || Kind::RateLimits.purge(&app.pool, NOW);
+    let purge = || ExpiringRows::RateLimits.purge(&app.pool, NOW);
     let (one, other) = tokio::join!(purge(), purge());
     assert_eq!(one.unwrap() + other.unwrap() + left(&app).await, FILLED);
     purge_rate_limits(&app).await;
@@ -218,10 +227,10 @@ async fn the_purge_does_not_let_the_write_ahead_log_grow() {
 #[tokio::test]
 async fn requests_are_answered_during_a_purge() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     fill(&app).await;
     let database = app.pool.clone();
-    let purging = tokio::spawn(async move { Kind::RateLimits.purge(&database, NOW).await });
+    let purging = tokio::spawn(async move { ExpiringRows::RateLimits.purge(&database, NOW).await });
     while left(&app).await == FILLED {
         tokio::task::yield_now().await;
     }
@@ -240,7 +249,7 @@ async fn a_round_deletes_nothing_that_is_still_valid() {
     let browser = app.with_two_factor("alice", PHONE).await;
     app.mail_to("alice@example.com").await;
     app.advance(60);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let reset = app.reset_link("alice").await;
     let not_me = app.not_me("alice", NoticeKind::PasswordChanged, None).await;
     let now = app.state.clock.now();
@@ -277,7 +286,7 @@ async fn a_round_deletes_nothing_that_is_still_valid() {
 #[tokio::test]
 async fn a_round_deletes_expired_sessions() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let guest = app.browser();
     guest.log_in("alice", "wrong").await;
     app.advance(12 * 60 * 60 - 1);

@@ -1,6 +1,6 @@
 //! The counts of codes sent and verified, by country and day.
 
-use twostep::models::purge::Kind;
+use twostep::models::purge::ExpiringRows;
 use twostep::models::sms_days::{self, SmsDay, Suspicion, record_entered, record_sent};
 
 use crate::support::{NOW, TestApp};
@@ -142,7 +142,7 @@ async fn a_day_is_kept_for_400_days() {
     sent(&app, Some("KE"), NOW).await;
     sent(&app, Some("KE"), NOW + DAY).await;
     let database = &app.pool;
-    let purged = async |now| Kind::SmsDays.purge(database, now).await.unwrap();
+    let purged = async |now| ExpiringRows::SmsDays.purge(database, now).await.unwrap();
     let midnight = LAST_SECOND + 1;
     assert_eq!(purged(midnight + 400 * DAY - 1).await, 0);
     assert_eq!(purged(midnight + 400 * DAY).await, 1);

@@ -37,7 +37,7 @@ async fn a_first_visit_to_the_login_page_is_light() {
 #[tokio::test]
 async fn pages_load_stylesheets_first_and_scripts_later() {
     let app = TestApp::start().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     for page in [
         app.browser().get("/login").await,
         harry.get("/home").await,

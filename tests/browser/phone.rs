@@ -8,7 +8,7 @@ use crate::support::{PHONE, TestApp};
 
 /// Opens the page as a logged-in user.
 async fn at_the_field(app: &TestApp, chrome: &Chrome) {
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     chrome.take_session(&harry).await;
     chrome.goto("/enable_2fa").await;
 }

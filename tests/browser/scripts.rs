@@ -9,7 +9,7 @@ use crate::support::{PASSWORD, PHONE, TestApp};
 async fn at_the_code(app: &TestApp) -> Chrome {
     app.with_two_factor("harry", PHONE).await;
     app.advance(60);
-    let half = app.half_logged_in("harry").await;
+    let half = app.log_in_until_code("harry").await;
     let chrome = Chrome::open(app).await;
     chrome.take_session(&half).await;
     chrome.goto("/verify_2fa").await;
@@ -120,7 +120,7 @@ async fn a_password_field_warns_about_caps_lock() {
 #[ignore = "needs chromium and chromium-driver"]
 async fn a_message_can_be_dismissed() {
     let app = TestApp::start().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     let edited = harry.post("/edit_profile", &[("username", "harry")]).await;
     edited.redirects_to("/user/harry");
     let chrome = Chrome::open(&app).await;

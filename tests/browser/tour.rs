@@ -208,7 +208,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
 
     async fn log_in_with_code(&mut self) {
         self.app.advance(60);
-        let half = self.app.half_logged_in("harry").await;
+        let half = self.app.log_in_until_code("harry").await;
         self.chrome.take_session(&half).await;
         self.see("verify", "/verify_2fa", "You can ask for another in")
             .await;
@@ -240,7 +240,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.app.advance(3600);
         let down = "UPDATE users SET verification_phone = '+12025550113'";
         self.app.execute(down).await;
-        let half = self.app.half_logged_in("harry").await;
+        let half = self.app.log_in_until_code("harry").await;
         self.chrome.take_session(&half).await;
         let words = "We can't send codes right now.";
         self.see("verify-unsent", "/verify_2fa", words).await;

@@ -23,7 +23,7 @@ use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::auth::{LoginPage, LogoutPage};
-use crate::views::layout::{Kind, Message};
+use crate::views::layout::{FlashMessage, MessageKind};
 
 /// `GET /login`. `next` shows that another page redirected here, so the page says why and the
 /// visitor needs no session.
@@ -40,8 +40,8 @@ pub async fn login_form(
     let mut layout = page.layout("Login").await?;
     if query.has_next() && layout.messages.is_empty() {
         let text = "Please log in to access this page.".to_owned();
-        layout.messages.push(Message {
-            kind: Kind::Info,
+        layout.messages.push(FlashMessage {
+            kind: MessageKind::Info,
             text,
         });
     }
@@ -49,7 +49,7 @@ pub async fn login_form(
         layout,
         username: String::new(),
         next: query.next().map(|next| next.as_str().to_owned()),
-        half_done: open_challenge.is_some(),
+        has_pending_login: open_challenge.is_some(),
         remember_me: false,
         errors: Errors::default(),
     })
@@ -158,7 +158,7 @@ async fn reject_login(
         layout: page.layout("Login").await?,
         username: form.username.clone(),
         next: form.next().map(|next| next.as_str().to_owned()),
-        half_done: false,
+        has_pending_login: false,
         remember_me: form.remember_me(),
         errors: password_check::form_errors(error, "form", "Invalid username or password"),
     };

@@ -15,7 +15,7 @@ use crate::models::user::{SaveError, User, UserId};
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::auth::RegisterPage;
-use crate::views::layout::Kind;
+use crate::views::layout::MessageKind;
 
 const EMAIL_TAKEN: &str = "Please use a different email address";
 
@@ -86,7 +86,7 @@ async fn complete_registration(session: &Session, id: &UserId) -> Result<Respons
     let user = id.as_str();
     tracing::info!(event = "registered", user, "account created");
     let welcome = "You have successfully registered. Login to continue";
-    redirect_with_message(session, Kind::Success, welcome, "/login").await
+    redirect_with_message(session, MessageKind::Success, welcome, "/login").await
 }
 
 async fn register_page(

@@ -22,7 +22,7 @@ use crate::models::session::SessionRow;
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::layout::Kind;
+use crate::views::layout::MessageKind;
 use crate::views::password::ChangePage;
 
 /// `GET /.well-known/change-password`: password managers open it to change a password (W3C,
@@ -101,7 +101,7 @@ async fn set_password(
     tracing::info!(event = "password_changed", user = id, "password changed");
     cancel_at_twilio(app, closed, now).await?;
     let text = "Your password has been changed";
-    redirect_to_profile(session, Kind::Success, text, &user.username).await
+    redirect_to_profile(session, MessageKind::Success, text, &user.username).await
 }
 
 /// Checks the strength of a user's new password, if its form is valid otherwise.

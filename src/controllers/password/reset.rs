@@ -25,7 +25,7 @@ use crate::models::token::Token;
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::layout::{Kind, Message};
+use crate::views::layout::{FlashMessage, MessageKind};
 use crate::views::password::{ResetPage, ResetRequestPage};
 
 const EXPIRED: &str = "This link has expired.";
@@ -50,8 +50,8 @@ pub async fn request_form(
         return Ok(shown.into_response()); // its body is not shown
     }
     if EXPIRED_COOKIE.value(&app, &headers).is_some() {
-        shown.layout.messages.push(Message {
-            kind: Kind::Info,
+        shown.layout.messages.push(FlashMessage {
+            kind: MessageKind::Info,
             text: EXPIRED.to_owned(),
         });
     }
@@ -89,7 +89,7 @@ pub async fn request(
         "password reset requested"
     );
     let sentence = "Check your email for the instructions to reset your password";
-    session.add_message(Kind::Info, sentence).await?;
+    session.add_message(MessageKind::Info, sentence).await?;
     // The request writes nothing after it wakes the worker. On SQLite it would wait for the
     // worker, and longer if the address has an account.
     session.save().await?;
@@ -140,7 +140,7 @@ async fn redirect_link_expired(
 ) -> Result<Response, AppError> {
     let redirect = Redirect::to("/reset_password_request");
     if session.row().is_some() {
-        session.add_message(Kind::Info, EXPIRED).await?;
+        session.add_message(MessageKind::Info, EXPIRED).await?;
         return Ok(redirect.into_response());
     }
     Ok((EXPIRED_COOKIE.set(app, jar, "1"), redirect).into_response())
@@ -250,7 +250,7 @@ async fn set_password(
     let sentence = "Your password has been reset.";
     let mut issued = None;
     if session.user().is_some_and(|current| current.id == user.id) {
-        let ended = session.end_with_message(&mut transaction, Kind::Success, sentence, now);
+        let ended = session.end_with_message(&mut transaction, MessageKind::Success, sentence, now);
         issued = Some(ended.await?);
     }
     SessionRow::end_all(&mut transaction, &user.id).await?;
@@ -265,7 +265,7 @@ async fn set_password(
     app.mail.wake();
     match issued {
         Some(issued) => session.send(issued),
-        None => session.add_message(Kind::Success, sentence).await?,
+        None => session.add_message(MessageKind::Success, sentence).await?,
     }
     cancel_at_twilio(app, closed, now).await?;
     Ok(ResetOutcome::Done)

@@ -20,7 +20,7 @@ use crate::models::{Connection, Error};
 use crate::session::Session;
 use crate::session::redirects::redirect_expired;
 use crate::state::AppState;
-use crate::views::layout::Kind;
+use crate::views::layout::MessageKind;
 use crate::views::recovery_codes::describe_used;
 use crate::views::two_factor::{EnabledPage, mask_phone};
 
@@ -125,7 +125,7 @@ pub(super) async fn finish_login(
         Session::leave_message(
             &mut transaction,
             &begun.issued,
-            Kind::Info,
+            MessageKind::Info,
             &describe_used(left),
         )
         .await?;
@@ -169,7 +169,7 @@ pub(super) async fn finish_reauth(
     if let Some(left) = consumed.recovery_codes {
         app.mail.wake();
         session
-            .add_message(Kind::Info, &describe_used(left))
+            .add_message(MessageKind::Info, &describe_used(left))
             .await?;
     }
     let (user, amr) = (user.as_str(), proof.methods(challenge));
@@ -262,7 +262,7 @@ async fn phone_changed(session: &Session, user: &User) -> Result<Response, AppEr
     let id = user.id.as_str();
     tracing::info!(event = "phone_changed", user = id, "phone number changed");
     let text = "You have changed your phone number";
-    redirect_to_profile(session, Kind::Success, text, &user.username).await
+    redirect_to_profile(session, MessageKind::Success, text, &user.username).await
 }
 
 fn to_next(challenge: &Challenge) -> Response {

@@ -30,7 +30,7 @@ use crate::models::session::SessionRow;
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::layout::Kind;
+use crate::views::layout::MessageKind;
 use crate::views::two_factor::{
     CANNOT_SEND_TO_NUMBER, DisablePage, EnablePage, explain_failed_delivery, mask_phone,
 };
@@ -213,10 +213,10 @@ pub async fn disable(
         "two-factor authentication disabled"
     );
     let text = "You have disabled two-factor authentication";
-    redirect_to_profile(&session, Kind::Success, text, &user.username).await
+    redirect_to_profile(&session, MessageKind::Success, text, &user.username).await
 }
 
 async fn redirect_already_off(session: &Session, user: &User) -> Result<Response, AppError> {
     let text = "Two-factor authentication is already off.";
-    redirect_to_profile(session, Kind::Info, text, &user.username).await
+    redirect_to_profile(session, MessageKind::Info, text, &user.username).await
 }

@@ -10,7 +10,7 @@ use crate::controllers::refusal;
 use crate::error::AppError;
 use crate::extractors::{Page, Pending};
 use crate::forms::Errors;
-use crate::models::challenge::{Challenge, ResendRefused, ResendStatus, Way};
+use crate::models::challenge::{Challenge, ResendRefused, ResendStatus, SendMethod};
 use crate::models::client::Client;
 use crate::models::rate_limit::SEND_INTERVAL;
 use crate::session::Session;
@@ -26,7 +26,7 @@ pub async fn resend(
     client: Client,
     Pending(challenge): Pending,
 ) -> Result<Response, AppError> {
-    send_again(&app, &session, &page, &client, challenge, Way::Any).await
+    send_again(&app, &session, &page, &client, challenge, SendMethod::Any).await
 }
 
 /// `POST /verify_2fa/call`: calls instead of sending an SMS.
@@ -37,7 +37,7 @@ pub async fn call(
     client: Client,
     Pending(challenge): Pending,
 ) -> Result<Response, AppError> {
-    send_again(&app, &session, &page, &client, challenge, Way::Call).await
+    send_again(&app, &session, &page, &client, challenge, SendMethod::Call).await
 }
 
 async fn send_again(
@@ -46,7 +46,7 @@ async fn send_again(
     page: &Page,
     client: &Client,
     mut challenge: Challenge,
-    way: Way,
+    way: SendMethod,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let limits = app.send_limits(&challenge.phone, client);

@@ -11,7 +11,7 @@ use crate::extractors::{Form, Page, Pending};
 use crate::forms::Errors;
 use crate::forms::two_factor::VerifyForm;
 use crate::models::activity::{Activity, Event};
-use crate::models::challenge::{Challenge, Outcome, Purpose, Refused, Way};
+use crate::models::challenge::{Challenge, Outcome, Purpose, Refused, SendMethod};
 use crate::models::client::Client;
 use crate::models::session::SessionRow;
 use crate::session::Session;
@@ -143,8 +143,8 @@ pub(super) async fn verify_page(
     let limits = app.send_limits(&challenge.phone, client);
     let status = |way| challenge.resend_status(database, &limits, way, now);
     let next = Next {
-        code: status(Way::Any).await?,
-        call: status(Way::Call).await?,
+        code: status(SendMethod::Any).await?,
+        call: status(SendMethod::Call).await?,
         blocked: challenge.locked_until(database, now).await?,
     };
     let layout = page.layout("Enter the code").await?;

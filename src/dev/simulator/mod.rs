@@ -40,14 +40,14 @@ struct Phone {
 struct Inner {
     main: Verifications,
     enroll: Verifications,
-    messages: VecDeque<Message>,
+    messages: VecDeque<PhoneMessage>,
     counters: Counters,
     failure: Option<Failure>,
 }
 
 /// An SMS or call that the phone received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct PhoneMessage {
     /// The number (E.164).
     pub to: String,
     pub channel: Channel,
@@ -100,7 +100,7 @@ impl DemoPhone {
     }
 
     /// The last 50 messages, newest first.
-    pub fn messages(&self) -> Vec<Message> {
+    pub fn messages(&self) -> Vec<PhoneMessage> {
         self.lock().messages.iter().cloned().collect()
     }
 
@@ -122,7 +122,7 @@ impl Inner {
     fn receive(&mut self, it: &Verification, now: i64) {
         let channel = it.channel.into_str();
         tracing::info!(code = %it.code, "demo phone: {channel} to {}", it.to);
-        self.messages.push_front(Message {
+        self.messages.push_front(PhoneMessage {
             to: it.to.clone(),
             channel: it.channel,
             code: it.code.clone(),

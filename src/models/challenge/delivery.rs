@@ -54,7 +54,7 @@ impl From<&SendError> for Delivery {
 
 /// The channel that a code is sent by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum SendMethod {
     /// An SMS, or a call if the SMS fails.
     Any,
     /// A call that the user requested.
@@ -63,8 +63,8 @@ pub enum Way {
 
 impl Challenge {
     /// Counts a request for a code in the metrics.
-    pub(super) fn count(&self, metrics: &Metrics, way: Way, delivery: Delivery) {
-        let fell_back = way == Way::Any && delivery == Delivery::Call;
+    pub(super) fn count(&self, metrics: &Metrics, way: SendMethod, delivery: Delivery) {
+        let fell_back = way == SendMethod::Any && delivery == Delivery::Call;
         metrics.count_sent_code(self.country.as_deref(), delivery.into(), fell_back);
     }
 
@@ -79,14 +79,14 @@ impl Challenge {
         &self,
         database: &Database,
         verify: &TwilioVerify,
-        way: Way,
+        way: SendMethod,
         limits: &SendLimits,
         mut attempt: Attempt,
         now: i64,
     ) -> Result<Delivery> {
         let service = self.purpose.service();
         let answer = match way {
-            Way::Any => {
+            SendMethod::Any => {
                 let may_call = async {
                     let call = self.take_call(database, limits, now).await;
                     let is_allowed = call.is_some();
@@ -95,7 +95,7 @@ impl Challenge {
                 };
                 verify.send(service, &self.phone, may_call).await
             }
-            Way::Call => verify.call(service, &self.phone).await,
+            SendMethod::Call => verify.call(service, &self.phone).await,
         };
         match &answer {
             Ok(_) => self.count_sent(database, now).await?,

@@ -9,7 +9,7 @@ mod resending;
 mod unfinished;
 
 pub use checking::Refused;
-pub use delivery::{Delivery, Way};
+pub use delivery::{Delivery, SendMethod};
 pub use id::ChallengeId;
 pub use opening::{NewChallenge, NewLogin, NotOpened};
 pub use resending::{ResendRefused, ResendStatus};

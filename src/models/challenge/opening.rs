@@ -1,7 +1,7 @@
 //! Opening a challenge, which supersedes others or carries one on.
 
 use crate::models::challenge::{
-    Challenge, ChallengeId, Delivery, Outcome, Purpose, ResendStatus, Way, unfinished,
+    Challenge, ChallengeId, Delivery, Outcome, Purpose, ResendStatus, SendMethod, unfinished,
 };
 use crate::models::client::Client;
 use crate::models::rate_limit::{
@@ -128,9 +128,9 @@ impl Challenge {
         }
         if let Some(attempt) = sending.attempt {
             challenge.delivery = challenge
-                .deliver(database, verify, Way::Any, new.limits, attempt, now)
+                .deliver(database, verify, SendMethod::Any, new.limits, attempt, now)
                 .await?;
-            challenge.count(metrics, Way::Any, challenge.delivery);
+            challenge.count(metrics, SendMethod::Any, challenge.delivery);
         }
         Ok(Ok(challenge))
     }

@@ -1,6 +1,6 @@
 //! Sending the code of an open challenge again.
 
-use crate::models::challenge::{Challenge, Delivery, Outcome, Purpose, Way};
+use crate::models::challenge::{Challenge, Delivery, Outcome, Purpose, SendMethod};
 use crate::models::rate_limit::{
     CALLS_OF_CHALLENGE, CHECKS_OF_CHALLENGE, CodeRequest, RateLimitExceeded, SEND_INTERVAL,
     SENDS_OF_CHALLENGE, SendLimits, WRONG_CODES, exceeded, take,
@@ -63,7 +63,7 @@ impl Challenge {
         database: &Database,
         verify: &TwilioVerify,
         metrics: &Metrics,
-        way: Way,
+        way: SendMethod,
         limits: &SendLimits,
         now: i64,
     ) -> Result<Delivery, ResendRefused> {
@@ -73,7 +73,7 @@ impl Challenge {
             return Err(self.reason_not_now(database, way, limits, now).await?);
         }
         let request = self.code_request(&mut transaction, now).await?;
-        let buckets = limits.buckets(&request, way == Way::Call, false);
+        let buckets = limits.buckets(&request, way == SendMethod::Call, false);
         let result = take(&mut transaction, &buckets, now).await?;
         let attempt = result.map_err(|it| ResendRefused::NotNow(ResendStatus::Limited(it)))?;
         transaction.commit().await?;
@@ -103,7 +103,7 @@ impl Challenge {
     async fn reserve(
         &self,
         connection: &mut Connection,
-        way: Way,
+        way: SendMethod,
         limits: &SendLimits,
         now: i64,
     ) -> Result<bool> {
@@ -130,7 +130,7 @@ impl Challenge {
                 )
               )",
         )
-        .bind(i64::from(way == Way::Call))
+        .bind(i64::from(way == SendMethod::Call))
         .bind(now)
         .bind(Delivery::Sending.as_ref())
         .bind(self.id.as_str())
@@ -149,7 +149,7 @@ impl Challenge {
     async fn reason_not_now(
         &self,
         database: &Database,
-        way: Way,
+        way: SendMethod,
         limits: &SendLimits,
         now: i64,
     ) -> Result<ResendRefused> {
@@ -168,7 +168,7 @@ impl Challenge {
         &self,
         database: &Database,
         limits: &SendLimits,
-        way: Way,
+        way: SendMethod,
         now: i64,
     ) -> Result<ResendStatus> {
         if limits.unlimited {
@@ -177,12 +177,12 @@ impl Challenge {
         if self.sends >= SENDS_OF_CHALLENGE {
             return Ok(ResendStatus::NoMoreCodes);
         }
-        if way == Way::Call && self.calls >= CALLS_OF_CHALLENGE {
+        if way == SendMethod::Call && self.calls >= CALLS_OF_CHALLENGE {
             return Ok(ResendStatus::NoMoreCalls);
         }
         let mut connection = database.acquire().await?;
         let request = self.code_request(&mut connection, now).await?;
-        let buckets = limits.buckets(&request, way == Way::Call, false);
+        let buckets = limits.buckets(&request, way == SendMethod::Call, false);
         let limited = exceeded(&mut connection, &buckets, now).await?;
         let soon = self.seconds_until_send(now);
         Ok(match limited {

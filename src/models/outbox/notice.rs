@@ -61,7 +61,7 @@ impl NoticeKind {
 
     /// Whether "this was not me" deletes the recovery codes, since an intruder has used or
     /// made them. Turning two-factor authentication on makes a set, too.
-    pub const fn doubts_recovery_codes(self) -> bool {
+    pub const fn may_compromise_recovery_codes(self) -> bool {
         matches!(
             self,
             Self::TwoFactorEnabled | Self::RecoveryCodeUsed | Self::RecoveryCodesRenewed

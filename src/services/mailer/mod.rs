@@ -50,7 +50,7 @@ pub enum Mailer {
 /// Why an email was not sent. The texts quote only the server's reply codes, since its text
 /// could repeat a password or an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
+pub enum MailError {
     /// A retry may succeed.
     #[error("{0}")]
     Transient(String),
@@ -93,7 +93,7 @@ impl Mailer {
         Ok(Self::Smtp(Box::new(Smtp::new(settings)?)))
     }
 
-    pub async fn send(&self, email: &Email) -> Result<(), SendError> {
+    pub async fn send(&self, email: &Email) -> Result<(), MailError> {
         match self {
             Self::Smtp(smtp) => smtp.send(email).await,
             Self::Demo(mailbox) => {

@@ -21,7 +21,7 @@ use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 use url::{Host, Url};
 
-use super::{Email, Error, SendError, Settings};
+use super::{Email, Error, MailError, Settings};
 
 /// How many times longer than the other commands the message may take: servers scan it before
 /// they reply (RFC 5321, 4.5.3.2.6), and a retry would send a duplicate.
@@ -78,9 +78,9 @@ impl Smtp {
         })
     }
 
-    pub(super) async fn send(&self, email: &Email) -> Result<(), SendError> {
+    pub(super) async fn send(&self, email: &Email) -> Result<(), MailError> {
         let to = email.to.parse().map(to_ascii);
-        let to = to.map_err(|_| SendError::Permanent("invalid address".to_owned()))?;
+        let to = to.map_err(|_| MailError::Permanent("invalid address".to_owned()))?;
         let bytes = self.message(email, &to)?.formatted();
 
         let mut connection = self.connect().await?;
@@ -90,7 +90,7 @@ impl Smtp {
         with_timeout(self.timeout, "RCPT TO", rcpt)
             .await
             .map_err(|error| match error {
-                SendError::Permanent(_) => error,
+                MailError::Permanent(_) => error,
                 _ => into_transient(error),
             })?;
         self.step("DATA", connection.command(Data)).await?;
@@ -101,7 +101,7 @@ impl Smtp {
     }
 
     /// Connects, starts TLS and logs in.
-    async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
+    async fn connect(&self) -> Result<AsyncSmtpConnection, MailError> {
         let mut connection = self.connect_to_any_address().await?;
         let start_tls = match &self.tls {
             Tls::Required(tls) => Some(tls),
@@ -122,10 +122,10 @@ impl Smtp {
 
     /// Tries the server's addresses in turn. They share the timeout equally, so that one that
     /// drops all packets leaves time for the others.
-    async fn connect_to_any_address(&self) -> Result<AsyncSmtpConnection, SendError> {
+    async fn connect_to_any_address(&self) -> Result<AsyncSmtpConnection, MailError> {
         let addresses = self.resolve().await?;
         let share = self.timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
-        let mut error = SendError::Transient("connecting: the host has no address".to_owned());
+        let mut error = MailError::Transient("connecting: the host has no address".to_owned());
         for address in addresses {
             let tls = match &self.tls {
                 Tls::Wrapper(tls) => Some(tls.clone()),
@@ -141,7 +141,7 @@ impl Smtp {
         Err(into_transient(error))
     }
 
-    async fn resolve(&self) -> Result<Vec<SocketAddr>, SendError> {
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, MailError> {
         if !self.addresses.is_empty() {
             return Ok(self.addresses.clone());
         }
@@ -149,7 +149,7 @@ impl Smtp {
         let found = tokio::time::timeout(self.timeout, lookup).await;
         match found.map_err(io::Error::from).flatten() {
             Ok(addresses) => Ok(addresses.collect()),
-            Err(error) => Err(SendError::Transient(format!("resolving the host: {error}"))),
+            Err(error) => Err(MailError::Transient(format!("resolving the host: {error}"))),
         }
     }
 
@@ -159,12 +159,12 @@ impl Smtp {
         &self,
         name: &str,
         command: impl Future<Output = Result<T, SmtpError>>,
-    ) -> Result<T, SendError> {
+    ) -> Result<T, MailError> {
         let done = with_timeout(self.timeout, name, command).await;
         done.map_err(into_transient)
     }
 
-    fn message(&self, email: &Email, to: &Address) -> Result<Message, SendError> {
+    fn message(&self, email: &Email, to: &Address) -> Result<Message, MailError> {
         let seconds = u64::try_from(email.written_at).unwrap_or_default();
         // Tells autoresponders not to reply (RFC 3834).
         let auto_submitted = HeaderName::new_from_ascii_str("Auto-Submitted");
@@ -182,7 +182,7 @@ impl Smtp {
                 email.text.clone(),
                 email.html.clone(),
             ))
-            .map_err(|error| SendError::Permanent(format!("the email is invalid: {error}")))
+            .map_err(|error| MailError::Permanent(format!("the email is invalid: {error}")))
     }
 }
 
@@ -191,27 +191,27 @@ async fn with_timeout<T>(
     timeout: Duration,
     name: &str,
     command: impl Future<Output = Result<T, SmtpError>>,
-) -> Result<T, SendError> {
+) -> Result<T, MailError> {
     let Ok(done) = tokio::time::timeout(timeout, command).await else {
-        return Err(SendError::Unanswered(format!("{name}: timed out")));
+        return Err(MailError::Unanswered(format!("{name}: timed out")));
     };
     done.map_err(|error| match error.status().map(u16::from) {
         Some(code) if error.is_permanent() => {
-            SendError::Permanent(format!("{name}: the server replied {code}"))
+            MailError::Permanent(format!("{name}: the server replied {code}"))
         }
-        Some(code) => SendError::Transient(format!("{name}: the server replied {code}")),
+        Some(code) => MailError::Transient(format!("{name}: the server replied {code}")),
         // lettre would quote the reply.
         None if error.is_response() => {
-            SendError::Unanswered(format!("{name}: the server's reply is not SMTP"))
+            MailError::Unanswered(format!("{name}: the server's reply is not SMTP"))
         }
-        None => SendError::Unanswered(format!("{name}: {error}")),
+        None => MailError::Unanswered(format!("{name}: {error}")),
     })
 }
 
-fn into_transient(error: SendError) -> SendError {
-    let (SendError::Transient(text) | SendError::Unanswered(text) | SendError::Permanent(text)) =
+fn into_transient(error: MailError) -> MailError {
+    let (MailError::Transient(text) | MailError::Unanswered(text) | MailError::Permanent(text)) =
         error;
-    SendError::Transient(text)
+    MailError::Transient(text)
 }
 
 fn credentials(url: &Url) -> Result<Option<Credentials>, Error> {

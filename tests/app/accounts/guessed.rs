@@ -16,7 +16,7 @@ const WELL_KNOWN: &str = "
 #[tokio::test]
 async fn well_known_passwords_are_refused_by_every_form_that_sets_one() {
     let app = TestApp::start().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     let forgetful = app.browser();
     forgetful.get(&app.reset_link("harry").await).await;
     let before = app.dump().await;
@@ -44,7 +44,7 @@ async fn a_password_does_not_expire() {
     let app = TestApp::start().await;
     app.register("harry").await;
     app.advance(5 * 365 * 24 * 60 * 60);
-    let harry = app.logged_in("harry").await;
+    let harry = app.log_in("harry").await;
     let home = harry.get("/home").await;
     assert_eq!(home.status, 200);
     assert!(home.alerts().is_empty(), "{:?}", home.alerts());

@@ -30,7 +30,7 @@ async fn the_right_password_of_a_locked_account_is_answered_like_a_wrong_one() {
         assert_eq!(app.used(&WRONG_PASSWORDS, &subject).await, failures);
     }
     app.execute(UNLOCK).await;
-    app.logged_in("alice").await;
+    app.log_in("alice").await;
 }
 
 /// ASVS 7.4.2
@@ -39,7 +39,7 @@ async fn a_code_from_before_the_lock_never_logs_in() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     app.advance(31);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     app.execute(LOCK).await;
     let sessions = "DELETE FROM sessions WHERE user_id IS NOT NULL";
     app.execute(sessions).await;

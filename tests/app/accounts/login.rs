@@ -36,7 +36,7 @@ async fn the_login_page_links_to_the_code_page_only_while_a_login_is_pending() {
     let app = TestApp::start().await;
     app.with_two_factor("harry", PHONE).await;
     for late in [false, true] {
-        let half = app.half_logged_in("harry").await;
+        let half = app.log_in_until_code("harry").await;
         assert_eq!(half.get("/login").await.all(LINK), ["Enter the code"]);
         assert!(app.browser().get("/login").await.all(LINK).is_empty());
         if late {
@@ -94,7 +94,7 @@ async fn any_value_of_remember_me_remembers_except_those_that_mean_no() {
 #[tokio::test]
 async fn only_a_post_logs_out_and_it_deletes_the_session() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     for path in ["/logout", "/logout?next=%2Fhome"] {
         let page = browser.get(path).await;
         assert_eq!(page.status, 200);
@@ -125,7 +125,7 @@ async fn only_a_post_logs_out_and_it_deletes_the_session() {
 #[tokio::test]
 async fn a_logged_in_user_is_redirected_home_from_the_pages_for_guests() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     for path in ["/login", "/register", "/login?next=%2Flogin"] {
         let page = browser.get(path).await;
         page.redirects_to("/home");
@@ -141,7 +141,7 @@ async fn a_logged_in_user_is_redirected_home_from_the_pages_for_guests() {
 #[tokio::test]
 async fn reauthentication_requires_the_users_own_password() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     super::register(
         &app.browser(),
         [

@@ -72,7 +72,7 @@ async fn attack_10_a_login_follows_next_only_to_a_local_path() {
 #[tokio::test]
 async fn attack_10_reauthentication_follows_next_only_to_a_local_path() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     for (next, kept) in with_results() {
         let form = browser.get(&with_next("/reauth", next)).await;
         assert_eq!(form.status, 200, "{next:?}");
@@ -125,7 +125,7 @@ async fn attack_10_a_challenge_keeps_next_only_if_it_is_a_local_path() {
 async fn attack_10_a_stored_next_is_validated_again() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     app.execute("UPDATE challenges SET next = '//evil.example\r\n'")
         .await;
     browser.verify(&app.last_code()).await.redirects_to("/home");

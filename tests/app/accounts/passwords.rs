@@ -141,7 +141,7 @@ async fn the_right_password_replaces_a_hash_with_other_parameters() {
         assert_eq!(stored(&app).await, old, "a wrong password changes nothing");
         let version = app.count("SELECT auth_version FROM users").await;
         for _ in 0..2 {
-            app.logged_in("alice").await;
+            app.log_in("alice").await;
         }
         let new = stored(&app).await;
         assert!(new.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{new}");
@@ -156,7 +156,7 @@ async fn the_right_password_replaces_a_hash_with_other_parameters() {
 #[tokio::test]
 async fn a_malformed_hash_matches_no_password() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let good = stored(&app).await;
     let (head, tail) = good.split_at(31);
     let (salt, output) = tail.split_once('$').unwrap();
@@ -191,7 +191,7 @@ async fn a_malformed_hash_matches_no_password() {
         assert_eq!(stored(&app).await, broken);
     }
     store(&app, &good).await;
-    app.logged_in("alice").await;
+    app.log_in("alice").await;
 }
 
 #[tokio::test]
@@ -203,5 +203,5 @@ async fn a_hashing_job_that_panics_stops_no_hashing_thread() {
         let lost = app.state.passwords.run(|| panic!("on purpose")).await;
         assert!(lost.is_err());
     }
-    app.logged_in("alice").await;
+    app.log_in("alice").await;
 }

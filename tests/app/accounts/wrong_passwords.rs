@@ -201,7 +201,7 @@ async fn rename(browser: &Browser, name: &str) {
 #[tokio::test]
 async fn attack_05_a_session_thief_gets_fifty_guesses_per_site_under_any_username() {
     let app = TestApp::behind_proxy().await;
-    let thief = app.signed_in("alice").await.copy();
+    let thief = app.register_and_log_in("alice").await.copy();
     for network in 0..5 {
         rename(&thief, &format!("alice{network}")).await;
         let there = thief.copy().at(&format!("2001:db8:1:{network}::1"));
@@ -238,7 +238,7 @@ async fn attack_06_of_fifty_parallel_wrong_passwords_ten_are_compared() {
 #[tokio::test]
 async fn reauthentication_and_password_changes_count_too() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     let new = "a slow boat to nowhere";
     let change = async |current| {
         let fields = [
@@ -277,7 +277,7 @@ async fn reauthentication_and_password_changes_count_too() {
 #[tokio::test]
 async fn attack_05_a_session_thief_gets_no_more_guesses_after_renames() {
     let app = TestApp::start().await;
-    let thief = app.signed_in("alice").await.copy();
+    let thief = app.register_and_log_in("alice").await.copy();
     let guess = async || thief.post("/reauth", &[("password", WRONG)]).await;
     for (number, guesses) in [4, 2, 2, 2].into_iter().enumerate() {
         rename(&thief, &format!("alice{number}")).await;
@@ -288,7 +288,7 @@ async fn attack_05_a_session_thief_gets_no_more_guesses_after_renames() {
     rename(&thief, "alice").await;
     assert_too_many(&guess().await, "900", "15 minutes");
     // The owner's login counts by username.
-    app.logged_in("alice").await;
+    app.log_in("alice").await;
 }
 
 #[tokio::test]
@@ -302,7 +302,7 @@ async fn the_count_survives_a_restart() {
     let page = app.browser().log_in("alice", PASSWORD).await;
     assert_too_many(&page, "900", "15 minutes");
     app.advance(900);
-    app.logged_in("alice").await;
+    app.log_in("alice").await;
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ async fn sixty_wrong_passwords_in_ten_minutes_are_compared_for_one_client() {
     let browser = app.browser();
     fill(&app, "127.0.0.1", 58).await;
     fail(&browser, "bob", 1).await;
-    app.logged_in("alice").await;
+    app.log_in("alice").await;
     fail(&browser, "carol", 1).await;
     for (name, password) in [("doris", WRONG), ("alice", PASSWORD), ("", "")] {
         let page = browser.log_in(name, password).await;

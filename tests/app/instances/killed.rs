@@ -40,7 +40,7 @@ async fn confirmed_changes_and_sessions_survive_on_the_other_instance() {
     let mut browsers = Vec::new();
     for number in 0..4 {
         let username = format!("user{number}");
-        browsers.push((instances.signed_in(&username).await, username));
+        browsers.push((instances.register_and_log_in(&username).await, username));
     }
     for victim in [0, 1, 0] {
         let (total, mut writers) = (Arc::<AtomicUsize>::default(), Vec::new());
@@ -99,7 +99,7 @@ async fn attack_06_a_try_stays_counted_if_its_instance_is_killed() {
 #[tokio::test]
 async fn a_queued_email_is_sent_by_the_other_instance() {
     let mut instances = Instances::start().await;
-    let alice = instances.at(&instances.signed_in("alice").await, 0);
+    let alice = instances.at(&instances.register_and_log_in("alice").await, 0);
     // The worker of the first instance is sending the email when it is killed.
     instances.smtp.misbehave("MAIL", Fault::Silence);
     let fields = [

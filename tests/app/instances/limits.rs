@@ -29,7 +29,7 @@ async fn count_responses(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_05_the_limit_of_wrong_passwords_is_shared() {
     let instances = Instances::start().await;
-    instances.signed_in("alice").await;
+    instances.register_and_log_in("alice").await;
     let guess = |number: usize| {
         let browser = instances.browser(number % 2).at("203.0.113.9");
         async move { browser.log_in("Alice", "not her password").await }
@@ -92,7 +92,7 @@ async fn attack_07_parallel_requests_to_all_instances_use_a_code_or_a_name_once(
 async fn each_email_is_sent_once() {
     const EMAILS: usize = 40;
     let instances = Instances::start().await;
-    instances.signed_in("alice").await;
+    instances.register_and_log_in("alice").await;
     let alice = User::find_by_username(&instances.rows, "alice").await;
     let (alice, mut transaction) = (
         alice.unwrap().unwrap().id,

@@ -88,7 +88,7 @@ impl Instances {
     }
 
     /// Registers on the first instance, and logs in on the second.
-    async fn signed_in(&self, username: &str) -> Browser {
+    async fn register_and_log_in(&self, username: &str) -> Browser {
         let (browser, email) = (self.browser(0), format!("{username}@example.com"));
         let page = browser.register(username, &email, PASSWORD).await;
         page.redirects_to("/login");
@@ -100,7 +100,7 @@ impl Instances {
 
     /// The same with two-factor authentication, turned on with both instances.
     async fn with_two_factor(&self, username: &str) -> Browser {
-        let browser = self.at(&self.signed_in(username).await, 0);
+        let browser = self.at(&self.register_and_log_in(username).await, 0);
         browser.enable(PHONE).await.redirects_to("/verify_2fa");
         let browser = self.at(&browser, 1);
         assert_eq!(browser.verify(&self.last_code()).await.status, 200);

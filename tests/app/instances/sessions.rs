@@ -28,7 +28,7 @@ async fn a_login_that_starts_on_one_instance_completes_on_the_other() {
 #[tokio::test]
 async fn attack_18_a_session_that_one_instance_ends_is_dead_on_the_other_at_once() {
     let instances = Instances::start().await;
-    let alice = instances.at(&instances.signed_in("alice").await, 0);
+    let alice = instances.at(&instances.register_and_log_in("alice").await, 0);
     for end in ["/sessions/revoke_others", "/change_password"] {
         let other = instances.browser(1);
         other.log_in("alice", PASSWORD).await.redirects_to("/home");

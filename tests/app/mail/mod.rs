@@ -11,7 +11,7 @@ use twostep::models::outbox::{Mail, Notice, NoticeKind};
 use twostep::models::rate_limit::Attempt;
 use twostep::models::user::{NewUser, User};
 use twostep::services::clock::Clock;
-use twostep::services::mailer::{Email, Mailer, SendError, Settings};
+use twostep::services::mailer::{Email, MailError, Mailer, Settings};
 use twostep::tasks::mail::MailWorker;
 
 use crate::support::smtp::{Received, SmtpServer, Tls};
@@ -165,6 +165,6 @@ fn link_in(mail: &Received) -> String {
     link.expect("no link").to_owned()
 }
 
-fn is_transient(sent: &Result<(), SendError>) -> bool {
-    matches!(sent, Err(SendError::Transient(_)))
+fn is_transient(sent: &Result<(), MailError>) -> bool {
+    matches!(sent, Err(MailError::Transient(_)))
 }

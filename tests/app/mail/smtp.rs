@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lettre::message::Mailbox;
-use twostep::services::mailer::{Error, Mailer, SendError, Settings};
+use twostep::services::mailer::{Error, MailError, Mailer, Settings};
 
 use super::{TIMEOUT, closed_port, email, is_transient, mailer, settings};
 use crate::support::smtp::{Fault, SmtpServer, Tls};
@@ -108,7 +108,7 @@ async fn a_wrong_certificate_is_refused_before_the_login() {
         ] {
             let url = format!("{scheme}://user:secret@127.0.0.1:{}", server.port);
             let sent = mailer(&url, trusted).send(&email()).await;
-            let Err(SendError::Transient(error)) = sent else {
+            let Err(MailError::Transient(error)) = sent else {
                 panic!("{sent:?}");
             };
             assert!(error.contains("certificate"), "{error}");
@@ -121,8 +121,8 @@ async fn a_wrong_certificate_is_refused_before_the_login() {
 #[tokio::test]
 async fn only_refusals_of_the_recipient_and_the_message_are_permanent() {
     let (server, mailer) = with_login(Tls::Never).await;
-    let permanent = |error: &str| SendError::Permanent(error.to_owned());
-    let transient = |error: &str| SendError::Transient(error.to_owned());
+    let permanent = |error: &str| MailError::Permanent(error.to_owned());
+    let transient = |error: &str| MailError::Transient(error.to_owned());
     for (at, code, error) in [
         ("RCPT", 550, permanent("RCPT TO: the server replied 550")),
         ("RCPT", 450, transient("RCPT TO: the server replied 450")),
@@ -169,7 +169,7 @@ async fn a_silent_or_dead_server_is_a_transient_error_until_it_has_the_message()
             server.misbehave(at, fault.clone());
             let sent = mailer.send(&email()).await;
             assert!(
-                matches!(sent, Err(SendError::Unanswered(_))),
+                matches!(sent, Err(MailError::Unanswered(_))),
                 "{at} {sent:?}"
             );
         }
@@ -225,7 +225,7 @@ async fn no_header_and_no_command_can_be_injected() {
         let mut email = email();
         email.to = to.to_owned();
         let sent = honest.send(&email).await;
-        assert!(matches!(sent, Err(SendError::Permanent(_))), "{to:?}");
+        assert!(matches!(sent, Err(MailError::Permanent(_))), "{to:?}");
     }
     assert!(server.commands().is_empty());
 

@@ -120,7 +120,7 @@ async fn a_link_restores_the_owners_number_and_never_an_intruders() {
     ] {
         let case = format!("{established:?} {changes:?} {used:?}");
         let app = TestApp::keeping_mail().await;
-        let alice = app.signed_in("alice").await;
+        let alice = app.register_and_log_in("alice").await;
         if let Some(phone) = established {
             app.enable(&alice, phone).await;
             establish(&app).await;
@@ -157,7 +157,7 @@ async fn the_pages_name_the_number_that_is_restored() {
 #[tokio::test]
 async fn a_number_of_an_intruder_that_alice_removed_is_not_restored() {
     let app = TestApp::keeping_mail().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     app.enable(&alice, INTRUDERS).await;
     let changes = [
         Change::Number(THIRD_PHONE),
@@ -175,7 +175,7 @@ async fn a_number_of_an_intruder_that_alice_removed_is_not_restored() {
 #[tokio::test]
 async fn a_link_alone_cannot_turn_two_factor_authentication_off() {
     let (app, alice) = (TestApp::keeping_mail().await, "alice");
-    let browser = app.signed_in(alice).await;
+    let browser = app.register_and_log_in(alice).await;
     app.enable(&browser, PHONE).await;
     let link = link_of_notice(&app).await;
     let reader = app.browser();
@@ -224,7 +224,7 @@ async fn a_harmless_link_does_not_use_up_the_one_that_restores_the_number() {
 async fn a_number_is_established_after_two_days_and_not_before() {
     for (age, back) in [(2 * DAY - 1, THIRD_PHONE), (2 * DAY, INTRUDERS)] {
         let app = TestApp::keeping_mail().await;
-        let alice = app.signed_in("alice").await;
+        let alice = app.register_and_log_in("alice").await;
         app.enable(&alice, INTRUDERS).await;
         app.advance(age - 31);
         refresh(&app).await;
@@ -248,7 +248,7 @@ async fn a_restored_number_can_be_restored_again() {
     )
     .await;
     app.advance(31);
-    let alice = app.half_logged_in("alice").await;
+    let alice = app.log_in_until_code("alice").await;
     alice.verify(&app.last_code()).await.redirects_to("/home");
     let link = change(&app, &alice, INTRUDERS).await;
     assert_eq!(after(&app, &link).await.as_deref(), Some(PHONE));

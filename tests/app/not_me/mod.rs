@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use reqwest::header::{COOKIE, SET_COOKIE};
-use twostep::models::mail_token::{LinkUse, MailToken, Purpose};
+use twostep::models::mail_token::{LinkPurpose, LinkUse, MailToken};
 use twostep::models::outbox::{Mail, NoticeKind};
 use twostep::models::token::Token;
 
@@ -85,9 +85,9 @@ async fn the_button_revokes_all_access_and_does_not_log_in() {
     for event in EVENTS {
         let app = TestApp::keeping_mail().await;
         let alice = app.with_two_factor("alice", PHONE).await;
-        let other = app.signed_in("harry").await;
+        let other = app.register_and_log_in("harry").await;
         app.advance(31);
-        let half = app.half_logged_in("alice").await;
+        let half = app.log_in_until_code("alice").await;
         let code = app.last_code();
         let version = "SELECT auth_version FROM users WHERE username_key = 'alice'";
         let before = app.count(version).await;
@@ -114,7 +114,7 @@ async fn the_button_revokes_all_access_and_does_not_log_in() {
 #[tokio::test]
 async fn the_password_does_not_work_until_a_new_one_is_set() {
     let app = TestApp::keeping_mail().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     let hash = "SELECT COUNT(*) FROM users WHERE password_hash = '!'";
     let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
     is_done(&press(&app.browser(), &link).await);
@@ -126,7 +126,7 @@ async fn the_password_does_not_work_until_a_new_one_is_set() {
     }
     assert!(!harry.is_logged_in().await);
     // A reset link that is sent from now on is valid.
-    let reset = app.mailed("harry", &Purpose::ResetPassword).await;
+    let reset = app.mailed("harry", &LinkPurpose::ResetPassword).await;
     let (database, now) = (&app.pool, app.state.clock.now());
     let reset = Token::received(&reset);
     let found = MailToken::find_reset(database, &reset, now).await.unwrap();
@@ -239,7 +239,7 @@ async fn a_link_expires_after_a_day() {
 /// An older link could restore an intruder's number.
 #[tokio::test]
 async fn a_link_expires_at_most_two_days_after_the_event() {
-    let purpose = Purpose::NotMe {
+    let purpose = LinkPurpose::NotMe {
         event: NoticeKind::PasswordChanged,
         former_phone: None,
     };
@@ -288,8 +288,8 @@ async fn an_expired_link_cannot_be_consumed() {
 #[tokio::test]
 async fn other_tokens_are_not_links() {
     let app = TestApp::keeping_mail().await;
-    let harry = app.signed_in("harry").await;
-    let reset = app.mailed("harry", &Purpose::ResetPassword).await;
+    let harry = app.register_and_log_in("harry").await;
+    let reset = app.mailed("harry", &LinkPurpose::ResetPassword).await;
     let session = harry.session_cookie().unwrap();
     let long = "a".repeat(2000);
     for token in [
@@ -317,7 +317,10 @@ async fn an_invalid_link_replaces_a_valid_one_in_the_cookie() {
 #[tokio::test]
 async fn a_link_locks_its_own_account_whoever_is_logged_in() {
     let app = TestApp::keeping_mail().await;
-    let (harry, ron) = (app.signed_in("harry").await, app.signed_in("ron").await);
+    let (harry, ron) = (
+        app.register_and_log_in("harry").await,
+        app.register_and_log_in("ron").await,
+    );
     let link = app.not_me("ron", NoticeKind::PasswordChanged, None).await;
     let page = press(&harry, &link).await;
     is_done(&page);
@@ -338,7 +341,7 @@ async fn the_button_revokes_all_other_links_of_the_account() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     app.register("ron").await;
-    let reset = app.mailed("harry", &Purpose::ResetPassword).await;
+    let reset = app.mailed("harry", &LinkPurpose::ResetPassword).await;
     let other = app
         .not_me("harry", NoticeKind::LoginAfterFailures, None)
         .await;
@@ -359,7 +362,7 @@ async fn the_button_revokes_all_other_links_of_the_account() {
 #[tokio::test]
 async fn a_failure_changes_nothing_and_keeps_the_link() {
     let app = TestApp::keeping_mail().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
     let mailbox = app.browser();
     mailbox.get(&link).await;

@@ -78,7 +78,7 @@ async fn a_code_that_an_intruder_made_does_not_work_afterwards() {
     let intruder = app.with_two_factor("alice", PHONE).await;
     let codes = codes_on(&intruder.post("/recovery_codes", &[]).await);
     app.advance(31);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let link = app
         .not_me("alice", NoticeKind::RecoveryCodesRenewed, None)
         .await;

@@ -30,7 +30,7 @@ pub async fn post_as(agent: &[u8], browser: &Browser, path: &str, body: String) 
 #[tokio::test]
 async fn each_change_of_two_factor_authentication_is_emailed_once() {
     let app = TestApp::keeping_mail().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     assert!(app.mails("alice").await.is_empty());
 
     app.enable(&alice, PHONE).await;
@@ -62,7 +62,7 @@ async fn each_change_of_two_factor_authentication_is_emailed_once() {
 #[tokio::test]
 async fn an_unfinished_change_is_not_emailed() {
     let app = TestApp::keeping_mail().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     harry.enable(PHONE).await.redirects_to("/verify_2fa");
     harry.verify("000000").await;
     harry.post("/verify_2fa/cancel", &[]).await;
@@ -105,7 +105,7 @@ async fn a_notice_holds_no_secret() {
         app.browser().log_in("alice", "a wrong one").await;
     }
     app.advance(31);
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     let code = app.last_code();
     browser.verify(&code).await.redirects_to("/home");
     let mails = format!("{:?}", app.mails("alice").await);
@@ -183,14 +183,14 @@ async fn the_notice_of_a_login_is_sent_at_once() {
     let _enabled = app.next_mail().await;
     fail(&app, "alice", 5).await;
     app.advance(31);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     half.verify(&app.last_code()).await.redirects_to("/home");
     assert_eq!(app.next_mail().await.subject, after_failures);
 
     let used = "A recovery code of your Twostep account was used";
     let codes = app.recovery_codes("alice").await;
     app.advance(31);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     half.recover(&codes[0]).await.redirects_to("/home");
     assert_eq!(app.next_mail().await.subject, used);
 
@@ -207,7 +207,7 @@ async fn with_two_factor_authentication_only_the_code_completes_a_login() {
     app.empty_outbox().await;
     fail(&app, "alice", 5).await;
     app.advance(31);
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     let events = |notices: Vec<Notice>| notices.iter().map(|it| it.event).collect::<Vec<_>>();
     let unfinished = [NoticeKind::UnfinishedLogin];
     assert_eq!(events(app.notices("alice").await), unfinished);
@@ -219,7 +219,7 @@ async fn with_two_factor_authentication_only_the_code_completes_a_login() {
 #[tokio::test]
 async fn wrong_passwords_count_for_their_account_only_and_at_reauth_too() {
     let app = TestApp::keeping_mail().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     app.register("ron").await;
     let failures = "SELECT failed_logins FROM users WHERE username_key = 'harry'";
     fail(&app, "hARRy", 2).await;

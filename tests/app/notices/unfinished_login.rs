@@ -97,7 +97,7 @@ async fn the_owners_login_does_not_hide_an_intruders() {
 #[tokio::test]
 async fn an_intruder_during_the_owners_login_is_not_hidden() {
     let app = app_with_alice().await;
-    let alice = app.half_logged_in("alice").await;
+    let alice = app.log_in_until_code("alice").await;
     app.advance(31);
     intrude(&app).await;
     app.advance(31);
@@ -109,7 +109,7 @@ async fn an_intruder_during_the_owners_login_is_not_hidden() {
 #[tokio::test]
 async fn a_second_login_in_the_same_browser_does_not_postpone_the_notice() {
     let app = app_with_alice().await;
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     let due = app.mails("alice").await[0].1;
     for pause in [5, 31, 100] {
         app.advance(pause);
@@ -146,7 +146,7 @@ async fn one_unfinished_login_a_day_is_emailed() {
 #[tokio::test]
 async fn a_notice_that_is_being_sent_is_not_withdrawn_and_counts_for_the_day() {
     let app = app_with_alice().await;
-    let alice = app.half_logged_in("alice").await;
+    let alice = app.log_in_until_code("alice").await;
     let database = &app.pool;
     let queued = Queued::take(database, NOW + 31 + LIFE).await.unwrap();
     alice.verify(&app.last_code()).await.redirects_to("/home");

@@ -34,9 +34,9 @@ async fn events(app: &TestApp) -> Vec<String> {
 #[tokio::test]
 async fn locking_ends_all_sessions_and_refuses_logins() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let other = remembered_login(&app, "alice").await;
-    let bob = app.signed_in("bob").await;
+    let bob = app.register_and_log_in("bob").await;
     let output = run(&app, &["user", "lock", "alice"]).await.output();
     assert_eq!(output, LOCKED);
     for browser in [&browser, &other] {
@@ -55,7 +55,7 @@ async fn locking_ends_pending_logins_and_reset_links() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     app.advance(60);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let code = app.last_code();
     let link = app.reset_link("alice").await;
     let before = app.user("alice").await;
@@ -97,7 +97,7 @@ async fn concurrent_locks_lock_once() {
 #[tokio::test]
 async fn an_unlocked_account_can_log_in_again() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     run(&app, &["user", "lock", "alice"]).await.output();
     let output = run(&app, &["user", "unlock", "alice"]).await.output();
     assert_eq!(output, "alice is unlocked. Limits for codes were reset.\n");
@@ -115,7 +115,7 @@ async fn unlocking_resets_the_limits_of_that_account_for_codes() {
     app.with_two_factor("alice", PHONE).await;
     app.with_two_factor("bob", OTHER_PHONE).await;
     app.advance(60);
-    app.half_logged_in("alice").await;
+    app.log_in_until_code("alice").await;
     for name in ["alice", "bob"] {
         let id = app.user(name).await.id;
         app.fill(&WRONG_CODES, id.as_str(), 10).await;
@@ -157,9 +157,9 @@ async fn unlocking_does_not_reset_wrong_passwords_of_an_address() {
 async fn ending_sessions_logs_an_account_out_on_all_devices() {
     let app = TestApp::start().await;
     let browser = app.with_two_factor("alice", PHONE).await;
-    let bob = app.signed_in("bob").await;
+    let bob = app.register_and_log_in("bob").await;
     app.advance(60);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let code = app.last_code();
     let checked = app.user("alice").await;
     let output = run(&app, &["user", "end-sessions", "alice"]).await.output();
@@ -185,7 +185,7 @@ async fn ending_sessions_logs_an_account_out_on_all_devices() {
     assert!(bob.is_logged_in().await);
     assert_eq!(events(&app).await, ["sessions_ended_by_operator"]);
     app.advance(60);
-    let again = app.half_logged_in("alice").await;
+    let again = app.log_in_until_code("alice").await;
     again.verify(&app.last_code()).await.redirects_to("/home");
 }
 

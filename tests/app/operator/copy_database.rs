@@ -108,10 +108,13 @@ async fn a_copy_contains_every_table_and_works() {
         page.redirects_to(&format!("/user/{name}"));
     }
     app.register("bob").await;
-    app.half_logged_in("alice").await;
+    app.log_in_until_code("alice").await;
     app.browser().log_in("bob", "purple tram at night").await;
-    app.mailed("bob", &twostep::models::mail_token::Purpose::ResetPassword)
-        .await;
+    app.mailed(
+        "bob",
+        &twostep::models::mail_token::LinkPurpose::ResetPassword,
+    )
+    .await;
     app.execute("INSERT INTO reset_requests VALUES ('later', 'nobody@example.com', 99999999999)")
         .await;
     // A whole number of pages, and one row more.

@@ -26,7 +26,7 @@ async fn deleting_an_account_deletes_all_its_data() {
     let bob = app.with_two_factor("bob", OTHER_PHONE).await;
     let alice = app.with_two_factor("alice", PHONE).await;
     app.advance(60);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     app.browser().log_in("alice", "wrong").await;
     app.reset_link("alice").await;
     app.not_me("alice", NoticeKind::PhoneChanged, Some(PHONE))
@@ -80,6 +80,6 @@ async fn deleting_an_account_deletes_all_its_data() {
     }
 
     // Its username and email are available again.
-    app.signed_in("alice").await;
+    app.register_and_log_in("alice").await;
     assert_ne!(app.user("alice").await.id, id);
 }

@@ -17,7 +17,7 @@ async fn after_a_reset_the_password_is_enough_and_the_user_is_notified() {
     app.next_mail().await;
     app.next_mail().await;
     app.advance(60);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let code = app.last_code();
     let output = run(&app, &RESET).await.output();
     assert_eq!(

@@ -10,7 +10,7 @@ use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 #[tokio::test]
 async fn the_password_changes_and_this_browser_stays_logged_in() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     app.register("bob").await;
     let profile = browser.get("/user/alice").await;
     let links = profile.attributes("main a", "href");
@@ -42,7 +42,7 @@ async fn the_password_changes_and_this_browser_stays_logged_in() {
 #[tokio::test]
 async fn each_field_has_its_rule_and_its_error() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("zebedee").await;
+    let browser = app.register_and_log_in("zebedee").await;
     let before = app.dump().await;
     for (fields, errors) in [
         (
@@ -97,16 +97,16 @@ async fn each_field_has_its_rule_and_its_error() {
 async fn a_change_revokes_all_access_by_the_old_password() {
     let app = TestApp::start().await;
     let browser = app.with_two_factor("alice", PHONE).await;
-    let bob = app.signed_in("bob").await;
+    let bob = app.register_and_log_in("bob").await;
     app.advance(31);
-    let half = app.half_logged_in("alice").await;
-    let other = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
+    let other = app.log_in_until_code("alice").await;
     other.verify(&app.last_code()).await.redirects_to("/home");
     let link = app.reset_link("alice").await;
     let bobs = app.reset_link("bob").await;
     bob.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
     app.advance(31);
-    let late = app.half_logged_in("alice").await;
+    let late = app.log_in_until_code("alice").await;
     let code = app.last_code();
     assert_eq!(app.open_challenges().await, 2);
     let cancelled = app.phone().counters().cancels;
@@ -133,7 +133,7 @@ async fn a_change_revokes_all_access_by_the_old_password() {
 #[tokio::test]
 async fn the_password_changes_even_if_twilio_is_unreachable() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     browser.enable(PHONE).await.redirects_to("/verify_2fa");
     app.phone().fail_with(Some(Failure::Silence));
     change(&browser, PASSWORD, NEW)
@@ -146,7 +146,7 @@ async fn the_password_changes_even_if_twilio_is_unreachable() {
 #[tokio::test]
 async fn attack_05_a_stale_session_cannot_change_the_password() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     app.advance(601);
     let page = change(&browser, PASSWORD, NEW).await;
     page.redirects_to("/reauth?next=%2Fchange_password");
@@ -160,7 +160,7 @@ async fn attack_18_a_session_that_ended_meanwhile_changes_nothing() {
         "DELETE FROM sessions WHERE user_id IS NOT NULL",
     ] {
         let app = TestApp::start().await;
-        let browser = app.signed_in("alice").await;
+        let browser = app.register_and_log_in("alice").await;
         once_right(&app, sql).await;
         let late = change(&browser, PASSWORD, NEW).await;
         late.redirects_to("/login?next=%2Fhome");
@@ -173,7 +173,7 @@ async fn attack_18_a_session_that_ended_meanwhile_changes_nothing() {
 #[tokio::test]
 async fn the_well_known_address_redirects_to_the_page() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("harry").await;
+    let browser = app.register_and_log_in("harry").await;
     let page = browser.get("/.well-known/change-password").await;
     page.redirects_to("/change_password");
     assert_eq!(browser.follow(&page).await.status, 200);

@@ -12,7 +12,7 @@ const MISMATCH: (&str, &str) = ("confirm_password", "do not match");
 #[tokio::test]
 async fn an_invalid_form_is_answered_while_no_hash_and_no_strength_check_can_run() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     let linked = with_link(&app, "alice").await;
     let blocked = app.block_hashing(None, QUEUE).await;
 
@@ -71,7 +71,7 @@ async fn an_invalid_form_is_answered_while_no_hash_and_no_strength_check_can_run
 #[tokio::test]
 async fn an_invalid_new_password_hides_whether_the_current_one_is_right_and_counts_nothing() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     let before = app.dump().await;
     for current in ["wrong", PASSWORD] {
         for (password, error) in [

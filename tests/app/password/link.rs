@@ -138,7 +138,7 @@ async fn an_invalid_link_redirects_to_the_request_form() {
 #[tokio::test]
 async fn with_a_session_the_expiry_message_is_kept_in_it() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     let page = alice.get("/reset_password/x").await;
     page.redirects_to(REQUEST);
     assert!(page.set_cookies().is_empty());

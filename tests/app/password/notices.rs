@@ -10,7 +10,7 @@ use crate::support::{PASSWORD, TestApp};
 #[tokio::test]
 async fn a_change_and_a_reset_are_emailed_once_each_without_a_secret() {
     let app = TestApp::keeping_mail().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     change(&browser, "a wrong one", NEW).await;
     assert!(app.mails("alice").await.is_empty());
     change(&browser, PASSWORD, NEW)
@@ -32,7 +32,7 @@ async fn a_change_and_a_reset_are_emailed_once_each_without_a_secret() {
 #[tokio::test]
 async fn a_reset_that_cannot_end_the_sessions_sets_no_password_and_keeps_its_link() {
     let app = TestApp::keeping_mail().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let link = with_link(&app, "alice").await;
     let before = app.dump().await;
     app.break_when("broken", "BEFORE DELETE ON sessions", "1 = 1")

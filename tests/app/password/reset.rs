@@ -50,11 +50,15 @@ async fn a_reset_forgets_the_codes_sent_for_the_old_password() {
     app.with_two_factor("alice", PHONE).await;
     for _ in 0..7 {
         app.advance(31);
-        app.half_logged_in("alice").await;
+        app.log_in_until_code("alice").await;
     }
     let sent = app.messages_sent();
     app.advance(31);
-    let page = app.half_logged_in("alice").await.get("/verify_2fa").await;
+    let page = app
+        .log_in_until_code("alice")
+        .await
+        .get("/verify_2fa")
+        .await;
     assert!(page.says("Too many codes were sent for this account."));
     assert_eq!(app.messages_sent(), sent);
     let browser = with_link(&app, "alice").await;
@@ -71,12 +75,12 @@ async fn wrong_codes_and_codes_for_enabling_stay_counted_through_a_reset() {
     app.with_two_factor("alice", PHONE).await;
     for _ in 0..2 {
         app.advance(31);
-        let thief = app.half_logged_in("alice").await;
+        let thief = app.log_in_until_code("alice").await;
         for _ in 0..5 {
             thief.verify(&wrong(&app.last_code())).await;
         }
     }
-    let bob = app.signed_in("bob").await;
+    let bob = app.register_and_log_in("bob").await;
     for n in 0..6 {
         app.advance(31);
         let phone = [OTHER_PHONE, THIRD_PHONE][n % 2];
@@ -128,7 +132,7 @@ async fn with_two_links_in_two_tabs_a_form_never_sets_the_other_accounts_passwor
 async fn attack_08_a_reset_logs_nobody_in_and_ends_every_session() {
     let app = TestApp::start().await;
     let first = app.with_two_factor("alice", PHONE).await;
-    let bob = app.signed_in("bob").await;
+    let bob = app.register_and_log_in("bob").await;
     app.advance(31);
     let remembered = app.browser();
     let fields = [
@@ -145,7 +149,7 @@ async fn attack_08_a_reset_logs_nobody_in_and_ends_every_session() {
     first.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
     let enabling = app.last_code();
     app.advance(31);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let code = app.last_code();
     let cancelled = app.phone().counters().cancels;
     let browser = with_link(&app, "alice").await;
@@ -176,7 +180,7 @@ async fn attack_08_a_reset_logs_nobody_in_and_ends_every_session() {
 #[tokio::test]
 async fn a_reset_logs_out_this_browser_too() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let stolen = browser.copy();
     let page = browser.get(&app.reset_link("alice").await).await;
     page.redirects_to("/reset_password");
@@ -195,7 +199,7 @@ async fn a_reset_closes_a_login_challenge_in_the_same_browser() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     app.advance(31);
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     let code = app.last_code();
     browser.get(&app.reset_link("alice").await).await;
     let done = reset(&browser, NEW).await;
@@ -207,8 +211,8 @@ async fn a_reset_closes_a_login_challenge_in_the_same_browser() {
 #[tokio::test]
 async fn another_users_session_in_the_same_browser_stays() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
-    let bob = app.signed_in("bob").await;
+    let alice = app.register_and_log_in("alice").await;
+    let bob = app.register_and_log_in("bob").await;
     bob.get(&app.reset_link("alice").await).await;
     let form = bob.get("/reset_password").await;
     assert!(form.first("main strong").as_deref() == Some("alice"));

@@ -29,7 +29,7 @@ fn raw_text(page: &Page, selector: &str) -> String {
 #[tokio::test]
 async fn about_me_has_at_most_140_characters() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let lines = "ab\r\n".repeat(46); // three each, the last end is trimmed
     for (longest, more) in [
         ("a".repeat(140), "a"),
@@ -64,7 +64,7 @@ async fn about_me_has_at_most_140_characters() {
 async fn a_taken_username_is_refused_even_if_ten_users_want_it_at_once() {
     let app = TestApp::start().await;
     app.register("Bob").await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     for name in ["Bob", "bob", " BOB "] {
         let page = edit(&browser, name, "kept as typed").await;
         assert_eq!(page.status, 422);
@@ -78,7 +78,7 @@ async fn a_taken_username_is_refused_even_if_ten_users_want_it_at_once() {
 
     let mut requests = JoinSet::new();
     for number in 0..10 {
-        let browser = app.signed_in(&format!("user{number}")).await;
+        let browser = app.register_and_log_in(&format!("user{number}")).await;
         requests.spawn(async move { edit(&browser, "Wanted", "").await });
     }
     let pages = requests.join_all().await;
@@ -90,7 +90,7 @@ async fn a_taken_username_is_refused_even_if_ten_users_want_it_at_once() {
 #[tokio::test]
 async fn a_user_can_change_the_case_of_the_username_which_reserves_no_name() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     for name in ["alice", "Alice", "ALICE", " alice "] {
         let page = edit(&browser, name, "").await;
         page.redirects_to(&format!("/user/{}", name.trim()));
@@ -104,7 +104,7 @@ async fn a_user_can_change_the_case_of_the_username_which_reserves_no_name() {
 #[tokio::test]
 async fn a_new_username_replaces_the_old_one_everywhere() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     edit(&browser, "alicia", "")
         .await
         .redirects_to("/user/alicia");
@@ -121,7 +121,7 @@ async fn a_new_username_replaces_the_old_one_everywhere() {
 #[tokio::test]
 async fn a_valid_field_keeps_its_value_when_another_is_invalid() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let long = format!("\n{} <b>", "x".repeat(200));
     let page = edit(&browser, " Alicia ", &long).await;
     assert_eq!(page.status, 422);
@@ -144,7 +144,7 @@ async fn a_valid_field_keeps_its_value_when_another_is_invalid() {
 #[tokio::test]
 async fn unknown_fields_change_nothing() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     app.register("bob").await;
     let id: String = sqlx::query_scalar("SELECT id FROM users WHERE username = 'bob'")
         .fetch_one(&app.pool)
@@ -176,7 +176,7 @@ async fn unknown_fields_change_nothing() {
 #[tokio::test]
 async fn saving_repeatedly_does_not_change_the_text() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let text = "a  b\n\n  &amp; <b>\"quoted\"</b> &lt;\n\t</textarea> \u{1f40e}\u{202e}'%41'";
     edit(&browser, "alice", text)
         .await

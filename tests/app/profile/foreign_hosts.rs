@@ -24,7 +24,7 @@ async fn attack_16_a_foreign_host_reaches_no_page_or_redirect() {
     let app = TestApp::start().await;
     let guest = app.browser();
     let user = app.with_two_factor("alice", PHONE).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let of_guest = "/ /home /login /login?next=%2Fhome /register /reset_password_request \
         /reset_password /reset_password/x /logout /nothing /static/nothing /dev/phone /healthz";
     let of_user = "/home /login /user/alice /user/nobody /edit_profile /enable_2fa \

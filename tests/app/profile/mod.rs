@@ -14,7 +14,7 @@ const LAST_SEEN: &str = "SELECT COALESCE(last_seen_at, 0) FROM users WHERE usern
 #[tokio::test]
 async fn only_a_users_own_profile_links_to_settings() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     let bob = app.with_two_factor("bob", PHONE).await;
     let with_it = [
         "/edit_profile",
@@ -48,7 +48,7 @@ async fn only_a_users_own_profile_links_to_settings() {
 #[tokio::test]
 async fn a_profile_shows_no_email_phone_number_or_id() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     let bob = app.with_two_factor("bob", PHONE).await;
     let row: (String, String) =
         sqlx::query_as("SELECT id, password_hash FROM users WHERE username = 'bob'")
@@ -77,8 +77,8 @@ async fn a_profile_shows_no_email_phone_number_or_id() {
 #[tokio::test]
 async fn a_profile_is_found_in_any_case_but_under_no_other_spelling() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("Alice").await;
-    let bob = app.signed_in("bob").await;
+    let alice = app.register_and_log_in("Alice").await;
+    let bob = app.register_and_log_in("bob").await;
     for path in ["/user/Alice", "/user/alice", "/user/ALICE", "/user/al%69ce"] {
         for (browser, own) in [(&alice, true), (&bob, false)] {
             let page = browser.get(path).await;
@@ -133,7 +133,7 @@ async fn the_picture_comes_from_gravatar_by_the_md5_of_the_email() {
 #[tokio::test]
 async fn the_last_visit_is_saved_at_most_once_a_minute() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     assert_eq!(app.count(LAST_SEEN).await, 0, "no page was seen yet");
     alice.get("/home").await;
     let first = app.count(LAST_SEEN).await;
@@ -154,7 +154,7 @@ async fn the_last_visit_is_saved_at_most_once_a_minute() {
 #[tokio::test]
 async fn static_files_probes_and_head_requests_are_not_visits() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     let home = alice.get("/home").await;
     let first = app.count(LAST_SEEN).await;
     app.advance(3600);
@@ -168,7 +168,7 @@ async fn static_files_probes_and_head_requests_are_not_visits() {
     let other = alice.request(Method::OPTIONS, "/static/none");
     alice.send(other).await;
     // Viewing a profile doesn't change its user's last visit.
-    let bob = app.signed_in("bob").await;
+    let bob = app.register_and_log_in("bob").await;
     bob.get("/user/alice").await;
     assert_eq!(app.count(LAST_SEEN).await, first);
 }
@@ -176,8 +176,8 @@ async fn static_files_probes_and_head_requests_are_not_visits() {
 #[tokio::test]
 async fn a_profile_shows_the_last_visit() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
-    let bob = app.signed_in("bob").await;
+    let alice = app.register_and_log_in("alice").await;
+    let bob = app.register_and_log_in("bob").await;
     let page = bob.get("/user/alice").await;
     assert!(page.all("time").is_empty(), "no visit yet");
     alice.get("/home").await;

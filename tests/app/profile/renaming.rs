@@ -27,7 +27,7 @@ async fn is_free(app: &TestApp, name: &str) -> bool {
 #[tokio::test]
 async fn a_user_can_change_the_username_five_times_a_day() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     for number in 1..=5 {
         let name = format!("alice{number}");
         let page = rename(&alice, &name).await;
@@ -56,7 +56,7 @@ async fn a_user_can_change_the_username_five_times_a_day() {
 #[tokio::test]
 async fn a_rename_sends_an_email_with_the_former_username() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     rename(&alice, "bella").await.redirects_to("/user/bella");
     let mail = app.next_mail().await;
     assert_eq!(mail.to, "alice@example.com");
@@ -86,7 +86,7 @@ async fn a_rename_sends_an_email_with_the_former_username() {
 #[tokio::test]
 async fn only_a_new_username_is_recorded() {
     let app = TestApp::start().await;
-    let carol = app.signed_in("carol").await;
+    let carol = app.register_and_log_in("carol").await;
     for (name, renames) in [("carol", 0), ("carola", 1)] {
         edit(&carol, name, "Hello").await;
         let page = carol.get("/security").await;
@@ -101,8 +101,8 @@ async fn only_a_new_username_is_recorded() {
 #[tokio::test]
 async fn attack_14_a_former_name_stays_reserved_for_thirty_days() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
-    let mallory = app.signed_in("mallory").await;
+    let alice = app.register_and_log_in("alice").await;
+    let mallory = app.register_and_log_in("mallory").await;
     rename(&alice, "bella").await.redirects_to("/user/bella");
     for name in ["alice", "ALICE"] {
         assert!(!is_free(&app, name).await);
@@ -118,7 +118,7 @@ async fn attack_14_a_former_name_stays_reserved_for_thirty_days() {
 #[tokio::test]
 async fn a_user_can_take_back_a_former_name_and_the_last_one_is_reserved() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     rename(&alice, "bella").await.redirects_to("/user/bella");
     rename(&alice, "Alice").await.redirects_to("/user/Alice");
     assert!(!is_free(&app, "bella").await);
@@ -130,7 +130,7 @@ async fn a_user_can_take_back_a_former_name_and_the_last_one_is_reserved() {
 #[tokio::test]
 async fn attack_14_more_renames_free_no_former_name() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     for name in ["bella", "carol", "doris"] {
         app.advance(60);
         rename(&alice, name)
@@ -145,7 +145,7 @@ async fn attack_14_more_renames_free_no_former_name() {
 #[tokio::test]
 async fn deleting_an_account_frees_its_names() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     rename(&alice, "bella").await.redirects_to("/user/bella");
     app.execute("DELETE FROM users WHERE username_key = 'bella'")
         .await;
@@ -158,7 +158,7 @@ async fn attack_07_no_one_can_register_a_name_during_its_rename() {
     let app = TestApp::start().await;
     for round in 0..5 {
         let name = format!("alice{round}");
-        let alice = app.signed_in(&name).await;
+        let alice = app.register_and_log_in(&name).await;
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..6 {
             let (browser, name) = (app.browser(), name.clone());

@@ -44,7 +44,7 @@ fn assert_same_page(page: &Page, harmless: &Page, script: &str) {
 #[tokio::test]
 async fn attack_15_about_me_is_text() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let mut pages = Vec::new();
     for text in ["harmless"].into_iter().chain(SCRIPTS) {
         let fields = [("username", "alice"), ("about_me", text)];
@@ -66,7 +66,7 @@ async fn attack_15_about_me_is_text() {
 #[tokio::test]
 async fn attack_15_a_username_is_text_even_if_it_breaks_the_rules() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let paths = [
         "/home",
         "/edit_profile",
@@ -101,7 +101,7 @@ async fn attack_15_a_username_is_text_even_if_it_breaks_the_rules() {
 #[tokio::test]
 async fn attack_15_invalid_input_is_shown_again_as_text() {
     let app = TestApp::start().await;
-    let (guest, user) = (app.browser(), app.signed_in("alice").await);
+    let (guest, user) = (app.browser(), app.register_and_log_in("alice").await);
     let wrong = "x"; // fails every rule of a name, an address and a number
     for (browser, path, fields) in [
         (&guest, "/register", &["username", "email"][..]),
@@ -126,9 +126,9 @@ async fn attack_15_invalid_input_is_shown_again_as_text() {
 #[tokio::test]
 async fn attack_15_paths_queries_and_headers_are_not_shown() {
     let app = TestApp::start().await;
-    let (guest, user) = (app.browser(), app.signed_in("alice").await);
+    let (guest, user) = (app.browser(), app.register_and_log_in("alice").await);
     app.with_two_factor("bob", PHONE).await;
-    let half = app.half_logged_in("bob").await;
+    let half = app.log_in_until_code("bob").await;
     for script in SCRIPTS {
         let query: String = url::form_urlencoded::byte_serialize(script.as_bytes()).collect();
         let escaped = query.replace('+', "%20");

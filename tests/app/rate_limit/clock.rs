@@ -14,7 +14,7 @@ async fn corrected(app: TestApp) -> TestApp {
 async fn start_ahead() -> TestApp {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
-    app.signed_in("bob").await;
+    app.register_and_log_in("bob").await;
     app.advance(AHEAD);
     app
 }
@@ -22,7 +22,7 @@ async fn start_ahead() -> TestApp {
 #[tokio::test]
 async fn a_code_sent_in_the_future_delays_no_other_code() {
     let app = start_ahead().await;
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     let cookie = browser.session_cookie().unwrap();
     let app = corrected(app).await;
     // The same browser requests another code. A second browser starts another login.
@@ -46,7 +46,7 @@ async fn a_code_sent_in_the_future_delays_no_other_code() {
 #[tokio::test]
 async fn a_session_that_was_active_in_the_future_stays_valid() {
     let app = start_ahead().await;
-    let bob = app.logged_in("bob").await;
+    let bob = app.log_in("bob").await;
     let cookie = bob.session_cookie().unwrap();
     let app = corrected(app).await;
     let bob = app.browser();
@@ -62,7 +62,7 @@ async fn a_session_that_was_active_in_the_future_stays_valid() {
 #[tokio::test]
 async fn a_username_reserved_by_a_clock_years_ahead_is_free() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     let fields = [("username", "bella"), ("about_me", "")];
     let page = alice.post("/edit_profile", &fields).await;
     page.redirects_to("/user/bella");

@@ -69,7 +69,7 @@ async fn in_development_logins_from_this_machine_are_not_limited() {
     let app = TestApp::start().await;
     app.register("alice").await;
     fill_logins(&app, "alice", "127.0.0.1", 30).await;
-    app.logged_in("alice").await;
+    app.log_in("alice").await;
     assert_eq!(count_logins(&app, "alice", "127.0.0.1").await, 30);
 }
 

@@ -62,7 +62,7 @@ impl Actor {
         let needs_two_factor = ["/disable_2fa", "/recovery_codes"].contains(&path);
         let signed_in = match needs_two_factor {
             true => app.with_two_factor(name, PHONE).await,
-            false => app.signed_in(name).await,
+            false => app.register_and_log_in(name).await,
         };
         let account = app.user(name).await.id.as_str().to_owned();
         let guest = app.browser().at(ADDRESS);

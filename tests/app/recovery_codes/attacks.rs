@@ -13,18 +13,18 @@ async fn attack_19_another_users_code_is_refused_and_stays_unused() {
     let (_, codes) = alice_of(&app).await;
     app.with_two_factor("mallory", OTHER_PHONE).await;
     let mallorys = app.recovery_codes("mallory").await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     for code in mallorys.iter().take(3) {
         assert_invalid(&half.recover(code).await);
     }
     assert!(!half.is_logged_in().await);
     assert_eq!(app.recovery_codes_left("mallory").await, 10);
-    let half = app.half_logged_in("mallory").await;
+    let half = app.log_in_until_code("mallory").await;
     half.recover(&mallorys[0]).await.redirects_to("/home");
     let page = half.get("/user/mallory").await;
     assert!(page.text().contains("Edit Profile"));
     // Fields that name another user are ignored.
-    let half = app.half_logged_in("mallory").await;
+    let half = app.log_in_until_code("mallory").await;
     let alice = app.user("alice").await;
     let fields = [
         ("recovery_code", codes[0].as_str()),
@@ -40,9 +40,9 @@ async fn attack_19_another_users_code_is_refused_and_stays_unused() {
 async fn attack_19_a_used_code_and_a_code_of_an_old_set_are_refused() {
     let app = TestApp::start().await;
     let (alice, old) = alice_of(&app).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     half.recover(&old[0]).await.redirects_to("/home");
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     assert_invalid(&half.recover(&old[0]).await);
     // A set that was created after the login began counts too.
     let new = codes_on(&alice.post("/recovery_codes", &[]).await);
@@ -64,7 +64,7 @@ async fn attack_01_a_recovery_code_alone_does_not_log_in() {
     page.redirects_to("/login?next=%2Fhome");
     assert_eq!(guest.log_in("alice", &codes[0]).await.status, 422);
     // It does not replace the code in the code's field.
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     assert_eq!(half.verify(&codes[0]).await.status, 422);
     assert!(!half.is_logged_in().await);
     assert_eq!(app.recovery_codes_left("alice").await, 10);
@@ -74,7 +74,7 @@ async fn attack_01_a_recovery_code_alone_does_not_log_in() {
 async fn attack_11_get_and_head_use_no_code() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let before = app.dump().await;
     let address = format!("/verify_2fa/recovery?recovery_code={}", codes[0]);
     half.get(&address).await;
@@ -93,7 +93,7 @@ async fn attack_07_of_fifty_parallel_uses_of_a_recovery_code_one_logs_in() {
     for _ in 0..3 {
         let app = TestApp::start().await;
         let (_, codes) = alice_of(&app).await;
-        let half = app.half_logged_in("alice").await;
+        let half = app.log_in_until_code("alice").await;
         let logins = app.logins().await;
         let mut tasks = JoinSet::new();
         for _ in 0..50 {
@@ -122,7 +122,7 @@ async fn attack_07_of_fifty_parallel_uses_of_a_recovery_code_one_logs_in() {
 async fn attack_06_of_twenty_parallel_wrong_recovery_codes_five_are_compared() {
     let app = TestApp::start().await;
     alice_of(&app).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let mut tasks = JoinSet::new();
     for _ in 0..20 {
         let browser = half.copy();
@@ -148,7 +148,7 @@ async fn attack_07_of_parallel_new_sets_one_remains() {
     for page in pages {
         assert_eq!(page.status, 200);
         let codes = codes_on(&page);
-        let half = app.half_logged_in("alice").await;
+        let half = app.log_in_until_code("alice").await;
         let is_valid = half.recover(&codes[0]).await.status == 303;
         valid += usize::from(is_valid);
         app.execute("DELETE FROM rate_limits").await;
@@ -164,9 +164,9 @@ async fn attack_07_a_code_used_while_a_new_set_is_created_logs_in_or_is_refused(
     for _ in 0..5 {
         app.execute("DELETE FROM rate_limits").await;
         let codes = app.recovery_codes("alice").await;
-        let first = app.half_logged_in("alice").await;
+        let first = app.log_in_until_code("alice").await;
         first.recover(&codes[1]).await.redirects_to("/home");
-        let half = app.half_logged_in("alice").await;
+        let half = app.log_in_until_code("alice").await;
         let (used, made) =
             tokio::join!(half.recover(&codes[0]), first.post("/recovery_codes", &[]));
         assert_eq!(made.status, 200);

@@ -15,7 +15,7 @@ const PAGE: &str = "/verify_2fa/recovery";
 async fn the_code_page_and_the_recovery_page_link_to_each_other() {
     let app = TestApp::start().await;
     alice_of(&app).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let page = half.get("/verify_2fa").await;
     let links = page.attributes("main a", "href");
     assert!(links.contains(&PAGE.to_owned()), "{links:?}");
@@ -32,12 +32,12 @@ async fn the_code_page_and_the_recovery_page_link_to_each_other() {
 async fn a_recovery_code_is_offered_if_no_code_can_be_sent() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let refused = half.post("/verify_2fa/resend", &[]).await;
     assert_eq!(refused.status, 429);
     app.advance(31);
     app.phone().fail_with(Some(Failure::Status(500, None)));
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let unsent = half.get("/verify_2fa").await;
     assert!(unsent.says("Try again, or use a recovery code."));
     for page in [refused, unsent] {
@@ -142,7 +142,7 @@ async fn adding_a_phone_accepts_no_recovery_code() {
 async fn an_empty_field_does_not_count_as_a_wrong_code() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     for _ in 0..10 {
         assert_invalid(&half.recover(" \t").await);
         let page = half.post(PAGE, &[("other", "x")]).await;
@@ -158,12 +158,12 @@ async fn an_empty_field_does_not_count_as_a_wrong_code() {
 async fn a_recovery_code_after_ten_minutes_is_refused_and_stays_unused() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     app.advance(600);
     let page = half.recover(&codes[0]).await;
     page.redirects_to("/login");
     assert!(half.follow(&page).await.says("That code has expired."));
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     app.advance(599);
     half.recover(&codes[0]).await.redirects_to("/home");
 }
@@ -172,7 +172,7 @@ async fn a_recovery_code_after_ten_minutes_is_refused_and_stays_unused() {
 async fn after_five_wrong_codes_from_the_phone_a_recovery_code_is_refused() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let code = wrong(&app.last_code());
     for _ in 0..5 {
         half.verify(&code).await;
@@ -186,13 +186,13 @@ async fn after_five_wrong_codes_from_the_phone_a_recovery_code_is_refused() {
 async fn after_a_recovery_code_the_next_login_sends_a_code_at_once() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let page = half.recover(&codes[0]).await;
     page.redirects_to("/home");
     // Without "remember me", the session ends with the browser.
     assert!(!page.set_cookie().unwrap().contains("Max-Age"));
     let sent = app.messages_sent();
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     assert_eq!(app.messages_sent(), sent + 1, "a new code is sent");
     half.verify(&app.last_code()).await.redirects_to("/home");
 }
@@ -202,10 +202,10 @@ async fn a_notice_of_an_unfinished_login_is_withdrawn_and_sent_for_the_next_one(
     let app = TestApp::keeping_mail().await;
     let (_, codes) = alice_of(&app).await;
     app.empty_outbox().await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     half.recover(&codes[0]).await.redirects_to("/home");
     app.empty_outbox().await;
-    app.half_logged_in("alice").await;
+    app.log_in_until_code("alice").await;
     let notice = only_notice(&app, "alice").await;
     assert_eq!(notice.event, NoticeKind::UnfinishedLogin);
 }
@@ -214,7 +214,7 @@ async fn a_notice_of_an_unfinished_login_is_withdrawn_and_sent_for_the_next_one(
 async fn a_login_that_fails_with_an_error_uses_no_code() {
     let app = TestApp::keeping_mail().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let logins = app.logins().await;
     app.execute("ALTER TABLE activity RENAME TO lost").await;
     assert_eq!(half.recover(&codes[0]).await.status, 500);
@@ -231,7 +231,7 @@ async fn a_login_that_fails_with_an_error_uses_no_code() {
 async fn after_a_login_with_a_recovery_code_the_phone_can_be_changed_at_once() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     half.recover(&codes[0]).await.redirects_to("/home");
     half.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
     let page = half.verify(&app.last_code()).await;
@@ -246,7 +246,7 @@ async fn attack_22_logs_and_emails_contain_no_recovery_code() {
     logs::take();
     let app = TestApp::keeping_mail().await;
     let (alice, mut codes) = alice_of(&app).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let page = half.recover(&codes[0]).await;
     page.redirects_to("/home");
     codes.extend(codes_on(&alice.post("/recovery_codes", &[]).await));

@@ -35,7 +35,7 @@ pub fn assert_invalid(page: &Page) {
 
 /// Creates alice with two-factor authentication. Returns her browser and recovery codes.
 pub async fn alice_of(app: &TestApp) -> (Browser, Vec<String>) {
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     alice.enable(PHONE).await.redirects_to("/verify_2fa");
     let page = alice.verify(&app.last_code()).await;
     (alice, codes_on(&page))
@@ -51,7 +51,7 @@ fn assert_set(codes: &[String]) {
 #[tokio::test]
 async fn enabling_shows_ten_codes_with_the_username() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     alice.enable(PHONE).await.redirects_to("/verify_2fa");
     assert_eq!(app.count(LEFT).await, 0, "none before it is on");
     let page = alice.verify(&app.last_code()).await;
@@ -72,7 +72,7 @@ async fn enabling_shows_ten_codes_with_the_username() {
 #[tokio::test]
 async fn the_phone_and_the_codes_are_stored_in_one_transaction() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     alice.enable(PHONE).await.redirects_to("/verify_2fa");
     let nine_are_made = "(SELECT COUNT(*) FROM recovery_codes) = 9";
     app.break_when("broken", "BEFORE INSERT ON recovery_codes", nine_are_made)
@@ -91,7 +91,7 @@ async fn a_change_of_number_keeps_the_codes_and_shows_none() {
     page.redirects_to("/user/alice");
     assert!(codes_on(&alice.follow(&page).await).is_empty());
     app.advance(31);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     half.recover(&codes[3]).await.redirects_to("/home");
 }
 
@@ -107,7 +107,7 @@ async fn disabling_deletes_the_codes_and_enabling_again_creates_others() {
     let new = codes_on(&alice.verify(&app.last_code()).await);
     assert_set(&new);
     app.advance(31);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     assert_invalid(&half.recover(&old[0]).await);
     half.recover(&new[0]).await.redirects_to("/home");
 }
@@ -117,7 +117,7 @@ async fn disabling_deletes_the_codes_and_enabling_again_creates_others() {
 async fn a_new_set_is_shown_once_and_replaces_the_old_one() {
     let app = TestApp::keeping_mail().await;
     let (alice, old) = alice_of(&app).await;
-    let other = app.half_logged_in("alice").await;
+    let other = app.log_in_until_code("alice").await;
     other.recover(&old[9]).await.redirects_to("/home");
     app.empty_outbox().await;
 
@@ -155,7 +155,7 @@ async fn a_new_set_is_shown_once_and_replaces_the_old_one() {
     assert!(page.says("10 recovery codes are left."));
 
     app.advance(31);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     assert_invalid(&half.recover(&old[0]).await);
     half.recover(&new[9]).await.redirects_to("/home");
 }
@@ -170,14 +170,14 @@ async fn a_new_set_that_cannot_be_emailed_is_not_created() {
     assert_eq!(page.status, 500);
     assert!(codes_on(&page).is_empty());
     app.execute("ALTER TABLE lost RENAME TO outbox").await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     half.recover(&old[0]).await.redirects_to("/home");
 }
 
 #[tokio::test]
 async fn without_two_factor_authentication_there_are_no_recovery_codes() {
     let app = TestApp::start().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     assert!(!harry.get("/home").await.text().contains("ecovery code"));
     for method in [Method::GET, Method::POST] {
         let page = match method {
@@ -219,7 +219,7 @@ async fn home_warns_of_three_or_fewer_codes_and_not_of_four() {
         if used == 7 {
             assert!(home.text().contains("3 recovery codes are left."));
         }
-        let browser = app.half_logged_in("alice").await;
+        let browser = app.log_in_until_code("alice").await;
         let page = browser.recover(code).await;
         page.redirects_to("/home");
         let home = browser.follow(&page).await;
@@ -237,7 +237,7 @@ async fn home_warns_of_three_or_fewer_codes_and_not_of_four() {
     assert!(home.text().contains("No recovery codes are left."));
     let page = alice.get("/recovery_codes").await;
     assert!(page.says("No recovery codes are left."));
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     assert_invalid(&half.recover(&codes[0]).await);
 }
 
@@ -247,7 +247,7 @@ async fn the_database_contains_only_hashes() {
     let app = TestApp::start().await;
     let (alice, mut codes) = alice_of(&app).await;
     codes.extend(codes_on(&alice.post("/recovery_codes", &[]).await));
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     half.recover(&codes[12]).await.redirects_to("/home");
     half.post("/reauth", &[("password", PASSWORD)]).await;
     half.recover(&codes[0]).await;

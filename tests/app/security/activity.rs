@@ -14,12 +14,12 @@ fn laptop() -> Client {
 #[tokio::test]
 async fn events_of_the_same_second_are_listed_newest_first() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     alice.post("/reauth", &[("password", PASSWORD)]).await;
     app.enable(&alice, PHONE).await;
     app.enable(&alice, OTHER_PHONE).await;
     app.advance(31);
-    let other = app.half_logged_in("alice").await;
+    let other = app.log_in_until_code("alice").await;
     other.verify(&app.last_code()).await.redirects_to("/home");
     other.post("/logout", &[]).await.redirects_to("/login");
     alice.post("/disable_2fa", &[]).await;
@@ -75,7 +75,7 @@ async fn locking_the_account_with_this_was_not_me_is_listed() {
 #[tokio::test]
 async fn each_event_is_shown_with_its_title_origin_and_time() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     for (event, title) in [
         (
             Event::LoggedInWithRecoveryCode,
@@ -118,7 +118,7 @@ async fn each_event_is_shown_with_its_title_origin_and_time() {
 #[tokio::test]
 async fn frequent_events_do_not_hide_rare_ones() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     app.execute("DELETE FROM activity").await;
     record(&app, "alice", Event::PasswordChanged, Some(&laptop())).await;
     record(&app, "alice", Event::Renamed, Some(&laptop())).await;
@@ -160,7 +160,7 @@ async fn frequent_events_do_not_hide_rare_ones() {
 #[tokio::test]
 async fn an_account_keeps_its_latest_two_hundred_events() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     app.execute("DELETE FROM activity").await;
     let kept = [
         (Event::PhoneChanged, 80),

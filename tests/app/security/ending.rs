@@ -21,8 +21,8 @@ async fn end(viewer: &Browser, browser: &str) -> Page {
 #[tokio::test]
 async fn revoking_one_session_keeps_the_others() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
-    let bystander = app.signed_in("harry").await;
+    let alice = app.register_and_log_in("alice").await;
+    let bystander = app.register_and_log_in("harry").await;
     let laptop = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
     let phone = log_in_as(&app, "alice", IPHONE.as_bytes()).await;
     let answer = end(&alice, "Safari on iPhone").await;
@@ -44,8 +44,8 @@ async fn revoking_one_session_keeps_the_others() {
 #[tokio::test]
 async fn revoking_all_other_sessions_keeps_this_one() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
-    let bystander = app.signed_in("harry").await;
+    let alice = app.register_and_log_in("alice").await;
+    let bystander = app.register_and_log_in("harry").await;
     let others = [
         log_in_as(&app, "alice", FIREFOX.as_bytes()).await,
         log_in_as(&app, "alice", IPHONE.as_bytes()).await,
@@ -75,7 +75,7 @@ async fn revoking_all_other_sessions_keeps_this_one() {
 #[tokio::test]
 async fn revoking_the_current_session_logs_out() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     let other = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
     let stolen = alice.session_cookie().unwrap();
     // Only the page of another session has the button.
@@ -96,7 +96,7 @@ async fn revoking_the_current_session_logs_out() {
 async fn revoking_requires_recent_authentication() {
     let app = TestApp::start().await;
     let alice = app.with_two_factor("alice", PHONE).await;
-    let other = app.half_logged_in("alice").await;
+    let other = app.log_in_until_code("alice").await;
     other.verify(&app.last_code()).await.redirects_to("/home");
     let path = revoke_paths(&alice.get("/security").await).remove(0);
     app.advance(600);
@@ -133,14 +133,14 @@ async fn revoking_requires_recent_authentication() {
 #[tokio::test]
 async fn attack_18_a_user_cannot_revoke_sessions_of_others() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
     let of_alice = revoke_paths(&alice.get("/security").await).remove(0);
     let half = {
         app.with_two_factor("ron", PHONE).await;
-        app.half_logged_in("ron").await
+        app.log_in_until_code("ron").await
     };
-    let mallory = app.signed_in("mallory").await;
+    let mallory = app.register_and_log_in("mallory").await;
     let second = log_in_as(&app, "mallory", FIREFOX.as_bytes()).await;
     let page = mallory.get("/security").await;
     assert_eq!(sessions(&page).len(), 2);
@@ -207,7 +207,7 @@ async fn attack_18_a_user_cannot_revoke_sessions_of_others() {
 async fn revoking_a_session_cancels_its_challenge() {
     for path in ["one", "/sessions/revoke_others"] {
         let app = TestApp::start().await;
-        let alice = app.signed_in("alice").await;
+        let alice = app.register_and_log_in("alice").await;
         let other = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
         other.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
         assert_eq!(
@@ -231,7 +231,7 @@ async fn revoking_a_session_cancels_its_challenge() {
 #[tokio::test]
 async fn revoking_other_sessions_keeps_the_challenge_of_this_one() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
     alice.enable(PHONE).await.redirects_to("/verify_2fa");
     alice.post("/sessions/revoke_others", &[]).await;
@@ -241,7 +241,7 @@ async fn revoking_other_sessions_keeps_the_challenge_of_this_one() {
 #[tokio::test]
 async fn a_session_is_not_revoked_if_the_event_cannot_be_recorded() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     let other = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
     let path = button_of(&alice, "Firefox").await;
     app.execute("ALTER TABLE activity RENAME TO lost").await;

@@ -10,7 +10,7 @@ use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 async fn attack_18_an_ended_session_is_not_saved_again() {
     for all in [false, true] {
         let app = TestApp::start().await;
-        let alice = app.signed_in("alice").await;
+        let alice = app.register_and_log_in("alice").await;
         let other = log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
         prepare(&app, &other, PHONE).await;
         let path = match all {
@@ -34,7 +34,7 @@ async fn attack_18_reauthentication_does_not_restore_an_ended_session() {
     let app = TestApp::start().await;
     let alice = app.with_two_factor("alice", PHONE).await;
     app.advance(31);
-    let other = app.half_logged_in("alice").await;
+    let other = app.log_in_until_code("alice").await;
     other.verify(&app.last_code()).await.redirects_to("/home");
     let path = revoke_paths(&alice.get("/security").await).remove(0);
     let reauth = [("password", PASSWORD)];
@@ -61,7 +61,7 @@ async fn attack_18_a_session_that_ends_during_a_request_changes_nothing() {
             "UPDATE users SET auth_version = auth_version + 1",
         ] {
             let app = TestApp::start().await;
-            let alice = app.signed_in("alice").await;
+            let alice = app.register_and_log_in("alice").await;
             let thief = log_in_as(&app, "alice", b"Thief").await;
             app.execute("UPDATE users SET verification_phone = '+254720227267'")
                 .await;

@@ -10,7 +10,7 @@ use crate::support::{NOW, PASSWORD, PHONE, TestApp, a_client};
 #[tokio::test]
 async fn the_page_shows_two_factor_authentication_and_links_to_its_settings() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     let page = alice.get("/security").await;
     assert_eq!(page.first("h1").as_deref(), Some("Security"));
     let heading = |page: &crate::support::Page| page.first("#two-factor").unwrap();
@@ -90,7 +90,7 @@ async fn sessions_are_listed_by_last_activity() {
 #[tokio::test]
 async fn a_session_without_an_address_is_shown_as_unknown() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     app.execute("UPDATE sessions SET address = NULL, user_agent = NULL")
         .await;
     let page = alice.get("/security").await;
@@ -105,10 +105,10 @@ async fn expired_sessions_and_pending_logins_are_not_listed() {
     app.with_two_factor("alice", PHONE).await;
     app.execute("DELETE FROM sessions").await;
     for end in ["idle_expires_at", "expires_at"] {
-        let alice = app.half_logged_in("alice").await;
+        let alice = app.log_in_until_code("alice").await;
         alice.verify(&app.last_code()).await.redirects_to("/home");
         app.advance(31);
-        app.half_logged_in("alice").await;
+        app.log_in_until_code("alice").await;
         assert_eq!(sessions(&alice.get("/security").await).len(), 1, "{end}");
         app.execute("UPDATE sessions SET expires_at = 0 WHERE user_id IS NOT NULL")
             .await;
@@ -119,7 +119,7 @@ async fn expired_sessions_and_pending_logins_are_not_listed() {
         .await;
         app.advance(31);
     }
-    let alice = app.half_logged_in("alice").await;
+    let alice = app.log_in_until_code("alice").await;
     alice.verify(&app.last_code()).await.redirects_to("/home");
     assert_eq!(sessions(&alice.get("/security").await).len(), 1);
 }
@@ -144,7 +144,7 @@ async fn the_page_shows_no_secret_and_nothing_of_other_users() {
     let alice = app.with_two_factor("alice", PHONE).await;
     record(&app, "mallory", Event::WrongPassword, Some(&a_client())).await;
     record(&app, "mallory", Event::LockedByOperator, None).await;
-    let second = app.half_logged_in("alice").await;
+    let second = app.log_in_until_code("alice").await;
     second.verify(&app.last_code()).await.redirects_to("/home");
 
     let page = alice.get("/security").await;
@@ -259,7 +259,7 @@ fn more(page: &crate::support::Page) -> Vec<String> {
 #[tokio::test]
 async fn the_page_lists_fifty_sessions_and_says_how_many_more_there_are() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     for (others, sentence) in [
         (49, None),
         (50, Some("and 1 more")),
@@ -278,7 +278,7 @@ async fn the_page_lists_fifty_sessions_and_says_how_many_more_there_are() {
 #[tokio::test]
 async fn the_current_session_is_listed_before_fifty_more_active_ones() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     insert_sessions(&app, 60).await;
     app.execute(
         "UPDATE sessions SET last_active_at = last_active_at + 3600 WHERE id LIKE 'inserted-%'",

@@ -93,7 +93,7 @@ pub fn assert_data_changed(page: &Page) {
 #[tokio::test]
 async fn attack_18_a_session_that_was_logged_out_is_not_saved_again() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     prepare(&app, &browser, PHONE).await;
     let (stolen, rows) = (browser.copy(), app.count(ROWS).await);
     let (late, out) =
@@ -108,7 +108,7 @@ async fn attack_18_a_session_that_was_logged_out_is_not_saved_again() {
 async fn attack_18_a_session_that_another_browser_ended_is_not_saved_again() {
     let app = TestApp::start().await;
     let first = app.with_two_factor("alice", PHONE).await;
-    let second = app.half_logged_in("alice").await;
+    let second = app.log_in_until_code("alice").await;
     second.verify(&app.last_code()).await.redirects_to("/home");
     prepare(&app, &second, OTHER_PHONE).await;
     let rows = app.count(ROWS).await;
@@ -149,7 +149,7 @@ async fn attack_18_renewing_does_not_bring_an_ended_session_back() {
 #[tokio::test]
 async fn attack_18_reauthentication_does_not_bring_an_ended_session_back() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     once_right(&app, "DELETE FROM sessions WHERE user_id IS NOT NULL").await;
     let late = browser.post("/reauth", &[("password", PASSWORD)]).await;
     late.redirects_to("/login?next=%2Fhome");
@@ -183,7 +183,7 @@ async fn a_login_is_refused_if_the_account_changes_or_goes_after_the_password_ch
 #[tokio::test]
 async fn a_code_does_not_change_an_account_whose_session_ended_meanwhile() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     browser.enable(PHONE).await.redirects_to("/verify_2fa");
     let code = app.last_code();
     let late = while_writing(
@@ -202,7 +202,7 @@ async fn a_code_does_not_change_an_account_whose_session_ended_meanwhile() {
 async fn attack_18_a_pending_login_that_ended_meanwhile_is_not_completed() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     let (code, logins) = (app.last_code(), app.logins().await);
     let late = while_writing(
         &app,
@@ -219,7 +219,7 @@ async fn attack_18_a_pending_login_that_ended_meanwhile_is_not_completed() {
 #[tokio::test]
 async fn a_request_that_began_before_a_renewal_does_not_disturb_the_new_cookie() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     prepare(&app, &browser, PHONE).await;
     let early = browser.copy();
     let (late, renewed) = while_waiting(
@@ -241,7 +241,7 @@ async fn a_request_that_began_before_a_renewal_does_not_disturb_the_new_cookie()
 #[tokio::test]
 async fn a_logout_waits_for_the_account_before_it_ends_the_session() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     assert!(browser.is_logged_in().await); // records the visit, so the logout doesn't
     let cookie = browser.session_cookie().unwrap();
     let mut transaction = app.pool.begin().await.unwrap();
@@ -270,7 +270,7 @@ async fn a_logout_waits_for_the_account_before_it_ends_the_session() {
 async fn attack_05_a_request_whose_cookie_becomes_invalid_meanwhile_gets_no_new_one() {
     // The timeout of Twilio is longer than a busy machine needs for a password.
     let app = TestApp::with_timeout(&[], Duration::from_secs(3)).await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     let thief = alice.copy();
     // Her cookie changes, so the thief's is invalid from then on.
     let (stolen, renewed) = while_waiting(&app, thief.enable(PHONE), alice.reauth(PASSWORD)).await;
@@ -284,7 +284,7 @@ async fn attack_05_a_request_whose_cookie_becomes_invalid_meanwhile_gets_no_new_
 #[tokio::test]
 async fn the_result_of_a_send_is_stored_even_if_the_client_hangs_up() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     let before = app.phone().counters().creates;
     app.phone().fail_with(Some(Failure::Silence));
     let hung_up = tokio::time::timeout(Duration::from_millis(200), alice.enable(PHONE)).await;

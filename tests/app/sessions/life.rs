@@ -81,7 +81,7 @@ async fn a_message_or_a_pending_login_lives_an_hour() {
     app.execute("DELETE FROM sessions").await;
     let browser = app.browser();
     browser.register("bob", "bob@example.com", PASSWORD).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     app.execute("UPDATE challenges SET expires_at = expires_at + 100000")
         .await;
     app.advance(HOUR - 1);
@@ -98,7 +98,7 @@ async fn a_message_or_a_pending_login_lives_an_hour() {
 async fn activity_is_recorded_once_a_minute_and_not_by_head() {
     const ENDS: &str = "SELECT idle_expires_at FROM sessions WHERE user_id IS NOT NULL";
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let at_first = app.count(ENDS).await;
     app.advance(MINUTE - 1);
     browser.get("/home").await;
@@ -160,7 +160,7 @@ async fn the_remembered_cookie_is_set_once_with_the_full_life() {
 #[tokio::test]
 async fn only_the_request_that_ended_the_session_removes_the_cookie() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let dead = browser.copy();
     let page = browser.post("/logout", &[]).await;
     page.redirects_to("/login");

@@ -43,7 +43,7 @@ async fn a_message_is_shown_on_exactly_one_page_whatever_its_status() {
 #[tokio::test]
 async fn fifty_parallel_requests_leave_a_session_intact() {
     let app = TestApp::start().await;
-    let browser = Arc::new(app.signed_in("alice").await);
+    let browser = Arc::new(app.register_and_log_in("alice").await);
     let mut requests = JoinSet::new();
     for number in 0..50 {
         let browser = Arc::clone(&browser);
@@ -71,7 +71,7 @@ async fn fifty_parallel_requests_leave_a_session_intact() {
 #[tokio::test]
 async fn unreadable_data_counts_as_no_messages() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     for sql in [
         "UPDATE sessions SET data = ''",
         "UPDATE sessions SET data = 'rubbish'",

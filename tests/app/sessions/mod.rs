@@ -49,7 +49,7 @@ async fn the_database_holds_the_hash_of_the_cookies_token_and_never_the_token() 
     ] {
         cookies.push(cookie_of(&page).0);
     }
-    cookies.extend(app.half_logged_in("alice").await.session_cookie());
+    cookies.extend(app.log_in_until_code("alice").await.session_cookie());
     assert_eq!(cookies.len(), 5);
 
     let (dump, bytes) = (app.dump().await, app.database_bytes().await);
@@ -129,7 +129,7 @@ async fn attack_04_an_invented_or_former_cookie_has_no_session() {
 async fn attack_04_a_login_does_not_use_a_planted_session() {
     let app = TestApp::start().await;
     app.register("alice").await;
-    let mallory = app.signed_in("mallory").await;
+    let mallory = app.register_and_log_in("mallory").await;
     let planted = mallory.session_cookie().unwrap();
     mallory.post("/logout", &[]).await;
     // Mallory plants the cookie of an active session without a login.
@@ -150,7 +150,7 @@ async fn attack_04_a_login_does_not_use_a_planted_session() {
 #[tokio::test]
 async fn an_invalid_cookie_has_no_session() {
     let app = TestApp::start().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     let good = browser.session_cookie().unwrap();
     let rows = app.count(ROWS).await;
     let mut edited = good.clone();
@@ -187,8 +187,16 @@ async fn an_invalid_cookie_has_no_session() {
 #[tokio::test]
 async fn the_session_cookie_is_read_by_its_exact_name_and_only_if_it_is_sent_once() {
     let app = TestApp::start().await;
-    let alice = app.signed_in("alice").await.session_cookie().unwrap();
-    let mallory = app.signed_in("mallory").await.session_cookie().unwrap();
+    let alice = app
+        .register_and_log_in("alice")
+        .await
+        .session_cookie()
+        .unwrap();
+    let mallory = app
+        .register_and_log_in("mallory")
+        .await
+        .session_cookie()
+        .unwrap();
     for (cookies, is_logged_in) in [
         (format!("session={alice}; %73ession={mallory}"), true),
         (format!("x=\u{e9}; session={alice}; y=\""), true),
@@ -209,8 +217,8 @@ async fn the_session_cookie_is_read_by_its_exact_name_and_only_if_it_is_sent_onc
 async fn the_sessions_of_a_deleted_user_are_dead() {
     let app = TestApp::start().await;
     let browser = app.with_two_factor("alice", PHONE).await;
-    let half = app.half_logged_in("alice").await;
-    let remembered = app.signed_in("bob").await;
+    let half = app.log_in_until_code("alice").await;
+    let remembered = app.register_and_log_in("bob").await;
     let fields = [
         ("username", "bob"),
         ("password", PASSWORD),

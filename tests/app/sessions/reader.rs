@@ -13,8 +13,8 @@ fn file(app: &TestApp) -> PathBuf {
 async fn two_apps_on_one_thread_see_only_their_own_sessions_as_they_are_now() {
     let apps = [TestApp::on_sqlite().await, TestApp::on_sqlite().await];
     let browsers = [
-        apps[0].signed_in("alice").await,
-        apps[1].signed_in("alice").await,
+        apps[0].register_and_log_in("alice").await,
+        apps[1].register_and_log_in("alice").await,
     ];
     for _ in 0..3 {
         assert!(browsers[0].is_logged_in().await && browsers[1].is_logged_in().await);
@@ -35,7 +35,7 @@ async fn two_apps_on_one_thread_see_only_their_own_sessions_as_they_are_now() {
 #[tokio::test]
 async fn a_database_file_that_was_deleted_or_replaced_opens_no_session() {
     let app = TestApp::on_sqlite().await;
-    let browser = app.signed_in("alice").await;
+    let browser = app.register_and_log_in("alice").await;
     assert!(browser.is_logged_in().await);
     let (file, former) = (file(&app), file(&app).with_extension("former"));
     std::fs::rename(&file, &former).unwrap();

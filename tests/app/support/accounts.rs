@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 use sqlx::Row;
 use twostep::models::authentication::Credentials;
-use twostep::models::mail_token::{MailToken, Purpose};
+use twostep::models::mail_token::{LinkPurpose, MailToken};
 use twostep::models::outbox::NoticeKind;
 use twostep::models::recovery_code::RecoveryCode;
 use twostep::models::user::User;
@@ -18,13 +18,13 @@ impl TestApp {
     }
 
     /// Creates an account and logs it in.
-    pub async fn signed_in(&self, username: &str) -> Browser {
+    pub async fn register_and_log_in(&self, username: &str) -> Browser {
         self.register(username).await;
-        self.logged_in(username).await
+        self.log_in(username).await
     }
 
     /// Logs in to an account without two-factor authentication.
-    pub async fn logged_in(&self, username: &str) -> Browser {
+    pub async fn log_in(&self, username: &str) -> Browser {
         let browser = self.browser();
         let page = browser.log_in(username, PASSWORD).await;
         page.redirects_to("/home");
@@ -33,7 +33,7 @@ impl TestApp {
 
     /// Creates an account with two-factor authentication, and logs it in.
     pub async fn with_two_factor(&self, username: &str, phone: &str) -> Browser {
-        let browser = self.signed_in(username).await;
+        let browser = self.register_and_log_in(username).await;
         self.enable(&browser, phone).await;
         browser
     }
@@ -62,7 +62,7 @@ impl TestApp {
     }
 
     /// A browser with a pending login, which needs the code.
-    pub async fn half_logged_in(&self, username: &str) -> Browser {
+    pub async fn log_in_until_code(&self, username: &str) -> Browser {
         let browser = self.browser();
         let page = browser.log_in(username, PASSWORD).await;
         page.redirects_to("/verify_2fa");
@@ -93,7 +93,7 @@ impl TestApp {
 
     /// Creates a password reset link, and returns its path.
     pub async fn reset_link(&self, username: &str) -> String {
-        let token = self.mailed(username, &Purpose::ResetPassword).await;
+        let token = self.mailed(username, &LinkPurpose::ResetPassword).await;
         format!("/reset_password/{token}")
     }
 
@@ -109,7 +109,7 @@ impl TestApp {
     /// Creates a "this was not me" link, and returns its path.
     pub async fn not_me(&self, username: &str, event: NoticeKind, former: Option<&str>) -> String {
         let former_phone = former.map(str::to_owned);
-        let purpose = Purpose::NotMe {
+        let purpose = LinkPurpose::NotMe {
             event,
             former_phone,
         };
@@ -118,13 +118,13 @@ impl TestApp {
     }
 
     /// Creates the token of an emailed link.
-    pub async fn mailed(&self, username: &str, purpose: &Purpose) -> String {
+    pub async fn mailed(&self, username: &str, purpose: &LinkPurpose) -> String {
         self.mailed_about(username, purpose, self.state.clock.now())
             .await
     }
 
     /// Creates the token of an emailed link about an event at a time.
-    pub async fn mailed_about(&self, username: &str, purpose: &Purpose, at: i64) -> String {
+    pub async fn mailed_about(&self, username: &str, purpose: &LinkPurpose, at: i64) -> String {
         let (user, now) = (self.user(username).await.id, self.state.clock.now());
         let token = MailToken::issue(&self.pool, &user, purpose, at, now).await;
         token.unwrap().expose().to_owned()

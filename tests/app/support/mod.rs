@@ -26,7 +26,7 @@ use std::time::Duration;
 use sqlx::AnyPool;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use twostep::dev::simulator::{DemoPhone, Message};
+use twostep::dev::simulator::{DemoPhone, PhoneMessage};
 use twostep::models::client::Client;
 use twostep::routes::Route;
 use twostep::state::AppState;
@@ -96,7 +96,7 @@ impl TestApp {
         self.state.demo_phone.as_ref().unwrap()
     }
 
-    pub fn last_message(&self) -> Message {
+    pub fn last_message(&self) -> PhoneMessage {
         self.phone()
             .messages()
             .first()

@@ -12,7 +12,7 @@ const HOUR: u64 = 60 * 60;
 /// Enters so many wrong codes, five per login.
 async fn enter_wrong_codes(app: &TestApp, times: usize) {
     for _ in 0..times.div_ceil(5) {
-        let browser = app.half_logged_in("alice").await;
+        let browser = app.log_in_until_code("alice").await;
         let code = wrong(&app.last_code());
         for _ in 0..5.min(times) {
             let page = browser.verify(&code).await;
@@ -38,7 +38,7 @@ fn assert_codes_locked(page: &Page, retry_after: &str, wait: &str) {
 async fn after_ten_wrong_codes_in_an_hour_not_even_the_right_one_is_accepted() {
     let app = two_factor_app("alice").await;
     enter_wrong_codes(&app, 10).await; // at 0 and 30 seconds
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     let checks = app.phone().counters().checks;
     let page = browser.verify(&app.last_code()).await;
     assert_codes_locked(&page, "3540", "59 minutes");
@@ -56,7 +56,7 @@ async fn after_ten_wrong_codes_in_an_hour_not_even_the_right_one_is_accepted() {
 
     // The window ends an hour after its first attempt.
     app.advance(3534);
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     let page = browser.verify(&app.last_code()).await;
     assert_codes_locked(&page, "1", "1 second");
     app.advance(1);
@@ -71,12 +71,12 @@ async fn after_twenty_wrong_codes_in_a_day_no_code_is_accepted() {
         enter_wrong_codes(&app, 10).await;
         app.advance(HOUR);
     }
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     let page = browser.verify(&app.last_code()).await;
     // A day after the first of the twenty: 2 × (60 s + 1 h) have passed.
     assert_codes_locked(&page, "79080", "22 hours");
     app.advance(79_080);
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }
 
@@ -85,7 +85,7 @@ async fn the_right_code_refunds_the_wrong_ones() {
     let app = two_factor_app("alice").await;
     for _ in 0..4 {
         enter_wrong_codes(&app, 5).await;
-        let browser = app.half_logged_in("alice").await;
+        let browser = app.log_in_until_code("alice").await;
         for _ in 0..4 {
             let page = browser.verify(&wrong(&app.last_code())).await;
             assert_invalid_token(&page);
@@ -117,7 +117,7 @@ async fn attack_06_guesses_from_fifty_browsers_in_many_logins_reach_twilio_ten_t
     let app = two_factor_app("alice").await;
     let before = app.phone().counters().checks;
     for _ in 0..4 {
-        let half = app.half_logged_in("alice").await;
+        let half = app.log_in_until_code("alice").await;
         let code = wrong(&app.last_code());
         let mut tasks = JoinSet::new();
         for browser in (0..50).map(|_| half.copy()) {
@@ -145,7 +145,7 @@ async fn attack_21_wrong_codes_of_another_user_do_not_count_for_alice() {
             browser.verify(&wrong(&app.last_code())).await;
         }
     }
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     browser.verify(&app.last_code()).await.redirects_to("/home");
 }
 
@@ -153,7 +153,7 @@ async fn attack_21_wrong_codes_of_another_user_do_not_count_for_alice() {
 async fn leave_logins(app: &TestApp, times: usize) {
     for _ in 0..times {
         let sent = app.messages_sent();
-        app.half_logged_in("alice").await;
+        app.log_in_until_code("alice").await;
         assert_eq!(app.messages_sent(), sent + 1);
         app.advance(30);
     }
@@ -161,7 +161,7 @@ async fn leave_logins(app: &TestApp, times: usize) {
 
 async fn held_back(app: &TestApp, minutes: &str) -> Browser {
     let sent = app.messages_sent();
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     assert_eq!(app.messages_sent(), sent);
     let page = browser.get("/verify_2fa").await;
     let sentence = format!(
@@ -189,7 +189,7 @@ async fn six_unentered_codes_an_hour_are_sent_and_no_seventh() {
     held_back(&app, "1 second").await;
     app.advance(1);
     let sent = app.messages_sent();
-    app.half_logged_in("alice").await;
+    app.log_in_until_code("alice").await;
     assert_eq!(app.messages_sent(), sent + 1);
     // The next window takes six again.
     app.advance(30);
@@ -200,7 +200,7 @@ async fn six_unentered_codes_an_hour_are_sent_and_no_seventh() {
 #[tokio::test]
 async fn sends_count_over_all_ways_to_request_a_code() {
     let (app, inside) = two_factor_login("alice").await;
-    let browser = app.half_logged_in("alice").await; // 1
+    let browser = app.log_in_until_code("alice").await; // 1
     for path in ["/verify_2fa/resend", "/verify_2fa/call"] {
         app.advance(30);
         browser.request_code(path).await; // 2, 3
@@ -221,7 +221,7 @@ async fn sends_count_over_all_ways_to_request_a_code() {
 async fn the_right_code_refunds_all_sends_of_its_challenge() {
     let app = two_factor_app("alice").await;
     for _ in 0..5 {
-        let browser = app.half_logged_in("alice").await;
+        let browser = app.log_in_until_code("alice").await;
         for path in ["/verify_2fa/resend", "/verify_2fa/call"] {
             app.advance(30);
             browser.request_code(path).await;
@@ -234,8 +234,8 @@ async fn the_right_code_refunds_all_sends_of_its_challenge() {
 #[tokio::test]
 async fn a_code_carried_over_to_another_login_counts_once_and_is_refunded() {
     let app = two_factor_app("alice").await;
-    app.half_logged_in("alice").await;
-    let again = app.half_logged_in("alice").await;
+    app.log_in_until_code("alice").await;
+    let again = app.log_in_until_code("alice").await;
     assert_eq!(app.used_by(&SENDS_OF_ACCOUNT, "alice").await, 1);
     again.verify(&app.last_code()).await.redirects_to("/home");
     assert_eq!(app.used_by(&SENDS_OF_ACCOUNT, "alice").await, 0);
@@ -248,7 +248,7 @@ async fn six_calls_a_day_are_made_and_no_seventh() {
     for calls in 0..7 {
         // The SMS fails, so that the account's limit of codes is not reached first.
         app.phone().fail_with(Some(Failure::Status(500, None)));
-        let browser = app.half_logged_in("alice").await;
+        let browser = app.log_in_until_code("alice").await;
         app.phone().fail_with(None);
         app.advance(30);
         let page = browser.get("/verify_2fa").await;
@@ -273,13 +273,13 @@ async fn a_failure_of_ours_or_of_twilio_is_refunded() {
     let app = two_factor_app("alice").await;
     app.phone().fail_with(Some(Failure::Status(500, None)));
     for _ in 0..8 {
-        let browser = app.half_logged_in("alice").await;
+        let browser = app.log_in_until_code("alice").await;
         let page = browser.get("/verify_2fa").await;
         assert!(page.says("We can't send codes right now."));
         app.advance(30);
     }
     app.phone().fail_with(None);
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     browser.verify(&app.last_code()).await.redirects_to("/home");
     let (now, mut connection) = (app.state.clock.now(), app.pool.acquire().await.unwrap());
     let spent = budgets(&mut connection, 1000, now).await.unwrap();

@@ -49,9 +49,9 @@ async fn attack_01_a_pending_login_reaches_no_page_of_a_user() {
 async fn attack_01_a_late_or_foreign_code_does_not_complete_a_login() {
     let app = two_factor_app("alice").await;
     let mallory = app.with_two_factor("mallory", OTHER_PHONE).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let code = app.last_code();
-    let own = app.half_logged_in("mallory").await;
+    let own = app.log_in_until_code("mallory").await;
     let foreign = app.last_code();
     if foreign != code {
         assert_invalid_token(&half.verify(&foreign).await);
@@ -82,7 +82,7 @@ async fn attack_02_a_used_code_opens_nothing() {
     alice.verify(&code).await.redirects_to("/home");
     let logins = app.logins().await;
     // A new challenge does not accept the old code.
-    let again = app.half_logged_in("alice").await;
+    let again = app.log_in_until_code("alice").await;
     if app.last_code() != code {
         assert_invalid_token(&again.verify(&code).await);
     }
@@ -93,10 +93,10 @@ async fn attack_02_a_used_code_opens_nothing() {
 #[tokio::test]
 async fn attack_02_a_code_of_another_session_purpose_or_older_challenge_is_refused() {
     let (app, alice) = two_factor_login("alice").await;
-    let first = app.half_logged_in("alice").await;
+    let first = app.log_in_until_code("alice").await;
     let old = app.last_code();
     app.advance(31);
-    let second = app.half_logged_in("alice").await;
+    let second = app.log_in_until_code("alice").await;
     let for_login = app.last_code();
     assert_gone(&first, &for_login).await;
     if old != for_login {
@@ -110,13 +110,13 @@ async fn attack_02_a_code_of_another_session_purpose_or_older_challenge_is_refus
     }
     // Nor does the code for enabling log in.
     assert_gone(&second, &for_enabling).await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     if for_enabling != app.last_code() {
         assert_invalid_token(&half.verify(&for_enabling).await);
     }
     // Nor does a login's code reauthenticate.
     app.advance(600);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let for_login = app.last_code();
     let page = alice.post("/reauth", &[("password", PASSWORD)]).await;
     page.redirects_to("/verify_2fa");
@@ -130,7 +130,7 @@ async fn attack_02_a_code_of_another_session_purpose_or_older_challenge_is_refus
 #[tokio::test]
 async fn attack_02_a_session_with_a_foreign_challenge_is_refused() {
     let (app, alice) = two_factor_login("alice").await;
-    let mallory = app.signed_in("mallory").await;
+    let mallory = app.register_and_log_in("mallory").await;
     alice.add_phone(OTHER_PHONE).await;
     let code = app.last_code();
     let given = app
@@ -144,12 +144,12 @@ async fn attack_02_a_session_with_a_foreign_challenge_is_refused() {
     assert_eq!(app.phone_of("mallory").await, None);
 
     // A pending login with the challenge of a change of number.
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     app.execute("UPDATE challenges SET purpose = 'enable' WHERE closed_at IS NULL")
         .await;
     assert_gone(&half, &app.last_code()).await;
     // A login with the challenge of another login of the same user.
-    app.half_logged_in("alice").await;
+    app.log_in_until_code("alice").await;
     app.execute("UPDATE challenges SET purpose = 'login' WHERE closed_at IS NULL")
         .await;
     app.execute(
@@ -165,7 +165,7 @@ async fn attack_02_a_session_with_a_foreign_challenge_is_refused() {
 #[tokio::test]
 async fn attack_05_a_stolen_session_changes_no_factor_and_sends_nothing() {
     let (app, alice) = two_factor_login("alice").await;
-    let bob = app.signed_in("bob").await;
+    let bob = app.register_and_log_in("bob").await;
     app.advance(600);
     let (sent, before) = (app.phone().counters(), app.dump().await);
     for thief in [alice.copy(), bob.copy()] {

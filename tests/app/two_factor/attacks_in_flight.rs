@@ -8,7 +8,7 @@ use twostep::models::challenge::{Challenge, NewChallenge, Purpose};
 use twostep::models::session::SessionRow;
 use twostep::models::user::User;
 
-use super::signed_in;
+use super::register_and_log_in;
 use super::slow_twilio::SlowTwilio;
 use crate::support::{Browser, NOW, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp, a_client};
 
@@ -32,7 +32,7 @@ async fn enable(twilio: &SlowTwilio, browser: &Browser, phone: &str) {
 }
 
 async fn alice(twilio: &SlowTwilio, app: &TestApp) -> Browser {
-    let alice = app.signed_in("alice").await;
+    let alice = app.register_and_log_in("alice").await;
     enable(twilio, &alice, PHONE).await;
     alice
 }
@@ -41,7 +41,7 @@ async fn alice(twilio: &SlowTwilio, app: &TestApp) -> Browser {
 async fn attack_18_a_login_in_flight_fails_once_its_factor_is_removed() {
     let (twilio, app) = SlowTwilio::start().await;
     let alice = alice(&twilio, &app).await;
-    let half = Arc::new(app.half_logged_in("alice").await);
+    let half = Arc::new(app.log_in_until_code("alice").await);
     let request = begin(&twilio, &half).await;
     let page = alice.post("/disable_2fa", &[]).await;
     page.redirects_to("/user/alice");
@@ -55,7 +55,7 @@ async fn attack_18_a_login_in_flight_fails_once_its_factor_is_removed() {
 async fn attack_18_a_login_in_flight_fails_once_it_is_canceled_or_superseded() {
     let (twilio, app) = SlowTwilio::start().await;
     alice(&twilio, &app).await;
-    let half = Arc::new(app.half_logged_in("alice").await);
+    let half = Arc::new(app.log_in_until_code("alice").await);
     let request = begin(&twilio, &half).await;
     let page = half.copy().post("/verify_2fa/cancel", &[]).await;
     page.redirects_to("/login");
@@ -63,9 +63,9 @@ async fn attack_18_a_login_in_flight_fails_once_it_is_canceled_or_superseded() {
     request.await.unwrap().redirects_to("/login");
 
     app.advance(30);
-    let half = Arc::new(app.half_logged_in("alice").await);
+    let half = Arc::new(app.log_in_until_code("alice").await);
     let request = begin(&twilio, &half).await;
-    app.half_logged_in("alice").await;
+    app.log_in_until_code("alice").await;
     twilio.answer(1);
     request.await.unwrap().redirects_to("/login");
     assert!(!half.is_logged_in().await);
@@ -75,7 +75,7 @@ async fn attack_18_a_login_in_flight_fails_once_it_is_canceled_or_superseded() {
 async fn attack_18_a_challenge_that_expires_during_the_check_logs_nobody_in() {
     let (twilio, app) = SlowTwilio::start().await;
     alice(&twilio, &app).await;
-    let half = Arc::new(app.half_logged_in("alice").await);
+    let half = Arc::new(app.log_in_until_code("alice").await);
     app.advance(599);
     let request = begin(&twilio, &half).await;
     app.advance(1);
@@ -88,7 +88,7 @@ async fn attack_18_a_challenge_that_expires_during_the_check_logs_nobody_in() {
 async fn attack_18_a_revoked_session_in_flight_does_not_change_the_number() {
     let (twilio, app) = SlowTwilio::start().await;
     let alice = alice(&twilio, &app).await;
-    let thief = Arc::new(app.half_logged_in("alice").await);
+    let thief = Arc::new(app.log_in_until_code("alice").await);
     twilio.answer(1);
     thief.verify(CODE).await.redirects_to("/home");
     twilio.check_arrives().await;
@@ -122,7 +122,7 @@ async fn attack_18_a_session_that_logged_out_in_flight_changes_nothing() {
     assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
 
     // The same for a reauthentication in flight.
-    let alice = Arc::new(app.half_logged_in("alice").await);
+    let alice = Arc::new(app.log_in_until_code("alice").await);
     twilio.answer(1);
     alice.verify(CODE).await.redirects_to("/home");
     twilio.check_arrives().await;
@@ -141,7 +141,7 @@ async fn attack_18_a_session_that_logged_out_in_flight_changes_nothing() {
 async fn attack_18_a_superseded_change_of_number_in_flight_fails() {
     let (twilio, app) = SlowTwilio::start().await;
     let first = Arc::new(alice(&twilio, &app).await);
-    let second = app.half_logged_in("alice").await;
+    let second = app.log_in_until_code("alice").await;
     twilio.answer(1);
     second.verify(CODE).await.redirects_to("/home");
     twilio.check_arrives().await;
@@ -165,7 +165,7 @@ async fn attack_18_a_superseded_change_of_number_in_flight_fails() {
 async fn attack_07_expired_checks_do_not_end_the_approved_one() {
     let (twilio, app) = SlowTwilio::start().await;
     alice(&twilio, &app).await;
-    let half = Arc::new(app.half_logged_in("alice").await);
+    let half = Arc::new(app.log_in_until_code("alice").await);
     let request = begin(&twilio, &half).await;
     twilio.forget_codes();
     for _ in 0..4 {
@@ -187,7 +187,7 @@ async fn attack_07_expired_checks_do_not_end_the_approved_one() {
 /// Two-factor authentication is enabled between the check of a password and the login.
 #[tokio::test]
 async fn a_password_checked_before_the_factor_changed_logs_nobody_in() {
-    let (app, browser) = signed_in("alice").await;
+    let (app, browser) = register_and_log_in("alice").await;
     let state = &app.state;
     let checked = async || app.authenticated("alice").await;
     let before = checked().await;
@@ -229,7 +229,7 @@ async fn attack_18_a_login_parallel_to_the_removal_of_its_factor_leaves_no_login
     let app = TestApp::start().await;
     for name in ["alice", "bella", "carol", "doris", "emily"] {
         let owner = app.with_two_factor(name, PHONE).await;
-        let half = app.half_logged_in(name).await;
+        let half = app.log_in_until_code(name).await;
         let code = app.last_code();
         let (finished, disabled) =
             tokio::join!(half.verify(&code), owner.post("/disable_2fa", &[]));

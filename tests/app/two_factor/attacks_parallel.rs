@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{assert_gone, pending_login, signed_in, two_factor_app, wrong};
+use super::{assert_gone, pending_login, register_and_log_in, two_factor_app, wrong};
 use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
 
 /// Sends one token from many browsers at once.
@@ -45,7 +45,7 @@ async fn attack_07_of_fifty_uses_of_a_code_at_once_exactly_one_logs_in() {
     for _ in 0..5 {
         let app = TestApp::start().await;
         app.with_two_factor("alice", PHONE).await;
-        let half = app.half_logged_in("alice").await;
+        let half = app.log_in_until_code("alice").await;
         let (logins, checks) = (app.logins().await, app.phone().counters().checks);
 
         let answers = all_at_once(copies(&half, 50), &app.last_code()).await;
@@ -64,7 +64,7 @@ async fn attack_07_of_fifty_uses_of_a_code_at_once_exactly_one_logs_in() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_07_of_twenty_uses_of_a_code_at_once_exactly_one_enables() {
-    let (app, alice) = signed_in("alice").await;
+    let (app, alice) = register_and_log_in("alice").await;
     alice.add_phone(PHONE).await;
     let answers = all_at_once(copies(&alice, 20), &app.last_code()).await;
     let mut enabled = 0;

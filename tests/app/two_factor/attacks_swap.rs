@@ -1,7 +1,9 @@
 //! Attack 3, the swap: a pending login as the victim, completed with the attacker's own code
 //! in the same browser. It breaks the tutorial's app.
 
-use super::{assert_gone, assert_invalid_token, signed_in, two_factor_app, two_factor_login};
+use super::{
+    assert_gone, assert_invalid_token, register_and_log_in, two_factor_app, two_factor_login,
+};
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, THIRD_PHONE};
 
 /// The user whose profile the navigation links to.
@@ -44,8 +46,8 @@ async fn attack_03_the_swap_step_by_step_makes_nobody_the_victim() {
 #[tokio::test]
 async fn attack_03_in_two_browsers_each_code_serves_its_own_account() {
     let app = two_factor_app("alice").await;
-    let mallory = app.signed_in("mallory").await;
-    let half = app.half_logged_in("alice").await;
+    let mallory = app.register_and_log_in("mallory").await;
+    let half = app.log_in_until_code("alice").await;
     let alices = app.last_code();
     mallory.add_phone(OTHER_PHONE).await;
     let own = app.last_code();
@@ -58,7 +60,7 @@ async fn attack_03_in_two_browsers_each_code_serves_its_own_account() {
     assert_eq!(who(&half).await, None);
 
     // With two-factor authentication and pending logins for both.
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     let page = browser.log_in("mallory", PASSWORD).await;
     page.redirects_to("/verify_2fa");
     assert_eq!(app.last_message().to, OTHER_PHONE);
@@ -70,7 +72,7 @@ async fn attack_03_in_two_browsers_each_code_serves_its_own_account() {
 #[tokio::test]
 async fn attack_03_with_the_number_changed_elsewhere_meanwhile() {
     let (app, alice) = two_factor_login("alice").await;
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let old = app.last_code();
     alice.add_phone(OTHER_PHONE).await;
     let new = app.last_code();
@@ -85,8 +87,8 @@ async fn attack_03_with_the_number_changed_elsewhere_meanwhile() {
 #[tokio::test]
 async fn attack_03_with_the_user_renamed_meanwhile() {
     let (app, alice) = two_factor_login("alice").await;
-    let mallory = app.signed_in("mallory").await;
-    let half = app.half_logged_in("alice").await;
+    let mallory = app.register_and_log_in("mallory").await;
+    let half = app.log_in_until_code("alice").await;
     let code = app.last_code();
     let page = alice.post("/edit_profile", &[("username", "alicia")]).await;
     page.redirects_to("/user/alicia");
@@ -123,7 +125,7 @@ async fn attack_03_with_fields_that_the_form_does_not_have() {
         .fetch_one(&app.pool)
         .await
         .unwrap();
-    let challenge = app.half_logged_in("alice").await;
+    let challenge = app.log_in_until_code("alice").await;
     let id: String = sqlx::query_scalar("SELECT id FROM challenges WHERE closed_at IS NULL")
         .fetch_one(&app.pool)
         .await
@@ -178,7 +180,7 @@ async fn attack_03_with_fields_that_the_form_does_not_have() {
 
 #[tokio::test]
 async fn attack_03_with_two_numbers_one_after_the_other() {
-    let (app, mallory) = signed_in("mallory").await;
+    let (app, mallory) = register_and_log_in("mallory").await;
     // The code of one number does not verify another.
     mallory.add_phone(OTHER_PHONE).await;
     let (own, first) = (app.last_code(), mallory.copy());

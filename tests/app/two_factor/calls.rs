@@ -35,14 +35,14 @@ async fn six_fallback_calls_a_day_are_made_even_if_each_code_is_entered() {
     let app = two_factor_app("alice").await;
     app.refuse_sms();
     for _ in 0..6 {
-        let browser = app.half_logged_in("alice").await;
+        let browser = app.log_in_until_code("alice").await;
         assert_eq!(app.last_message().channel, Channel::Call);
         browser.verify(&app.last_code()).await.redirects_to("/home");
     }
     assert_eq!(app.used_by(&CALLS_OF_ACCOUNT, "alice").await, 6);
     assert_eq!(app.calls_of_service().await, (6, 200));
     let sent = app.messages_sent();
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     assert_eq!(app.messages_sent(), sent);
     assert!(browser.get("/verify_2fa").await.says(FAILED));
     // The failed SMS was refunded, and the next day permits calls again.
@@ -52,7 +52,7 @@ async fn six_fallback_calls_a_day_are_made_even_if_each_code_is_entered() {
     browser.verify(&app.last_code()).await.redirects_to("/home");
     app.refuse_sms();
     app.advance(24 * HOUR);
-    app.half_logged_in("alice").await;
+    app.log_in_until_code("alice").await;
     assert_eq!(app.last_message().channel, Channel::Call);
 }
 
@@ -64,21 +64,21 @@ async fn many_accounts_get_six_calls_a_day_to_one_number_and_adding_it_counts_ap
     for n in 0..6 {
         app.with_two_factor(&format!("mallory{n}"), PHONE).await;
     }
-    let browser = app.signed_in("mallory").await;
+    let browser = app.register_and_log_in("mallory").await;
     let sent = app.messages_sent();
     assert_eq!(browser.enable(PHONE).await.status, 503);
     assert_eq!(app.messages_sent(), sent);
     // The owner's login has its own calls.
-    let alice = app.half_logged_in("alice").await;
+    let alice = app.log_in_until_code("alice").await;
     assert_eq!(app.last_message().channel, Channel::Call);
     alice.verify(&app.last_code()).await.redirects_to("/home");
     for n in 0..5 {
-        let mallory = app.half_logged_in(&format!("mallory{n}")).await;
+        let mallory = app.log_in_until_code(&format!("mallory{n}")).await;
         mallory.verify(&app.last_code()).await.redirects_to("/home");
     }
     assert_eq!(app.used(&CALLS_TO_NUMBER, PHONE).await, 6);
     let sent = app.messages_sent();
-    app.half_logged_in("mallory5").await;
+    app.log_in_until_code("mallory5").await;
     assert_eq!(app.messages_sent(), sent);
 }
 
@@ -90,12 +90,12 @@ async fn a_fifth_of_the_days_codes_may_be_calls() {
     app.with_two_factor("bella", OTHER_PHONE).await;
     app.refuse_sms();
     for name in ["alice", "bella"] {
-        let browser = app.half_logged_in(name).await;
+        let browser = app.log_in_until_code(name).await;
         browser.verify(&app.last_code()).await.redirects_to("/home");
     }
     assert_eq!(app.calls_of_service().await, (2, 2));
     let sent = app.messages_sent();
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     assert_eq!(app.messages_sent(), sent);
     assert!(browser.get("/verify_2fa").await.says(FAILED));
     let page = browser.post("/verify_2fa/call", &[]).await;
@@ -108,7 +108,7 @@ async fn a_failed_call_is_refunded() {
     let app = two_factor_app("alice").await;
     app.phone().fail_with(Some(Failure::Status(500, None)));
     for _ in 0..8 {
-        app.half_logged_in("alice").await;
+        app.log_in_until_code("alice").await;
         app.advance(31);
     }
     assert_eq!(app.used_by(&CALLS_OF_ACCOUNT, "alice").await, 0);

@@ -2,7 +2,7 @@
 
 use twostep::dev::simulator::Failure;
 
-use super::{assert_gone, pending_login, signed_in};
+use super::{assert_gone, pending_login, register_and_log_in};
 use crate::support::{PASSWORD, PHONE, TestApp};
 
 const UNAVAILABLE: &str = "We couldn't check the code. Try again.";
@@ -44,7 +44,7 @@ async fn too_many_wrong_codes_at_twilio_close_the_challenge() {
     ] {
         let app = TestApp::start().await;
         app.with_two_factor("harry", PHONE).await;
-        let browser = app.half_logged_in("harry").await;
+        let browser = app.log_in_until_code("harry").await;
         let code = app.last_code();
         app.phone().fail_with(Some(answer));
         let page = browser.verify(&code).await;
@@ -58,7 +58,7 @@ async fn too_many_wrong_codes_at_twilio_close_the_challenge() {
 
 #[tokio::test]
 async fn a_failed_check_adds_no_phone_and_does_not_reauthenticate() {
-    let (app, browser) = signed_in("harry").await;
+    let (app, browser) = register_and_log_in("harry").await;
     browser.add_phone(PHONE).await;
     let code = app.last_code();
     for answer in [Failure::OtherSid, Failure::Garbage, Failure::OtherTo] {

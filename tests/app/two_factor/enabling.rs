@@ -3,7 +3,7 @@
 use reqwest::Method;
 use twostep::dev::simulator::Counters;
 
-use super::{assert_gone, assert_retry_after, signed_in, two_factor_login};
+use super::{assert_gone, assert_retry_after, register_and_log_in, two_factor_login};
 use twostep::models::rate_limit::{FACTOR_CHANGES, NUMBERS_OF_ACCOUNT};
 
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
@@ -11,7 +11,7 @@ use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 /// ASVS 1.3.3, 2.2.1, 2.2.2
 #[tokio::test]
 async fn an_invalid_phone_number_is_an_error_at_its_field_and_sends_nothing() {
-    let (app, browser) = signed_in("harry").await;
+    let (app, browser) = register_and_log_in("harry").await;
     for typed in [
         "",
         "+",
@@ -62,7 +62,7 @@ async fn a_stored_number_that_would_be_refused_today_still_receives_login_codes(
             .await
             .unwrap();
         app.advance(31);
-        let browser = app.half_logged_in("harry").await;
+        let browser = app.log_in_until_code("harry").await;
         assert_eq!(app.last_message().to, stored);
         let page = browser.verify(&app.last_code()).await;
         page.redirects_to("/home");
@@ -78,7 +78,7 @@ async fn a_number_is_kept_as_e164_however_it_was_typed() {
         ("+39 06 9784 1234", "+390697841234"),
     ] {
         let app = TestApp::start().await;
-        let browser = app.signed_in("harry").await;
+        let browser = app.register_and_log_in("harry").await;
         browser.add_phone(typed).await;
         assert_eq!(app.last_message().to, stored);
         assert_eq!(app.phone_of("harry").await, None, "not verified yet");
@@ -90,7 +90,7 @@ async fn a_number_is_kept_as_e164_however_it_was_typed() {
 #[tokio::test]
 async fn a_country_that_is_not_allowed_is_refused_and_sends_nothing() {
     let app = TestApp::with(&[("SMS_COUNTRIES", "KE, US")]).await;
-    let browser = app.signed_in("harry").await;
+    let browser = app.register_and_log_in("harry").await;
     // Canada and the Vatican share their codes with other countries.
     for typed in [OTHER_PHONE, "+1 416 555 0110", "+39 06 698 12345"] {
         let page = browser.enable(typed).await;
@@ -128,7 +128,7 @@ async fn the_old_number_stays_until_the_new_one_is_verified() {
     assert!(profile.text().contains("•••• 789"));
     assert_eq!(app.phone_of("harry").await.as_deref(), Some(OTHER_PHONE));
 
-    let next = app.half_logged_in("harry").await;
+    let next = app.log_in_until_code("harry").await;
     assert_eq!(app.last_message().to, OTHER_PHONE);
     next.verify(&app.last_code()).await.redirects_to("/home");
 }
@@ -168,7 +168,7 @@ async fn disabling_deletes_the_number_and_the_password_alone_logs_in() {
 
 #[tokio::test]
 async fn disabling_twice_changes_nothing_and_says_so() {
-    let (app, browser) = signed_in("harry").await;
+    let (app, browser) = register_and_log_in("harry").await;
     let cookie = browser.session_cookie();
     for method in [Method::GET, Method::POST] {
         let page = match method {
@@ -186,7 +186,7 @@ async fn disabling_twice_changes_nothing_and_says_so() {
 /// ASVS 7.4.3, 8.3.2
 #[tokio::test]
 async fn every_change_of_the_factor_ends_the_other_sessions_and_renews_this_one() {
-    let (app, browser) = signed_in("harry").await;
+    let (app, browser) = register_and_log_in("harry").await;
     for change in ["enable", "change", "disable"] {
         let elsewhere = app.browser();
         let page = elsewhere.log_in("harry", PASSWORD).await;
@@ -195,7 +195,7 @@ async fn every_change_of_the_factor_ends_the_other_sessions_and_renews_this_one(
             page.redirects_to("/home");
         }
         assert!(elsewhere.is_logged_in().await);
-        let bystander = app.signed_in(&format!("other-{change}")).await;
+        let bystander = app.register_and_log_in(&format!("other-{change}")).await;
 
         if change == "disable" {
             let before = browser.copy();
@@ -232,7 +232,7 @@ async fn changing_the_number_or_disabling_ends_pending_logins() {
             browser.add_phone(OTHER_PHONE).await;
             let change = app.last_code();
             // A login that begins meanwhile closes the change: a user has one open challenge.
-            let half = app.half_logged_in("harry").await;
+            let half = app.log_in_until_code("harry").await;
             browser.verify(&change).await.redirects_to("/home");
             assert_eq!(app.phone_of("harry").await.as_deref(), Some(PHONE));
             let code = app.last_code();
@@ -241,7 +241,7 @@ async fn changing_the_number_or_disabling_ends_pending_logins() {
             assert_eq!(app.phone_of("harry").await.as_deref(), Some(OTHER_PHONE));
             assert_gone(&half, &code).await;
         } else {
-            let half = app.half_logged_in("harry").await;
+            let half = app.log_in_until_code("harry").await;
             let code = app.last_code();
             browser
                 .post("/disable_2fa", &[])
@@ -256,7 +256,7 @@ async fn changing_the_number_or_disabling_ends_pending_logins() {
 /// ASVS 7.5.1, 7.5.3
 #[tokio::test]
 async fn changes_of_the_factor_require_a_recent_authentication() {
-    let (app, browser) = signed_in("harry").await;
+    let (app, browser) = register_and_log_in("harry").await;
     app.advance(599);
     assert_eq!(browser.get("/enable_2fa").await.status, 200);
     app.advance(1);
@@ -291,7 +291,7 @@ async fn changes_of_the_factor_require_a_recent_authentication() {
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
 async fn ten_changes_of_factors_an_hour_are_permitted_and_no_eleventh() {
-    let (app, alice) = signed_in("alice").await;
+    let (app, alice) = register_and_log_in("alice").await;
     let id = app.user("alice").await.id;
     app.fill(&FACTOR_CHANGES, id.as_str(), 9).await;
     app.enable(&alice, PHONE).await;

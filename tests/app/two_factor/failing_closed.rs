@@ -8,7 +8,7 @@ use crate::support::PHONE;
 async fn without_rate_limits_no_code_is_accepted_or_sent() {
     let (app, alice) = two_factor_login("alice").await;
     app.advance(31);
-    let half = app.half_logged_in("alice").await;
+    let half = app.log_in_until_code("alice").await;
     let (code, before) = (app.last_code(), app.phone().counters());
     app.execute("ALTER TABLE rate_limits RENAME TO lost").await;
     assert_eq!(half.verify(&code).await.status, 500);

@@ -33,7 +33,7 @@ async fn attack_20_a_hostile_twilio_that_checks_codes_logs_nobody_in() {
         let app = TestApp::start().await;
         app.with_two_factor("alice", PHONE).await;
         app.register("bob").await;
-        let alice = app.half_logged_in("alice").await;
+        let alice = app.log_in_until_code("alice").await;
         let code = app.last_code();
         let logins = app.logins().await;
         for (failure, status, error) in failures {
@@ -75,7 +75,7 @@ async fn attack_20_a_hostile_twilio_that_sends_codes_logs_nobody_in() {
         let (logins, followed) = (app.logins().await, app.phone().counters().followed);
 
         app.phone().fail_with(Some(failure));
-        let alice = app.half_logged_in("alice").await;
+        let alice = app.log_in_until_code("alice").await;
         assert_eq!(alice.get("/verify_2fa").await.status, 200, "{failure:?}");
         app.advance(30);
         for path in ["/verify_2fa/resend", "/verify_2fa/call"] {
@@ -109,7 +109,7 @@ async fn attack_20_a_twilio_that_cancels_nothing_does_not_keep_a_challenge_open(
     ] {
         let app = TestApp::start().await;
         app.with_two_factor("alice", PHONE).await;
-        let first = app.half_logged_in("alice").await;
+        let first = app.log_in_until_code("alice").await;
         app.phone().fail_with(Some(failure));
         let page = first.post("/verify_2fa/cancel", &[]).await;
         page.redirects_to("/login");

@@ -3,7 +3,7 @@
 use twostep::dev::simulator::LANDLINE;
 use twostep::services::twilio_verify::Channel;
 
-use super::{assert_retry_after, pending_login, signed_in, two_factor_app, wrong};
+use super::{assert_retry_after, pending_login, register_and_log_in, two_factor_app, wrong};
 use crate::support::{OTHER_PHONE, PHONE, THIRD_PHONE, TestApp};
 
 const RESEND: &str = "/verify_2fa/resend";
@@ -87,7 +87,7 @@ async fn a_challenge_makes_one_requested_call_and_no_second() {
 async fn a_fallback_call_counts_as_one_send_and_not_as_the_requested_call() {
     let app = TestApp::start().await;
     app.with_two_factor("harry", LANDLINE).await;
-    app.half_logged_in("harry").await;
+    app.log_in_until_code("harry").await;
     let calls = "SELECT sends * 10 + calls FROM challenges WHERE closed_at IS NULL";
     assert_eq!(app.count(calls).await, 10);
 }
@@ -96,7 +96,7 @@ async fn a_fallback_call_counts_as_one_send_and_not_as_the_requested_call() {
 async fn no_limit_of_sends_applies_to_demo_numbers() {
     let app = TestApp::start().await;
     app.with_two_factor("harry", LANDLINE).await;
-    let browser = app.half_logged_in("harry").await;
+    let browser = app.log_in_until_code("harry").await;
     let sent = app.messages_sent();
     for _ in 0..4 {
         browser.request_code(RESEND).await;
@@ -108,7 +108,7 @@ async fn no_limit_of_sends_applies_to_demo_numbers() {
 
 #[tokio::test]
 async fn the_pause_between_sends_holds_over_all_challenges_of_a_user_for_a_purpose() {
-    let (app, browser) = signed_in("harry").await;
+    let (app, browser) = register_and_log_in("harry").await;
     browser.add_phone(PHONE).await;
     // It holds for another number too, but not for another user.
     for (seconds, wait, text) in [(0, "30", "30 seconds"), (29, "1", "1 second")] {
@@ -123,7 +123,7 @@ async fn the_pause_between_sends_holds_over_all_challenges_of_a_user_for_a_purpo
         );
         assert_eq!(app.messages_sent(), 1);
     }
-    let other = app.signed_in("ginny").await;
+    let other = app.register_and_log_in("ginny").await;
     other.add_phone(THIRD_PHONE).await;
     app.advance(1);
     browser.add_phone(OTHER_PHONE).await;
@@ -140,7 +140,7 @@ async fn a_login_whose_code_is_held_back_opens_the_code_page_with_the_wait() {
     }
     let sent = app.messages_sent();
     app.advance(12);
-    let again = app.half_logged_in("harry").await;
+    let again = app.log_in_until_code("harry").await;
     assert_eq!(app.messages_sent(), sent);
     let page = again.get("/verify_2fa").await;
     assert!(page.says("You can ask for another in 18 seconds."));
@@ -166,7 +166,7 @@ async fn the_right_code_ends_the_pause_between_sends() {
     let app = two_factor_app("harry").await;
     for _ in 0..8 {
         let sent = app.messages_sent();
-        let browser = app.half_logged_in("harry").await;
+        let browser = app.log_in_until_code("harry").await;
         assert_eq!(app.messages_sent(), sent + 1);
         browser.verify(&app.last_code()).await.redirects_to("/home");
     }

@@ -35,14 +35,14 @@ async fn two_factor_login(name: &str) -> (TestApp, Browser) {
 /// The same, with a browser whose login waits for the code.
 async fn pending_login(name: &str) -> (TestApp, Browser) {
     let app = two_factor_app(name).await;
-    let browser = app.half_logged_in(name).await;
+    let browser = app.log_in_until_code(name).await;
     (app, browser)
 }
 
 /// An app with a user without two-factor authentication, and the browser of that user.
-async fn signed_in(name: &str) -> (TestApp, Browser) {
+async fn register_and_log_in(name: &str) -> (TestApp, Browser) {
     let app = TestApp::start().await;
-    let browser = app.signed_in(name).await;
+    let browser = app.register_and_log_in(name).await;
     (app, browser)
 }
 

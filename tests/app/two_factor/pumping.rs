@@ -3,7 +3,7 @@
 use twostep::dev::simulator::{BLOCKED, Failure, LANDLINE};
 use twostep::models::sms_days;
 
-use super::{signed_in, two_factor_app, wrong};
+use super::{register_and_log_in, two_factor_app, wrong};
 use crate::logs;
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};
 
@@ -37,7 +37,7 @@ async fn behind_proxy() -> TestApp {
 /// ASVS 2.3.2
 #[tokio::test]
 async fn attack_12_an_account_tries_five_different_numbers_a_day_and_no_sixth() {
-    let (app, browser) = signed_in("mallory").await;
+    let (app, browser) = register_and_log_in("mallory").await;
     for n in 0..5 {
         browser.add_phone(&number(n)).await;
         app.advance(31);
@@ -67,11 +67,11 @@ async fn attack_12_many_accounts_get_six_codes_an_hour_to_one_number_and_twelve_
     let app = TestApp::start().await;
     for round in 0..2 {
         for n in 0..6 {
-            let browser = app.signed_in(&format!("mallory{round}{n}")).await;
+            let browser = app.register_and_log_in(&format!("mallory{round}{n}")).await;
             browser.add_phone(PHONE).await;
             app.advance(if n == 3 { TWILIO_FORGETS } else { 1 });
         }
-        let browser = app.signed_in(&format!("mallory{round}x")).await;
+        let browser = app.register_and_log_in(&format!("mallory{round}x")).await;
         let page = browser.enable(PHONE).await;
         let (wait, words) = match round {
             0 => ("2994", "50 minutes"),
@@ -97,7 +97,7 @@ async fn attack_12_strangers_who_add_a_number_never_hold_back_its_owners_login()
     let mallory = at(&app, "mallory", "203.0.113.9").await;
     let page = mallory.enable(PHONE).await;
     assert_limited(&page, "Too many codes were sent to this number.");
-    let alice = app.half_logged_in("alice").await;
+    let alice = app.log_in_until_code("alice").await;
     alice.verify(&app.last_code()).await.redirects_to("/home");
 }
 
@@ -131,7 +131,7 @@ async fn attack_12_one_address_gets_fifteen_codes_an_hour_while_enabling() {
 async fn a_loopback_address_is_not_limited_in_development() {
     let app = TestApp::start().await;
     for n in 0..16 {
-        let browser = app.signed_in(&format!("harry{n}")).await;
+        let browser = app.register_and_log_in(&format!("harry{n}")).await;
         browser.add_phone(&number(n)).await;
     }
 }
@@ -149,18 +149,18 @@ async fn attack_12_strangers_consume_half_of_the_daily_codes_and_no_more() {
         app.with_two_factor(&format!("mallory{n}"), &number(10 + n))
             .await;
     }
-    let mallory = app.half_logged_in("mallory0").await; // 5
+    let mallory = app.log_in_until_code("mallory0").await; // 5
     mallory.verify(&app.last_code()).await.redirects_to("/home");
-    let browser = app.signed_in("mallory").await;
+    let browser = app.register_and_log_in("mallory").await;
     assert_limited(&browser.enable(&number(20)).await, &format!("{none}."));
     let sent = app.messages_sent();
-    let mallory = app.half_logged_in("mallory1").await;
+    let mallory = app.log_in_until_code("mallory1").await;
     assert_eq!(app.messages_sent(), sent, "its number is new");
     let page = mallory.get("/verify_2fa").await;
     assert!(page.says(&format!("{none}, or use a recovery code.")));
     // The other half is for users who are at least a day old, to log in and to confirm it.
     for n in 0..3 {
-        let harry = app.half_logged_in(&format!("harry{n}")).await;
+        let harry = app.log_in_until_code(&format!("harry{n}")).await;
         harry.verify(&app.last_code()).await.redirects_to("/home");
         if n < 2 {
             harry.reauth(PASSWORD).await.redirects_to("/verify_2fa");
@@ -168,12 +168,12 @@ async fn attack_12_strangers_consume_half_of_the_daily_codes_and_no_more() {
         }
     }
     assert_eq!(app.messages_sent(), sent + 5);
-    let harry = app.half_logged_in("harry2").await;
+    let harry = app.log_in_until_code("harry2").await;
     assert_eq!(app.messages_sent(), sent + 5);
     let page = harry.get("/verify_2fa").await;
     assert!(page.says(&format!("{none}, or use a recovery code.")));
     app.advance(24 * HOUR);
-    app.half_logged_in("harry2").await;
+    app.log_in_until_code("harry2").await;
     assert_eq!(app.messages_sent(), sent + 6);
 }
 
@@ -183,11 +183,11 @@ async fn a_number_is_new_for_a_day_and_not_a_second_longer() {
     app.with_two_factor("harry", PHONE).await; // the only code for new numbers
     for (seconds, sent) in [(24 * HOUR - 1, 2), (1, 3)] {
         app.advance(seconds);
-        let browser = app.half_logged_in("harry").await;
+        let browser = app.log_in_until_code("harry").await;
         browser.verify(&app.last_code()).await.redirects_to("/home");
         assert_eq!(app.messages_sent(), sent);
         if sent == 2 {
-            let other = app.signed_in("ginny").await;
+            let other = app.register_and_log_in("ginny").await;
             assert_limited(&other.enable(OTHER_PHONE).await, "We can't send codes");
         }
     }
@@ -202,19 +202,19 @@ async fn attack_12_an_account_that_enters_every_code_gets_a_share_of_the_daily_c
         app.with_two_factor("alice", PHONE).await;
         app.with_two_factor("mallory", OTHER_PHONE).await;
         for _ in 1..share {
-            let mallory = app.half_logged_in("mallory").await;
+            let mallory = app.log_in_until_code("mallory").await;
             mallory.verify(&app.last_code()).await.redirects_to("/home");
         }
         let sent = app.messages_sent();
-        let mallory = app.half_logged_in("mallory").await;
+        let mallory = app.log_in_until_code("mallory").await;
         assert_eq!(app.messages_sent(), sent, "{daily_limit}");
         let page = mallory.get("/verify_2fa").await;
         let refused = "Too many codes were sent for this account. Try again in 10 hours, or use";
         assert!(page.says(refused), "{}", page.text());
-        let alice = app.half_logged_in("alice").await;
+        let alice = app.log_in_until_code("alice").await;
         alice.verify(&app.last_code()).await.redirects_to("/home");
         app.advance(24 * HOUR);
-        let mallory = app.half_logged_in("mallory").await;
+        let mallory = app.log_in_until_code("mallory").await;
         mallory.verify(&app.last_code()).await.redirects_to("/home");
     }
 }
@@ -227,26 +227,26 @@ async fn attack_12_many_accounts_with_one_phone_get_the_share_of_one() {
         let name = format!("mallory{n}");
         app.with_two_factor(&name, OTHER_PHONE).await;
     }
-    let browser = app.signed_in("mallory").await;
+    let browser = app.register_and_log_in("mallory").await;
     let page = browser.enable(OTHER_PHONE).await;
     let refused = "Too many codes were sent to this number. Try again in 10 hours";
     assert_limited(&page, &format!("{refused}."));
     // Codes that were sent to add the number don't count against logins.
     for n in 0..10 {
-        let mallory = app.half_logged_in(&format!("mallory{n}")).await;
+        let mallory = app.log_in_until_code(&format!("mallory{n}")).await;
         mallory.verify(&app.last_code()).await.redirects_to("/home");
     }
     let sent = app.messages_sent();
     assert_eq!(sent, 20);
-    let mallory = app.half_logged_in("mallory0").await;
+    let mallory = app.log_in_until_code("mallory0").await;
     assert_eq!(app.messages_sent(), sent);
     let page = mallory.get("/verify_2fa").await;
     assert!(page.says(&format!("{refused}, or use a recovery code.")));
     app.with_two_factor("alice", PHONE).await;
-    let alice = app.half_logged_in("alice").await;
+    let alice = app.log_in_until_code("alice").await;
     alice.verify(&app.last_code()).await.redirects_to("/home");
     app.advance(24 * HOUR);
-    let mallory = app.half_logged_in("mallory0").await;
+    let mallory = app.log_in_until_code("mallory0").await;
     mallory.verify(&app.last_code()).await.redirects_to("/home");
 }
 
@@ -257,7 +257,7 @@ async fn attack_12_recovery_codes_get_a_tenth_of_the_daily_codes_sent() {
     app.with_two_factor("mallory", OTHER_PHONE).await;
     for _ in 0..3 {
         for code in app.recovery_codes("mallory").await {
-            let mallory = app.half_logged_in("mallory").await;
+            let mallory = app.log_in_until_code("mallory").await;
             mallory.recover(&code).await.redirects_to("/home");
         }
     }
@@ -267,7 +267,7 @@ async fn attack_12_recovery_codes_get_a_tenth_of_the_daily_codes_sent() {
 #[tokio::test]
 async fn attack_12_a_daily_limit_of_0_sends_no_code() {
     let app = TestApp::with(&[("SMS_DAILY_LIMIT", "0")]).await;
-    let browser = app.signed_in("harry").await;
+    let browser = app.register_and_log_in("harry").await;
     assert_limited(
         &browser.enable(PHONE).await,
         "We can't send codes right now.",
@@ -277,7 +277,7 @@ async fn attack_12_a_daily_limit_of_0_sends_no_code() {
 
 #[tokio::test]
 async fn attack_12_a_blocked_sms_is_followed_by_no_call_and_counts_nowhere() {
-    let (app, browser) = signed_in("mallory").await;
+    let (app, browser) = register_and_log_in("mallory").await;
     assert_eq!(browser.enable(BLOCKED).await.status, 422);
     assert_eq!(app.messages_sent(), 0);
     assert_eq!(
@@ -308,7 +308,7 @@ async fn today(app: &TestApp) -> Vec<(String, i64, i64)> {
 async fn codes_sent_and_verified_are_counted_by_country() {
     let app = two_factor_app("alice").await;
     app.with_two_factor("bella", OTHER_PHONE).await;
-    let browser = app.half_logged_in("alice").await;
+    let browser = app.log_in_until_code("alice").await;
     let (kenya, germany) = (("KE".to_owned(), 2, 1), ("DE".to_owned(), 1, 1));
     assert_eq!(today(&app).await, [germany.clone(), kenya]);
 
@@ -318,7 +318,7 @@ async fn codes_sent_and_verified_are_counted_by_country() {
     browser.verify(&wrong(&app.last_code())).await;
     browser.verify(&app.last_code()).await.redirects_to("/home");
     app.phone().fail_with(Some(Failure::Status(500, None)));
-    app.half_logged_in("alice").await;
+    app.log_in_until_code("alice").await;
     let kenya = ("KE".to_owned(), 3, 2);
     assert_eq!(today(&app).await, [germany, kenya]);
 }
@@ -332,7 +332,7 @@ async fn attack_12_a_country_where_few_codes_are_verified_is_logged() {
     app.with_two_factor("alice", PHONE).await; // the 49th, and the 5th entered
     assert!(!logs::take().concat().contains("sms_pumping_suspected"));
     app.execute("UPDATE sms_days SET entered = 4").await;
-    app.half_logged_in("alice").await;
+    app.log_in_until_code("alice").await;
     let text = logs::take().concat();
     assert!(text.contains("sms_pumping_suspected"), "{text}");
     assert!(text.contains("country=\"KE\" sent=50 entered=4"), "{text}");

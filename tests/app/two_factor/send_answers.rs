@@ -4,7 +4,7 @@
 use twostep::dev::simulator::{BLOCKED, Failure, LANDLINE, SILENT, TOO_MANY, UNAVAILABLE};
 use twostep::services::twilio_verify::Channel;
 
-use super::signed_in;
+use super::register_and_log_in;
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
 const TOO_MANY_CODES: &str = "Too many codes were sent to this number. Try again in 10 minutes.";
@@ -83,7 +83,7 @@ fn creates(app: &TestApp) -> u64 {
 
 #[tokio::test]
 async fn a_refusal_while_enabling_shows_the_form_again_and_opens_no_challenge() {
-    let (app, browser) = signed_in("harry").await;
+    let (app, browser) = register_and_log_in("harry").await;
     for row in rows() {
         app.phone().fail_with(Some(row.answer));
         let before = creates(&app);
@@ -128,7 +128,7 @@ async fn a_refusal_at_a_login_opens_the_code_page_with_its_message() {
     for row in rows() {
         app.phone().fail_with(Some(row.answer));
         let before = creates(&app);
-        let browser = app.half_logged_in("harry").await;
+        let browser = app.log_in_until_code("harry").await;
         assert_eq!(creates(&app) - before, row.requests, "{:?}", row.answer);
 
         let page = browser.get("/verify_2fa").await;
@@ -148,7 +148,7 @@ async fn a_refusal_at_a_login_opens_the_code_page_with_its_message() {
 async fn a_refusal_to_send_again_shows_the_code_page_with_its_status() {
     let app = TestApp::start().await;
     app.with_two_factor("harry", LANDLINE).await;
-    let browser = app.half_logged_in("harry").await;
+    let browser = app.log_in_until_code("harry").await;
     let code = app.last_code();
     for row in rows() {
         app.phone().fail_with(Some(row.answer));
@@ -184,9 +184,9 @@ async fn the_page_says_that_a_code_may_take_a_moment_if_twilio_gives_no_usable_a
     ] {
         let app = TestApp::start().await;
         app.with_two_factor("harry", PHONE).await;
-        let enabling = app.signed_in("ginny").await;
+        let enabling = app.register_and_log_in("ginny").await;
         app.phone().fail_with(Some(answer));
-        let half = app.half_logged_in("harry").await;
+        let half = app.log_in_until_code("harry").await;
         enabling.add_phone("+12025550147").await;
         assert_eq!(creates(&app), 3, "no call: {answer:?}");
         for (browser, end) in [(&half, "267"), (&enabling, "147")] {
@@ -211,7 +211,7 @@ async fn the_page_says_that_a_code_may_take_a_moment_if_twilio_gives_no_usable_a
 
 #[tokio::test]
 async fn a_landline_is_called() {
-    let (app, browser) = signed_in("harry").await;
+    let (app, browser) = register_and_log_in("harry").await;
     browser.add_phone(LANDLINE).await;
     assert_eq!(app.last_message().channel, Channel::Call);
     assert_eq!(creates(&app), 2);
@@ -219,7 +219,7 @@ async fn a_landline_is_called() {
     assert_eq!(page.alerts(), ["We are calling •••• 110 with your code"]);
     assert_eq!(browser.verify(&app.last_code()).await.status, 200);
 
-    let half = app.half_logged_in("harry").await;
+    let half = app.log_in_until_code("harry").await;
     let page = half.get("/verify_2fa").await;
     assert_eq!(page.alerts(), ["We are calling •••• 110 with your code"]);
     half.verify(&app.last_code()).await.redirects_to("/home");
@@ -229,7 +229,7 @@ async fn a_landline_is_called() {
 async fn after_twilio_refused_a_number_another_gets_its_code_at_once() {
     for refused in [BLOCKED, TOO_MANY] {
         let app = TestApp::start().await;
-        let browser = app.signed_in("harry").await;
+        let browser = app.register_and_log_in("harry").await;
         assert!(browser.enable(refused).await.status >= 400);
         browser.add_phone(PHONE).await;
         assert_eq!(app.last_message().to, PHONE);
@@ -239,7 +239,7 @@ async fn after_twilio_refused_a_number_another_gets_its_code_at_once() {
         assert_eq!(app.messages_sent(), 1);
     }
     // After an outage too: the code may have been sent.
-    let (_app, browser) = signed_in("harry").await;
+    let (_app, browser) = register_and_log_in("harry").await;
     assert_eq!(browser.enable(UNAVAILABLE).await.status, 503);
     assert_eq!(browser.enable(PHONE).await.status, 429);
 }
@@ -252,7 +252,7 @@ async fn each_demo_number_shows_its_failure() {
         (UNAVAILABLE, 503, Some("30"), FAILED, 2),
     ] {
         let app = TestApp::start().await;
-        let page = app.signed_in("harry").await.enable(number).await;
+        let page = app.register_and_log_in("harry").await.enable(number).await;
         let found = (page.status, page.header("retry-after"));
         assert_eq!(found, (status, retry_after), "{number}");
         assert_eq!(page.alerts(), [sentence], "{number}");
@@ -263,7 +263,7 @@ async fn each_demo_number_shows_its_failure() {
 
 #[tokio::test]
 async fn a_code_whose_sending_was_not_confirmed_works() {
-    let (app, browser) = signed_in("harry").await;
+    let (app, browser) = register_and_log_in("harry").await;
     browser.add_phone(SILENT).await;
     assert_eq!(creates(&app), 1);
     let page = browser.get("/verify_2fa").await;

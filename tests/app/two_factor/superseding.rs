@@ -11,7 +11,7 @@ async fn a_second_login_within_30_seconds_carries_the_code_over() {
     let code = app.last_code();
     let before = app.phone().counters();
     app.advance(29);
-    let second = app.half_logged_in("harry").await;
+    let second = app.log_in_until_code("harry").await;
     assert_eq!(
         app.phone().counters(),
         before,
@@ -30,7 +30,7 @@ async fn a_second_login_after_30_seconds_gets_a_new_code() {
     let old = app.last_code();
     let before = app.phone().counters();
     app.advance(30);
-    let second = app.half_logged_in("harry").await;
+    let second = app.log_in_until_code("harry").await;
     let after = app.phone().counters();
     assert_eq!(after.cancels - before.cancels, 1);
     assert_eq!(after.creates - before.creates, 1);
@@ -49,14 +49,14 @@ async fn a_challenge_that_is_carried_over_keeps_its_attempts() {
     for _ in 0..3 {
         assert_invalid_token(&first.verify(&wrong(&code)).await);
     }
-    let second = app.half_logged_in("harry").await;
+    let second = app.log_in_until_code("harry").await;
     assert_invalid_token(&second.verify(&wrong(&code)).await);
-    let third = app.half_logged_in("harry").await;
+    let third = app.log_in_until_code("harry").await;
     let page = third.verify(&wrong(&code)).await;
     assert!(page.says("That was your last try for this code."));
     assert_gone(&third, &code).await;
     // A fourth login does not reopen it.
-    let fourth = app.half_logged_in("harry").await;
+    let fourth = app.log_in_until_code("harry").await;
     assert_eq!(fourth.verify(&code).await.status, 422);
     assert!(!fourth.is_logged_in().await);
 }
@@ -69,7 +69,7 @@ async fn a_challenge_that_is_carried_over_keeps_its_sends_and_its_expiry() {
         app.advance(30);
         browser.request_code("/verify_2fa/resend").await;
         app.advance(10);
-        browser = app.half_logged_in("harry").await;
+        browser = app.log_in_until_code("harry").await;
     }
     assert_eq!(app.messages_sent(), sent + 2);
     let code = app.last_code();
@@ -102,7 +102,7 @@ async fn next_and_remember_me_are_those_of_the_last_login() {
 #[tokio::test]
 async fn a_code_for_another_purpose_is_never_carried_over() {
     let (app, harry) = two_factor_login("harry").await;
-    let half = app.half_logged_in("harry").await;
+    let half = app.log_in_until_code("harry").await;
     let for_login = app.last_code();
     let (cancels, sent) = (app.phone().counters().cancels, app.messages_sent());
     let page = harry.post("/reauth", &[("password", PASSWORD)]).await;
@@ -120,8 +120,8 @@ async fn a_code_for_another_purpose_is_never_carried_over() {
 async fn two_users_with_one_number_do_not_cancel_each_others_code() {
     let app = two_factor_app("harry").await;
     app.with_two_factor("ginny", PHONE).await;
-    let harry = app.half_logged_in("harry").await;
-    let ginny = app.half_logged_in("ginny").await;
+    let harry = app.log_in_until_code("harry").await;
+    let ginny = app.log_in_until_code("ginny").await;
     let code = app.last_code();
     let cancels = app.phone().counters().cancels;
     let page = harry.post("/verify_2fa/cancel", &[]).await;
@@ -134,12 +134,12 @@ async fn two_users_with_one_number_do_not_cancel_each_others_code() {
 #[tokio::test]
 async fn a_verified_code_that_was_carried_over_holds_back_no_other() {
     let (app, _settings) = two_factor_login("alice").await;
-    let _first = app.half_logged_in("alice").await;
-    let second = app.half_logged_in("alice").await;
+    let _first = app.log_in_until_code("alice").await;
+    let second = app.log_in_until_code("alice").await;
     let sent = app.messages_sent();
     second.verify(&app.last_code()).await.redirects_to("/home");
 
-    let third = app.half_logged_in("alice").await;
+    let third = app.log_in_until_code("alice").await;
     assert_eq!(
         app.messages_sent(),
         sent + 1,

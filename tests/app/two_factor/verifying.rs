@@ -1,8 +1,8 @@
 //! Entering a code: right, wrong, malformed, too often, or too late.
 
 use super::{
-    assert_gone, assert_invalid_token, pending_login, signed_in, two_factor_app, two_factor_login,
-    wrong,
+    assert_gone, assert_invalid_token, pending_login, register_and_log_in, two_factor_app,
+    two_factor_login, wrong,
 };
 use crate::support::{OTHER_PHONE, PASSWORD, PHONE};
 
@@ -95,7 +95,7 @@ async fn the_fifth_wrong_code_closes_the_challenge() {
 
 #[tokio::test]
 async fn the_fifth_wrong_code_closes_enabling_and_reauthentication_too() {
-    let (app, browser) = signed_in("harry").await;
+    let (app, browser) = register_and_log_in("harry").await;
     browser.add_phone(PHONE).await;
     let code = app.last_code();
     for _ in 0..4 {
@@ -139,7 +139,7 @@ async fn a_code_works_for_599_seconds_and_not_for_600() {
 
 #[tokio::test]
 async fn a_late_code_enables_nothing() {
-    let (app, browser) = signed_in("harry").await;
+    let (app, browser) = register_and_log_in("harry").await;
     browser.add_phone(PHONE).await;
     app.advance(600);
     let page = browser.verify(&app.last_code()).await;
@@ -271,7 +271,7 @@ async fn a_missing_next_leads_home() {
 #[tokio::test]
 async fn a_deleted_user_is_logged_out() {
     let (app, user) = two_factor_login("harry").await;
-    let half = app.half_logged_in("harry").await;
+    let half = app.log_in_until_code("harry").await;
     let code = app.last_code();
     app.execute("DELETE FROM users").await;
     for browser in [&user, &half] {

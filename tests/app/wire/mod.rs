@@ -141,7 +141,7 @@ async fn headers_about_the_client_address_are_ignored_without_a_trusted_proxy() 
 #[tokio::test]
 async fn huge_numbers_cause_no_server_error() {
     let app = TestApp::start().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     for number in [
         "99999999999999999999",
         "-9223372036854775809",
@@ -176,7 +176,7 @@ async fn huge_numbers_cause_no_server_error() {
 #[tokio::test]
 async fn an_invalid_phone_number_causes_no_outgoing_request() {
     let app = TestApp::start().await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     for typed in [
         "+254720227267&Channel=call",
         "+254720227267%26Channel=call",

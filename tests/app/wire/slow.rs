@@ -120,7 +120,7 @@ async fn a_response_may_take_longer_than_the_header_timeout() {
     let limits = limits(|it| it.header_timeout = header_timeout);
     let (database, clock) = (TestDatabase::new().await, Clock::manual(NOW));
     let app = TestApp::on(database, &[], clock, header_timeout + SHORT, limits).await;
-    let harry = app.signed_in("harry").await;
+    let harry = app.register_and_log_in("harry").await;
     app.phone().fail_with(Some(Failure::Silence));
     harry.enable(PHONE).await.redirects_to("/verify_2fa");
 }
