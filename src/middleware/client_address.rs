@@ -22,7 +22,7 @@ pub fn add(trusted: &[IpNet], mut request: Request) -> Request {
 }
 
 /// Reads `X-Forwarded-For` from the right, as long as each hop is a trusted proxy (ASVS
-/// 15.3.4). Anyone may have written what is further left.
+/// 15.3.4). The client may have forged entries further left.
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut address = peer.to_canonical();

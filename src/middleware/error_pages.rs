@@ -101,7 +101,7 @@ fn message(status: StatusCode) -> (&'static str, &'static str) {
             "This page doesn't exist. Check the address for typos.",
         ),
         StatusCode::METHOD_NOT_ALLOWED => (
-            "Not possible",
+            "Method not allowed",
             "This page doesn't accept that kind of request.",
         ),
         StatusCode::PAYLOAD_TOO_LARGE => (
@@ -109,10 +109,10 @@ fn message(status: StatusCode) -> (&'static str, &'static str) {
             "The form is too long. Shorten it and send it again.",
         ),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            ("Not a form", "This page accepts only its own form.")
+            ("Not a form", "This page only accepts its own form.")
         }
         StatusCode::UNPROCESSABLE_ENTITY => (
-            "Not understood",
+            "Invalid request",
             "We couldn't read the form. Go back and send it again.",
         ),
         StatusCode::TOO_MANY_REQUESTS => (
@@ -120,14 +120,14 @@ fn message(status: StatusCode) -> (&'static str, &'static str) {
             "You tried too often. Wait a moment, then try again.",
         ),
         StatusCode::REQUEST_TIMEOUT => (
-            "Not in time",
+            "Timed out",
             "The form didn't arrive in time. Send it again.",
         ),
         StatusCode::SERVICE_UNAVAILABLE => (
             "Too busy",
             "We can't do this right now. Try again in a moment.",
         ),
-        status if status.is_client_error() => ("Not understood", "We couldn't read the request."),
+        status if status.is_client_error() => ("Invalid request", "We couldn't read the request."),
         _ => (
             "Something went wrong",
             "This is our fault, not yours. Try again in a moment.",

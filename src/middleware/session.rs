@@ -60,8 +60,8 @@ async fn find(app: &AppState, token: Option<Token>, method: Method) -> Result<Se
     Ok(Session::new(&app.database, row, now, &method))
 }
 
-/// Extends the idle time and records the user's visit, once a minute. The page comes even if
-/// this fails.
+/// Extends the idle time and records the user's visit, once a minute. A failure doesn't fail
+/// the request.
 async fn record_activity(app: &AppState, row: &SessionRow, now: i64) {
     let is_due = row.last_active_at > now || now - row.last_active_at >= ACTIVITY_INTERVAL;
     if is_due && let Err(error) = row.touch(&app.database, now).await {
@@ -77,7 +77,7 @@ async fn record_activity(app: &AppState, row: &SessionRow, now: i64) {
 
 /// Writes flash messages, whatever the response's status, and sets the cookie.
 async fn save(app: &AppState, session: &Session, mut response: Response) -> Response {
-    // The cookie is set even so: the browser must get a token that was committed.
+    // Sets the cookie even if this fails: its token is already committed.
     if let Err(error) = session.save().await {
         response = error.into_response();
     }

@@ -76,7 +76,7 @@ pub enum Event {
     PhoneChanged,
     TwoFactorDisabled,
     RecoveryCodesRenewed,
-    /// A "this was not me" link locked the account.
+    /// A "this wasn't me" link locked the account.
     NotMe,
     LockedByOperator,
     UnlockedByOperator,

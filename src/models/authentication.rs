@@ -37,7 +37,7 @@ pub struct Credentials<'a> {
     pub client: &'a Client,
     /// The same, unless limits by client do not apply.
     pub limited_client: Option<&'a Client>,
-    /// The limits that count right passwords too.
+    /// Limits that count only right passwords.
     pub limits: &'static [RateLimit],
 }
 

@@ -106,7 +106,7 @@ impl MailToken {
         Self::find(database, token, "reset_password", now).await
     }
 
-    /// Finds the valid "this was not me" link, without consuming it.
+    /// Finds the valid "this wasn't me" link, without consuming it.
     pub async fn find_not_me(database: &Database, token: &Token, now: i64) -> Result<Option<Self>> {
         Self::find(database, token, "not_me", now).await
     }
@@ -146,7 +146,7 @@ impl MailToken {
 
     /// Consumes the link in the caller's transaction. Of parallel calls, one succeeds.
     ///
-    /// A reset consumes the user's other resets. "This was not me" consumes all the user's
+    /// A reset consumes the user's other resets. "This wasn't me" consumes all the user's
     /// links, resets included, since an intruder may have requested one. Only a link that
     /// restores a phone number consumes others that do: otherwise an intruder who reads the
     /// emails could use a harmless link, and the owner could not restore the number.

@@ -110,7 +110,7 @@ pub type Connection = sqlx::AnyConnection;
 /// Seconds after which an unsent email is dropped.
 const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
 
-/// Seconds until a "this was not me" link expires.
+/// Seconds until a "this wasn't me" link expires.
 const NOT_ME_LIFE: i64 = 24 * 60 * 60;
 
 /// Seconds for which an event can be undone. `User::restore_phone` restores a phone number that

@@ -97,8 +97,8 @@ impl Session {
         }
     }
 
-    /// Locks the account's row. Returns false if the login ended or the account changed since
-    /// the request began: the request must not act then.
+    /// Locks the account's row. Returns whether the login is still active and the account
+    /// unchanged since the request began. If not, the request must not act.
     pub async fn lock_if_active(&self, connection: &mut Connection) -> Result<bool, Error> {
         let (Some(row), Some(user)) = (self.row(), self.user()) else {
             return Ok(false);

@@ -1,9 +1,9 @@
-//! The session of a request: its user, as an enum, so that a half-finished login can't be
+//! The session of a request: its user, as an enum, so that a pending login can't be
 //! mistaken for a login, and its flash messages. `lifecycle.rs` begins and ends it.
 //!
-//! tower-sessions' `Session` holds the flash messages. Its `SessionManagerLayer` is not used:
-//! a request in flight brings an ended session back, the cookie's value is the row's id, and
-//! there is no absolute timeout. `middleware/session.rs` takes its place.
+//! tower-sessions' `Session` holds the flash messages. We don't use its `SessionManagerLayer`:
+//! with it, a running request could restore an ended session, the cookie would be the row's id,
+//! and there would be no absolute timeout. `middleware/session.rs` replaces it.
 
 mod lifecycle;
 pub mod redirects;

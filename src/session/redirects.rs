@@ -7,7 +7,7 @@ use crate::forms::local_path::LocalPath;
 use crate::session::Session;
 use crate::views::layout::MessageKind;
 
-/// Redirects to where a form was to lead, or home.
+/// Redirects to the form's `next` page, or home.
 pub fn redirect_to_next(next: Option<&LocalPath>) -> Response {
     Redirect::to(next.map_or("/home", LocalPath::as_str)).into_response()
 }

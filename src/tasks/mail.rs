@@ -67,7 +67,7 @@ impl MailWorker {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.queue.0.notified() => {}
-                // With a connection to spare, nothing more is due.
+                // While a connection is free, nothing more is due.
                 Some(ended) = deliveries.join_next(), if deliveries.len() >= CONNECTIONS => {
                     log_panic(ended);
                 }

@@ -172,6 +172,10 @@ const fn remedy(event: NoticeKind) -> &'static str {
             "The link logs everyone out, restores the former number, and locks the password \
              until you set a new one by email."
         }
+        NoticeKind::TwoFactorEnabled => {
+            "The link logs everyone out, deletes all recovery codes, and locks the password until \
+             you set a new one by email. Two-factor authentication stays on."
+        }
         NoticeKind::RecoveryCodeUsed | NoticeKind::RecoveryCodesRenewed => {
             "The link logs everyone out, deletes all recovery codes, and locks the password until \
              you set a new one by email. Codes still go to your phone."

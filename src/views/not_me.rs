@@ -41,13 +41,13 @@ pub struct ExpiredPage {
 /// The effect on two-factor authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Factor {
-    /// None. The notice was about something else.
+    /// No change: the notice was about something else.
     Untouched,
     /// Codes go to this masked number again.
     Restored(String),
-    /// None, though the notice was about it.
+    /// No change, although the notice was about it.
     Kept,
-    /// None. It stays off, as the operator left it.
+    /// It stays off: the operator turned it off.
     ResetByOperator,
 }
 

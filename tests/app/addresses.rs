@@ -43,7 +43,11 @@ async fn other_methods_are_405_and_name_the_allowed_ones() {
                 if method == "HEAD" {
                     assert_eq!(page.body, "");
                 } else {
-                    assert_eq!(page.first("h1").as_deref(), Some("Not possible"), "{what}");
+                    assert_eq!(
+                        page.first("h1").as_deref(),
+                        Some("Method not allowed"),
+                        "{what}"
+                    );
                 }
             }
         }

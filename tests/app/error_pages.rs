@@ -58,11 +58,11 @@ fn length(body: &[u8]) -> String {
 /// ASVS 1.5.2, 4.1.1, 15.3.7, 16.5.1
 #[tokio::test]
 async fn every_refused_request_gets_its_error_page() {
-    const UNREADABLE: (u16, &str) = (400, "Not understood");
+    const UNREADABLE: (u16, &str) = (400, "Invalid request");
     const NOT_FOUND: (u16, &str) = (404, "Page not found");
-    const NOT_POSSIBLE: (u16, &str) = (405, "Not possible");
+    const NOT_POSSIBLE: (u16, &str) = (405, "Method not allowed");
     const NO_FORM: (u16, &str) = (415, "Not a form");
-    const INVALID: (u16, &str) = (422, "Not understood");
+    const INVALID: (u16, &str) = (422, "Invalid request");
     let app = TestApp::start().await;
     let (guest, harry) = (&app.browser(), &app.register_and_log_in("harry").await);
     let before = app.dump().await;

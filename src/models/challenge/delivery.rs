@@ -185,7 +185,7 @@ impl Challenge {
 
     /// Cancels the verification at Twilio, unless an open challenge uses it too: Twilio keeps
     /// one verification per number and service, and another user may have requested it. If
-    /// Twilio fails, that is only logged: the code is dead here.
+    /// Twilio fails, that is only logged: we no longer accept the code.
     pub async fn cancel_at_twilio(
         &self,
         database: &Database,

@@ -110,7 +110,7 @@ impl Challenge {
     }
 
     /// Closes the challenge unused and cancels its verification at Twilio, so that the next
-    /// challenge gets a new code. If Twilio fails, that is only logged: the code is dead here.
+    /// challenge gets a new code. If Twilio fails, that is only logged: we no longer accept the code.
     pub async fn close(
         &self,
         database: &Database,

@@ -1,4 +1,4 @@
-//! Opening a challenge, which supersedes others or carries one on.
+//! Opens a challenge. It replaces the user's open ones, or takes over a code that was just sent.
 
 use crate::models::challenge::{
     Challenge, ChallengeId, Delivery, Outcome, Purpose, ResendStatus, SendMethod, unfinished,

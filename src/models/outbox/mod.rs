@@ -20,7 +20,7 @@ const LEASE: i64 = 300;
 const FIRST_PAUSE: i64 = 30;
 
 /// The longest pause, in seconds. No lease and no notice that is due later exceeds it, so
-/// an email whose next attempt lies further ahead was written by a wrong clock: it is due.
+/// an email that is due later than this was written by a wrong clock, so it is due now.
 const LONGEST_PAUSE: i64 = 60 * 60;
 
 /// Attempts without a reply to the complete email after which it counts as sent, since each may

@@ -53,13 +53,13 @@ impl NoticeKind {
         matches!(self, Self::LoginAfterFailures | Self::ManyWrongPasswords)
     }
 
-    /// Whether "this was not me" restores the former phone number. Turning two-factor
+    /// Whether "this wasn't me" restores the former phone number. Turning two-factor
     /// authentication on is never undone: an intruder in the mailbox could turn it off.
     pub const fn restores_phone(self) -> bool {
         matches!(self, Self::PhoneChanged | Self::TwoFactorDisabled)
     }
 
-    /// Whether "this was not me" deletes the recovery codes, since an intruder has used or
+    /// Whether "this wasn't me" deletes the recovery codes, since an intruder has used or
     /// made them. Turning two-factor authentication on makes a set, too.
     pub const fn may_compromise_recovery_codes(self) -> bool {
         matches!(

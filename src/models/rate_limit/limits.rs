@@ -49,7 +49,7 @@ const BY_SETTING: &[Window] = &[];
 /// and password changes.
 pub const WRONG_PASSWORDS: RateLimit = limit("wrong_passwords", Subject, &[within(15 * MINUTE, 10)], "Too many wrong passwords.");
 
-/// The same by IPv6 /48, since one customer may have 256 networks, each with the limit above.
+/// The same by IPv6 /48, since one customer may have many networks, each with the limit above.
 pub const WRONG_PASSWORDS_PER_SITE: RateLimit = limit("wrong_passwords_of_site", Subject, &[within(15 * MINUTE, 50)], "Too many wrong passwords.");
 
 /// Over all usernames.
@@ -59,7 +59,8 @@ pub const WRONG_PASSWORDS_PER_CLIENT: RateLimit = limit("wrong_passwords_of_addr
 /// Beyond it, the owner gets an email and the log a warning.
 pub const WRONG_PASSWORDS_PER_ACCOUNT: RateLimit = limit("wrong_passwords_of_account", Account, &[within(DAY, 100)], "Too many wrong passwords.");
 
-/// Logins that complete or reach the code page. It applies to right and wrong passwords.
+/// Logins that complete or reach the code page. Once it is full, every attempt is refused before
+/// the password is compared.
 pub const LOGINS: RateLimit = limit("logins", AccountAndClient, &[within(HOUR, 30)], "Too many logins to this account from your network.");
 
 /// Passwords that logged-in users confirmed.
@@ -79,7 +80,7 @@ pub const PASSWORD_CHANGES: RateLimit = limit("password_changes", Account, CHANG
 
 /// Password resets by an emailed link. They are separate from changes, so that a session thief
 /// can't exhaust the owner's.
-pub const PASSWORD_RESETS: RateLimit = limit("password_resets", Account, CHANGES, "Too many new passwords.");
+pub const PASSWORD_RESETS: RateLimit = limit("password_resets", Account, CHANGES, "You reset your password too often.");
 
 /// Factors added or removed. Adding one counts with its first code.
 pub const FACTOR_CHANGES: RateLimit = limit("factor_changes", Account, CHANGES, "Too many changes of two-factor authentication.");
@@ -101,13 +102,13 @@ pub const SENDS_OF_ACCOUNT: RateLimit = limit("sends_of_account", Account, UNUSE
 pub const SENDS_TO_NUMBER: RateLimit = limit("sends_to_number", Subject, UNUSED, "Too many codes were sent to this number.");
 
 /// Codes sent while adding a phone, entered or not.
-pub const SENDS_PER_CLIENT: RateLimit = limit("sends_of_address", Client, &[within(HOUR, 15)], "Too many codes were asked for from your network.");
+pub const SENDS_PER_CLIENT: RateLimit = limit("sends_of_address", Client, &[within(HOUR, 15)], "Too many codes were requested from your network.");
 
 /// Different numbers that an account tries, see [`NUMBER_TRIED`].
 pub const NUMBERS_OF_ACCOUNT: RateLimit = limit("numbers_of_account", Account, &[within(DAY, 5)], "You have tried too many different numbers.");
 
 /// Whether an account has tried a number within a day.
-pub const NUMBER_TRIED: RateLimit = limit("number_tried", Subject, &[within(DAY, 1)], "You have tried this number.");
+pub const NUMBER_TRIED: RateLimit = limit("number_tried", Subject, &[within(DAY, 1)], "You already tried this number.");
 
 /// Codes sent to an account, entered or not, since they cost the same.
 pub const DAILY_SENDS_OF_ACCOUNT: RateLimit = limit("all_sends_of_account", Account, BY_SETTING, "Too many codes were sent for this account.");
@@ -122,13 +123,13 @@ pub const SENDS_OF_SERVICE: RateLimit = limit("sends_of_service", Service, BY_SE
 pub const SENDS_TO_NEW_NUMBERS: RateLimit = limit("sends_to_new_numbers", Service, BY_SETTING, "We can't send codes right now.");
 
 /// Calls, also in place of a failed SMS.
-pub const CALLS_OF_ACCOUNT: RateLimit = limit("calls_of_account", Account, &[within(DAY, 6)], "We have called you too often. Ask for a text instead.");
+pub const CALLS_OF_ACCOUNT: RateLimit = limit("calls_of_account", Account, &[within(DAY, 6)], "We have called you too often. Ask for a text message instead.");
 
 /// The same by number. Adding a phone is separate.
-pub const CALLS_TO_NUMBER: RateLimit = limit("calls_to_number", Subject, &[within(DAY, 6)], "We have called this number too often. Ask for a text instead.");
+pub const CALLS_TO_NUMBER: RateLimit = limit("calls_to_number", Subject, &[within(DAY, 6)], "We have called this number too often. Ask for a text message instead.");
 
 /// Calls by the whole service.
-pub const CALLS_OF_SERVICE: RateLimit = limit("calls_of_service", Service, BY_SETTING, "We can't call right now. Ask for a text instead.");
+pub const CALLS_OF_SERVICE: RateLimit = limit("calls_of_service", Service, BY_SETTING, "We can't call right now. Ask for a text message instead.");
 
 /// Password reset emails. Beyond it none is sent, without an error. The window is as long as a
 /// link is valid, so the owner has one that works even if a stranger requested all of them.

@@ -131,7 +131,7 @@ pub async fn refund_login_sends(
         .await?;
         refund_since(connection, &[bucket], sends, started_at).await?;
     }
-    // They must not be refunded twice.
+    // These sends must not be refunded twice.
     sqlx::query(
         r"UPDATE challenges
         SET sends = 0

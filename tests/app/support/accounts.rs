@@ -106,7 +106,7 @@ impl TestApp {
             .get(0)
     }
 
-    /// Creates a "this was not me" link, and returns its path.
+    /// Creates a "this wasn't me" link, and returns its path.
     pub async fn not_me(&self, username: &str, event: NoticeKind, former: Option<&str>) -> String {
         let former_phone = former.map(str::to_owned);
         let purpose = LinkPurpose::NotMe {

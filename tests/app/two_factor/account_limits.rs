@@ -260,7 +260,7 @@ async fn six_calls_a_day_are_made_and_no_seventh() {
         } else {
             assert_eq!(page.status, 429);
             assert_eq!(page.header("retry-after"), Some("64590"));
-            assert!(page.says("We have called you too often. Ask for a text instead."));
+            assert!(page.says("We have called you too often. Ask for a text message instead."));
             browser.request_code("/verify_2fa/resend").await;
             browser.verify(&app.last_code()).await.redirects_to("/home");
         }

@@ -100,7 +100,7 @@ async fn a_fifth_of_the_days_codes_may_be_calls() {
     assert!(browser.get("/verify_2fa").await.says(FAILED));
     let page = browser.post("/verify_2fa/call", &[]).await;
     assert_eq!(page.status, 429);
-    assert!(page.says("We can't call right now. Ask for a text instead."));
+    assert!(page.says("We can't call right now. Ask for a text message instead."));
 }
 
 #[tokio::test]

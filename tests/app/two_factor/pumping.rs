@@ -114,7 +114,7 @@ async fn attack_12_one_address_gets_fifteen_codes_an_hour_while_enabling() {
     let page = browser.enable(&number(20)).await;
     assert_limited(
         &page,
-        "Too many codes were asked for from your network. Try again in",
+        "Too many codes were requested from your network. Try again in",
     );
     assert_eq!(page.header("retry-after"), Some("3600"));
     assert_eq!(app.messages_sent(), sent);

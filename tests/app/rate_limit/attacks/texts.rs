@@ -65,7 +65,7 @@ async fn attack_12_a_site_that_verifies_no_code_leaves_codes_to_others() {
             page.redirects_to("/verify_2fa");
         }
     }
-    let too_many = "Too many codes were asked for from your network.";
+    let too_many = "Too many codes were requested from your network.";
     let mallory = app.attacker("mallory1-x", &in_site(1)).await;
     assert_limited(&mallory.enable(&number(90)).await, too_many, HOUR);
     assert_eq!(app.codes_sent().await - before, 18);
@@ -122,6 +122,6 @@ async fn attack_12_a_number_that_refuses_texts_is_called_six_times_a_day() {
     page.redirects_to("/verify_2fa");
     app.advance(31);
     let page = browser.post("/verify_2fa/call", &[]).await;
-    assert_limited(&page, "too often. Ask for a text instead.", DAY);
+    assert_limited(&page, "too often. Ask for a text message instead.", DAY);
     assert_eq!(calls(), 6);
 }
