@@ -47,7 +47,8 @@ use crate::tasks::mail::{MailQueue, MailWorker};
 use crate::tasks::purge::Purge;
 
 /// The time for running requests at shutdown: a little longer than the longest request.
-const GRACE: Duration = routes::REQUEST_TIMEOUT.saturating_add(Duration::from_secs(5));
+const GRACE: Duration =
+    middleware::request_log::REQUEST_TIMEOUT.saturating_add(Duration::from_secs(5));
 
 /// The time for the rest of the shutdown: the emails being sent, and closing the database.
 const CLEANUP: Duration = tasks::mail::SHUTDOWN_GRACE.saturating_add(Duration::from_secs(5));

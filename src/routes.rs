@@ -1,7 +1,6 @@
 //! Every route of the app, in groups by access, and the middleware of all requests.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -13,7 +12,6 @@ use axum::routing::{MethodRouter, get, post};
 use tower::util::{MapRequestLayer, MapResponseLayer, option_layer};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
-use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Environment;
 use crate::controllers::{
@@ -34,10 +32,6 @@ use crate::state::AppState;
 
 /// The maximum length of a body: the longest form has a few fields.
 const BODY_LIMIT: usize = 16 * 1024;
-
-/// Longer than the slowest page: a form that arrives within 15 seconds, and a code that Twilio
-/// is asked to cancel, to text and then to call with, within 8 seconds each.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(45);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -158,7 +152,6 @@ pub fn router(app: &AppState) -> (Router, Vec<Route>) {
             MapResponseLayer::new(move |response| error_pages::render(&for_pages, response)),
             from_fn_with_state(metrics, request_log::log),
             CatchPanicLayer::custom(error_pages::handle_panic),
-            TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT),
         ));
     (router.with_state(app.clone()), table)
 }

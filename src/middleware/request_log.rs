@@ -1,11 +1,12 @@
 //! Gives each request an id, writes a log line for it, and counts it in the metrics.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::middleware::client_address::ClientAddress;
@@ -27,10 +28,14 @@ const QUIET: [&str; 5] = [
     "/readyz",
 ];
 
+/// Longer than the slowest page: a form that arrives within 15 seconds, and a code that Twilio
+/// is asked to cancel, to text and then to call with, within 8 seconds each.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(45);
+
 /// In bytes: longer than any registered method (UPDATEREDIRECTREF).
 const MAX_METHOD: usize = 20;
 
-/// Runs a request in a span with its id, which error pages show too. A client's own id is
+/// Runs a request, for [`REQUEST_TIMEOUT`] at most, in a span with its id, which error pages show too. A client's own id is
 /// ignored. The log names the route instead of the path, which may contain a token.
 pub async fn log(State(metrics): State<Option<Metrics>>, request: Request, next: Next) -> Response {
     let id = random_id().unwrap_or_default();
@@ -47,7 +52,11 @@ pub async fn log(State(metrics): State<Option<Metrics>>, request: Request, next:
     let span = tracing::info_span!("request", %id, %method, %route, client);
     let answer = async move {
         let mut measured = measured; // moves it whole: alone, its status would be copied
-        let mut response = next.run(request).await;
+        // It sets a timer only for a request that waits, unlike tower-http's TimeoutLayer.
+        let mut response = match timeout(REQUEST_TIMEOUT, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        };
         measured.status = Some(response.status().as_u16());
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(X_REQUEST_ID, id);

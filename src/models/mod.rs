@@ -156,15 +156,19 @@ pub async fn connect(url: &str) -> Result<Database, OpenError> {
     sqlx::any::install_default_drivers();
     make_private_file(url);
     let options: AnyConnectOptions = url.parse()?;
-    // A pool would retry until its timeout and then report no reason.
-    let prepared = tokio::time::timeout(ACQUIRE_TIMEOUT, async {
-        let mut connection = Connection::connect_with(&options).await?;
-        prepare(&mut connection).await?;
+    let migrated = async {
+        // A pool would retry until its timeout and then report no reason.
+        let connecting = tokio::time::timeout(ACQUIRE_TIMEOUT, async {
+            let mut connection = Connection::connect_with(&options).await?;
+            prepare(&mut connection).await?;
+            Ok(connection)
+        });
+        let mut connection = connecting.await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+        // Without a timeout: a migration of a large database may take minutes.
         migrate(&mut connection).await?;
         connection.close().await
-    });
-    let prepared = prepared.await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-    prepared.map_err(|error| describe(error, url))?;
+    };
+    migrated.await.map_err(|error| describe(error, url))?;
     Ok(pool(url).connect_lazy_with(options))
 }
 

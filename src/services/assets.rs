@@ -2,12 +2,20 @@
 //! content: browsers keep them for a year and never show an old one. `build.rs` compresses
 //! them.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use memory_serve::{CacheControl, Manifest, MemoryServe};
+use memory_serve::{CacheControl, MemoryServe};
 
-/// Maps `/js/app.js` to `/js/app.<hash>.js`.
-static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| files().manifest());
+/// Maps `js/app.js` to `/static/js/app.<hash>.js`.
+static URLS: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+    let manifest = files().manifest();
+    let url = |(path, hashed): (&str, &str)| {
+        let path = path.trim_start_matches('/');
+        (path.to_owned(), format!("/static{hashed}"))
+    };
+    manifest.iter().map(url).collect()
+});
 
 /// All files, under their hashed names and, never cached, their plain names.
 pub fn files() -> MemoryServe {
@@ -21,9 +29,8 @@ pub fn files() -> MemoryServe {
 
 /// The URL of a static file, `js/app.js` for example. An unknown name gives a URL that
 /// answers 404, so a typo doesn't break a page.
-pub fn url(path: &str) -> String {
-    let name = MANIFEST.get(&format!("/{path}"));
-    format!("/static{}", name.unwrap_or("/missing"))
+pub fn url(path: &str) -> &'static str {
+    URLS.get(path).map_or("/static/missing", String::as_str)
 }
 
 #[cfg(test)]
@@ -35,7 +42,7 @@ mod tests {
     /// ASVS 13.4.7
     #[test]
     fn only_files_of_known_kinds_are_served() {
-        let served: Vec<_> = MANIFEST.iter().map(|(path, _)| path).collect();
+        let served: Vec<_> = URLS.keys().collect();
         assert!(served.len() > 10, "{served:?}");
         for path in served {
             let extension = Path::new(path).extension().unwrap().to_str().unwrap();

@@ -162,6 +162,10 @@ impl Session {
 
     /// The flash messages. Unreadable ones count as none.
     async fn messages(&self) -> Result<Vec<FlashMessage>, AppError> {
+        let has_none = self.row().is_none_or(|row| row.data == NO_DATA);
+        if has_none && !self.0.data.is_modified() {
+            return Ok(Vec::new()); // as in most requests
+        }
         match self.0.data.get(MESSAGES).await {
             Ok(messages) => Ok(messages.unwrap_or_default()),
             Err(tower_sessions::session::Error::SerdeJson(_)) => Ok(Vec::new()),

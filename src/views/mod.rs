@@ -21,7 +21,7 @@ pub mod security;
 pub mod two_factor;
 
 /// The URL of a static file, for templates.
-pub fn asset(path: &str) -> String {
+pub fn asset(path: &str) -> &'static str {
     crate::services::assets::url(path)
 }
 

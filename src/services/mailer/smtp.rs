@@ -30,6 +30,9 @@ const MESSAGE_FACTOR: u32 = 12;
 /// The timeout of `QUIT`. Its outcome does not matter.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The most addresses of a server that are tried, so that a delivery ends before its lease.
+const MAX_ADDRESSES: usize = 4;
+
 /// A mail server. It holds credentials, so it has no `Debug`.
 #[derive(Clone)]
 pub struct Smtp {
@@ -120,20 +123,19 @@ impl Smtp {
         Ok(connection)
     }
 
-    /// Tries the server's addresses in turn. They share the timeout equally, so that one that
-    /// drops all packets leaves time for the others.
+    /// Tries the server's addresses in turn, each with the whole timeout: a server may delay its
+    /// greeting on every address. One that drops all packets doesn't starve the others.
     async fn connect_to_any_address(&self) -> Result<AsyncSmtpConnection, MailError> {
         let addresses = self.resolve().await?;
-        let share = self.timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
         let mut error = MailError::Transient("connecting: the host has no address".to_owned());
-        for address in addresses {
+        for address in addresses.into_iter().take(MAX_ADDRESSES) {
             let tls = match &self.tls {
                 Tls::Wrapper(tls) => Some(tls.clone()),
                 _ => None,
             };
             let connect =
                 AsyncSmtpConnection::connect_tokio1(address, None, &self.client_id, tls, None);
-            match with_timeout(share, "connecting", connect).await {
+            match with_timeout(self.timeout, "connecting", connect).await {
                 Ok(connection) => return Ok(connection),
                 Err(failed) => error = failed,
             }

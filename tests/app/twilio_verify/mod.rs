@@ -15,7 +15,7 @@ use regex::Regex;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use twostep::routes::REQUEST_TIMEOUT;
+use twostep::middleware::request_log::REQUEST_TIMEOUT;
 use twostep::server::Limits;
 use twostep::services::twilio_verify::{
     CancelError, Channel, CheckError, SendError, Sent, Service, TIMEOUT, Timeouts, TwilioVerify,
