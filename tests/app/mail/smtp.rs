@@ -184,7 +184,7 @@ async fn a_silent_or_dead_server_is_a_transient_error_until_it_has_the_message()
 }
 
 #[tokio::test]
-async fn each_address_of_a_server_gets_its_share_of_the_timeout() {
+async fn an_unreachable_or_silent_address_of_a_server_does_not_starve_the_next_one() {
     let silent = SmtpServer::start(Tls::Never).await;
     silent.misbehave("CONNECT", Fault::Silence);
     for tls in [Tls::Implicit, Tls::Offered] {

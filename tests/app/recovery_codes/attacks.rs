@@ -2,9 +2,10 @@
 
 use reqwest::Method;
 use tokio::task::JoinSet;
+use twostep::models::recovery_code::RecoveryCode;
 
 use super::{LEFT, WRONG, alice_of, assert_invalid, codes_on};
-use crate::support::{OTHER_PHONE, PASSWORD, TestApp};
+use crate::support::{NOW, OTHER_PHONE, PASSWORD, TestApp};
 
 /// ASVS 8.2.2
 #[tokio::test]
@@ -114,6 +115,24 @@ async fn attack_07_of_fifty_parallel_uses_of_a_recovery_code_one_logs_in() {
         assert_eq!(inside, 1);
         assert_eq!(app.logins().await, logins + 1);
         assert_eq!(app.count(LEFT).await, 9);
+    }
+}
+
+/// Both may have been found valid before either was consumed.
+///
+/// ASVS 2.3.4
+#[tokio::test]
+async fn attack_07_a_recovery_code_is_consumed_once() {
+    let app = TestApp::start().await;
+    let (_, codes) = alice_of(&app).await;
+    let (code, user) = (
+        RecoveryCode::parse(&codes[0]).unwrap(),
+        app.user("alice").await.id,
+    );
+    let mut connection = app.pool.acquire().await.unwrap();
+    for expected in [true, false] {
+        let consumed = code.consume(&mut connection, &user, NOW).await.unwrap();
+        assert_eq!(consumed, expected);
     }
 }
 
