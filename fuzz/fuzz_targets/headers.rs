@@ -46,7 +46,7 @@ fuzz_target!(|sent: Sent| {
     assert!(client.user_agent.len() <= 200);
     let raw = String::from_utf8_lossy(&sent.user_agent);
     for user_agent in [raw.as_ref(), &client.user_agent] {
-        let words = browser::in_words(user_agent);
+        let words = browser::describe(user_agent);
         assert!(
             words
                 .bytes()

@@ -100,6 +100,7 @@ mod tests {
             "/\\evil.example",
             "\\/evil.example",
             "\\\\evil.example",
+            "/home\\evil",
             "/\t/evil.example",
             "/\n/evil.example",
             " /home",
