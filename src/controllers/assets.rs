@@ -72,7 +72,7 @@ mod tests {
             ("css/app.css", "gzip", false),
             ("vendor/intl-tel-input-29.5.1/flags.webp", "br", false),
         ] {
-            let response = get(&assets::url(path), accepted).await;
+            let response = get(assets::url(path), accepted).await;
             let encoding = response.headers().get(CONTENT_ENCODING);
             assert_eq!(encoding.is_some(), is_compressed, "{path} {accepted}");
         }

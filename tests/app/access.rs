@@ -144,7 +144,7 @@ fn with_next(page: &str, next: &str) -> String {
 pub fn concrete(route: &str) -> String {
     let path = route
         .replace("{username}", "harry")
-        .replace("/static/{*path}", &assets::url("css/app.css"));
+        .replace("/static/{*path}", assets::url("css/app.css"));
     let parameter = regex::Regex::new(r"\{\w+\}").unwrap();
     parameter.replace_all(&path, "1").into_owned()
 }
