@@ -126,6 +126,9 @@ const SQLITE: &str = "SQLite";
 /// A request that waits longer for a connection fails.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The pause before a locked SQLite file is opened again.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -159,9 +162,12 @@ pub async fn connect(url: &str) -> Result<Database, OpenError> {
     let migrated = async {
         // A pool would retry until its timeout and then report no reason.
         let connecting = tokio::time::timeout(ACQUIRE_TIMEOUT, async {
-            let mut connection = Connection::connect_with(&options).await?;
-            prepare(&mut connection).await?;
-            Ok(connection)
+            loop {
+                match open(&options).await {
+                    Err(error) if is_busy(&error) => tokio::time::sleep(BUSY_PAUSE).await,
+                    opened => return opened,
+                }
+            }
         });
         let mut connection = connecting.await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
         // Without a timeout: a migration of a large database may take minutes.
@@ -170,6 +176,18 @@ pub async fn connect(url: &str) -> Result<Database, OpenError> {
     };
     migrated.await.map_err(|error| describe(error, url))?;
     Ok(pool(url).connect_lazy_with(options))
+}
+
+async fn open(options: &AnyConnectOptions) -> Result<Connection, sqlx::Error> {
+    let mut connection = Connection::connect_with(options).await?;
+    prepare(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Whether another instance holds SQLite's lock. Switching to WAL ignores `busy_timeout`.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.is_some_and(|it| it.code().as_deref() == Some("5"))
 }
 
 fn pool(url: &str) -> AnyPoolOptions {
