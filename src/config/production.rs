@@ -1,4 +1,4 @@
-//! What production requires, and warnings about dangerous settings.
+//! Checks the settings that production requires, and warns about dangerous ones.
 
 use std::net::IpAddr;
 

@@ -18,7 +18,7 @@ pub struct BegunLogin {
 }
 
 impl Session {
-    /// Begins a half-finished login: this browser may enter the code of `challenge`, and
+    /// Begins a pending login: this browser may enter the code of `challenge`, and
     /// nothing else. Ends the session that the browser had.
     pub async fn begin_pending_login(
         &self,
@@ -53,7 +53,7 @@ impl Session {
         Ok(Some(BegunLogin { issued, has_mail }))
     }
 
-    /// Completes a half-finished login whose code was right. `None` if that session ended or
+    /// Completes a pending login whose code was right. `None` if that session ended or
     /// the account changed meanwhile.
     pub async fn finish_pending_login(
         &self,

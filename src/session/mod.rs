@@ -52,7 +52,7 @@ pub enum Visitor {
     },
 }
 
-/// What happens to the cookie at the end of the request.
+/// The change of the session cookie, which the response makes.
 #[derive(Default)]
 pub enum CookieChange {
     #[default]

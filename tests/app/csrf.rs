@@ -9,7 +9,7 @@ use crate::access::{Role, app_with_users, concrete};
 use crate::login_paths::fields;
 use crate::support::{Browser, Page};
 
-/// What browsers send along with a request from another site.
+/// Headers that browsers send with a request from another site.
 const FOREIGN: [(&str, &str); 5] = [
     ("sec-fetch-site", "cross-site"),
     ("sec-fetch-site", "same-site"),

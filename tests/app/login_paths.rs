@@ -8,7 +8,7 @@ use crate::support::PASSWORD;
 
 const A_DAY: u64 = 24 * 60 * 60;
 
-/// What the owner of both accounts knows, in every field.
+/// Every field of every form, filled in by someone who knows the secrets of both accounts.
 pub fn fields<'a>(name: &'a str, email: &'a str, code: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![
         ("username", name),

@@ -82,7 +82,7 @@ async fn a_password_can_be_shown_and_is_hidden_before_it_is_sent() {
         assert_eq!(field.prop("value").await.unwrap().unwrap(), PASSWORD);
     }
     button.click().await.unwrap();
-    // What a password manager sees of the form that is being sent.
+    // Records the field's type at submission, as a password manager sees it.
     let keep = "addEventListener('pagehide', () =>
         sessionStorage.setItem('kind', document.getElementById('password').type))";
     chrome.run::<()>(keep).await;

@@ -3,7 +3,7 @@
 
 use twostep::models::outbox::NoticeKind;
 
-use super::{DAY, is_done, press, press_again};
+use super::{DAY, assert_done, press, press_again};
 use crate::support::{Browser, OTHER_PHONE, PHONE, THIRD_PHONE, TestApp};
 
 /// The intruder's number.
@@ -56,7 +56,7 @@ async fn link_of_notice(app: &TestApp) -> String {
 
 /// Uses a link and returns the number after it.
 async fn after(app: &TestApp, link: &str) -> Option<String> {
-    is_done(&press(&app.browser(), link).await);
+    assert_done(&press(&app.browser(), link).await);
     app.phone_of("alice").await
 }
 

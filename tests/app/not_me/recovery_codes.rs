@@ -3,7 +3,7 @@
 
 use twostep::models::outbox::NoticeKind;
 
-use super::{DAY, EVENTS, is_done, press};
+use super::{DAY, EVENTS, assert_done, press};
 use crate::recovery_codes::codes_on;
 use crate::support::{OTHER_PHONE, PHONE, TestApp};
 
@@ -30,7 +30,7 @@ async fn only_notices_about_recovery_codes_delete_them() {
         let left = app.recovery_codes_left("alice").await;
         assert_eq!(left, 10, "looking ends nothing");
         let page = press(&browser, &link).await;
-        is_done(&page);
+        assert_done(&page);
         assert_eq!(page.text().contains(ENDED), ends, "{event:?}");
         let left = app.recovery_codes_left("alice").await;
         assert_eq!(left, if ends { 0 } else { 10 }, "{event:?}");
@@ -52,7 +52,7 @@ async fn a_harmless_link_used_first_does_not_save_an_intruders_codes() {
             .await;
         let link = app.not_me("alice", event, former).await;
         let page = press(&app.browser(), &link).await;
-        is_done(&page);
+        assert_done(&page);
         assert!(page.text().contains(ENDED));
         assert_eq!(app.recovery_codes_left("alice").await, 0);
     }
@@ -68,7 +68,7 @@ async fn an_expired_notice_about_codes_deletes_none() {
     let link = app
         .not_me("alice", NoticeKind::LoginAfterFailures, None)
         .await;
-    is_done(&press(&app.browser(), &link).await);
+    assert_done(&press(&app.browser(), &link).await);
     assert_eq!(app.recovery_codes_left("alice").await, 10);
 }
 
@@ -82,7 +82,7 @@ async fn a_code_that_an_intruder_made_does_not_work_afterwards() {
     let link = app
         .not_me("alice", NoticeKind::RecoveryCodesRenewed, None)
         .await;
-    is_done(&press(&app.browser(), &link).await);
+    assert_done(&press(&app.browser(), &link).await);
     half.recover(&codes[0]).await.redirects_to("/login");
     assert!(!half.is_logged_in().await && !intruder.is_logged_in().await);
 }
@@ -111,7 +111,7 @@ async fn codes_that_came_with_an_intruders_number_are_deleted_with_it() {
         }
         for event in pressed {
             let link = links.iter().find(|(it, _)| *it == event).unwrap();
-            is_done(&press(&app.browser(), &link.1).await);
+            assert_done(&press(&app.browser(), &link.1).await);
         }
         assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
         assert_eq!(app.recovery_codes_left("alice").await, 0);
@@ -125,7 +125,7 @@ async fn a_restored_number_has_no_codes_and_home_says_so() {
     intruder.post("/disable_2fa", &[]).await;
     let event = NoticeKind::TwoFactorDisabled;
     let link = app.not_me("alice", event, Some(PHONE)).await;
-    is_done(&press(&app.browser(), &link).await);
+    assert_done(&press(&app.browser(), &link).await);
     assert_eq!(app.phone_of("alice").await.as_deref(), Some(PHONE));
     assert_eq!(app.recovery_codes_left("alice").await, 0);
     let alice = app.browser();
@@ -155,7 +155,7 @@ async fn denying_the_operators_reset_restores_no_number() {
     let page = browser.get("/not_me").await;
     assert!(page.text().contains("The operator turned off two-factor"));
     let page = press(&browser, &link).await;
-    is_done(&page);
+    assert_done(&page);
     assert!(page.text().contains("why it was turned off"));
     assert_eq!(app.phone_of("alice").await, None);
     assert!(!alice.is_logged_in().await);
