@@ -22,14 +22,14 @@ struct Page {
 }
 
 pub fn measure(runtime: &Runtime, site: &Site, server: &Server, rounds: Rounds) -> Vec<Row> {
-    let pages = pages(runtime, site);
+    let pages = pages(runtime, site, server.address);
     let measured = pages.iter().map(|page| row(runtime, page, server, rounds));
     measured.collect()
 }
 
-fn pages(runtime: &Runtime, site: &Site) -> Vec<Page> {
-    let css = &assets::url("css/app.css");
-    let known = "If-None-Match: *\r\n";
+fn pages(runtime: &Runtime, site: &Site, server: SocketAddr) -> Vec<Page> {
+    let css = assets::url("css/app.css");
+    let known = &format!("If-None-Match: {}\r\n", etag(server, css));
     vec![
         Page::same_for_all("login page", "/login", "", 200, Some(0.70)),
         own_profiles(runtime, site),
@@ -60,6 +60,17 @@ impl Page {
     fn requests(&self) -> Vec<Requests> {
         self.requests.iter().map(|it| load::repeat(it)).collect()
     }
+}
+
+/// The ETag of a file, which a browser sends to revalidate it.
+fn etag(server: SocketAddr, path: &str) -> String {
+    load::run(async {
+        let mut connection = Connection::open(server).await;
+        let answer = connection.exchange(load::get(path, "").as_bytes()).await;
+        let head = String::from_utf8_lossy(answer.head);
+        let etag = head.lines().find_map(|line| line.strip_prefix("etag: "));
+        etag.expect("the file has an ETag").to_owned()
+    })
 }
 
 /// Each connection belongs to another user.

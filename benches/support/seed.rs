@@ -96,7 +96,7 @@ pub async fn log_in(database: &Database, number: u64, now: i64) -> String {
 pub async fn start_login_challenge(site: &Site, number: u64, now: i64) -> (String, String) {
     let user = find(&site.database, number).await;
     let phone = user.verification_phone.clone().expect("no phone");
-    // Few accounts log in more often than users do.
+    // The benchmark logs a few accounts in more often than real users would.
     let limits = SendLimits {
         unlimited: true,
         client: None,
