@@ -33,6 +33,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::config::Config;
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::DemoPhone;
+use crate::models::database_file::DatabaseFile;
 use crate::models::readiness::Readiness;
 use crate::models::session::SessionReader;
 use crate::routes::Route;
@@ -110,8 +111,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let url = config.database_url.clone();
         let database = models::connect(url.expose_secret()).await?;
-        let session_reader =
-            SessionReader::new(&database, url.expose_secret()).map_err(models::OpenError::from)?;
+        let file = DatabaseFile::find(url.expose_secret()).map_err(models::OpenError::from)?;
         let passwords = Passwords::start()?;
         let (verify, demo_phone) = twilio_client(&config, &clock, twilio_timeout).await?;
         let (mailer, demo_mailbox) = mailer(&config)?;
@@ -121,9 +121,9 @@ impl App {
         };
         let state = AppState::from(Parts {
             config,
-            session_reader,
+            session_reader: SessionReader::new(&database, file.clone()),
+            readiness: Readiness::new(file),
             database,
-            readiness: Readiness::new(url.expose_secret()).map_err(models::OpenError::from)?,
             passwords,
             verify,
             demo_phone,

@@ -30,7 +30,7 @@ use crate::models::rate_limit::{
 };
 use crate::state::AppState;
 
-/// The maximum length of a body: the longest form has a few fields.
+/// The maximum length of a body, in bytes. The longest form has only a few fields.
 const BODY_LIMIT: usize = 16 * 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Route {
     /// The page with its form, if that is another path: a user who must log in or
     /// reauthenticate first returns to that page.
     pub form_on: Option<&'static str>,
-    /// The rate limit; none if it changes nothing.
+    /// `None` for a route that changes nothing.
     pub limit: Option<Limited>,
 }
 

@@ -113,7 +113,7 @@ pub enum Error {
     Backup(#[from] BackupError),
     #[error("{0}")]
     Copy(#[from] CopyError),
-    #[error("{}", .0.with_causes())]
+    #[error("{}", models::with_causes(.0))]
     Model(#[from] models::Error),
 }
 

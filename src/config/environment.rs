@@ -38,9 +38,9 @@ pub(super) fn variables<const N: usize>(
 
 /// Names in `.env` and in the environment that are almost a setting's.
 #[allow(clippy::disallowed_methods)] // as above
-pub(super) fn misspellings(dot_env: &HashMap<String, String>) -> Vec<Misspelling> {
+pub(super) fn misspellings(variables: &HashMap<String, String>) -> Vec<Misspelling> {
     let environment = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let mut names: Vec<String> = environment.chain(dot_env.keys().cloned()).collect();
+    let mut names: Vec<String> = environment.chain(variables.keys().cloned()).collect();
     names.sort();
     names.dedup();
     let misspelling = |found: String| {
@@ -93,7 +93,13 @@ fn line_error(text: &str, error: &dotenvy::Error) -> ConfigError {
         dotenvy::Error::LineParse(part, _) => part.lines().next().unwrap_or_default().trim(),
         _ => "",
     };
-    let line = text.lines().position(|line| line.contains(part));
+    // dotenvy names the whole line, without a comment at its end, or only the value.
+    let is_whole = |line: &str| {
+        let rest = line.trim_start().strip_prefix(part).map(str::trim);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+    };
+    let line = text.lines().position(is_whole);
+    let line = line.or_else(|| text.lines().position(|line| line.contains(part)));
     let line = line.unwrap_or_default() + 1;
     let problem =
         format!("line {line} must be NAME=value, with quotes around a value of several words");

@@ -21,7 +21,7 @@ mod values;
 pub use database_url::is_sqlite;
 pub use environment::Misspelling;
 pub use error::ConfigError;
-pub use twilio::Twilio;
+pub use twilio::{Twilio, is_sid};
 
 use values::{Variables, parsed};
 
@@ -150,6 +150,8 @@ impl Config {
         let base_url = variables.get("BASE_URL");
         let base_url = base_url.map(|value| values::origin("BASE_URL", value));
         let address = "an IP address and a port, such as 127.0.0.1:9464";
+        let metrics_addr = variables.get("METRICS_ADDR");
+        let metrics_addr = metrics_addr.map(|_| variables.parse("METRICS_ADDR", address, parsed));
         let sender = "an address such as Twostep <no-reply@example.org>";
         let directives = "log directives such as info,sqlx=warn";
         let config = Self {
@@ -168,10 +170,7 @@ impl Config {
                 parsed,
             )?,
             trusted_proxies: values::networks(&variables, "TRUSTED_PROXIES")?,
-            metrics_addr: match variables.is_set("METRICS_ADDR") {
-                true => Some(variables.parse("METRICS_ADDR", address, parsed)?),
-                false => None,
-            },
+            metrics_addr: metrics_addr.transpose()?,
             log_format: variables.parse("LOG_FORMAT", "text or json", parsed)?,
             rust_log: variables.parse("RUST_LOG", directives, values::log_targets)?,
             localhost: values::origin("BASE_URL", "http://localhost")?,

@@ -69,8 +69,13 @@ fn credentials(
     }
 }
 
-/// A SID: two letters for its kind and 32 hexadecimal digits. The error doesn't quote it,
-/// since a secret may be in the wrong place.
+/// Whether a text is one of Twilio's SIDs: two letters for its kind and 32 hexadecimal digits.
+pub fn is_sid(kind: &str, text: &str) -> bool {
+    text.strip_prefix(kind)
+        .is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// A SID. The error doesn't quote it, since a secret may be in the wrong place.
 fn sid(
     variables: &Variables<'_>,
     name: &'static str,
@@ -79,8 +84,7 @@ fn sid(
     let Some(value) = variables.get(name) else {
         return Ok(None);
     };
-    let is_sid = |id: &str| id.len() == 32 && id.bytes().all(|it| it.is_ascii_hexdigit());
-    if value.strip_prefix(kind).is_some_and(is_sid) {
+    if is_sid(kind, value) {
         return Ok(Some(value.to_owned()));
     }
     let problem = format!("must be {kind} and 32 hexadecimal digits");

@@ -23,7 +23,9 @@ impl<'a> Variables<'a> {
 
     /// The value or the default, if there is one.
     pub(super) fn get(&self, name: &'static str) -> Option<&'a str> {
-        let (_, default) = SETTINGS.into_iter().find(|(setting, _)| *setting == name)?;
+        let found = SETTINGS.into_iter().find(|(setting, _)| *setting == name);
+        debug_assert!(found.is_some(), "{name} is not in SETTINGS");
+        let (_, default) = found?;
         let value = self.0.get(name).map(|it| it.trim());
         let value = value.filter(|it| !it.is_empty()).unwrap_or(default);
         (!value.is_empty()).then_some(value)

@@ -14,14 +14,14 @@ pub mod security;
 pub mod two_factor;
 
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 
 use crate::error::AppError;
 use crate::forms::Errors;
 use crate::models::challenge::Challenge;
 use crate::models::rate_limit::RateLimitExceeded;
 use crate::session::Session;
-use crate::session::redirects::{redirect_to_login, redirect_to_next};
+use crate::session::redirects::{redirect_to_login, redirect_to_next, redirect_with_message};
 use crate::state::AppState;
 use crate::views;
 use crate::views::layout::MessageKind;
@@ -31,7 +31,7 @@ fn unprocessable(page: impl IntoResponse) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, page).into_response()
 }
 
-/// A page with an error status, and the time of a retry.
+/// A page with an error status and an optional `Retry-After`.
 fn refusal(status: StatusCode, retry_after: Option<i64>, page: impl IntoResponse) -> Response {
     let mut response = (status, page).into_response();
     if let Some(seconds) = retry_after {
@@ -51,17 +51,6 @@ fn too_many(exceeded: RateLimitExceeded, page: impl IntoResponse) -> Response {
 /// The form's error when a limit is exceeded.
 fn too_many_errors(exceeded: RateLimitExceeded) -> Errors {
     Errors::one("form", views::describe_exceeded(exceeded))
-}
-
-/// Redirects with a flash message.
-async fn redirect_with_message(
-    session: &Session,
-    kind: MessageKind,
-    text: &str,
-    path: &str,
-) -> Result<Response, AppError> {
-    session.add_message(kind, text).await?;
-    Ok(Redirect::to(path).into_response())
 }
 
 /// Redirects to a user's profile with a flash message.

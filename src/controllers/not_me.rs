@@ -46,7 +46,7 @@ pub async fn open(
     Ok((jar, Redirect::to("/not_me")).into_response())
 }
 
-/// `GET /not_me`: explains what the button does.
+/// `GET /not_me`: explains the effect of the button.
 pub async fn form(
     State(app): State<AppState>,
     page: Page,
@@ -72,7 +72,7 @@ pub async fn form(
         layout,
         link: link.name().to_owned(),
         username: user.map(|user| user.username).unwrap_or_default(),
-        what: describe(event),
+        sentence: describe(event),
         factor: Factor::new(event, restored.as_deref()),
         recovery_codes_end,
     }
@@ -100,7 +100,8 @@ pub async fn lock(
     let mut transaction = app.database.begin().await?;
     // All transactions lock the account's row first: different orders could deadlock.
     User::make_password_unusable(&mut transaction, user).await?;
-    let recovery_codes_ended = delete_doubtful_recovery_codes(&mut transaction, user, now).await?;
+    let recovery_codes_ended =
+        delete_compromised_recovery_codes(&mut transaction, user, now).await?;
     if link.consume(&mut transaction, now).await? == LinkUse::Expired {
         return Ok(Redirect::to("/not_me").into_response());
     }
@@ -112,8 +113,7 @@ pub async fn lock(
         false => None,
     };
     let closed = revoke_all_access(&mut transaction, user, now).await?;
-    let what = Event::NotMe;
-    Activity::record(&mut transaction, user, what, Some(&client), now).await?;
+    Activity::record(&mut transaction, user, Event::NotMe, Some(&client), now).await?;
     transaction.commit().await?;
     app.mail.wake();
     let restores = restored.is_some();
@@ -145,18 +145,18 @@ async fn logged_out_layout(
 }
 
 /// Deletes the recovery codes if an intruder may have made or used them. Returns whether it did.
-/// It runs before the link is consumed, which consumes the user's other links: one of them may
-/// be the one that casts the doubt.
-async fn delete_doubtful_recovery_codes(
+/// It runs before the link is consumed, which consumes the user's other links: one of them may be
+/// about the event that compromised the codes.
+async fn delete_compromised_recovery_codes(
     connection: &mut Connection,
     user: &UserId,
     now: i64,
 ) -> Result<bool, Error> {
-    let doubted = MailToken::may_compromise_recovery_codes(connection, user, now).await?;
-    if doubted {
+    let are_compromised = MailToken::may_compromise_recovery_codes(connection, user, now).await?;
+    if are_compromised {
         RecoveryCode::delete_all(connection, user).await?;
     }
-    Ok(doubted)
+    Ok(are_compromised)
 }
 
 /// Revokes all access, and queues the email with a reset link: the only way back in, together

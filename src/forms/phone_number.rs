@@ -65,8 +65,8 @@ impl PhoneNumber {
     }
 }
 
-/// The region code of a stored number, whose type may have been accepted in the past.
-/// `None` for a number of no country.
+/// The region code of a stored number, even of a type that is refused today. `None` for a number
+/// of no country.
 pub fn country_of(e164: &str) -> Option<&'static str> {
     ValidNumber::parse(e164)?.country()
 }

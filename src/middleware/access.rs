@@ -55,7 +55,7 @@ impl Guard {
                 Some(self.redirect_to("/login", request))
             }
             Access::User => None,
-            Access::Fresh if session.is_fresh(self.app.clock.now()) => None,
+            Access::Fresh if session.is_recently_authenticated(self.app.clock.now()) => None,
             Access::Fresh => Some(self.redirect_to("/reauth", request)),
             Access::Pending => match find_pending(&self.app, session).await {
                 Ok(challenge) => {

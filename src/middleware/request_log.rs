@@ -28,15 +28,16 @@ const QUIET: [&str; 5] = [
     "/readyz",
 ];
 
-/// Longer than the slowest page: a form that arrives within 15 seconds, and a code that Twilio
-/// is asked to cancel, to text and then to call with, within 8 seconds each.
+/// Longer than the slowest request: 15 seconds to receive the form, then three requests to Twilio
+/// (cancel, text, call) of 8 seconds each.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// In bytes: longer than any registered method (UPDATEREDIRECTREF).
 const MAX_METHOD: usize = 20;
 
-/// Runs a request, for [`REQUEST_TIMEOUT`] at most, in a span with its id, which error pages show too. A client's own id is
-/// ignored. The log names the route instead of the path, which may contain a token.
+/// Runs a request for at most [`REQUEST_TIMEOUT`], in a span with its id, which error pages show
+/// too. An id from the client is ignored. The log names the route instead of the path, which may
+/// contain a token.
 pub async fn log(State(metrics): State<Option<Metrics>>, request: Request, next: Next) -> Response {
     let id = random_id().unwrap_or_default();
     let measured = Measured {
@@ -52,7 +53,7 @@ pub async fn log(State(metrics): State<Option<Metrics>>, request: Request, next:
     let span = tracing::info_span!("request", %id, %method, %route, client);
     let answer = async move {
         let mut measured = measured; // moves it whole: alone, its status would be copied
-        // It sets a timer only for a request that waits, unlike tower-http's TimeoutLayer.
+        // `timeout` sets a timer only if the request waits, unlike tower-http's TimeoutLayer.
         let mut response = match timeout(REQUEST_TIMEOUT, next.run(request)).await {
             Ok(response) => response,
             Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
@@ -75,7 +76,7 @@ fn truncated(method: &Method) -> &str {
 /// Writes the log line and counts the response on drop: hyper drops a request whose client
 /// disconnects.
 struct Measured {
-    /// None if they are not served.
+    /// `None` if no metrics are served.
     metrics: Option<Metrics>,
     started: Instant,
     method: Method,

@@ -14,9 +14,9 @@ use crate::extractors::read_body;
 use crate::server::BodyTimeout;
 use crate::state::AppState;
 
-/// Runs the request in its own task once its body has arrived. Without it hyper would drop
-/// the handler when the connection ends: a code could be sent, but not recorded. Shutdown
-/// waits for all of these tasks.
+/// Runs the request in its own task once its body has arrived. Otherwise hyper would drop
+/// the handler when the client disconnects: a code could be sent but not recorded. Shutdown waits
+/// for all of these tasks.
 pub async fn run(
     State(app): State<AppState>,
     Extension(BodyTimeout(body_timeout)): Extension<BodyTimeout>,

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use crate::error::AppError;
 use crate::middleware::access::Guard;
 use crate::middleware::cookie;
-use crate::models::session::{ACTIVITY_INTERVAL, SessionRow};
+use crate::models::session::SessionRow;
 use crate::models::token::Token;
 use crate::session::{CookieChange, Session};
 use crate::state::AppState;
@@ -63,8 +63,9 @@ async fn find(app: &AppState, token: Option<Token>, method: Method) -> Result<Se
 /// Extends the idle time and records the user's visit, once a minute. A failure doesn't fail
 /// the request.
 async fn record_activity(app: &AppState, row: &SessionRow, now: i64) {
-    let is_due = row.last_active_at > now || now - row.last_active_at >= ACTIVITY_INTERVAL;
-    if is_due && let Err(error) = row.touch(&app.database, now).await {
+    if row.is_touch_due(now)
+        && let Err(error) = row.touch(&app.database, now).await
+    {
         tracing::warn!(event = "activity_not_noted", %error, "could not record activity");
     }
     if let Some((user, _)) = &row.login

@@ -22,8 +22,8 @@ impl Client {
         }
     }
 
-    /// The /48 of an IPv6 address. A line has a /56, or a /48 at most; a /48 is hardly ever
-    /// shared by two companies. None for IPv4.
+    /// The /48 of an IPv6 address. An internet connection gets a /56, or at most a /48. Two
+    /// companies hardly ever share one. `None` for IPv4.
     pub fn site(&self) -> Option<String> {
         match self.address {
             IpAddr::V4(_) => None,

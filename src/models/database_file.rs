@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sqlx::sqlite::SqliteConnectOptions;
 
@@ -12,25 +13,25 @@ type Identity = (u64, u64);
 
 /// The file that the app has opened. SQLite does not notice that a file was deleted or replaced:
 /// all writes would be lost, and all reads would find the former rows.
-pub(super) struct DatabaseFile {
-    pub(super) path: PathBuf,
+pub struct DatabaseFile {
+    pub path: PathBuf,
     identity: Identity,
 }
 
 impl DatabaseFile {
     /// The file of the open database at `url`. None on PostgreSQL.
-    pub(super) fn find(url: &str) -> Result<Option<Self>, sqlx::Error> {
+    pub fn find(url: &str) -> Result<Option<Arc<Self>>, sqlx::Error> {
         if !is_sqlite(url) {
             return Ok(None);
         }
         let options: SqliteConnectOptions = url.parse()?;
         let path = std::path::absolute(options.get_filename())?;
         let identity = identity(&path)?;
-        Ok(Some(Self { path, identity }))
+        Ok(Some(Arc::new(Self { path, identity })))
     }
 
     /// Fails if the file was deleted or replaced.
-    pub(super) fn check(&self) -> io::Result<()> {
+    pub fn check(&self) -> io::Result<()> {
         match identity(&self.path) {
             Ok(identity) if identity == self.identity => Ok(()),
             _ => Err(io::Error::other("the SQLite file was deleted or replaced")),

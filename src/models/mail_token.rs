@@ -176,8 +176,9 @@ impl MailToken {
         Ok(LinkUse::Consumed)
     }
 
-    /// Whether the event of one of a user's links [`NoticeKind::may_compromise_recovery_codes`]. This holds
-    /// for whichever link is used, since it consumes the others.
+    /// Whether one of a user's links is about an event in which an intruder may have used or made
+    /// recovery codes. Turning two-factor authentication on makes a set, too. It does not matter
+    /// which link is used, since that consumes the others.
     pub async fn may_compromise_recovery_codes(
         connection: &mut Connection,
         user: &UserId,

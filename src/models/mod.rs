@@ -7,7 +7,7 @@ pub mod backup;
 pub mod challenge;
 pub mod client;
 pub mod copy_database;
-mod database_file;
+pub mod database_file;
 pub mod mail_token;
 pub mod outbox;
 pub mod purge;
@@ -47,11 +47,6 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// The error with its causes: see [`with_causes`].
-    pub fn with_causes(&self) -> String {
-        with_causes(self)
-    }
-
     /// Whether the error is transient: the server is busy, or the database is out of reach.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -96,9 +91,15 @@ fn is_outage(code: &str) -> bool {
             .iter()
             .any(|class| code.starts_with(class));
     }
-    // SQLite's BUSY, LOCKED, IOERR, FULL and CANTOPEN. Higher bytes hold details.
-    let primary = code.parse::<i64>().map(|code| code & 0xff);
-    matches!(primary, Ok(5 | 6 | 10 | 13 | 14))
+    // SQLite's BUSY, LOCKED, IOERR, FULL and CANTOPEN.
+    matches!(sqlite_code(code), Some(5 | 6 | 10 | 13 | 14))
+}
+
+/// SQLite's primary result code, without the details in its higher bytes. `None` for an SQLSTATE,
+/// which has five characters.
+fn sqlite_code(code: &str) -> Option<i64> {
+    let code = code.parse::<i64>().ok().filter(|_| code.len() != 5);
+    code.map(|code| code & 0xff)
 }
 
 /// The connection pool, for either engine. On SQLite it has one connection: code that holds
@@ -186,8 +187,8 @@ async fn open(options: &AnyConnectOptions) -> Result<Connection, sqlx::Error> {
 
 /// Whether another instance holds SQLite's lock. Switching to WAL ignores `busy_timeout`.
 fn is_busy(error: &sqlx::Error) -> bool {
-    let error = error.as_database_error();
-    error.is_some_and(|it| it.code().as_deref() == Some("5"))
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| sqlite_code(&code) == Some(5))
 }
 
 fn pool(url: &str) -> AnyPoolOptions {

@@ -68,7 +68,8 @@ impl ExpiringRows {
                     AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.id = challenges.id)
                     LIMIT $2
                   )
-                  AND expires_at <= $1",
+                  AND expires_at <= $1
+                  AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.id = challenges.id)",
             ),
             Self::MailTokens => (
                 0,

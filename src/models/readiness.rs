@@ -1,30 +1,31 @@
 //! Whether the database accepts writes, for health checks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 
 use crate::models::database_file::DatabaseFile;
-use crate::models::{Database, Result};
+use crate::models::{Database, Result, with_causes};
 use crate::services::clock::Clock;
 
 /// A check that takes longer fails.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub struct Readiness {
-    file: Option<DatabaseFile>,
+    file: Option<Arc<DatabaseFile>>,
     /// The second and the failure of the last check. Anyone may ask, so the result is reused
     /// within its second: a flood of requests writes one row per second.
     last: Mutex<(i64, Option<String>)>,
 }
 
 impl Readiness {
-    /// Checks the open database at `url`.
-    pub fn new(url: &str) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            file: DatabaseFile::find(url)?,
+    /// `file` is the database, if it is SQLite's.
+    pub fn new(file: Option<Arc<DatabaseFile>>) -> Self {
+        Self {
+            file,
             last: Mutex::new((i64::MIN, None)),
-        })
+        }
     }
 
     /// Whether the database accepts a row. Reading would not detect a full disk or a lock. A
@@ -36,7 +37,7 @@ impl Readiness {
             let written = tokio::time::timeout(TIMEOUT, self.write(database, now)).await;
             let failure = match written {
                 Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.with_causes()),
+                Ok(Err(error)) => Some(with_causes(&error)),
                 Err(_) => Some("no answer in time".to_owned()),
             };
             if let Some(error) = &failure

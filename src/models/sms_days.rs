@@ -13,7 +13,7 @@ const DAY: i64 = 24 * 60 * 60;
 pub const KEPT_DAYS: i64 = 400;
 
 /// The country of numbers that have none, such as those of satellite phones.
-const NO_COUNTRY: &str = "-";
+pub(super) const NO_COUNTRY: &str = "-";
 
 /// The number of codes between two checks of a country.
 const SENDS_PER_CHECK: i64 = 50;

@@ -27,7 +27,7 @@ use store::RequestStore;
 
 /// Seconds for which a login counts as recently authenticated. Changes of a password or a factor
 /// require that (ASVS 7.5.1).
-pub const FRESH: i64 = 10 * 60;
+const RECENT_AUTHENTICATION: i64 = 10 * 60;
 
 /// The key of the flash messages in tower-sessions' data.
 const MESSAGES: &str = "messages";
@@ -116,14 +116,14 @@ impl Session {
         }
     }
 
-    /// Whether the last full authentication is less than [`FRESH`] seconds away. One far in the
+    /// Whether the last full authentication is less than [`RECENT_AUTHENTICATION`] seconds away. One far in the
     /// future comes from a wrong clock and doesn't count. The clocks of instances may differ a
     /// little.
-    pub fn is_fresh(&self, now: i64) -> bool {
+    pub fn is_recently_authenticated(&self, now: i64) -> bool {
         match self.0.visitor {
             Visitor::LoggedIn {
                 authenticated_at, ..
-            } => (now - authenticated_at).abs() < FRESH,
+            } => (now - authenticated_at).abs() < RECENT_AUTHENTICATION,
             Visitor::Anonymous | Visitor::PendingLogin { .. } => false,
         }
     }

@@ -7,6 +7,8 @@ use crate::forms::local_path::LocalPath;
 use crate::session::Session;
 use crate::views::layout::MessageKind;
 
+pub const CODE_EXPIRED: &str = "That code has expired.";
+
 /// Redirects to the form's `next` page, or home.
 pub fn redirect_to_next(next: Option<&LocalPath>) -> Response {
     Redirect::to(next.map_or("/home", LocalPath::as_str)).into_response()
@@ -25,12 +27,22 @@ pub fn redirect_to_login() -> Response {
     Redirect::to(&with_next("/login", &LocalPath::home())).into_response()
 }
 
+/// Redirects with a flash message.
+pub async fn redirect_with_message(
+    session: &Session,
+    kind: MessageKind,
+    text: &str,
+    path: &str,
+) -> Result<Response, AppError> {
+    session.add_message(kind, text).await?;
+    Ok(Redirect::to(path).into_response())
+}
+
+/// Redirects a user whose challenge is closed.
 pub async fn redirect_expired(session: &Session) -> Result<Response, AppError> {
-    let text = "That code has expired.";
-    session.add_message(MessageKind::Info, text).await?;
     let page = match session.user() {
         Some(_) => "/home",
         None => "/login",
     };
-    Ok(Redirect::to(page).into_response())
+    redirect_with_message(session, MessageKind::Info, CODE_EXPIRED, page).await
 }

@@ -12,7 +12,7 @@ use crate::models::mail_token::{LinkPurpose, MailToken};
 use crate::models::outbox::{Mail, Queued};
 use crate::models::reset_request::{self, Resolved};
 use crate::models::token::Token;
-use crate::models::{self, Database};
+use crate::models::{self, Database, with_causes};
 use crate::services::clock::Clock;
 use crate::services::mailer::{Email, MailError, Mailer};
 use crate::services::metrics::Metrics;
@@ -187,7 +187,7 @@ impl MailWorker {
     }
 
     async fn attempt(&self, queued: &Queued) -> Result<(), MailError> {
-        let transient = |error: models::Error| MailError::Transient(error.with_causes());
+        let transient = |error: models::Error| MailError::Transient(with_causes(&error));
         let mail = queued.mail().map_err(transient)?;
         let now = self.clock.now();
         let purpose = purpose(&mail);
@@ -254,7 +254,7 @@ fn purpose(mail: &Mail) -> LinkPurpose {
 }
 
 fn log_queue_failure(error: &models::Error) {
-    let error = error.with_causes();
+    let error = with_causes(&error);
     tracing::error!(
         event = "mail_queue_failed",
         error,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use strum::VariantArray;
 use tokio_util::sync::CancellationToken;
 
-use crate::models::Database;
 use crate::models::purge::ExpiringRows;
+use crate::models::{Database, with_causes};
 use crate::services::clock::Clock;
 
 /// The pause between two rounds.
@@ -48,7 +48,7 @@ impl Purge {
                     tracing::info!(event = "purged", kind = name, rows, "deleted expired rows");
                 }
                 Err(error) => {
-                    let error = error.with_causes();
+                    let error = with_causes(&error);
                     tracing::error!(event = "purge_failed", kind = name, error, "purge failed");
                 }
             }

@@ -58,7 +58,7 @@ pub struct NoticeEmail {
     pub subject: &'static str,
     pub username: String,
     /// The event, in one or more sentences.
-    pub what: String,
+    pub sentence: String,
     /// Date and time in UTC.
     pub when: String,
     /// The client; none for the operator.
@@ -85,7 +85,7 @@ impl NoticeEmail {
         Self {
             subject: subject(notice.event),
             username: without_dots(&username),
-            what: describe_with_detail(notice),
+            sentence: describe_with_detail(notice),
             when: format_time(notice.at),
             origin: notice.address.clone().map(|address| Origin {
                 address,

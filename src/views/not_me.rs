@@ -15,7 +15,7 @@ pub struct NotMePage {
     /// The account of the link.
     pub username: String,
     /// The event of the notice, in one sentence.
-    pub what: &'static str,
+    pub sentence: &'static str,
     /// Identifies the link in the form. It grants nothing.
     pub link: String,
     pub factor: Factor,

@@ -58,7 +58,7 @@ pub struct SessionItem {
 #[derive(Clone, Debug)]
 pub struct ActivityItem {
     pub title: &'static str,
-    /// A failed attempt to prove the identity.
+    /// A failed attempt to authenticate.
     pub is_failure: bool,
     /// Browser and address. None if the operator did it.
     pub by: Option<(String, String)>,

@@ -92,8 +92,8 @@ async fn set_password(
     Notice::new(NoticeKind::PasswordChanged, client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;
-    let what = Event::PasswordChanged;
-    Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
+    let event = Event::PasswordChanged;
+    Activity::record(&mut transaction, &user.id, event, Some(client), now).await?;
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();

@@ -24,6 +24,7 @@ use crate::models::session::SessionRow;
 use crate::models::token::Token;
 use crate::models::user::User;
 use crate::session::Session;
+use crate::session::redirects::redirect_with_message;
 use crate::state::AppState;
 use crate::views::layout::{FlashMessage, MessageKind};
 use crate::views::password::{ResetPage, ResetRequestPage};
@@ -138,12 +139,11 @@ async fn redirect_link_expired(
     session: &Session,
     jar: CookieJar,
 ) -> Result<Response, AppError> {
-    let redirect = Redirect::to("/reset_password_request");
+    let page = "/reset_password_request";
     if session.row().is_some() {
-        session.add_message(MessageKind::Info, EXPIRED).await?;
-        return Ok(redirect.into_response());
+        return redirect_with_message(session, MessageKind::Info, EXPIRED, page).await;
     }
-    Ok((EXPIRED_COOKIE.set(app, jar, "1"), redirect).into_response())
+    Ok((EXPIRED_COOKIE.set(app, jar, "1"), Redirect::to(page)).into_response())
 }
 
 /// The link in the browser's cookie and its user, if it is valid.
@@ -259,8 +259,8 @@ async fn set_password(
     Notice::new(NoticeKind::PasswordReset, client, now)
         .enqueue(&mut transaction, &user.id)
         .await?;
-    let what = Event::PasswordReset;
-    Activity::record(&mut transaction, &user.id, what, Some(client), now).await?;
+    let event = Event::PasswordReset;
+    Activity::record(&mut transaction, &user.id, event, Some(client), now).await?;
     transaction.commit().await?;
     app.mail.wake();
     match issued {

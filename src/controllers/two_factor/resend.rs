@@ -46,12 +46,19 @@ async fn send_again(
     page: &Page,
     client: &Client,
     mut challenge: Challenge,
-    way: SendMethod,
+    method: SendMethod,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let limits = app.send_limits(&challenge.phone, client);
     let sent = challenge
-        .resend(&app.database, &app.verify, &app.metrics, way, &limits, now)
+        .resend(
+            &app.database,
+            &app.verify,
+            &app.metrics,
+            method,
+            &limits,
+            now,
+        )
         .await;
     match sent {
         Ok(delivery) if delivery.may_have_arrived() => {
@@ -64,11 +71,11 @@ async fn send_again(
             let page = verify_page(app, page, client, &challenge, Errors::default()).await?;
             Ok(refusal(status, retry_after, page))
         }
-        Err(ResendRefused::NotNow(status)) => {
-            let errors = Errors::one("form", explain_resend_status(status, challenge.purpose));
-            let retry_after = match status {
+        Err(ResendRefused::NotNow(resend)) => {
+            let errors = Errors::one("form", explain_resend_status(resend, challenge.purpose));
+            let retry_after = match resend {
                 ResendStatus::NoMoreCodes | ResendStatus::NoMoreCalls => challenge.expires_in(now),
-                _ => status.wait(),
+                _ => resend.wait(),
             };
             let page = verify_page(app, page, client, &challenge, errors).await?;
             let status = StatusCode::TOO_MANY_REQUESTS;

@@ -1,4 +1,4 @@
-//! Entering a code: the second half of a login, a reauthentication, or adding a phone.
+//! Entering a code, which completes a login, a reauthentication or a change of the phone.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,11 +15,10 @@ use crate::models::challenge::{Challenge, Outcome, Purpose, Refused, SendMethod}
 use crate::models::client::Client;
 use crate::models::session::SessionRow;
 use crate::session::Session;
-use crate::session::redirects::redirect_expired;
+use crate::session::redirects::{CODE_EXPIRED, redirect_expired};
 use crate::state::AppState;
 use crate::views::two_factor::{Next, VerifyPage};
 
-const EXPIRED: &str = "That code has expired.";
 const EXPIRED_REQUEST_ANOTHER: &str = "That code has expired. Ask for a new one.";
 const UNCHECKED: &str = "We couldn't check the code.";
 const UNCHECKED_TRY_AGAIN: &str = "We couldn't check the code. Try again.";
@@ -75,7 +74,7 @@ pub async fn verify(
         }
         Refused::Wrong => (unprocessable, "Invalid token", false),
         Refused::Exhausted => (unprocessable, "Invalid token", true),
-        Refused::CodeExpired { last: true } => (unprocessable, EXPIRED, true),
+        Refused::CodeExpired { last: true } => (unprocessable, CODE_EXPIRED, true),
         Refused::CodeExpired { last: false } => (unprocessable, EXPIRED_REQUEST_ANOTHER, false),
         Refused::Unavailable { last: true } => (unavailable, UNCHECKED, true),
         Refused::Unavailable { last: false } => (unavailable, UNCHECKED_TRY_AGAIN, false),
@@ -141,7 +140,7 @@ pub(super) async fn verify_page(
 ) -> Result<VerifyPage, AppError> {
     let (now, database) = (app.clock.now(), &app.database);
     let limits = app.send_limits(&challenge.phone, client);
-    let status = |way| challenge.resend_status(database, &limits, way, now);
+    let status = |method| challenge.resend_status(database, &limits, method, now);
     let next = Next {
         code: status(SendMethod::Any).await?,
         call: status(SendMethod::Call).await?,

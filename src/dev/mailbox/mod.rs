@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::services::mailer::Email;
+use crate::services::mailer::email::Email;
 
 pub mod pages;
 

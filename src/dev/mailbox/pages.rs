@@ -8,7 +8,7 @@ use crate::dev::mailbox::DemoMailbox;
 use crate::error::AppError;
 use crate::extractors::Page;
 use crate::middleware::security_headers;
-use crate::services::mailer::Email;
+use crate::services::mailer::email::Email;
 use crate::state::AppState;
 use crate::views::dev::{DemoMailPage, DemoMailboxPage, MailEntry};
 use crate::views::timestamp;

@@ -45,12 +45,13 @@ impl DemoPhone {
             Request::Cancel(_) => &mut inner.counters.cancels,
         };
         *count += 1;
-        let failure = inner.failure.filter(|it| *it != Failure::RefuseSms);
         let is_sms =
             matches!(request, Request::Create) && field(body, "Channel").as_deref() == Some("sms");
-        if is_sms && failure != inner.failure {
-            return Refusal::LANDLINE.into();
-        }
+        let failure = match inner.failure {
+            Some(Failure::RefuseSms) if is_sms => return Refusal::LANDLINE.into(),
+            Some(Failure::RefuseSms) => None,
+            failure => failure,
+        };
         if let Some(reply) = failure.and_then(|it| it.reply()) {
             return reply;
         }

@@ -5,7 +5,7 @@ use strum::{AsRefStr, EnumString, IntoStaticStr};
 use crate::models::challenge::Challenge;
 use crate::models::rate_limit::{Attempt, BUDGETS, SendLimits, refund, take};
 use crate::models::user::User;
-use crate::models::{Database, Error, Result, sms_days};
+use crate::models::{Database, Error, Result, sms_days, with_causes};
 use crate::services::metrics::Metrics;
 use crate::services::twilio_verify::{Channel, SendError, Sent, TwilioVerify};
 
@@ -63,8 +63,8 @@ pub enum SendMethod {
 
 impl Challenge {
     /// Counts a request for a code in the metrics.
-    pub(super) fn count(&self, metrics: &Metrics, way: SendMethod, delivery: Delivery) {
-        let fell_back = way == SendMethod::Any && delivery == Delivery::Call;
+    pub(super) fn count(&self, metrics: &Metrics, method: SendMethod, delivery: Delivery) {
+        let fell_back = method == SendMethod::Any && delivery == Delivery::Call;
         metrics.count_sent_code(self.country.as_deref(), delivery.into(), fell_back);
     }
 
@@ -79,13 +79,13 @@ impl Challenge {
         &self,
         database: &Database,
         verify: &TwilioVerify,
-        way: SendMethod,
+        method: SendMethod,
         limits: &SendLimits,
         mut attempt: Attempt,
         now: i64,
     ) -> Result<Delivery> {
         let service = self.purpose.service();
-        let answer = match way {
+        let answer = match method {
             SendMethod::Any => {
                 let may_call = async {
                     let call = self.take_call(database, limits, now).await;
@@ -161,7 +161,7 @@ impl Challenge {
             take(&mut connection, &limits.call_buckets(&request), now).await
         };
         let log = |error: Error| {
-            let error = error.with_causes();
+            let error = with_causes(&error);
             tracing::error!(event = "error", error, "could not count a call");
         };
         attempt.await.map_err(log).ok()?.ok()
@@ -174,7 +174,7 @@ impl Challenge {
         if let Some(found) = sms_days::record_sent(&mut connection, country, now).await? {
             tracing::warn!(
                 event = "sms_pumping_suspected",
-                country = country.unwrap_or("-"),
+                country = country.unwrap_or(sms_days::NO_COUNTRY),
                 sent = found.sent,
                 entered = found.entered,
                 "few codes to this country are verified"

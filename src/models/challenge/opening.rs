@@ -109,8 +109,8 @@ impl Challenge {
             Some(old) => Sending::carried_over(&mut transaction, old, &new, now).await?,
             None => Sending::of(&mut transaction, &new, now).await?,
         };
-        if let (Purpose::Enable, Some(another)) = (new.purpose, sending.held_back) {
-            return Ok(Err(NotOpened::HeldBack(another)));
+        if let (Purpose::Enable, Some(status)) = (new.purpose, sending.held_back) {
+            return Ok(Err(NotOpened::HeldBack(status)));
         }
         let mut challenge = insert(&mut transaction, &id, &new, &sending, now).await?;
         if let Some(old) = predecessor {

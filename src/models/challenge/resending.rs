@@ -63,28 +63,28 @@ impl Challenge {
         database: &Database,
         verify: &TwilioVerify,
         metrics: &Metrics,
-        way: SendMethod,
+        method: SendMethod,
         limits: &SendLimits,
         now: i64,
     ) -> Result<Delivery, ResendRefused> {
         let mut transaction = database.begin().await?;
-        if !self.reserve(&mut transaction, way, limits, now).await? {
+        if !self.reserve(&mut transaction, method, limits, now).await? {
             drop(transaction);
-            return Err(self.reason_not_now(database, way, limits, now).await?);
+            return Err(self.reason_not_now(database, method, limits, now).await?);
         }
         let request = self.code_request(&mut transaction, now).await?;
-        let buckets = limits.buckets(&request, way == SendMethod::Call, false);
+        let buckets = limits.buckets(&request, method == SendMethod::Call, false);
         let result = take(&mut transaction, &buckets, now).await?;
         let attempt = result.map_err(|it| ResendRefused::NotNow(ResendStatus::Limited(it)))?;
         transaction.commit().await?;
         let delivery = self
-            .deliver(database, verify, way, limits, attempt, now)
+            .deliver(database, verify, method, limits, attempt, now)
             .await?;
-        self.count(metrics, way, delivery);
+        self.count(metrics, method, delivery);
         Ok(delivery)
     }
 
-    /// The facts that decide in which limits a code of this challenge counts.
+    /// Describes a code of this challenge to the limits on sending.
     pub(super) async fn code_request(
         &self,
         connection: &mut Connection,
@@ -103,7 +103,7 @@ impl Challenge {
     async fn reserve(
         &self,
         connection: &mut Connection,
-        way: SendMethod,
+        method: SendMethod,
         limits: &SendLimits,
         now: i64,
     ) -> Result<bool> {
@@ -130,7 +130,7 @@ impl Challenge {
                 )
               )",
         )
-        .bind(i64::from(way == SendMethod::Call))
+        .bind(i64::from(method == SendMethod::Call))
         .bind(now)
         .bind(Delivery::Sending.as_ref())
         .bind(self.id.as_str())
@@ -149,14 +149,14 @@ impl Challenge {
     async fn reason_not_now(
         &self,
         database: &Database,
-        way: SendMethod,
+        method: SendMethod,
         limits: &SendLimits,
         now: i64,
     ) -> Result<ResendRefused> {
         let Some(current) = Self::find_open(database, &self.id, now).await? else {
             return Ok(ResendRefused::Gone);
         };
-        let status = current.resend_status(database, limits, way, now).await?;
+        let status = current.resend_status(database, limits, method, now).await?;
         Ok(ResendRefused::NotNow(match status {
             ResendStatus::Now => ResendStatus::Soon(1), // another challenge sent one meanwhile
             other => other,
@@ -168,7 +168,7 @@ impl Challenge {
         &self,
         database: &Database,
         limits: &SendLimits,
-        way: SendMethod,
+        method: SendMethod,
         now: i64,
     ) -> Result<ResendStatus> {
         if limits.unlimited {
@@ -177,12 +177,12 @@ impl Challenge {
         if self.sends >= SENDS_OF_CHALLENGE {
             return Ok(ResendStatus::NoMoreCodes);
         }
-        if way == SendMethod::Call && self.calls >= CALLS_OF_CHALLENGE {
+        if method == SendMethod::Call && self.calls >= CALLS_OF_CHALLENGE {
             return Ok(ResendStatus::NoMoreCalls);
         }
         let mut connection = database.acquire().await?;
         let request = self.code_request(&mut connection, now).await?;
-        let buckets = limits.buckets(&request, way == SendMethod::Call, false);
+        let buckets = limits.buckets(&request, method == SendMethod::Call, false);
         let limited = exceeded(&mut connection, &buckets, now).await?;
         let soon = self.seconds_until_send(now);
         Ok(match limited {

@@ -19,12 +19,12 @@ const LEASE: i64 = 300;
 /// The first pause after a failed attempt, in seconds; each is twice the one before.
 const FIRST_PAUSE: i64 = 30;
 
-/// The longest pause, in seconds. No lease and no notice that is due later exceeds it, so
-/// an email that is due later than this was written by a wrong clock, so it is due now.
+/// The longest pause, in seconds. No lease and no delayed notice exceeds it. An email that is due
+/// later than this was written by a wrong clock and counts as due now.
 const LONGEST_PAUSE: i64 = 60 * 60;
 
-/// Attempts without a reply to the complete email after which it counts as sent, since each may
-/// have arrived.
+/// After so many attempts without a reply to the complete email, it counts as sent, since each may
+/// have delivered it.
 const MAX_UNANSWERED: i64 = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

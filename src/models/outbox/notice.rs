@@ -58,15 +58,6 @@ impl NoticeKind {
     pub const fn restores_phone(self) -> bool {
         matches!(self, Self::PhoneChanged | Self::TwoFactorDisabled)
     }
-
-    /// Whether "this wasn't me" deletes the recovery codes, since an intruder has used or
-    /// made them. Turning two-factor authentication on makes a set, too.
-    pub const fn may_compromise_recovery_codes(self) -> bool {
-        matches!(
-            self,
-            Self::TwoFactorEnabled | Self::RecoveryCodeUsed | Self::RecoveryCodesRenewed
-        )
-    }
 }
 
 impl Notice {

@@ -24,7 +24,7 @@ const DAY: i64 = 24 * HOUR;
 const ANONYMOUS_LIFE: i64 = HOUR;
 
 /// Seconds between two records of a session's activity.
-pub const ACTIVITY_INTERVAL: i64 = MINUTE;
+const ACTIVITY_INTERVAL: i64 = MINUTE;
 
 /// How long a session lives, in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -242,6 +242,10 @@ impl SessionRow {
         // The session's end stays, so the cookie lives for the rest.
         let max_age = self.remember.then_some(self.expires_at - now);
         Ok((done.rows_affected() == 1).then_some(Issued { token, max_age }))
+    }
+
+    pub const fn is_touch_due(&self, now: i64) -> bool {
+        self.last_active_at > now || now - self.last_active_at >= ACTIVITY_INTERVAL
     }
 
     /// Records activity, which alone extends the idle time.

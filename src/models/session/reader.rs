@@ -2,7 +2,7 @@
 //! this query: sqlx hands a query to another thread and back, which takes longer than the
 //! query itself. The other statements go through the pool, as do all on PostgreSQL.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -19,21 +19,21 @@ pub struct SessionReader {
 /// A SQLite database, with its connections that no thread uses now. As many are open as
 /// threads have read at the same time.
 struct Sqlite {
-    file: DatabaseFile,
+    file: Arc<DatabaseFile>,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl SessionReader {
-    /// Reads from `database`, which is open and at `url`.
-    pub fn new(database: &Database, url: &str) -> Result<Self, sqlx::Error> {
+    /// Reads from `database`. `file` is its file, if it is SQLite's.
+    pub fn new(database: &Database, file: Option<Arc<DatabaseFile>>) -> Self {
         let sqlite = |file| Sqlite {
             file,
             idle: Mutex::default(),
         };
-        Ok(Self {
+        Self {
             database: database.clone(),
-            sqlite: DatabaseFile::find(url)?.map(sqlite),
-        })
+            sqlite: file.map(sqlite),
+        }
     }
 
     /// Runs `statement` with the hash of a token and the time.

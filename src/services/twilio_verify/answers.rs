@@ -4,6 +4,7 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use super::SendError;
+use crate::config::is_sid;
 
 /// Twilio's answers are shorter. A longer one counts as empty.
 const MAX_BODY: usize = 64 * 1024;
@@ -81,8 +82,7 @@ pub fn refusal(status: u16, code: Option<i64>) -> SendError {
 
 /// Whether a text matches `^VE[0-9a-fA-F]{32}$`, so that it is safe in a path.
 pub fn is_verification_sid(text: &str) -> bool {
-    text.strip_prefix("VE")
-        .is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    is_sid("VE", text)
 }
 
 /// The error as `tracing` records it: with its causes.
