@@ -60,7 +60,7 @@ const NOWHERE: &str = "
     /home/ /home/x.css /home.css //home /./home /Home /login.php /login/ /user /user/
     /user/harry/ /user/harry/x /user/nobody /user/harry%2Fx /user/.. /user/%00
     /.git/HEAD /.env /twostep.db /Cargo.toml /favicon.ico /metrics /debug /verify_2fa/
-    /dev /dev/ /dev/mailbox/ /dev/mailbox/nothing /dev/mailbox/nothing/html /dev/phone/ /healthz/ /static /static/ /static/css /static/css/twostep.css
+    /dev /dev/ /dev/mailbox/ /dev/mailbox/nothing /dev/mailbox/nothing/html /dev/phone/ /healthz/ /static /static/ /static/css
     /static/../Cargo.toml /static/%2e%2e/ /static/%2e%2e/Cargo.toml
     /static/css/../../Cargo.toml /static/..%2fCargo.toml /static/%2fetc%2fpasswd
     /static//etc/passwd /static/%5c..%5cCargo.toml /%2e%2e/Cargo.toml
@@ -107,7 +107,7 @@ const DEMO_PAGES: [&str; 4] = [
 #[tokio::test]
 async fn only_this_machine_sees_the_demo_pages() {
     let app = TestApp::start().await;
-    let behind_proxy = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let behind_proxy = TestApp::behind_proxy().await;
     for app in [&app, &behind_proxy] {
         app.receive_mail("1", "harry@example.com");
         let browser = app.browser();
@@ -127,7 +127,7 @@ async fn only_this_machine_sees_the_demo_pages() {
 #[tokio::test]
 async fn the_demo_pages_are_not_found_behind_any_proxy() {
     let app = TestApp::start().await;
-    let behind_proxy = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let behind_proxy = TestApp::behind_proxy().await;
     for (name, value) in [
         ("x-forwarded-for", "127.0.0.1"),
         ("x-forwarded-for", "203.0.113.9"),

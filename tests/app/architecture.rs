@@ -112,6 +112,35 @@ fn modules_import_only_from_their_own_layer_and_lower_ones() {
     assert!(imports > 300, "{imports}");
 }
 
+#[test]
+fn no_two_modules_import_each_other_in_a_loop() {
+    let modules = read_modules();
+    let names: Vec<&str> = modules.iter().map(|(name, _)| name.as_str()).collect();
+    let import = Regex::new(r"\b(?:crate|twostep)((?:::[a-z]\w*)+)").unwrap();
+    let mut imports: Vec<(&str, &str)> = Vec::new();
+    for (module, code) in &modules {
+        for found in import.captures_iter(code) {
+            let path = found[1].trim_start_matches("::").to_owned();
+            let is_in = |name: &&&str| path == **name || path.starts_with(&format!("{name}::"));
+            let target = names.iter().filter(is_in).max_by_key(|name| name.len());
+            // A module and its own parts count as one.
+            let is_own = |it: &&&str| module.starts_with(**it) || it.starts_with(module.as_str());
+            let target = target.filter(|it| !is_own(it));
+            imports.extend(target.map(|it| (module.as_str(), *it)));
+        }
+    }
+    // A module that imports nothing that is left is in no loop.
+    loop {
+        let before = imports.len();
+        let importing: Vec<&str> = imports.iter().map(|(module, _)| *module).collect();
+        imports.retain(|(_, target)| importing.contains(target));
+        if imports.len() == before {
+            break;
+        }
+    }
+    assert!(imports.is_empty(), "{imports:?}");
+}
+
 /// ASVS 1.2.4, 6.5.3, 11.4.1, 11.4.3, 11.5.1, 12.3.2
 #[test]
 fn sql_html_and_weak_cryptography_are_only_where_they_may_be() {
@@ -184,6 +213,14 @@ fn every_dependency_has_a_comment_that_says_what_it_is_for() {
     for line in sections.flat_map(|section| section.lines().skip(1)) {
         assert!(line.is_empty() || line.contains(" # "), "{line}");
     }
+}
+
+#[test]
+fn our_release_code_checks_for_integer_overflow() {
+    let manifest = include_str!("../../Cargo.toml");
+    let profile = manifest.split("[profile.release]\n").nth(1).unwrap();
+    let profile = profile.split("\n[").next().unwrap();
+    assert!(profile.contains("overflow-checks = true"), "{profile}");
 }
 
 /// ASVS 13.3.1

@@ -57,9 +57,10 @@ async fn attack_11_another_site_can_send_no_form_of_ours() {
         assert_eq!(app.messages_sent(), sent, "{role:?}");
     }
     for route in posts() {
-        let own = form(&app.browser(), &concrete(route.path), String::new());
+        let guest = app.browser();
+        let own = form(&guest, &concrete(route.path), String::new());
         let own = own.header("origin", format!("http://{}", app.address));
-        let page = app.browser().send(own).await;
+        let page = guest.send(own).await;
         assert_ne!(page.status, 403, "{}: our own page", route.path);
     }
 }

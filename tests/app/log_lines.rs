@@ -174,7 +174,7 @@ async fn refused_requests_are_logged() {
     assert_eq!(program.line(&page, "access_refused")["access"], "Pending");
 
     guest.register("alice", "alice@example.com", PASSWORD).await;
-    guest.log_in("alice", PASSWORD).await.redirects_to("/home");
+    guest.complete_login("alice").await;
     let page = guest.get("/verify_2fa").await;
     let line = program.line(&page, "access_refused");
     assert!(line["user"].is_string(), "{line}");

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::logs;
 use crate::support::database::on_postgresql;
 use crate::support::smtp::{SmtpServer, Tls};
-use crate::support::{Browser, OTHER_PHONE, PASSWORD, PATIENCE, PHONE, TestApp, until};
+use crate::support::{Browser, OTHER_PHONE, PATIENCE, PHONE, TestApp, until};
 use crate::two_factor::wrong;
 
 const ON: (&str, &str) = ("METRICS_ADDR", "127.0.0.1:0");
@@ -104,10 +104,7 @@ async fn responses_are_counted_by_method_route_and_status() {
         (1.0, 0.0)
     );
     let browser = app.browser();
-    browser
-        .log_in("alice", PASSWORD)
-        .await
-        .redirects_to("/home");
+    browser.complete_login("alice").await;
     assert_eq!(
         (value(&app, wrong).await, value(&app, right).await),
         (1.0, 1.0)
@@ -220,7 +217,7 @@ async fn running_and_waiting_hashes_are_measured() {
 async fn waiting_and_sent_emails_are_measured() {
     let server = SmtpServer::start(Tls::Never).await;
     server.refuse("RCPT", "450 later");
-    let url = format!("smtp://127.0.0.1:{}", server.port);
+    let url = server.url();
     let app = TestApp::with(&[ON, ("SMTP_URL", &url)]).await;
     app.register("alice").await;
     let fields = [("email", "alice@example.com")];

@@ -59,7 +59,7 @@ async fn a_full_disk_makes_writes_fail_temporarily_and_loses_nothing() {
     let program = Program::start(&[]);
     let (alice, guest) = (program.browser(), program.browser());
     register(&alice, "alice").await.redirects_to("/login");
-    alice.log_in("alice", PASSWORD).await.redirects_to("/home");
+    alice.complete_login("alice").await;
     wait_for_readiness(&guest, 200).await;
 
     set_limit(&program, "fsize", "0");
@@ -80,7 +80,7 @@ async fn a_full_disk_makes_writes_fail_temporarily_and_loses_nothing() {
     for _ in 0..10 {
         assert_eq!(register(&program.browser(), "bob").await.status, 422);
     }
-    guest.log_in("bob", PASSWORD).await.redirects_to("/home");
+    guest.complete_login("bob").await;
     program
         .browser()
         .log_in("alice", PASSWORD)
@@ -204,7 +204,7 @@ async fn a_locked_database_makes_writes_fail_temporarily_and_loses_nothing() {
     assert_readiness(&app, 200).await;
     assert_eq!(alice.get("/home").await.status, 200);
     register(&guest, "bob").await.redirects_to("/login");
-    guest.log_in("bob", PASSWORD).await.redirects_to("/home");
+    guest.complete_login("bob").await;
 }
 
 /// A proxy between the app and PostgreSQL.
@@ -273,7 +273,7 @@ async fn a_lost_connection_makes_requests_fail_temporarily_and_loses_nothing() {
     assert_readiness(&app, 200).await;
     assert_eq!(alice.get("/home").await.status, 200);
     register(&guest, "bob").await.redirects_to("/login");
-    guest.log_in("bob", PASSWORD).await.redirects_to("/home");
+    guest.complete_login("bob").await;
     // The email worker survived the outage.
     let fields = [("email", "bob@example.com")];
     let page = app.browser().post("/reset_password_request", &fields).await;

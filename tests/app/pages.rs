@@ -48,10 +48,10 @@ async fn every_page(app: &TestApp) -> Vec<Page> {
     pages.push(harry.post("/recovery_codes", &[]).await);
     let paths = "/home /user/harry /enable_2fa /disable_2fa /security /recovery_codes /dev/phone";
     visit(&harry, paths, &mut pages).await;
-    let half = app.log_in_until_code("harry").await;
-    visit(&half, "/verify_2fa /verify_2fa/recovery", &mut pages).await;
+    let pending = app.log_in_until_code("harry").await;
+    visit(&pending, "/verify_2fa /verify_2fa/recovery", &mut pages).await;
     for _ in 0..6 {
-        pages.push(half.recover("<b>").await);
+        pages.push(pending.recover("<b>").await);
     }
     app.execute("DELETE FROM recovery_codes").await;
     visit(&harry, "/home /recovery_codes", &mut pages).await;

@@ -12,7 +12,7 @@ use twostep::models::rate_limit::{WRONG_CODES, take};
 use twostep::tasks::purge::Purge;
 
 use crate::logs;
-use crate::support::{NOW, PASSWORD, PHONE, TestApp};
+use crate::support::{NOW, PHONE, TestApp};
 
 const HOUR: i64 = 60 * 60;
 const DAY: i64 = 24 * HOUR;
@@ -249,7 +249,7 @@ async fn a_round_deletes_nothing_that_is_still_valid() {
     let browser = app.with_two_factor("alice", PHONE).await;
     app.mail_to("alice@example.com").await;
     app.advance(60);
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let reset = app.reset_link("alice").await;
     let not_me = app.not_me("alice", NoticeKind::PasswordChanged, None).await;
     let now = app.state.clock.now();
@@ -264,9 +264,9 @@ async fn a_round_deletes_nothing_that_is_still_valid() {
     let refused = take(&mut connection, &WRONG_CODES.buckets("alice"), now + 599).await;
     drop(connection);
     assert_eq!(refused.unwrap().unwrap_err().retry_after, HOUR - 599);
-    half.verify(&app.last_code()).await.redirects_to("/home");
-    half.get(&not_me).await.redirects_to("/not_me");
-    let page = half.get("/not_me").await;
+    pending.verify(&app.last_code()).await.redirects_to("/home");
+    pending.get(&not_me).await.redirects_to("/not_me");
+    let page = pending.get("/not_me").await;
     assert!(page.text().contains("alice"), "{}", page.text());
     let guest = app.browser();
     guest.get(&reset).await.redirects_to("/reset_password");
@@ -297,10 +297,7 @@ async fn a_round_deletes_expired_sessions() {
     task(&app).round().await;
     assert_eq!(app.count("SELECT COUNT(*) FROM sessions").await, 0);
     assert!(!browser.is_logged_in().await);
-    browser
-        .log_in("alice", PASSWORD)
-        .await
-        .redirects_to("/home");
+    browser.complete_login("alice").await;
 }
 
 #[tokio::test]

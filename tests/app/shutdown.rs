@@ -63,8 +63,7 @@ async fn start() -> (Program, GatedTwilio) {
     let url = ("TWILIO_VERIFY_BASE_URL", url.as_str());
     let program = Program::start(&[&TWILIO[..], &[url]].concat());
     let browser = register_alice(&program).await;
-    let page = browser.log_in("alice", PASSWORD).await;
-    page.redirects_to("/home");
+    browser.complete_login("alice").await;
     browser.enable(PHONE).await.redirects_to("/verify_2fa");
     assert_eq!(browser.verify("123456").await.status, 200);
     twilio.requests.acquire().await.unwrap().forget();
@@ -215,12 +214,12 @@ async fn a_second_signal_ends_the_program_at_once() {
 async fn an_email_that_a_second_signal_interrupts_stays_in_the_queue() {
     let server = SmtpServer::start(Tls::Never).await;
     server.misbehave("MAIL", Fault::Silence);
-    let url = format!("smtp://127.0.0.1:{}", server.port);
+    let url = server.url();
     let mut program = Program::start(&[("SMTP_URL", &url)]);
     let browser = register_alice(&program).await;
     let fields = [("email", "alice@example.com")];
     browser.post("/reset_password_request", &fields).await;
-    until(|| server.commands().contains(&"MAIL".to_owned())).await;
+    until(|| server.times_heard("MAIL") > 0).await;
     program.signal("TERM");
     until_closed(&program).await;
     program.signal("TERM");

@@ -39,16 +39,16 @@ async fn a_code_from_before_the_lock_never_logs_in() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     app.advance(31);
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     app.execute(LOCK).await;
     let sessions = "DELETE FROM sessions WHERE user_id IS NOT NULL";
     app.execute(sessions).await;
     let code = app.last_code();
-    half.verify(&code).await.redirects_to("/login");
+    pending.verify(&code).await.redirects_to("/login");
     assert_eq!(app.logins().await, 0);
     app.execute(UNLOCK).await;
-    half.verify(&code).await;
-    assert_eq!(app.logins().await, 0, "it was refused for good");
+    pending.verify(&code).await;
+    assert_eq!(app.logins().await, 0, "the challenge stays closed");
 }
 
 #[tokio::test]

@@ -36,15 +36,15 @@ async fn the_login_page_links_to_the_code_page_only_while_a_login_is_pending() {
     let app = TestApp::start().await;
     app.with_two_factor("harry", PHONE).await;
     for late in [false, true] {
-        let half = app.log_in_until_code("harry").await;
-        assert_eq!(half.get("/login").await.all(LINK), ["Enter the code"]);
+        let pending = app.log_in_until_code("harry").await;
+        assert_eq!(pending.get("/login").await.all(LINK), ["Enter the code"]);
         assert!(app.browser().get("/login").await.all(LINK).is_empty());
         if late {
             app.advance(10 * 60);
         } else {
-            half.post("/verify_2fa/cancel", &[]).await;
+            pending.post("/verify_2fa/cancel", &[]).await;
         }
-        assert!(half.get("/login").await.all(LINK).is_empty(), "{late}");
+        assert!(pending.get("/login").await.all(LINK).is_empty(), "{late}");
     }
 }
 
@@ -53,8 +53,7 @@ async fn the_username_is_accepted_in_any_case_and_with_spaces_around_it() {
     let app = TestApp::start().await;
     app.register("Alice").await;
     for name in ["Alice", "alice", "ALICE", "  alice\t", "\u{a0}aLICE "] {
-        let page = app.browser().log_in(name, PASSWORD).await;
-        page.redirects_to("/home");
+        app.browser().complete_login(name).await;
     }
     // The email address is not a username.
     let page = app.browser().log_in("Alice@example.com", PASSWORD).await;

@@ -48,7 +48,7 @@ impl Instances {
             ("RUST_LOG", "error".to_owned()),
             ("DATABASE_URL", database.url()),
             ("TRUSTED_PROXIES", "127.0.0.1".to_owned()),
-            ("SMTP_URL", format!("smtp://127.0.0.1:{}", smtp.port)),
+            ("SMTP_URL", smtp.url()),
             ("TWILIO_ACCOUNT_SID", twilio.username),
             (
                 "TWILIO_AUTH_TOKEN",
@@ -93,8 +93,7 @@ impl Instances {
         let page = browser.register(username, &email, PASSWORD).await;
         page.redirects_to("/login");
         let browser = self.at(&browser, 1);
-        let page = browser.log_in(username, PASSWORD).await;
-        page.redirects_to("/home");
+        browser.complete_login(username).await;
         browser
     }
 

@@ -31,7 +31,7 @@ async fn attack_18_a_session_that_one_instance_ends_is_dead_on_the_other_at_once
     let alice = instances.at(&instances.register_and_log_in("alice").await, 0);
     for end in ["/sessions/revoke_others", "/change_password"] {
         let other = instances.browser(1);
-        other.log_in("alice", PASSWORD).await.redirects_to("/home");
+        other.complete_login("alice").await;
         assert!(other.is_logged_in().await);
         let fields = [
             ("current_password", PASSWORD),

@@ -70,7 +70,7 @@ async fn the_worker_looks_at_the_queue_regularly() {
 }
 
 #[tokio::test]
-async fn emails_that_a_server_is_slow_with_do_not_hold_up_another() {
+async fn slow_deliveries_do_not_hold_up_another_email() {
     let queue = patient_queue().await;
     let server = &queue.server;
     for _ in 1..CONNECTIONS {

@@ -16,7 +16,7 @@ async fn the_button_revokes_all_access_and_does_not_log_in() {
         let alice = app.with_two_factor("alice", PHONE).await;
         let other = app.register_and_log_in("harry").await;
         app.advance(31);
-        let half = app.log_in_until_code("alice").await;
+        let pending = app.log_in_until_code("alice").await;
         let code = app.last_code();
         let version = "SELECT auth_version FROM users WHERE username_key = 'alice'";
         let before = app.count(version).await;
@@ -28,15 +28,14 @@ async fn the_button_revokes_all_access_and_does_not_log_in() {
         assert!(!mailbox.is_logged_in().await);
         assert_eq!(mailbox.session_cookie(), None);
         assert!(!alice.is_logged_in().await);
-        half.verify(&code).await.redirects_to("/login");
-        assert!(!half.is_logged_in().await);
+        pending.verify(&code).await.redirects_to("/login");
+        assert!(!pending.is_logged_in().await);
         assert!(app.count(version).await > before);
         assert!(other.is_logged_in().await, "another account was logged out");
         let [(Mail::ResetPassword, _)] = app.mails("alice").await[..] else {
             panic!("{event:?}: {:?}", app.mails("alice").await);
         };
-        let open = "SELECT COUNT(*) FROM challenges WHERE closed_at IS NULL";
-        assert_eq!(app.count(open).await, 0);
+        assert_eq!(app.open_challenges().await, 0);
     }
 }
 
@@ -66,8 +65,7 @@ async fn the_password_does_not_work_until_a_new_one_is_set() {
          WHERE username_key = 'ron') WHERE username_key = 'harry'",
     )
     .await;
-    let page = app.browser().log_in("harry", PASSWORD).await;
-    page.redirects_to("/home");
+    app.browser().complete_login("harry").await;
 }
 
 #[tokio::test]

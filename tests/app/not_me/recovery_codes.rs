@@ -78,13 +78,13 @@ async fn a_code_that_an_intruder_made_does_not_work_afterwards() {
     let intruder = app.with_two_factor("alice", PHONE).await;
     let codes = codes_on(&intruder.post("/recovery_codes", &[]).await);
     app.advance(31);
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let link = app
         .not_me("alice", NoticeKind::RecoveryCodesRenewed, None)
         .await;
     assert_done(&press(&app.browser(), &link).await);
-    half.recover(&codes[0]).await.redirects_to("/login");
-    assert!(!half.is_logged_in().await && !intruder.is_logged_in().await);
+    pending.recover(&codes[0]).await.redirects_to("/login");
+    assert!(!pending.is_logged_in().await && !intruder.is_logged_in().await);
 }
 
 /// An intruder turned two-factor authentication off and on again with another number.

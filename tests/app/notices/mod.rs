@@ -175,28 +175,27 @@ async fn the_notice_of_a_login_is_sent_at_once() {
     let after_failures = "A login to your Twostep account after wrong passwords";
     app.register("harry").await;
     fail(&app, "harry", 5).await;
-    let page = app.browser().log_in("harry", PASSWORD).await;
-    page.redirects_to("/home");
+    app.browser().complete_login("harry").await;
     assert_eq!(app.next_mail().await.subject, after_failures);
 
     app.with_two_factor("alice", PHONE).await;
     let _enabled = app.next_mail().await;
     fail(&app, "alice", 5).await;
     app.advance(31);
-    let half = app.log_in_until_code("alice").await;
-    half.verify(&app.last_code()).await.redirects_to("/home");
+    let pending = app.log_in_until_code("alice").await;
+    pending.verify(&app.last_code()).await.redirects_to("/home");
     assert_eq!(app.next_mail().await.subject, after_failures);
 
     let used = "A recovery code of your Twostep account was used";
     let codes = app.recovery_codes("alice").await;
     app.advance(31);
-    let half = app.log_in_until_code("alice").await;
-    half.recover(&codes[0]).await.redirects_to("/home");
+    let pending = app.log_in_until_code("alice").await;
+    pending.recover(&codes[0]).await.redirects_to("/home");
     assert_eq!(app.next_mail().await.subject, used);
 
     app.advance(600); // no longer fresh
-    half.post("/reauth", &[("password", PASSWORD)]).await;
-    half.recover(&codes[1]).await.redirects_to("/home");
+    pending.post("/reauth", &[("password", PASSWORD)]).await;
+    pending.recover(&codes[1]).await.redirects_to("/home");
     assert_eq!(app.next_mail().await.subject, used);
 }
 

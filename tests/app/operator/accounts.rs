@@ -55,13 +55,13 @@ async fn locking_ends_pending_logins_and_reset_links() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     app.advance(60);
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let code = app.last_code();
     let link = app.reset_link("alice").await;
     let before = app.user("alice").await;
     run(&app, &["user", "lock", "alice"]).await.output();
-    half.verify(&code).await.redirects_to("/login");
-    assert!(!half.is_logged_in().await);
+    pending.verify(&code).await.redirects_to("/login");
+    assert!(!pending.is_logged_in().await);
     let page = app.browser().get(&link).await;
     page.redirects_to("/reset_password_request");
     assert!(app.user("alice").await.auth_version > before.auth_version);
@@ -102,8 +102,7 @@ async fn an_unlocked_account_can_log_in_again() {
     let output = run(&app, &["user", "unlock", "alice"]).await.output();
     assert_eq!(output, "alice is unlocked. Limits for codes were reset.\n");
     assert!(!browser.is_logged_in().await, "ended sessions stay ended");
-    let page = browser.log_in("alice", PASSWORD).await;
-    page.redirects_to("/home");
+    browser.complete_login("alice").await;
     let mut events = events(&app).await;
     events.sort();
     assert_eq!(events, ["locked_by_operator", "unlocked_by_operator"]);
@@ -159,15 +158,15 @@ async fn ending_sessions_logs_an_account_out_on_all_devices() {
     let browser = app.with_two_factor("alice", PHONE).await;
     let bob = app.register_and_log_in("bob").await;
     app.advance(60);
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let code = app.last_code();
     let checked = app.user("alice").await;
     let output = run(&app, &["user", "end-sessions", "alice"]).await.output();
     assert_eq!(output, "alice is logged out on all devices.\n");
 
     assert!(!browser.is_logged_in().await);
-    half.verify(&code).await.redirects_to("/login");
-    assert!(!half.is_logged_in().await);
+    pending.verify(&code).await.redirects_to("/login");
+    assert!(!pending.is_logged_in().await);
     // A login whose password was checked just before fails.
     let mut connection = app.pool.acquire().await.unwrap();
     let late = SessionRow::begin_login(

@@ -10,7 +10,7 @@ use sqlx::AnyPool;
 use twostep::models;
 
 use super::{Outcome, program, run_in};
-use crate::support::{PASSWORD, TestApp, until};
+use crate::support::{TestApp, until};
 
 async fn backup(folder: &Path, url: &str, file: &str) -> Outcome {
     run_in(folder, &[("DATABASE_URL", url)], &["backup", file]).await
@@ -99,8 +99,7 @@ async fn a_backup_under_load_is_valid_and_contains_every_earlier_commit() {
     // A server can start on it.
     let url = format!("sqlite://{}", folder.path().join("2.db").display());
     let restored = TestApp::with(&[("DATABASE_URL", &url)]).await;
-    let page = restored.browser().log_in("before2", PASSWORD).await;
-    page.redirects_to("/home");
+    restored.browser().complete_login("before2").await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use twostep::models;
 use super::{Outcome, run_with};
 use crate::support::database::{rows, table_names};
 use crate::support::scratch::{Scratch, execute};
-use crate::support::{PASSWORD, PHONE, TestApp};
+use crate::support::{PHONE, TestApp};
 
 /// No server listens there. The password must not appear.
 const NOWHERE: &str = "postgres://user:hunter2@127.0.0.1:1/none";
@@ -158,7 +158,7 @@ async fn a_copy_contains_every_table_and_works() {
 
     let moved = TestApp::with(&[("DATABASE_URL", to.as_str())]).await;
     let browser = moved.browser();
-    browser.log_in("bob", PASSWORD).await.redirects_to("/home");
+    browser.complete_login("bob").await;
     let page = browser.get("/user/alice").await;
     assert!(
         page.text().contains("\\ \\N \\. 'quotes'"),

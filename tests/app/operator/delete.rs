@@ -26,7 +26,7 @@ async fn deleting_an_account_deletes_all_its_data() {
     let bob = app.with_two_factor("bob", OTHER_PHONE).await;
     let alice = app.with_two_factor("alice", PHONE).await;
     app.advance(60);
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     app.browser().log_in("alice", "wrong").await;
     app.reset_link("alice").await;
     app.not_me("alice", NoticeKind::PhoneChanged, Some(PHONE))
@@ -72,8 +72,8 @@ async fn deleting_an_account_deletes_all_its_data() {
 
     // Its cookies are invalid, and other accounts keep their data.
     alice.get("/home").await.redirects_to("/login?next=%2Fhome");
-    half.verify(&app.last_code()).await;
-    assert!(!half.is_logged_in().await);
+    pending.verify(&app.last_code()).await;
+    assert!(!pending.is_logged_in().await);
     assert!(bob.is_logged_in().await);
     for trace in ["code of bob", OTHER_PHONE] {
         assert!(holds(&after, trace), "{trace}");

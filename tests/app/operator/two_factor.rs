@@ -3,7 +3,7 @@
 use twostep::models::outbox::NoticeKind;
 
 use super::{catch_up, run};
-use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp, link};
+use crate::support::{OTHER_PHONE, PHONE, TestApp, link};
 
 const RESET: [&str; 3] = ["user", "reset-2fa", "Alice"];
 
@@ -17,7 +17,7 @@ async fn after_a_reset_the_password_is_enough_and_the_user_is_notified() {
     app.next_mail().await;
     app.next_mail().await;
     app.advance(60);
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let code = app.last_code();
     let output = run(&app, &RESET).await.output();
     assert_eq!(
@@ -28,8 +28,8 @@ async fn after_a_reset_the_password_is_enough_and_the_user_is_notified() {
 
     assert_eq!(app.phone_of("alice").await, None);
     assert!(!browser.is_logged_in().await);
-    half.verify(&code).await.redirects_to("/login");
-    half.log_in("alice", PASSWORD).await.redirects_to("/home");
+    pending.verify(&code).await.redirects_to("/login");
+    pending.complete_login("alice").await;
     let recorded = "SELECT COUNT(*) FROM activity WHERE address IS NULL \
                     AND event = 'two_factor_reset_by_operator'";
     assert_eq!(app.count(recorded).await, 1);
@@ -40,7 +40,7 @@ async fn after_a_reset_the_password_is_enough_and_the_user_is_notified() {
     assert_eq!(mail.to, "alice@example.com");
     assert!(mail.text.contains("operator"), "{}", mail.text);
     // Its link can lock the account, in case the user asked for no reset.
-    let page = half.follow(&half.get(&link(&mail)).await).await;
+    let page = pending.follow(&pending.get(&link(&mail)).await).await;
     assert_eq!(page.status, 200);
     assert!(page.text().contains("operator"), "{}", page.text());
 

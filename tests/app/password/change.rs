@@ -99,7 +99,7 @@ async fn a_change_revokes_all_access_by_the_old_password() {
     let browser = app.with_two_factor("alice", PHONE).await;
     let bob = app.register_and_log_in("bob").await;
     app.advance(31);
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let other = app.log_in_until_code("alice").await;
     other.verify(&app.last_code()).await.redirects_to("/home");
     let link = app.reset_link("alice").await;
@@ -116,7 +116,7 @@ async fn a_change_revokes_all_access_by_the_old_password() {
     assert_eq!(app.open_challenges().await, 1, "bob's stays");
     assert_eq!(app.phone().counters().cancels, cancelled + 1);
     late.verify(&code).await.redirects_to("/login");
-    for gone in [&half, &other, &late] {
+    for gone in [&pending, &other, &late] {
         assert!(!gone.is_logged_in().await);
     }
     assert!(browser.is_logged_in().await && bob.is_logged_in().await);

@@ -152,7 +152,7 @@ async fn rows(app: &TestApp) -> Vec<i64> {
 #[tokio::test]
 async fn attack_13_a_request_writes_the_same_rows_for_known_and_unknown_addresses() {
     let server = SmtpServer::start(Tls::Never).await;
-    let url = format!("smtp://127.0.0.1:{}", server.port);
+    let url = server.url();
     let app = TestApp::with(&[("SMTP_URL", &url)]).await;
     app.register("alice").await;
     // The worker has as many emails in hand as it can.
@@ -184,7 +184,7 @@ async fn attack_13_a_request_writes_the_same_rows_for_known_and_unknown_addresse
     assert_eq!(app.count(known).await, 1);
 }
 
-/// SQLite has one writer, so the requester's next request waits for what the worker writes.
+/// SQLite has one writer, so the requester's next request waits for the worker's writes.
 ///
 /// ASVS 6.3.8
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `/reset_password`: the rules, and what a reset revokes.
+//! `/reset_password`: the password rules, and the access that a reset revokes.
 
 use tokio::task::JoinSet;
 use twostep::models::session::SessionRow;
@@ -45,7 +45,7 @@ async fn a_new_password_is_set_with_the_rules_of_registration() {
 }
 
 #[tokio::test]
-async fn a_reset_forgets_the_codes_sent_for_the_old_password() {
+async fn a_reset_refunds_the_codes_sent_for_the_old_password() {
     let app = TestApp::start().await;
     app.with_two_factor("alice", PHONE).await;
     for _ in 0..7 {
@@ -149,14 +149,14 @@ async fn attack_08_a_reset_logs_nobody_in_and_ends_every_session() {
     first.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
     let enabling = app.last_code();
     app.advance(31);
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let code = app.last_code();
     let cancelled = app.phone().counters().cancels;
     let browser = with_link(&app, "alice").await;
     reset(&browser, NEW).await.redirects_to("/login");
 
-    half.verify(&code).await.redirects_to("/login");
-    for gone in [&browser, &first, &remembered, &half] {
+    pending.verify(&code).await.redirects_to("/login");
+    for gone in [&browser, &first, &remembered, &pending] {
         gone.get("/home").await.redirects_to("/login?next=%2Fhome");
     }
     first
@@ -311,10 +311,7 @@ async fn attack_07_of_parallel_uses_of_two_links_one_wins() {
         with_link(&app, "alice").await,
     );
     let signed_in = app.browser();
-    signed_in
-        .log_in("alice", PASSWORD)
-        .await
-        .redirects_to("/home");
+    signed_in.complete_login("alice").await;
     let (a, b, c) = tokio::join!(
         reset(&first, "the first of two links"),
         reset(&second, "the second of two links"),

@@ -114,8 +114,7 @@ async fn a_new_username_replaces_the_old_one_everywhere() {
     let profile = home.attributes("nav a", "href");
     assert!(profile.contains(&"/user/alicia".to_owned()));
     assert_eq!(app.browser().log_in("alice", PASSWORD).await.status, 422);
-    let page = app.browser().log_in("Alicia", PASSWORD).await;
-    page.redirects_to("/home");
+    app.browser().complete_login("Alicia").await;
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ async fn attack_16_a_foreign_host_reaches_no_page_or_redirect() {
     let app = TestApp::start().await;
     let guest = app.browser();
     let user = app.with_two_factor("alice", PHONE).await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let of_guest = "/ /home /login /login?next=%2Fhome /register /reset_password_request \
         /reset_password /reset_password/x /logout /nothing /static/nothing /dev/phone /healthz";
     let of_user = "/home /login /user/alice /user/nobody /edit_profile /enable_2fa \
@@ -32,7 +32,7 @@ async fn attack_16_a_foreign_host_reaches_no_page_or_redirect() {
     for header in HEADERS {
         let of_guest = of_guest.split_whitespace().map(|path| (&guest, path));
         let of_user = of_user.split_whitespace().map(|path| (&user, path));
-        for (browser, path) in of_guest.chain(of_user).chain([(&half, "/verify_2fa")]) {
+        for (browser, path) in of_guest.chain(of_user).chain([(&pending, "/verify_2fa")]) {
             let plain = browser.get(path).await;
             let request = browser.request(Method::GET, path);
             let page = browser.send(request.header(header.0, header.1)).await;

@@ -1,4 +1,4 @@
-//! Profiles: what they show, and to whom.
+//! Profiles: their content and visibility.
 
 mod edit;
 mod foreign_hosts;

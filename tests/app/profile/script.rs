@@ -128,7 +128,7 @@ async fn attack_15_paths_queries_and_headers_are_not_shown() {
     let app = TestApp::start().await;
     let (guest, user) = (app.browser(), app.register_and_log_in("alice").await);
     app.with_two_factor("bob", PHONE).await;
-    let half = app.log_in_until_code("bob").await;
+    let pending = app.log_in_until_code("bob").await;
     for script in SCRIPTS {
         let query: String = url::form_urlencoded::byte_serialize(script.as_bytes()).collect();
         let escaped = query.replace('+', "%20");
@@ -139,7 +139,7 @@ async fn attack_15_paths_queries_and_headers_are_not_shown() {
             (&guest, format!("/login?next=/{query}"), "/login?next=/x"),
             (&user, format!("/user/{escaped}"), "/user/nobody"),
             (&user, format!("/reauth?next=/{query}"), "/reauth?next=/x"),
-            (&half, format!("/verify_2fa?x={query}"), "/verify_2fa"),
+            (&pending, format!("/verify_2fa?x={query}"), "/verify_2fa"),
         ] {
             let harmless = browser.get(harmless).await;
             let page = browser.get(&path).await;
@@ -165,7 +165,7 @@ async fn attack_15_paths_queries_and_headers_are_not_shown() {
             }
         }
         let wrong = [("token", script), ("password", PASSWORD)];
-        let page = half.post("/verify_2fa", &wrong).await;
+        let page = pending.post("/verify_2fa", &wrong).await;
         assert_eq!(page.status, 422);
         assert!(
             !page.body.contains("alert(1)"),

@@ -67,7 +67,8 @@ fn number() -> impl Strategy<Value = String> {
         "25006", "37080", "8816", "1900", "227",
     ]);
     let written = (code, "[0-9 .()-]{3,14}").prop_map(|(code, rest)| format!("+{code}{rest}"));
-    prop_oneof![4 => written, 1 => "[+0-9 ]{0,20}", 1 => any::<String>()]
+    let any_code = "[0-9]{1,3}0{0,2}[0-9]{0,13}".prop_map(|rest| format!("+{rest}"));
+    prop_oneof![4 => written, 2 => any_code, 1 => "[+0-9 ]{0,20}", 1 => any::<String>()]
 }
 
 proptest! {

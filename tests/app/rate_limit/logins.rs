@@ -1,12 +1,12 @@
-//! Limits on logins that succeed, and what many wrong passwords lead to.
+//! Limits on logins that succeed, and the effects of many wrong passwords.
 
-use twostep::models::outbox::{Mail, NoticeKind};
+use twostep::models::outbox::NoticeKind;
 use twostep::models::rate_limit::{
     EMAILS_OF_KIND, LOGINS, WRONG_PASSWORDS, WRONG_PASSWORDS_PER_ACCOUNT,
 };
 
 use crate::logs;
-use crate::support::{Browser, PASSWORD, PHONE, TestApp};
+use crate::support::{BEHIND_PROXY, Browser, PASSWORD, PHONE, TestApp};
 
 const HOUR: u64 = 60 * 60;
 
@@ -75,12 +75,8 @@ async fn in_development_logins_from_this_machine_are_not_limited() {
 
 /// Returns the kinds of the waiting notices for an account.
 async fn notices(app: &TestApp, username: &str) -> Vec<NoticeKind> {
-    let mails = app.mails(username).await.into_iter();
-    let events = mails.filter_map(|(mail, _)| match mail {
-        Mail::Notice(notice) => Some(notice.event),
-        Mail::ResetPassword => None,
-    });
-    events.collect()
+    let notices = app.notices(username).await.into_iter();
+    notices.map(|notice| notice.event).collect()
 }
 
 /// Sends wrong passwords for an account, each from another address.
@@ -95,10 +91,7 @@ async fn guess(app: &TestApp, name: &str, guesses: std::ops::Range<usize>) {
 /// ASVS 6.3.5
 #[tokio::test]
 async fn attack_21_over_a_hundred_wrong_passwords_a_day_email_the_owner_and_refuse_nothing() {
-    let settings = [
-        ("TRUSTED_PROXIES", "127.0.0.1"),
-        ("SMTP_URL", "smtp://127.0.0.1:1"),
-    ];
+    let settings = [BEHIND_PROXY, ("SMTP_URL", "smtp://127.0.0.1:1")];
     let app = TestApp::with(&settings).await;
     app.register("alice").await;
     app.register("bob").await;

@@ -14,25 +14,25 @@ async fn attack_19_another_users_code_is_refused_and_stays_unused() {
     let (_, codes) = alice_of(&app).await;
     app.with_two_factor("mallory", OTHER_PHONE).await;
     let mallorys = app.recovery_codes("mallory").await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     for code in mallorys.iter().take(3) {
-        assert_invalid(&half.recover(code).await);
+        assert_invalid(&pending.recover(code).await);
     }
-    assert!(!half.is_logged_in().await);
+    assert!(!pending.is_logged_in().await);
     assert_eq!(app.recovery_codes_left("mallory").await, 10);
-    let half = app.log_in_until_code("mallory").await;
-    half.recover(&mallorys[0]).await.redirects_to("/home");
-    let page = half.get("/user/mallory").await;
+    let pending = app.log_in_until_code("mallory").await;
+    pending.recover(&mallorys[0]).await.redirects_to("/home");
+    let page = pending.get("/user/mallory").await;
     assert!(page.text().contains("Edit Profile"));
     // Fields that name another user are ignored.
-    let half = app.log_in_until_code("mallory").await;
+    let pending = app.log_in_until_code("mallory").await;
     let alice = app.user("alice").await;
     let fields = [
         ("recovery_code", codes[0].as_str()),
         ("username", "alice"),
         ("user_id", alice.id.as_str()),
     ];
-    assert_invalid(&half.post("/verify_2fa/recovery", &fields).await);
+    assert_invalid(&pending.post("/verify_2fa/recovery", &fields).await);
     assert_eq!(app.recovery_codes_left("alice").await, 10);
 }
 
@@ -41,15 +41,15 @@ async fn attack_19_another_users_code_is_refused_and_stays_unused() {
 async fn attack_19_a_used_code_and_a_code_of_an_old_set_are_refused() {
     let app = TestApp::start().await;
     let (alice, old) = alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
-    half.recover(&old[0]).await.redirects_to("/home");
-    let half = app.log_in_until_code("alice").await;
-    assert_invalid(&half.recover(&old[0]).await);
+    let pending = app.log_in_until_code("alice").await;
+    pending.recover(&old[0]).await.redirects_to("/home");
+    let pending = app.log_in_until_code("alice").await;
+    assert_invalid(&pending.recover(&old[0]).await);
     // A set that was created after the login began counts too.
     let new = codes_on(&alice.post("/recovery_codes", &[]).await);
-    assert_invalid(&half.recover(&old[1]).await);
-    assert_invalid(&half.recover(&old[0]).await);
-    half.recover(&new[0]).await.redirects_to("/home");
+    assert_invalid(&pending.recover(&old[1]).await);
+    assert_invalid(&pending.recover(&old[0]).await);
+    pending.recover(&new[0]).await.redirects_to("/home");
     alice.post("/reauth", &[("password", PASSWORD)]).await;
     assert_invalid(&alice.recover(&new[0]).await);
     assert_eq!(app.recovery_codes_left("alice").await, 9);
@@ -65,9 +65,9 @@ async fn attack_01_a_recovery_code_alone_does_not_log_in() {
     page.redirects_to("/login?next=%2Fhome");
     assert_eq!(guest.log_in("alice", &codes[0]).await.status, 422);
     // It does not replace the code in the code's field.
-    let half = app.log_in_until_code("alice").await;
-    assert_eq!(half.verify(&codes[0]).await.status, 422);
-    assert!(!half.is_logged_in().await);
+    let pending = app.log_in_until_code("alice").await;
+    assert_eq!(pending.verify(&codes[0]).await.status, 422);
+    assert!(!pending.is_logged_in().await);
     assert_eq!(app.recovery_codes_left("alice").await, 10);
 }
 
@@ -75,17 +75,17 @@ async fn attack_01_a_recovery_code_alone_does_not_log_in() {
 async fn attack_11_get_and_head_use_no_code() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let before = app.dump().await;
     let address = format!("/verify_2fa/recovery?recovery_code={}", codes[0]);
-    half.get(&address).await;
-    half.head(&address).await;
-    let body = half
+    pending.get(&address).await;
+    pending.head(&address).await;
+    let body = pending
         .request(Method::GET, "/verify_2fa/recovery")
         .body(codes[0].clone());
-    half.send(body).await;
+    pending.send(body).await;
     assert_eq!(app.dump().await, before);
-    assert!(!half.is_logged_in().await);
+    assert!(!pending.is_logged_in().await);
 }
 
 /// ASVS 2.3.4, 6.5.1, 15.4.2
@@ -94,11 +94,11 @@ async fn attack_07_of_fifty_parallel_uses_of_a_recovery_code_one_logs_in() {
     for _ in 0..3 {
         let app = TestApp::start().await;
         let (_, codes) = alice_of(&app).await;
-        let half = app.log_in_until_code("alice").await;
+        let pending = app.log_in_until_code("alice").await;
         let logins = app.logins().await;
         let mut tasks = JoinSet::new();
         for _ in 0..50 {
-            let (browser, code) = (half.copy(), codes[0].clone());
+            let (browser, code) = (pending.copy(), codes[0].clone());
             tasks.spawn(async move {
                 let page = browser.recover(&code).await;
                 (browser, page)
@@ -141,10 +141,10 @@ async fn attack_07_a_recovery_code_is_consumed_once() {
 async fn attack_06_of_twenty_parallel_wrong_recovery_codes_five_are_compared() {
     let app = TestApp::start().await;
     alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let mut tasks = JoinSet::new();
     for _ in 0..20 {
-        let browser = half.copy();
+        let browser = pending.copy();
         tasks.spawn(async move { browser.recover(WRONG).await.status });
     }
     let mut answers = tasks.join_all().await;
@@ -167,8 +167,8 @@ async fn attack_07_of_parallel_new_sets_one_remains() {
     for page in pages {
         assert_eq!(page.status, 200);
         let codes = codes_on(&page);
-        let half = app.log_in_until_code("alice").await;
-        let is_valid = half.recover(&codes[0]).await.status == 303;
+        let pending = app.log_in_until_code("alice").await;
+        let is_valid = pending.recover(&codes[0]).await.status == 303;
         valid += usize::from(is_valid);
         app.execute("DELETE FROM rate_limits").await;
         app.advance(31);
@@ -185,12 +185,17 @@ async fn attack_07_a_code_used_while_a_new_set_is_created_logs_in_or_is_refused(
         let codes = app.recovery_codes("alice").await;
         let first = app.log_in_until_code("alice").await;
         first.recover(&codes[1]).await.redirects_to("/home");
-        let half = app.log_in_until_code("alice").await;
-        let (used, made) =
-            tokio::join!(half.recover(&codes[0]), first.post("/recovery_codes", &[]));
+        let pending = app.log_in_until_code("alice").await;
+        let (used, made) = tokio::join!(
+            pending.recover(&codes[0]),
+            first.post("/recovery_codes", &[])
+        );
         assert_eq!(made.status, 200);
         assert!(matches!(used.status, 303 | 422), "{}", used.status);
-        assert_eq!(half.is_logged_in().await, used.location() == Some("/home"));
+        assert_eq!(
+            pending.is_logged_in().await,
+            used.location() == Some("/home")
+        );
         assert_eq!(app.recovery_codes_left("alice").await, 10);
         app.advance(31);
     }

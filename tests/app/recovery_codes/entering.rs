@@ -15,11 +15,11 @@ const PAGE: &str = "/verify_2fa/recovery";
 async fn the_code_page_and_the_recovery_page_link_to_each_other() {
     let app = TestApp::start().await;
     alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
-    let page = half.get("/verify_2fa").await;
+    let pending = app.log_in_until_code("alice").await;
+    let page = pending.get("/verify_2fa").await;
     let links = page.attributes("main a", "href");
     assert!(links.contains(&PAGE.to_owned()), "{links:?}");
-    let page = half.get(PAGE).await;
+    let page = pending.get(PAGE).await;
     assert_eq!(page.first("h1").as_deref(), Some("Use a recovery code"));
     assert_eq!(page.attributes("main a", "href"), ["/verify_2fa"]);
     let field = |name| page.attributes("input[name=recovery_code]", name);
@@ -32,19 +32,19 @@ async fn the_code_page_and_the_recovery_page_link_to_each_other() {
 async fn a_recovery_code_is_offered_if_no_code_can_be_sent() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
-    let refused = half.post("/verify_2fa/resend", &[]).await;
+    let pending = app.log_in_until_code("alice").await;
+    let refused = pending.post("/verify_2fa/resend", &[]).await;
     assert_eq!(refused.status, 429);
     app.advance(31);
     app.phone().fail_with(Some(Failure::Status(500, None)));
-    let half = app.log_in_until_code("alice").await;
-    let unsent = half.get("/verify_2fa").await;
+    let pending = app.log_in_until_code("alice").await;
+    let unsent = pending.get("/verify_2fa").await;
     assert!(unsent.says("Try again, or use a recovery code."));
     for page in [refused, unsent] {
         let links = page.attributes("main a", "href");
         assert!(links.contains(&PAGE.to_owned()), "{links:?}");
     }
-    half.recover(&codes[0]).await.redirects_to("/home");
+    pending.recover(&codes[0]).await.redirects_to("/home");
 }
 
 #[tokio::test]
@@ -61,14 +61,14 @@ async fn it_completes_a_login_with_next_and_remember_me() {
     ];
     let page = browser.post("/login", &fields).await;
     page.redirects_to("/verify_2fa");
-    let (half, sent) = (browser.session_cookie(), app.last_code());
+    let (pending, sent) = (browser.session_cookie(), app.last_code());
     let cancels = app.phone().counters().cancels;
 
     let page = browser.recover(&codes[0].to_lowercase()).await;
     page.redirects_to("/edit_profile");
     let cookie = page.set_cookie().unwrap();
     assert!(cookie.contains("Max-Age=2592000"), "{cookie}");
-    assert_ne!(browser.session_cookie(), half);
+    assert_ne!(browser.session_cookie(), pending);
     let next = browser.follow(&page).await;
     assert!(next.says("You used a recovery code. It no longer works. 9 recovery codes are left."));
     assert_eq!(app.recovery_codes_left("alice").await, 9);
@@ -83,7 +83,7 @@ async fn it_completes_a_login_with_next_and_remember_me() {
     assert_eq!(notice.event, NoticeKind::RecoveryCodeUsed);
     assert_eq!(notice.recovery_codes_left, Some(9));
     let former = app.browser();
-    former.set_session_cookie(&half.unwrap());
+    former.set_session_cookie(&pending.unwrap());
     former
         .verify(&sent)
         .await
@@ -142,43 +142,43 @@ async fn adding_a_phone_accepts_no_recovery_code() {
 async fn an_empty_field_does_not_count_as_a_wrong_code() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     for _ in 0..10 {
-        assert_invalid(&half.recover(" \t").await);
-        let page = half.post(PAGE, &[("other", "x")]).await;
+        assert_invalid(&pending.recover(" \t").await);
+        let page = pending.post(PAGE, &[("other", "x")]).await;
         assert_eq!(page.error_at("recovery_code").as_deref(), Some(INVALID));
     }
     assert_eq!(super::limits::counted(&app, "alice").await, 0);
     let recorded = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_recovery_code'";
     assert_eq!(app.count(recorded).await, 0);
-    half.recover(&codes[0]).await.redirects_to("/home");
+    pending.recover(&codes[0]).await.redirects_to("/home");
 }
 
 #[tokio::test]
 async fn a_recovery_code_after_ten_minutes_is_refused_and_stays_unused() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     app.advance(600);
-    let page = half.recover(&codes[0]).await;
+    let page = pending.recover(&codes[0]).await;
     page.redirects_to("/login");
-    assert!(half.follow(&page).await.says("That code has expired."));
-    let half = app.log_in_until_code("alice").await;
+    assert!(pending.follow(&page).await.says("That code has expired."));
+    let pending = app.log_in_until_code("alice").await;
     app.advance(599);
-    half.recover(&codes[0]).await.redirects_to("/home");
+    pending.recover(&codes[0]).await.redirects_to("/home");
 }
 
 #[tokio::test]
 async fn after_five_wrong_codes_from_the_phone_a_recovery_code_is_refused() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let code = wrong(&app.last_code());
     for _ in 0..5 {
-        half.verify(&code).await;
+        pending.verify(&code).await;
     }
-    half.recover(&codes[0]).await.redirects_to("/login");
-    assert!(!half.is_logged_in().await);
+    pending.recover(&codes[0]).await.redirects_to("/login");
+    assert!(!pending.is_logged_in().await);
     assert_eq!(app.recovery_codes_left("alice").await, 10);
 }
 
@@ -186,15 +186,15 @@ async fn after_five_wrong_codes_from_the_phone_a_recovery_code_is_refused() {
 async fn after_a_recovery_code_the_next_login_sends_a_code_at_once() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
-    let page = half.recover(&codes[0]).await;
+    let pending = app.log_in_until_code("alice").await;
+    let page = pending.recover(&codes[0]).await;
     page.redirects_to("/home");
     // Without "remember me", the session ends with the browser.
     assert!(!page.set_cookie().unwrap().contains("Max-Age"));
     let sent = app.messages_sent();
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     assert_eq!(app.messages_sent(), sent + 1, "a new code is sent");
-    half.verify(&app.last_code()).await.redirects_to("/home");
+    pending.verify(&app.last_code()).await.redirects_to("/home");
 }
 
 #[tokio::test]
@@ -202,8 +202,8 @@ async fn a_notice_of_an_unfinished_login_is_withdrawn_and_sent_for_the_next_one(
     let app = TestApp::keeping_mail().await;
     let (_, codes) = alice_of(&app).await;
     app.empty_outbox().await;
-    let half = app.log_in_until_code("alice").await;
-    half.recover(&codes[0]).await.redirects_to("/home");
+    let pending = app.log_in_until_code("alice").await;
+    pending.recover(&codes[0]).await.redirects_to("/home");
     app.empty_outbox().await;
     app.log_in_until_code("alice").await;
     let notice = only_notice(&app, "alice").await;
@@ -214,16 +214,16 @@ async fn a_notice_of_an_unfinished_login_is_withdrawn_and_sent_for_the_next_one(
 async fn a_login_that_fails_with_an_error_uses_no_code() {
     let app = TestApp::keeping_mail().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let logins = app.logins().await;
     app.execute("ALTER TABLE activity RENAME TO lost").await;
-    assert_eq!(half.recover(&codes[0]).await.status, 500);
+    assert_eq!(pending.recover(&codes[0]).await.status, 500);
     app.execute("ALTER TABLE lost RENAME TO activity").await;
     assert_eq!(app.recovery_codes_left("alice").await, 10);
     assert_eq!(app.logins().await, logins);
     assert_eq!(app.open_challenges().await, 1);
-    assert!(!half.is_logged_in().await);
-    half.recover(&codes[0]).await.redirects_to("/home");
+    assert!(!pending.is_logged_in().await);
+    pending.recover(&codes[0]).await.redirects_to("/home");
 }
 
 /// ASVS 6.4.4
@@ -231,10 +231,13 @@ async fn a_login_that_fails_with_an_error_uses_no_code() {
 async fn after_a_login_with_a_recovery_code_the_phone_can_be_changed_at_once() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
-    half.recover(&codes[0]).await.redirects_to("/home");
-    half.enable(OTHER_PHONE).await.redirects_to("/verify_2fa");
-    let page = half.verify(&app.last_code()).await;
+    let pending = app.log_in_until_code("alice").await;
+    pending.recover(&codes[0]).await.redirects_to("/home");
+    pending
+        .enable(OTHER_PHONE)
+        .await
+        .redirects_to("/verify_2fa");
+    let page = pending.verify(&app.last_code()).await;
     page.redirects_to("/user/alice");
     assert_eq!(app.phone_of("alice").await.as_deref(), Some(OTHER_PHONE));
 }
@@ -246,8 +249,8 @@ async fn attack_22_logs_and_emails_contain_no_recovery_code() {
     logs::take();
     let app = TestApp::keeping_mail().await;
     let (alice, mut codes) = alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
-    let page = half.recover(&codes[0]).await;
+    let pending = app.log_in_until_code("alice").await;
+    let page = pending.recover(&codes[0]).await;
     page.redirects_to("/home");
     codes.extend(codes_on(&alice.post("/recovery_codes", &[]).await));
     app.advance(600);

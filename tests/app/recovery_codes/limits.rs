@@ -26,7 +26,7 @@ fn assert_refused(page: &Page, retry_after: &str) {
 async fn attack_19_after_five_wrong_codes_even_a_right_one_is_refused_for_15_minutes() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let long = "A".repeat(10_000);
     for typed in [
         WRONG,
@@ -35,61 +35,61 @@ async fn attack_19_after_five_wrong_codes_even_a_right_one_is_refused_for_15_min
         &format!("{}\0", codes[0]),
         &long,
     ] {
-        assert_invalid(&half.recover(typed).await);
+        assert_invalid(&pending.recover(typed).await);
     }
     let before = app.dump().await;
     for typed in [WRONG, &codes[0]] {
-        let page = half.recover(typed).await;
+        let page = pending.recover(typed).await;
         assert_refused(&page, "900");
         assert!(page.says(SENTENCE), "{}", page.text());
         assert_eq!(page.error_at("recovery_code"), None);
     }
     assert_eq!(app.dump().await, before, "no side effect");
-    assert!(!half.is_logged_in().await);
+    assert!(!pending.is_logged_in().await);
     // The limit covers all pending logins of the account.
     app.advance(899);
-    let half = app.log_in_until_code("alice").await;
-    assert_refused(&half.recover(&codes[0]).await, "1");
+    let pending = app.log_in_until_code("alice").await;
+    assert_refused(&pending.recover(&codes[0]).await, "1");
     let recorded = "SELECT COUNT(*) FROM activity WHERE event = 'wrong_recovery_code'";
     assert_eq!(app.count(recorded).await, 5);
     // The challenge is still open for the code from the phone.
-    half.verify(&app.last_code()).await.redirects_to("/home");
+    pending.verify(&app.last_code()).await.redirects_to("/home");
     app.advance(1);
-    let half = app.log_in_until_code("alice").await;
-    half.recover(&codes[0]).await.redirects_to("/home");
+    let pending = app.log_in_until_code("alice").await;
+    pending.recover(&codes[0]).await.redirects_to("/home");
 }
 
 #[tokio::test]
 async fn attack_19_a_right_code_after_four_wrong_ones_is_accepted_and_does_not_count() {
     let app = TestApp::start().await;
     let (_, codes) = alice_of(&app).await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     for _ in 0..4 {
-        assert_invalid(&half.recover(WRONG).await);
+        assert_invalid(&pending.recover(WRONG).await);
     }
-    half.recover(&codes[0]).await.redirects_to("/home");
+    pending.recover(&codes[0]).await.redirects_to("/home");
     assert_eq!(counted(&app, "alice").await, 4);
-    let half = app.log_in_until_code("alice").await;
-    assert_invalid(&half.recover(WRONG).await);
-    assert_refused(&half.recover(WRONG).await, "900");
+    let pending = app.log_in_until_code("alice").await;
+    assert_invalid(&pending.recover(WRONG).await);
+    assert_refused(&pending.recover(WRONG).await, "900");
 }
 
 #[tokio::test]
 async fn attack_21_wrong_codes_count_only_for_their_account_and_network() {
-    let app = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let app = TestApp::behind_proxy().await;
     let (_, codes) = alice_of(&app).await;
     app.with_two_factor("bob", OTHER_PHONE).await;
     let bobs = app.recovery_codes("bob").await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     for last in 1..=5 {
-        let there = half.copy().at(&format!("2001:db8:1:1::{last}"));
+        let there = pending.copy().at(&format!("2001:db8:1:1::{last}"));
         assert_invalid(&there.recover(WRONG).await);
     }
-    let there = half.copy().at("2001:db8:1:1::9");
+    let there = pending.copy().at("2001:db8:1:1::9");
     assert_refused(&there.recover(&codes[0]).await, "900");
     let bob = app.log_in_until_code("bob").await.at("2001:db8:1:1::1");
     bob.recover(&bobs[0]).await.redirects_to("/home");
-    let elsewhere = half.copy().at("2001:db8:1:2::1");
+    let elsewhere = pending.copy().at("2001:db8:1:2::1");
     elsewhere.recover(&codes[0]).await.redirects_to("/home");
 }
 
@@ -104,10 +104,10 @@ async fn only_a_right_recovery_code_resets_the_accounts_limits() {
     app.exhaust("bob").await;
     app.advance(31);
     // The codes were sent for an earlier login.
-    let half = app.log_in_until_code("alice").await;
-    assert_invalid(&half.recover(WRONG).await);
+    let pending = app.log_in_until_code("alice").await;
+    assert_invalid(&pending.recover(WRONG).await);
     assert_eq!(app.exhausted("alice").await, (true, true));
-    half.recover(&codes[0]).await.redirects_to("/home");
+    pending.recover(&codes[0]).await.redirects_to("/home");
     assert_eq!(app.exhausted("alice").await, (false, false));
     assert_eq!(app.exhausted("bob").await, (true, true));
 }
@@ -162,8 +162,8 @@ async fn ten_new_sets_an_hour_are_created_and_emailed() {
     assert_eq!(app.notices("alice").await.len(), 10);
     assert_eq!(bob.post("/recovery_codes", &[]).await.status, 200);
 
-    let half = app.log_in_until_code("alice").await;
-    half.recover(&last[0]).await.redirects_to("/home");
+    let pending = app.log_in_until_code("alice").await;
+    pending.recover(&last[0]).await.redirects_to("/home");
     app.execute("UPDATE sessions SET authenticated_at = authenticated_at + 3600")
         .await;
     app.advance(3600);

@@ -91,8 +91,8 @@ async fn a_change_of_number_keeps_the_codes_and_shows_none() {
     page.redirects_to("/user/alice");
     assert!(codes_on(&alice.follow(&page).await).is_empty());
     app.advance(31);
-    let half = app.log_in_until_code("alice").await;
-    half.recover(&codes[3]).await.redirects_to("/home");
+    let pending = app.log_in_until_code("alice").await;
+    pending.recover(&codes[3]).await.redirects_to("/home");
 }
 
 /// ASVS 6.5.6
@@ -107,9 +107,9 @@ async fn disabling_deletes_the_codes_and_enabling_again_creates_others() {
     let new = codes_on(&alice.verify(&app.last_code()).await);
     assert_set(&new);
     app.advance(31);
-    let half = app.log_in_until_code("alice").await;
-    assert_invalid(&half.recover(&old[0]).await);
-    half.recover(&new[0]).await.redirects_to("/home");
+    let pending = app.log_in_until_code("alice").await;
+    assert_invalid(&pending.recover(&old[0]).await);
+    pending.recover(&new[0]).await.redirects_to("/home");
 }
 
 /// ASVS 6.5.6, 14.2.6
@@ -155,9 +155,9 @@ async fn a_new_set_is_shown_once_and_replaces_the_old_one() {
     assert!(page.says("10 recovery codes are left."));
 
     app.advance(31);
-    let half = app.log_in_until_code("alice").await;
-    assert_invalid(&half.recover(&old[0]).await);
-    half.recover(&new[9]).await.redirects_to("/home");
+    let pending = app.log_in_until_code("alice").await;
+    assert_invalid(&pending.recover(&old[0]).await);
+    pending.recover(&new[9]).await.redirects_to("/home");
 }
 
 /// ASVS 6.3.7
@@ -170,8 +170,8 @@ async fn a_new_set_that_cannot_be_emailed_is_not_created() {
     assert_eq!(page.status, 500);
     assert!(codes_on(&page).is_empty());
     app.execute("ALTER TABLE lost RENAME TO outbox").await;
-    let half = app.log_in_until_code("alice").await;
-    half.recover(&old[0]).await.redirects_to("/home");
+    let pending = app.log_in_until_code("alice").await;
+    pending.recover(&old[0]).await.redirects_to("/home");
 }
 
 #[tokio::test]
@@ -237,8 +237,8 @@ async fn home_warns_of_three_or_fewer_codes_and_not_of_four() {
     assert!(home.text().contains("No recovery codes are left."));
     let page = alice.get("/recovery_codes").await;
     assert!(page.says("No recovery codes are left."));
-    let half = app.log_in_until_code("alice").await;
-    assert_invalid(&half.recover(&codes[0]).await);
+    let pending = app.log_in_until_code("alice").await;
+    assert_invalid(&pending.recover(&codes[0]).await);
 }
 
 /// ASVS 6.5.2
@@ -247,10 +247,10 @@ async fn the_database_contains_only_hashes() {
     let app = TestApp::start().await;
     let (alice, mut codes) = alice_of(&app).await;
     codes.extend(codes_on(&alice.post("/recovery_codes", &[]).await));
-    let half = app.log_in_until_code("alice").await;
-    half.recover(&codes[12]).await.redirects_to("/home");
-    half.post("/reauth", &[("password", PASSWORD)]).await;
-    half.recover(&codes[0]).await;
+    let pending = app.log_in_until_code("alice").await;
+    pending.recover(&codes[12]).await.redirects_to("/home");
+    pending.post("/reauth", &[("password", PASSWORD)]).await;
+    pending.recover(&codes[0]).await;
     let bytes = app.database_bytes().await;
     let holds = |text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
     assert!(holds("alice@example.com"), "it is the database");

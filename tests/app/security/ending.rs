@@ -136,7 +136,7 @@ async fn attack_18_a_user_cannot_revoke_sessions_of_others() {
     let alice = app.register_and_log_in("alice").await;
     log_in_as(&app, "alice", FIREFOX.as_bytes()).await;
     let of_alice = revoke_paths(&alice.get("/security").await).remove(0);
-    let half = {
+    let pending_login = {
         app.with_two_factor("ron", PHONE).await;
         app.log_in_until_code("ron").await
     };
@@ -199,7 +199,7 @@ async fn attack_18_a_user_cannot_revoke_sessions_of_others() {
     assert!(!second.is_logged_in().await);
     mallory.post("/sessions/revoke_others", &[]).await;
     assert!(alice.is_logged_in().await);
-    let verified = half.verify(&app.last_code()).await;
+    let verified = pending_login.verify(&app.last_code()).await;
     verified.redirects_to("/home");
 }
 

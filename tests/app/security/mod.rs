@@ -48,10 +48,10 @@ async fn log_in_as(app: &TestApp, username: &str, user_agent: &[u8]) -> Browser 
 }
 
 /// Records an event, as the app would.
-async fn record(app: &TestApp, username: &str, what: Event, client: Option<&Client>) {
+async fn record(app: &TestApp, username: &str, event: Event, client: Option<&Client>) {
     let (user, now) = (app.user(username).await.id, app.state.clock.now());
     let mut connection = app.pool.acquire().await.unwrap();
-    Activity::record(&mut connection, &user, what, client, now)
+    Activity::record(&mut connection, &user, event, client, now)
         .await
         .unwrap();
 }

@@ -213,7 +213,7 @@ async fn attack_15_the_user_agent_does_not_reach_the_page() {
 /// ASVS 4.1.3
 #[tokio::test]
 async fn the_page_shows_the_real_client_address() {
-    let behind_proxy = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let behind_proxy = TestApp::behind_proxy().await;
     let direct = TestApp::start().await;
     for (app, address) in [(&behind_proxy, "2001:db8::7"), (&direct, "127.0.0.1")] {
         app.register("alice").await;

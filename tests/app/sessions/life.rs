@@ -81,14 +81,15 @@ async fn a_message_or_a_pending_login_lives_an_hour() {
     app.execute("DELETE FROM sessions").await;
     let browser = app.browser();
     browser.register("bob", "bob@example.com", PASSWORD).await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     app.execute("UPDATE challenges SET expires_at = expires_at + 100000")
         .await;
     app.advance(HOUR - 1);
-    assert_eq!(half.get("/verify_2fa").await.status, 200);
+    assert_eq!(pending.get("/verify_2fa").await.status, 200);
     let copy = browser.copy();
     app.advance(1);
-    half.get("/verify_2fa")
+    pending
+        .get("/verify_2fa")
         .await
         .redirects_to("/login?next=%2Fhome");
     assert!(copy.get("/login").await.alerts().is_empty());

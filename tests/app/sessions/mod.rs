@@ -140,7 +140,7 @@ async fn attack_04_a_login_does_not_use_a_planted_session() {
     for cookie in [planted, active] {
         let victim = app.browser();
         victim.set_session_cookie(&cookie);
-        victim.log_in("alice", PASSWORD).await.redirects_to("/home");
+        victim.complete_login("alice").await;
         assert_ne!(victim.session_cookie(), Some(cookie.clone()));
         assert_dead(&app, &cookie).await;
     }
@@ -217,7 +217,7 @@ async fn the_session_cookie_is_read_by_its_exact_name_and_only_if_it_is_sent_onc
 async fn the_sessions_of_a_deleted_user_are_dead() {
     let app = TestApp::start().await;
     let browser = app.with_two_factor("alice", PHONE).await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let remembered = app.register_and_log_in("bob").await;
     let fields = [
         ("username", "bob"),
@@ -226,7 +226,7 @@ async fn the_sessions_of_a_deleted_user_are_dead() {
     ];
     remembered.post("/logout", &[]).await;
     remembered.post("/login", &fields).await;
-    let all: [&Browser; 3] = [&browser, &half, &remembered];
+    let all: [&Browser; 3] = [&browser, &pending, &remembered];
     let cookies = all.map(|browser| browser.session_cookie().unwrap());
     app.execute("DELETE FROM users").await;
     for cookie in cookies {

@@ -123,6 +123,19 @@ fn the_environment_wins_over_dot_env() {
 }
 
 #[test]
+fn dot_env_is_read_as_a_shell_reads_it() {
+    for (text, value) in [
+        ("export PORT=x # here\n", "x"),
+        ("PORT='$x #y'\n", "$x #y"),
+        ("PORT=\"x y\"\n", "x y"),
+    ] {
+        let line = program_stops(Some(text), &[]);
+        let expected = format!("PORT must be a number from 0 to 65535, not \"{value}\"");
+        assert_eq!(line, expected, "{text:?}");
+    }
+}
+
+#[test]
 fn a_wrong_dot_env_stops_the_start_and_is_not_shown() {
     for (text, line) in [
         ("hunter2", 1),
@@ -133,6 +146,8 @@ fn a_wrong_dot_env_stops_the_start_and_is_not_shown() {
         ("hunter2 # comment", 1),
         ("\u{feff}PORT=1\n=hunter2\n", 2),
         ("A=${hunter2\n", 1),
+        ("# hunter2 is a comment\nhunter2\n", 2),
+        ("A=hunter2\nhunter2\n", 2),
     ] {
         let stopped = program_stops(Some(text), &[("PORT", "3000")]);
         let start = format!(".env line {line} must ");

@@ -26,8 +26,7 @@ impl TestApp {
     /// Logs in to an account without two-factor authentication.
     pub async fn log_in(&self, username: &str) -> Browser {
         let browser = self.browser();
-        let page = browser.log_in(username, PASSWORD).await;
-        page.redirects_to("/home");
+        browser.complete_login(username).await;
         browser
     }
 

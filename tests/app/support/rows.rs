@@ -5,7 +5,7 @@ use sqlx::{Column, Row};
 use twostep::models::rate_limit::{RateLimit, take, usage};
 
 use super::TestApp;
-use super::database::on_postgresql;
+use super::database::{on_postgresql, table_names};
 
 impl TestApp {
     /// Counts attempts against a limit.
@@ -48,17 +48,7 @@ impl TestApp {
     /// leaves a bucket with a count of 0, which is the same as none.
     pub async fn dump(&self) -> String {
         self.mail_settles().await;
-        let tables = match on_postgresql() {
-            false => "SELECT name FROM sqlite_master WHERE type = 'table'",
-            true => {
-                "SELECT table_name::TEXT FROM information_schema.tables \
-                 WHERE table_schema = current_schema()"
-            }
-        };
-        let tables: Vec<String> = sqlx::query_scalar(tables)
-            .fetch_all(&self.pool)
-            .await
-            .unwrap();
+        let tables = table_names(&self.pool).await;
         let mut lines = Vec::new();
         for table in tables.iter().filter(|it| *it != "_sqlx_migrations") {
             let sql = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));

@@ -117,10 +117,10 @@ async fn attack_06_guesses_from_fifty_browsers_in_many_logins_reach_twilio_ten_t
     let app = two_factor_app("alice").await;
     let before = app.phone().counters().checks;
     for _ in 0..4 {
-        let half = app.log_in_until_code("alice").await;
+        let pending = app.log_in_until_code("alice").await;
         let code = wrong(&app.last_code());
         let mut tasks = JoinSet::new();
-        for browser in (0..50).map(|_| half.copy()) {
+        for browser in (0..50).map(|_| pending.copy()) {
             let code = code.clone();
             tasks.spawn(async move { browser.verify(&code).await.status });
         }

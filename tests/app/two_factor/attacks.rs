@@ -12,7 +12,7 @@ use crate::support::{OTHER_PHONE, PASSWORD, PHONE};
 /// ASVS 2.3.1, 8.3.1
 #[tokio::test]
 async fn attack_01_a_pending_login_reaches_no_page_of_a_user() {
-    let (app, half) = pending_login("alice").await;
+    let (app, pending) = pending_login("alice").await;
     let before = app.dump().await;
     let mut tried = 0;
     for route in &app.routes {
@@ -22,7 +22,7 @@ async fn attack_01_a_pending_login_reaches_no_page_of_a_user() {
         tried += 1;
         let path = route.path.replace("{username}", "alice");
         let page = if route.method == Method::GET {
-            half.get(&path).await
+            pending.get(&path).await
         } else {
             let fields = [
                 ("username", "mallory"),
@@ -30,7 +30,7 @@ async fn attack_01_a_pending_login_reaches_no_page_of_a_user() {
                 ("password", PASSWORD),
                 ("verification_phone", OTHER_PHONE),
             ];
-            half.post(&path, &fields).await
+            pending.post(&path, &fields).await
         };
         assert_eq!(page.status, 303, "{route:?}");
         let to = page.location().unwrap();
@@ -40,7 +40,7 @@ async fn attack_01_a_pending_login_reaches_no_page_of_a_user() {
     assert_eq!(app.dump().await, before);
     // Nor does a public page show it as alice.
     for path in ["/login", "/logout", "/register", "/verify_2fa"] {
-        let page = half.get(path).await;
+        let page = pending.get(path).await;
         assert!(!page.body.contains("/user/alice"), "{path}");
     }
 }
@@ -49,12 +49,12 @@ async fn attack_01_a_pending_login_reaches_no_page_of_a_user() {
 async fn attack_01_a_late_or_foreign_code_does_not_complete_a_login() {
     let app = two_factor_app("alice").await;
     let mallory = app.with_two_factor("mallory", OTHER_PHONE).await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let code = app.last_code();
     let own = app.log_in_until_code("mallory").await;
     let foreign = app.last_code();
     if foreign != code {
-        assert_invalid_token(&half.verify(&foreign).await);
+        assert_invalid_token(&pending.verify(&foreign).await);
         assert_invalid_token(&own.verify(&code).await);
     }
     // Alice's code does not work in another user's session, or without one.
@@ -66,7 +66,7 @@ async fn attack_01_a_late_or_foreign_code_does_not_complete_a_login() {
     assert!(page.set_cookie().is_none());
 
     app.advance(600);
-    assert_gone(&half, &code).await;
+    assert_gone(&pending, &code).await;
 }
 
 /// ASVS 6.5.1
@@ -110,20 +110,20 @@ async fn attack_02_a_code_of_another_session_purpose_or_older_challenge_is_refus
     }
     // Nor does the code for enabling log in.
     assert_gone(&second, &for_enabling).await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     if for_enabling != app.last_code() {
-        assert_invalid_token(&half.verify(&for_enabling).await);
+        assert_invalid_token(&pending.verify(&for_enabling).await);
     }
     // Nor does a login's code reauthenticate.
     app.advance(600);
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let for_login = app.last_code();
     let page = alice.post("/reauth", &[("password", PASSWORD)]).await;
     page.redirects_to("/verify_2fa");
     if for_login != app.last_code() {
         assert_invalid_token(&alice.verify(&for_login).await);
     }
-    assert_gone(&half, &for_login).await;
+    assert_gone(&pending, &for_login).await;
 }
 
 /// The app never writes such rows, but the guard must not trust them.
@@ -144,10 +144,10 @@ async fn attack_02_a_session_with_a_foreign_challenge_is_refused() {
     assert_eq!(app.phone_of("mallory").await, None);
 
     // A pending login with the challenge of a change of number.
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     app.execute("UPDATE challenges SET purpose = 'enable' WHERE closed_at IS NULL")
         .await;
-    assert_gone(&half, &app.last_code()).await;
+    assert_gone(&pending, &app.last_code()).await;
     // A login with the challenge of another login of the same user.
     app.log_in_until_code("alice").await;
     app.execute("UPDATE challenges SET purpose = 'login' WHERE closed_at IS NULL")

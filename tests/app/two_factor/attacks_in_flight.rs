@@ -41,13 +41,13 @@ async fn alice(twilio: &SlowTwilio, app: &TestApp) -> Browser {
 async fn attack_18_a_login_in_flight_fails_once_its_factor_is_removed() {
     let (twilio, app) = SlowTwilio::start().await;
     let alice = alice(&twilio, &app).await;
-    let half = Arc::new(app.log_in_until_code("alice").await);
-    let request = begin(&twilio, &half).await;
+    let pending = Arc::new(app.log_in_until_code("alice").await);
+    let request = begin(&twilio, &pending).await;
     let page = alice.post("/disable_2fa", &[]).await;
     page.redirects_to("/user/alice");
     twilio.answer(1);
     request.await.unwrap().redirects_to("/login");
-    assert!(!half.is_logged_in().await);
+    assert!(!pending.is_logged_in().await);
     assert_eq!(app.logins().await, 1);
 }
 
@@ -55,33 +55,33 @@ async fn attack_18_a_login_in_flight_fails_once_its_factor_is_removed() {
 async fn attack_18_a_login_in_flight_fails_once_it_is_canceled_or_superseded() {
     let (twilio, app) = SlowTwilio::start().await;
     alice(&twilio, &app).await;
-    let half = Arc::new(app.log_in_until_code("alice").await);
-    let request = begin(&twilio, &half).await;
-    let page = half.copy().post("/verify_2fa/cancel", &[]).await;
+    let pending = Arc::new(app.log_in_until_code("alice").await);
+    let request = begin(&twilio, &pending).await;
+    let page = pending.copy().post("/verify_2fa/cancel", &[]).await;
     page.redirects_to("/login");
     twilio.answer(1);
     request.await.unwrap().redirects_to("/login");
 
     app.advance(30);
-    let half = Arc::new(app.log_in_until_code("alice").await);
-    let request = begin(&twilio, &half).await;
+    let pending = Arc::new(app.log_in_until_code("alice").await);
+    let request = begin(&twilio, &pending).await;
     app.log_in_until_code("alice").await;
     twilio.answer(1);
     request.await.unwrap().redirects_to("/login");
-    assert!(!half.is_logged_in().await);
+    assert!(!pending.is_logged_in().await);
 }
 
 #[tokio::test]
 async fn attack_18_a_challenge_that_expires_during_the_check_logs_nobody_in() {
     let (twilio, app) = SlowTwilio::start().await;
     alice(&twilio, &app).await;
-    let half = Arc::new(app.log_in_until_code("alice").await);
+    let pending = Arc::new(app.log_in_until_code("alice").await);
     app.advance(599);
-    let request = begin(&twilio, &half).await;
+    let request = begin(&twilio, &pending).await;
     app.advance(1);
     twilio.answer(1);
     request.await.unwrap().redirects_to("/login");
-    assert!(!half.is_logged_in().await);
+    assert!(!pending.is_logged_in().await);
 }
 
 #[tokio::test]
@@ -165,23 +165,23 @@ async fn attack_18_a_superseded_change_of_number_in_flight_fails() {
 async fn attack_07_expired_checks_do_not_end_the_approved_one() {
     let (twilio, app) = SlowTwilio::start().await;
     alice(&twilio, &app).await;
-    let half = Arc::new(app.log_in_until_code("alice").await);
-    let request = begin(&twilio, &half).await;
+    let pending = Arc::new(app.log_in_until_code("alice").await);
+    let request = begin(&twilio, &pending).await;
     twilio.forget_codes();
     for _ in 0..4 {
-        let page = half.copy().verify(CODE).await;
+        let page = pending.copy().verify(CODE).await;
         assert!(page.says("That code has expired."));
         twilio.check_arrives().await;
     }
     // There were five checks: no sixth, and no more codes.
-    let late = half.copy();
+    let late = pending.copy();
     late.verify(CODE).await.redirects_to("/login");
     app.advance(30);
     let page = late.post("/verify_2fa/resend", &[]).await;
     page.redirects_to("/login");
     twilio.answer(1);
     request.await.unwrap().redirects_to("/home");
-    assert!(half.is_logged_in().await);
+    assert!(pending.is_logged_in().await);
 }
 
 /// Two-factor authentication is enabled between the check of a password and the login.
@@ -229,15 +229,15 @@ async fn attack_18_a_login_parallel_to_the_removal_of_its_factor_leaves_no_login
     let app = TestApp::start().await;
     for name in ["alice", "bella", "carol", "doris", "emily"] {
         let owner = app.with_two_factor(name, PHONE).await;
-        let half = app.log_in_until_code(name).await;
+        let pending = app.log_in_until_code(name).await;
         let code = app.last_code();
         let (finished, disabled) =
-            tokio::join!(half.verify(&code), owner.post("/disable_2fa", &[]));
+            tokio::join!(pending.verify(&code), owner.post("/disable_2fa", &[]));
         // 422: the code was canceled at Twilio just before the check.
         assert!(matches!(finished.status, 303 | 422), "{}", finished.status);
         assert_eq!(disabled.status, 303);
         assert_eq!(app.phone_of(name).await, None);
-        assert!(!half.is_logged_in().await);
+        assert!(!pending.is_logged_in().await);
         assert!(owner.is_logged_in().await);
     }
 }

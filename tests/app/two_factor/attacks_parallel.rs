@@ -28,14 +28,14 @@ fn copies(browser: &Browser, number: usize) -> Vec<Browser> {
 /// ASVS 6.6.3, 15.4.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_06_twenty_browsers_that_guess_at_once_get_five_answers() {
-    let (app, half) = pending_login("alice").await;
+    let (app, pending) = pending_login("alice").await;
     let code = app.last_code();
     let before = app.phone().counters();
-    for (_, page) in all_at_once(copies(&half, 20), &wrong(&code)).await {
+    for (_, page) in all_at_once(copies(&pending, 20), &wrong(&code)).await {
         assert!(matches!(page.status, 422 | 303), "{}", page.status);
     }
     assert_eq!(app.phone().counters().checks - before.checks, 5);
-    assert_gone(&half, &code).await;
+    assert_gone(&pending, &code).await;
     assert_eq!(app.phone().counters().checks - before.checks, 5);
 }
 
@@ -45,10 +45,10 @@ async fn attack_07_of_fifty_uses_of_a_code_at_once_exactly_one_logs_in() {
     for _ in 0..5 {
         let app = TestApp::start().await;
         app.with_two_factor("alice", PHONE).await;
-        let half = app.log_in_until_code("alice").await;
+        let pending = app.log_in_until_code("alice").await;
         let (logins, checks) = (app.logins().await, app.phone().counters().checks);
 
-        let answers = all_at_once(copies(&half, 50), &app.last_code()).await;
+        let answers = all_at_once(copies(&pending, 50), &app.last_code()).await;
         let mut inside = 0;
         for (browser, page) in &answers {
             assert!(matches!(page.status, 303 | 422), "{}", page.status);
@@ -80,11 +80,11 @@ async fn attack_07_of_twenty_uses_of_a_code_at_once_exactly_one_enables() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn attack_12_parallel_requests_send_one_code() {
-    let (app, half) = pending_login("alice").await;
+    let (app, pending) = pending_login("alice").await;
     app.advance(30);
     let before = app.phone().counters().creates;
     let mut tasks = JoinSet::new();
-    for browser in copies(&half, 20) {
+    for browser in copies(&pending, 20) {
         tasks.spawn(async move { browser.post("/verify_2fa/resend", &[]).await.status });
     }
     let mut answers = tasks.join_all().await;

@@ -22,7 +22,7 @@ async fn attack_03_the_swap_step_by_step_makes_nobody_the_victim() {
     // A pending login as alice, whose password mallory knows.
     let page = browser.log_in("alice", PASSWORD).await;
     page.redirects_to("/verify_2fa");
-    let half = browser.copy();
+    let pending_login = browser.copy();
     // A complete login as mallory in the same browser.
     let page = browser.log_in("mallory", PASSWORD).await;
     page.redirects_to("/home");
@@ -34,7 +34,7 @@ async fn attack_03_the_swap_step_by_step_makes_nobody_the_victim() {
     assert_eq!(app.last_message().to, OTHER_PHONE);
     browser.post("/logout", &[]).await.redirects_to("/login");
     // The code on mallory's phone.
-    for browser in [&browser, &half, &pending] {
+    for browser in [&browser, &pending_login, &pending] {
         let page = browser.verify(&own).await;
         page.redirects_to("/login?next=%2Fhome");
         assert_eq!(who(browser).await, None);
@@ -47,17 +47,17 @@ async fn attack_03_the_swap_step_by_step_makes_nobody_the_victim() {
 async fn attack_03_in_two_browsers_each_code_serves_its_own_account() {
     let app = two_factor_app("alice").await;
     let mallory = app.register_and_log_in("mallory").await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let alices = app.last_code();
     mallory.add_phone(OTHER_PHONE).await;
     let own = app.last_code();
     if own != alices {
-        assert_invalid_token(&half.verify(&own).await);
+        assert_invalid_token(&pending.verify(&own).await);
     }
     assert_eq!(mallory.verify(&own).await.status, 200);
     assert_eq!(who(&mallory).await.as_deref(), Some("mallory"));
-    half.verify(&own).await;
-    assert_eq!(who(&half).await, None);
+    pending.verify(&own).await;
+    assert_eq!(who(&pending).await, None);
 
     // With two-factor authentication and pending logins for both.
     let browser = app.log_in_until_code("alice").await;
@@ -72,15 +72,15 @@ async fn attack_03_in_two_browsers_each_code_serves_its_own_account() {
 #[tokio::test]
 async fn attack_03_with_the_number_changed_elsewhere_meanwhile() {
     let (app, alice) = two_factor_login("alice").await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let old = app.last_code();
     alice.add_phone(OTHER_PHONE).await;
     let new = app.last_code();
     alice.verify(&new).await.redirects_to("/user/alice");
     for code in [&old, &new] {
-        assert_gone(&half, code).await;
+        assert_gone(&pending, code).await;
     }
-    let page = half.post("/verify_2fa/resend", &[]).await;
+    let page = pending.post("/verify_2fa/resend", &[]).await;
     page.redirects_to("/login");
 }
 
@@ -88,7 +88,7 @@ async fn attack_03_with_the_number_changed_elsewhere_meanwhile() {
 async fn attack_03_with_the_user_renamed_meanwhile() {
     let (app, alice) = two_factor_login("alice").await;
     let mallory = app.register_and_log_in("mallory").await;
-    let half = app.log_in_until_code("alice").await;
+    let pending = app.log_in_until_code("alice").await;
     let code = app.last_code();
     let page = alice.post("/edit_profile", &[("username", "alicia")]).await;
     page.redirects_to("/user/alicia");
@@ -98,8 +98,8 @@ async fn attack_03_with_the_user_renamed_meanwhile() {
         .post("/edit_profile", &[("username", "alice")])
         .await;
     page.redirects_to("/user/alice");
-    half.verify(&code).await.redirects_to("/home");
-    assert_eq!(who(&half).await.as_deref(), Some("alicia"));
+    pending.verify(&code).await.redirects_to("/home");
+    assert_eq!(who(&pending).await.as_deref(), Some("alicia"));
 
     // While enabling, the code serves the account that requested it.
     mallory.add_phone(THIRD_PHONE).await;

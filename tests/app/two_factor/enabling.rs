@@ -162,7 +162,7 @@ async fn disabling_deletes_the_number_and_the_password_alone_logs_in() {
     assert_eq!(app.phone_of("harry").await, None);
     let sent = app.messages_sent();
     let next = app.browser();
-    next.log_in("harry", PASSWORD).await.redirects_to("/home");
+    next.complete_login("harry").await;
     assert_eq!(app.messages_sent(), sent);
 }
 
@@ -232,22 +232,22 @@ async fn changing_the_number_or_disabling_ends_pending_logins() {
             browser.add_phone(OTHER_PHONE).await;
             let change = app.last_code();
             // A login that begins meanwhile closes the change: a user has one open challenge.
-            let half = app.log_in_until_code("harry").await;
+            let pending = app.log_in_until_code("harry").await;
             browser.verify(&change).await.redirects_to("/home");
             assert_eq!(app.phone_of("harry").await.as_deref(), Some(PHONE));
             let code = app.last_code();
             app.advance(30);
             app.enable(&browser, OTHER_PHONE).await;
             assert_eq!(app.phone_of("harry").await.as_deref(), Some(OTHER_PHONE));
-            assert_gone(&half, &code).await;
+            assert_gone(&pending, &code).await;
         } else {
-            let half = app.log_in_until_code("harry").await;
+            let pending = app.log_in_until_code("harry").await;
             let code = app.last_code();
             browser
                 .post("/disable_2fa", &[])
                 .await
                 .redirects_to("/user/harry");
-            assert_gone(&half, &code).await;
+            assert_gone(&pending, &code).await;
         }
         assert_eq!(app.open_challenges().await, 0);
     }

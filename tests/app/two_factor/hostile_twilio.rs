@@ -3,7 +3,7 @@
 use twostep::dev::simulator::Failure;
 
 use super::wrong;
-use crate::support::{PASSWORD, PHONE, TestApp};
+use crate::support::{PHONE, TestApp};
 
 /// Each failure, and the status and error of the answer to a code.
 const FAILURES: [(Failure, u16, &str); 14] = {
@@ -47,7 +47,7 @@ async fn attack_20_a_hostile_twilio_that_checks_codes_logs_nobody_in() {
             assert_eq!(app.logins().await, logins, "{failure:?}");
             assert_eq!(app.phone().counters().followed, 0);
             let bob = app.browser();
-            bob.log_in("bob", PASSWORD).await.redirects_to("/home");
+            bob.complete_login("bob").await;
             bob.post("/logout", &[]).await.redirects_to("/login");
         }
         app.phone().fail_with(None);
@@ -90,7 +90,7 @@ async fn attack_20_a_hostile_twilio_that_sends_codes_logs_nobody_in() {
         assert_eq!(app.logins().await, logins, "{failure:?}");
         assert_eq!(app.phone().counters().followed, followed);
         let bob = app.browser();
-        bob.log_in("bob", PASSWORD).await.redirects_to("/home");
+        bob.complete_login("bob").await;
 
         // The open challenge works again once Twilio does.
         app.phone().fail_with(None);

@@ -186,10 +186,10 @@ async fn the_page_says_that_a_code_may_take_a_moment_if_twilio_gives_no_usable_a
         app.with_two_factor("harry", PHONE).await;
         let enabling = app.register_and_log_in("ginny").await;
         app.phone().fail_with(Some(answer));
-        let half = app.log_in_until_code("harry").await;
+        let pending = app.log_in_until_code("harry").await;
         enabling.add_phone("+12025550147").await;
         assert_eq!(creates(&app), 3, "no call: {answer:?}");
-        for (browser, end) in [(&half, "267"), (&enabling, "147")] {
+        for (browser, end) in [(&pending, "267"), (&enabling, "147")] {
             let page = browser.get("/verify_2fa").await;
             let sentence = format!("A code is on its way to •••• {end}. It may take a moment.");
             assert_eq!(page.alerts(), [sentence], "{answer:?}");
@@ -219,10 +219,10 @@ async fn a_landline_is_called() {
     assert_eq!(page.alerts(), ["We are calling •••• 110 with your code"]);
     assert_eq!(browser.verify(&app.last_code()).await.status, 200);
 
-    let half = app.log_in_until_code("harry").await;
-    let page = half.get("/verify_2fa").await;
+    let pending = app.log_in_until_code("harry").await;
+    let page = pending.get("/verify_2fa").await;
     assert_eq!(page.alerts(), ["We are calling •••• 110 with your code"]);
-    half.verify(&app.last_code()).await.redirects_to("/home");
+    pending.verify(&app.last_code()).await.redirects_to("/home");
 }
 
 #[tokio::test]
@@ -271,9 +271,9 @@ async fn a_code_whose_sending_was_not_confirmed_works() {
     assert_eq!(page.alerts(), [sentence]);
     assert_eq!(browser.verify(&app.last_code()).await.status, 200);
 
-    let half = app.browser();
-    let page = half.log_in("harry", PASSWORD).await;
+    let pending = app.browser();
+    let page = pending.log_in("harry", PASSWORD).await;
     page.redirects_to("/verify_2fa");
-    half.request_code("/verify_2fa/resend").await;
-    half.verify(&app.last_code()).await.redirects_to("/home");
+    pending.request_code("/verify_2fa/resend").await;
+    pending.verify(&app.last_code()).await.redirects_to("/home");
 }

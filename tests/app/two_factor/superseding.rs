@@ -1,4 +1,4 @@
-//! A challenge that follows another: what it carries over, and what it ends.
+//! A challenge that supersedes another carries over its code and limits, or ends it.
 
 use super::{
     assert_gone, assert_invalid_token, pending_login, two_factor_app, two_factor_login, wrong,
@@ -102,14 +102,14 @@ async fn next_and_remember_me_are_those_of_the_last_login() {
 #[tokio::test]
 async fn a_code_for_another_purpose_is_never_carried_over() {
     let (app, harry) = two_factor_login("harry").await;
-    let half = app.log_in_until_code("harry").await;
+    let pending = app.log_in_until_code("harry").await;
     let for_login = app.last_code();
     let (cancels, sent) = (app.phone().counters().cancels, app.messages_sent());
     let page = harry.post("/reauth", &[("password", PASSWORD)]).await;
     page.redirects_to("/verify_2fa");
     assert_eq!(app.phone().counters().cancels, cancels + 1);
     assert_eq!(app.messages_sent(), sent + 1);
-    assert_gone(&half, &for_login).await;
+    assert_gone(&pending, &for_login).await;
     if for_login != app.last_code() {
         assert_invalid_token(&harry.verify(&for_login).await);
     }

@@ -68,7 +68,9 @@ async fn the_fifth_wrong_code_closes_the_challenge() {
     let (app, browser) = pending_login("harry").await;
     let code = app.last_code();
     for _ in 0..4 {
-        assert_invalid_token(&browser.verify(&wrong(&code)).await);
+        let page = browser.verify(&wrong(&code)).await;
+        assert_invalid_token(&page);
+        assert!(!page.body.contains(&wrong(&code)));
     }
     let before = app.phone().counters();
     let page = browser.verify(&wrong(&code)).await;
@@ -271,10 +273,10 @@ async fn a_missing_next_leads_home() {
 #[tokio::test]
 async fn a_deleted_user_is_logged_out() {
     let (app, user) = two_factor_login("harry").await;
-    let half = app.log_in_until_code("harry").await;
+    let pending = app.log_in_until_code("harry").await;
     let code = app.last_code();
     app.execute("DELETE FROM users").await;
-    for browser in [&user, &half] {
+    for browser in [&user, &pending] {
         for page in [browser.verify(&code).await, browser.get("/home").await] {
             page.redirects_to("/login?next=%2Fhome");
         }

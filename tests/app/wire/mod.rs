@@ -1,4 +1,4 @@
-//! Raw requests: ambiguous, malformed, oversized or slow, and input that aims beyond a form.
+//! Raw requests: ambiguous, malformed, oversized or slow, and injection attempts through forms and headers.
 
 mod malformed;
 mod oversized;

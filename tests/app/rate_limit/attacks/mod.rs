@@ -58,8 +58,7 @@ impl TestApp {
 
     async fn harry_logs_in(&self) -> Browser {
         let browser = self.browser().at("198.51.100.7");
-        let page = browser.log_in("harry", PASSWORD).await;
-        page.redirects_to("/home");
+        browser.complete_login("harry").await;
         browser
     }
 
@@ -85,8 +84,7 @@ impl TestApp {
         let email = format!("{username}@example.com");
         let page = browser.register(username, &email, PASSWORD).await;
         page.redirects_to("/login");
-        let page = browser.log_in(username, PASSWORD).await;
-        page.redirects_to("/home");
+        browser.complete_login(username).await;
         browser
     }
 

@@ -26,8 +26,7 @@ async fn attack_21_thousands_of_sessions_of_one_account_lock_nobody_out() {
     app.attacker("mallory", ATTACKER).await;
     for _ in 1..30 {
         let browser = app.browser().at(ATTACKER);
-        let page = browser.log_in("mallory", PASSWORD).await;
-        page.redirects_to("/home");
+        browser.complete_login("mallory").await;
     }
     let too_many = "Too many logins to this account from your network.";
     for password in [PASSWORD, "a wrong one"] {
@@ -39,8 +38,7 @@ async fn attack_21_thousands_of_sessions_of_one_account_lock_nobody_out() {
     // An attacker with many addresses could cause these.
     app.execute(SESSIONS).await;
     let mallory = app.browser().at("203.0.113.10");
-    let page = mallory.log_in("mallory", PASSWORD).await;
-    page.redirects_to("/home");
+    mallory.complete_login("mallory").await;
     let mut flood = Flood::new();
     for _ in 0..READERS {
         flood.add(

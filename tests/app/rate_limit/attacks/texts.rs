@@ -13,7 +13,7 @@ fn number(n: usize) -> String {
     format!("+2547202272{n:02}")
 }
 
-/// Measured before: 14 seconds until nobody could log in by SMS for 24 hours.
+/// Before this limit, 14 seconds of requests blocked SMS logins for 24 hours.
 ///
 /// ASVS 2.3.2, 2.4.1
 #[tokio::test]
