@@ -10,7 +10,6 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::middleware::client_address::ClientAddress;
-use crate::models::token::random_id;
 use crate::services::metrics::Metrics;
 
 /// The header with the id of a request.
@@ -39,7 +38,7 @@ const MAX_METHOD: usize = 20;
 /// too. An id from the client is ignored. The log names the route instead of the path, which may
 /// contain a token.
 pub async fn log(State(metrics): State<Option<Metrics>>, request: Request, next: Next) -> Response {
-    let id = random_id().unwrap_or_default();
+    let id = format!("{:032x}", fastrand::u128(..));
     let measured = Measured {
         metrics,
         started: Instant::now(),

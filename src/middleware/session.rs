@@ -39,7 +39,10 @@ pub async fn with_session(
         Some(refusal) => refusal,
         None => next.run(request).await,
     };
-    if let Some(user) = session.user() {
+    let status = response.status();
+    if (status.is_client_error() || status.is_server_error())
+        && let Some(user) = session.user()
+    {
         let logged_in_as = LoggedInAs(user.username.clone());
         response.extensions_mut().insert(logged_in_as);
     }

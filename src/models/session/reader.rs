@@ -2,6 +2,8 @@
 //! this query: sqlx hands a query to another thread and back, which takes longer than the
 //! query itself. The other statements go through the pool, as do all on PostgreSQL.
 
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ pub struct SessionReader {
 /// threads have read at the same time.
 struct Sqlite {
     file: Arc<DatabaseFile>,
+    /// The second of the last check of the file.
+    checked_at: AtomicI64,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -28,6 +32,7 @@ impl SessionReader {
     pub fn new(database: &Database, file: Option<Arc<DatabaseFile>>) -> Self {
         let sqlite = |file| Sqlite {
             file,
+            checked_at: AtomicI64::new(i64::MIN),
             idle: Mutex::default(),
         };
         Self {
@@ -46,7 +51,7 @@ impl SessionReader {
         if let Some(sqlite) = &self.sqlite
             && !self.database.is_closed()
         {
-            sqlite.file.check()?;
+            sqlite.check_file(now)?;
             if let Ok(row) = sqlite.find(statement, token_hash, now) {
                 return Ok(row);
             }
@@ -70,6 +75,15 @@ impl SessionReader {
 }
 
 impl Sqlite {
+    /// Fails if the file was deleted or replaced. Looks once a second.
+    fn check_file(&self, now: i64) -> io::Result<()> {
+        if self.checked_at.load(Ordering::Relaxed) != now {
+            self.file.check()?;
+            self.checked_at.store(now, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     fn find(
         &self,
         statement: &str,

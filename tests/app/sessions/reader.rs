@@ -43,6 +43,7 @@ async fn a_database_file_that_was_deleted_or_replaced_opens_no_session() {
         if let Some(bytes) = replacement {
             std::fs::write(&file, bytes).unwrap();
         }
+        app.advance(1);
         let page = browser.get("/home").await;
         assert_eq!((page.status, page.header("retry-after")), (503, Some("5")));
         assert_eq!(app.browser().get("/login").await.status, 200);
