@@ -3,8 +3,9 @@
 use super::{Error, Name, UserCommand};
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
+use crate::models::factor::Factor;
 use crate::models::mail_token::MailToken;
-use crate::models::outbox::{Mail, Notice, NoticeKind};
+use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::rate_limit::{SENDS_OF_ACCOUNT, WRONG_CODES, reset};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
@@ -57,7 +58,7 @@ fn describe(user: &User, overview: &Overview, last: Option<&Activity>, now: i64)
         format!("{event}, {}{}", when(it.at), from.unwrap_or_default())
     };
     let locked = overview.locked_at.map(|at| format!("since {}", when(at)));
-    let phone = user.verification_phone.as_deref();
+    let phone = user.phone.as_deref();
     let lines = [
         ("Name", user.username.clone()),
         ("Email", user.email.clone()),
@@ -111,13 +112,13 @@ async fn unlock(database: &Database, user: &User, now: i64) -> Result<String, Er
 async fn reset_two_factor(database: &Database, user: &User, now: i64) -> Result<String, Error> {
     let (id, name) = (&user.id, &user.username);
     let mut transaction = database.begin().await?;
-    if !User::reset_two_factor(&mut transaction, id).await? {
+    User::bump_auth_version(&mut transaction, id).await?;
+    if !Factor::delete_all(&mut transaction, id).await? {
         return Ok(format!(
             "Two-factor authentication of {name} is already off. Nothing was changed.\n"
         ));
     }
     end_all_access(&mut transaction, id, now).await?;
-    Mail::forget_former_phones(&mut transaction, id).await?;
     RecoveryCode::delete_all(&mut transaction, id).await?;
     Notice::by_operator(NoticeKind::TwoFactorResetByOperator, now)
         .enqueue(&mut transaction, id)

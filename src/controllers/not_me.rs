@@ -15,6 +15,7 @@ use crate::forms::not_me::NotMeForm;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
+use crate::models::factor::Undo;
 use crate::models::mail_token::{LinkPurpose, LinkUse, MailToken};
 use crate::models::outbox::{Mail, NoticeKind};
 use crate::models::recovery_code::RecoveryCode;
@@ -53,27 +54,21 @@ pub async fn form(
     headers: HeaderMap,
 ) -> Result<Response, AppError> {
     let layout = page.layout("This wasn't me").await?;
-    let Some((link, event, former_phone)) = find(&app, &headers).await? else {
+    let Some((link, event)) = find(&app, &headers).await? else {
         return Ok(ExpiredPage { layout }.into_response());
     };
     let user = User::find(&app.database, &link.user_id).await?;
     let (mut connection, now) = (app.database.acquire().await?, app.clock.now());
     let recovery_codes_end =
         MailToken::may_compromise_recovery_codes(&mut connection, &link.user_id, now).await?;
-    let restored = match event.restores_phone() {
-        true => {
-            let (user, at) = (&link.user_id, link.created_at);
-            User::restorable_phone(&mut connection, user, former_phone.as_deref(), at).await?
-        }
-        false => None,
-    };
+    let undo = find_undo(&mut connection, &link, event).await?;
     drop(connection);
     Ok(NotMePage {
         layout,
         link: link.name().to_owned(),
         username: user.map(|user| user.username).unwrap_or_default(),
         sentence: describe(event),
-        factor: Factor::new(event, restored.as_deref()),
+        factor: Factor::new(event, &undo),
         recovery_codes_end,
     }
     .into_response())
@@ -92,8 +87,8 @@ pub async fn lock(
     let now = app.clock.now();
     let found = find(&app, &headers).await?;
     // The cookie holds the later of two links, but the form may belong to the older one.
-    let found = found.filter(|(link, ..)| form.link == link.name());
-    let Some((link, event, former_phone)) = found else {
+    let found = found.filter(|(link, _)| form.link == link.name());
+    let Some((link, event)) = found else {
         return Ok(Redirect::to("/not_me").into_response());
     };
     let user = &link.user_id;
@@ -105,23 +100,18 @@ pub async fn lock(
     if link.consume(&mut transaction, now).await? == LinkUse::Expired {
         return Ok(Redirect::to("/not_me").into_response());
     }
-    let restored = match event.restores_phone() {
-        true => {
-            let (former, at) = (former_phone.as_deref(), link.created_at);
-            User::restore_phone(&mut transaction, user, former, at).await?
-        }
-        false => None,
-    };
+    let undo = find_undo(&mut transaction, &link, event).await?;
+    undo.apply(&mut transaction, now).await?;
     let closed = revoke_all_access(&mut transaction, user, now).await?;
     Activity::record(&mut transaction, user, Event::NotMe, Some(&client), now).await?;
     transaction.commit().await?;
     app.mail.wake();
-    let restores = restored.is_some();
+    let restores = !undo.is_empty();
     tracing::warn!(event = "not_me", user = user.as_str(), notice = ?event, restores, "account locked");
     cancel_at_twilio(&app, closed, now).await?;
     let done = DonePage {
         layout: logged_out_layout(&app, &session, &page, user).await?,
-        factor: Factor::new(event, restored.as_deref()),
+        factor: Factor::new(event, &undo),
         recovery_codes_ended,
     };
     let jar = TOKEN_COOKIE.remove(&app, jar);
@@ -174,21 +164,30 @@ async fn revoke_all_access(
     Ok(closed)
 }
 
-/// The valid link in the browser's cookie, with the event and the former phone of its notice.
+/// What the link changes about the account's factors.
+async fn find_undo(
+    connection: &mut Connection,
+    link: &MailToken,
+    event: NoticeKind,
+) -> Result<Undo, Error> {
+    match event.changes_factors() {
+        true => Undo::find(connection, &link.user_id, link.event_at).await,
+        false => Ok(Undo::default()),
+    }
+}
+
+/// The valid link in the browser's cookie, with the event of its notice.
 async fn find(
     app: &AppState,
     headers: &HeaderMap,
-) -> Result<Option<(MailToken, NoticeKind, Option<String>)>, Error> {
+) -> Result<Option<(MailToken, NoticeKind)>, Error> {
     let Some(value) = TOKEN_COOKIE.value(app, headers) else {
         return Ok(None);
     };
     let token = Token::received(value);
     let found = MailToken::find_not_me(&app.database, &token, app.clock.now()).await?;
     Ok(found.and_then(|link| match link.purpose.clone() {
-        LinkPurpose::NotMe {
-            event,
-            former_phone,
-        } => Some((link, event, former_phone)),
+        LinkPurpose::NotMe { event } => Some((link, event)),
         LinkPurpose::ResetPassword => None,
     }))
 }

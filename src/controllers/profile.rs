@@ -27,7 +27,7 @@ pub async fn home(
     page: Page,
     CurrentUser(user): CurrentUser,
 ) -> Result<HomePage, AppError> {
-    let two_factor_enabled = user.verification_phone.is_some();
+    let two_factor_enabled = user.has_two_factor();
     let few_recovery_codes = match two_factor_enabled {
         true => {
             let mut connection = app.database.acquire().await?;

@@ -24,7 +24,7 @@ pub async fn show(
     page: Page,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, AppError> {
-    if user.verification_phone.is_none() {
+    if !user.has_two_factor() {
         return redirect_without_two_factor(&session, &user).await;
     }
     let page = codes_page(&app, &page, &user, Errors::default()).await?;
@@ -40,7 +40,7 @@ pub async fn renew(
     limits: RouteLimits,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, AppError> {
-    if user.verification_phone.is_none() {
+    if !user.has_two_factor() {
         return redirect_without_two_factor(&session, &user).await;
     }
     let now = app.clock.now();

@@ -15,14 +15,18 @@ pub enum LinkPurpose {
     /// To set a new password.
     ResetPassword,
     /// To undo the event of a notice.
-    NotMe {
-        event: NoticeKind,
-        /// The phone number before the event, in E.164.
-        former_phone: Option<String>,
-    },
+    NotMe { event: NoticeKind },
 }
 
 impl LinkPurpose {
+    /// Whether the link undoes a change of factors.
+    const fn undoes_factors(&self) -> bool {
+        match self {
+            Self::ResetPassword => false,
+            Self::NotMe { event } => event.changes_factors(),
+        }
+    }
+
     /// How long a link that is sent `now` lives, in seconds. A link that undoes an event
     /// never outlives [`UNDO_WINDOW`] from the time of the event, `at`.
     pub fn life(&self, at: i64, now: i64) -> i64 {
@@ -47,8 +51,8 @@ pub struct MailToken {
     token_hash: String,
     pub user_id: UserId,
     pub purpose: LinkPurpose,
-    /// When it was issued, in Unix seconds.
-    pub created_at: i64,
+    /// The time of the event of "this wasn't me", in Unix seconds.
+    pub event_at: i64,
 }
 
 impl MailToken {
@@ -67,24 +71,23 @@ impl MailToken {
         now: i64,
     ) -> Result<Token> {
         let token = Token::generate()?;
-        let (event, former_phone) = match purpose {
-            LinkPurpose::ResetPassword => (None, None),
-            LinkPurpose::NotMe {
-                event,
-                former_phone,
-            } => (Some(event), former_phone.as_deref()),
+        let event = match purpose {
+            LinkPurpose::ResetPassword => None,
+            LinkPurpose::NotMe { event } => Some(event),
         };
         let event = event.map(serde_json::to_string).transpose()?;
         sqlx::query(
             r"INSERT INTO mail_tokens
-                (token_hash, user_id, purpose, event, former_phone, created_at, expires_at)
-              VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                (token_hash, user_id, purpose, event, event_at, undoes_factors, created_at,
+                 expires_at)
+              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(token.hash())
         .bind(user.as_str())
         .bind(purpose.as_ref())
         .bind(event)
-        .bind(former_phone)
+        .bind(at)
+        .bind(i64::from(purpose.undoes_factors()))
         .bind(now)
         .bind(now + purpose.life(at, now))
         .execute(database)
@@ -118,7 +121,7 @@ impl MailToken {
         now: i64,
     ) -> Result<Option<Self>> {
         let row = sqlx::query(
-            r"SELECT token_hash, user_id, event, former_phone, created_at
+            r"SELECT token_hash, user_id, event, event_at
               FROM mail_tokens
               WHERE token_hash = $1 AND purpose = $2 AND expires_at > $3",
         )
@@ -133,14 +136,13 @@ impl MailToken {
             None => LinkPurpose::ResetPassword,
             Some(event) => LinkPurpose::NotMe {
                 event: serde_json::from_str(&event)?,
-                former_phone: row.try_get("former_phone")?,
             },
         };
         Ok(Some(Self {
             token_hash: row.try_get("token_hash")?,
             user_id: row.try_get("user_id")?,
             purpose,
-            created_at: row.try_get("created_at")?,
+            event_at: row.try_get("event_at")?,
         }))
     }
 
@@ -148,8 +150,8 @@ impl MailToken {
     ///
     /// A reset consumes the user's other resets. "This wasn't me" consumes all the user's
     /// links, resets included, since an intruder may have requested one. Only a link that
-    /// restores a phone number consumes others that do: otherwise an intruder who reads the
-    /// emails could use a harmless link, and the owner could not restore the number.
+    /// undoes a change of factors consumes others that do: otherwise an intruder who reads the
+    /// emails could use a harmless link, and the owner could not undo the change.
     pub async fn consume(&self, connection: &mut Connection, now: i64) -> Result<LinkUse> {
         let done = sqlx::query("DELETE FROM mail_tokens WHERE token_hash = $1 AND expires_at > $2")
             .bind(&self.token_hash)
@@ -159,20 +161,15 @@ impl MailToken {
         if done.rows_affected() != 1 {
             return Ok(LinkUse::Expired);
         }
-        let others = match &self.purpose {
-            LinkPurpose::ResetPassword => {
-                Self::delete_resets(connection, &self.user_id).await?;
-                return Ok(LinkUse::Consumed);
-            }
-            LinkPurpose::NotMe { event, .. } if event.restores_phone() => {
-                sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1")
-            }
-            LinkPurpose::NotMe { .. } => {
-                sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND former_phone IS NULL")
-            }
-        };
-        let others = others.bind(self.user_id.as_str());
-        others.execute(connection).await?;
+        if self.purpose == LinkPurpose::ResetPassword {
+            Self::delete_resets(connection, &self.user_id).await?;
+            return Ok(LinkUse::Consumed);
+        }
+        sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1 AND undoes_factors <= $2")
+            .bind(self.user_id.as_str())
+            .bind(i64::from(self.purpose.undoes_factors()))
+            .execute(connection)
+            .await?;
         Ok(LinkUse::Consumed)
     }
 

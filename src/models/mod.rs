@@ -8,6 +8,7 @@ pub mod challenge;
 pub mod client;
 pub mod copy_database;
 pub mod database_file;
+pub mod factor;
 pub mod mail_token;
 pub mod outbox;
 pub mod purge;
@@ -114,8 +115,8 @@ const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
 /// Seconds until a "this wasn't me" link expires.
 const NOT_ME_LIFE: i64 = 24 * 60 * 60;
 
-/// Seconds for which an event can be undone. `User::restore_phone` restores a phone number that
-/// was set for as long, so an older link could restore an intruder's.
+/// Seconds for which an event can be undone. A link restores the factors that an account had for
+/// as long, so an older link could restore an intruder's.
 const UNDO_WINDOW: i64 = GIVE_UP_AFTER + NOT_ME_LIFE;
 
 /// Connections of one instance to PostgreSQL.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use strum::{AsRefStr, VariantArray};
 
-use crate::models::{Database, Result, SQLITE, activity, sms_days};
+use crate::models::{Database, Result, SQLITE, activity, factor, sms_days};
 
 /// Rows that one statement deletes. On SQLite all writers wait for it and for its checkpoint:
 /// a few milliseconds, but 40 ms for 100 rows of a million sessions.
@@ -35,6 +35,9 @@ pub enum ExpiringRows {
     /// Former usernames that are no longer reserved.
     #[strum(serialize = "former usernames")]
     FormerUsernames,
+    /// Removed factors, after [`factor::KEPT_REMOVED`].
+    #[strum(serialize = "removed factors")]
+    Factors,
     /// Events of accounts, after [`activity::KEPT`].
     Activity,
     /// Days of the SMS report, after [`sms_days::KEPT_DAYS`].
@@ -100,6 +103,16 @@ impl ExpiringRows {
                     LIMIT $2
                   )
                   AND reserved_until <= $1",
+            ),
+            Self::Factors => (
+                factor::KEPT_REMOVED,
+                r"DELETE FROM factors
+                  WHERE id IN (
+                    SELECT id FROM factors
+                    WHERE removed_at <= $1
+                    LIMIT $2
+                  )
+                  AND removed_at <= $1",
             ),
             Self::Activity => (
                 activity::KEPT,

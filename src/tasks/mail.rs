@@ -248,7 +248,6 @@ fn purpose(mail: &Mail) -> LinkPurpose {
         Mail::ResetPassword => LinkPurpose::ResetPassword,
         Mail::Notice(notice) => LinkPurpose::NotMe {
             event: notice.event,
-            former_phone: notice.former_phone.clone(),
         },
     }
 }

@@ -5,6 +5,7 @@ use askama_web::WebTemplate;
 
 use super::layout::Layout;
 use super::two_factor::mask_phone;
+use crate::models::factor::{FactorKind, Undo};
 use crate::models::outbox::NoticeKind;
 
 /// `/not_me` with a valid link.
@@ -52,10 +53,13 @@ pub enum Factor {
 }
 
 impl Factor {
-    /// The effect of a notice's link that restores a number or none.
-    pub fn new(event: NoticeKind, restored: Option<&str>) -> Self {
-        match (event, restored) {
-            (_, Some(phone)) => Self::Restored(mask_phone(phone)),
+    /// The effect of a notice's link.
+    pub fn new(event: NoticeKind, undo: &Undo) -> Self {
+        let phone = undo.restored.first().map(|factor| match &factor.kind {
+            FactorKind::Phone { number } => mask_phone(number),
+        });
+        match (event, phone) {
+            (_, Some(phone)) => Self::Restored(phone),
             (NoticeKind::TwoFactorResetByOperator, None) => Self::ResetByOperator,
             (
                 NoticeKind::TwoFactorEnabled

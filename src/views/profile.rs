@@ -44,7 +44,7 @@ impl ProfilePage {
             about_me: Some(user.about_me.clone()).filter(|text| !text.is_empty()),
             last_seen: user.last_seen_at.map(|at| timestamp(at, now)),
             own: is_own.then(|| OwnProfile {
-                masked_phone: user.verification_phone.as_deref().map(mask_phone),
+                masked_phone: user.phone.as_deref().map(mask_phone),
             }),
         }
     }

@@ -36,7 +36,7 @@ pub struct TwoFactor {
 
 impl TwoFactor {
     pub fn new(user: &User, recovery_codes: i64) -> Option<Self> {
-        let phone = user.verification_phone.as_deref()?;
+        let phone = user.phone.as_deref()?;
         Some(Self {
             masked_phone: mask_phone(phone),
             recovery_codes: describe_left(recovery_codes),

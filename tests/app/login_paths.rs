@@ -40,7 +40,7 @@ async fn only_the_login_form_and_its_codes_log_a_user_in() {
             // The visitor has also followed both emailed links.
             let link = app.reset_link(name).await;
             browser.get(&link).await.redirects_to("/reset_password");
-            let link = app.not_me(name, NoticeKind::PasswordChanged, None).await;
+            let link = app.not_me(name, NoticeKind::PasswordChanged).await;
             browser.get(&link).await.redirects_to("/not_me");
             let link = browser.get("/not_me").await.value_of("link").unwrap();
             let email = format!("new-{name}@example.com");

@@ -62,7 +62,7 @@ async fn every_page(app: &TestApp) -> Vec<Page> {
         NoticeKind::RecoveryCodeUsed,
         NoticeKind::TwoFactorResetByOperator,
     ] {
-        let link = app.not_me("harry", event, Some(OTHER_PHONE)).await;
+        let link = app.not_me("harry", event).await;
         guest.get(&link).await.redirects_to("/not_me");
         visit(&guest, "/not_me", &mut pages).await;
     }

@@ -70,7 +70,7 @@ async fn insert(app: &TestApp, sql: &'static str, id: &str, expires_at: i64) {
 
 /// A row of each kind (`$1` is its id, `$2` a user, `$3` its expiry, `$4` is [`LATER`]), and
 /// how many seconds it is kept after its expiry.
-const ROWS: [(ExpiringRows, &str, i64); 7] = [
+const ROWS: [(ExpiringRows, &str, i64); 8] = [
     (
         ExpiringRows::Sessions,
         "INSERT INTO sessions (id, token_hash, user_id, remember, data, created_at, \
@@ -107,6 +107,12 @@ const ROWS: [(ExpiringRows, &str, i64); 7] = [
         "INSERT INTO former_usernames (username_key, user_id, reserved_until) \
          VALUES ($1, $2, 0 * $4 + $3)",
         0,
+    ),
+    (
+        ExpiringRows::Factors,
+        "INSERT INTO factors (id, user_id, kind, name, phone, last_step, created_at, removed_at) \
+         VALUES ($1, $2, 'phone', '', '+1', 0, 0 * $4, $3)",
+        30 * DAY,
     ),
     (
         ExpiringRows::Activity,
@@ -251,7 +257,7 @@ async fn a_round_deletes_nothing_that_is_still_valid() {
     app.advance(60);
     let pending = app.log_in_until_code("alice").await;
     let reset = app.reset_link("alice").await;
-    let not_me = app.not_me("alice", NoticeKind::PasswordChanged, None).await;
+    let not_me = app.not_me("alice", NoticeKind::PasswordChanged).await;
     let now = app.state.clock.now();
     app.fill(&WRONG_CODES, "alice", 10).await;
     app.advance(599);
@@ -326,7 +332,7 @@ async fn an_error_is_logged_and_the_other_kinds_are_purged() {
     logs::keep();
     let app = TestApp::start().await;
     app.register("alice").await;
-    let (_, sql, kept) = ROWS[6];
+    let (_, sql, kept) = ROWS[7];
     insert(&app, sql, "expired", NOW - kept).await;
     app.execute("ALTER TABLE rate_limits RENAME TO elsewhere")
         .await;

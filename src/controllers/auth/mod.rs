@@ -65,7 +65,7 @@ pub async fn login(
     Form(form): Form<LoginForm>,
 ) -> Result<Response, AppError> {
     let result = match password_check::check_login(&app, &client, &limits, &form).await? {
-        Ok(user) => match &user.verification_phone {
+        Ok(user) => match &user.phone {
             Some(phone) => {
                 start_login_challenge(&app, &session, &user, phone, &form, &client).await?
             }

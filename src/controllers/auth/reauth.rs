@@ -52,7 +52,7 @@ pub async fn reauth(
         }
     };
     let next = next.as_ref();
-    match &user.verification_phone {
+    match &user.phone {
         Some(phone) => start_reauth_challenge(&app, &session, &user, phone, next, &client).await,
         None => reauth_with_password(&app, &session, &user, next, &client).await,
     }

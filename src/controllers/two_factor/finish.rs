@@ -11,6 +11,7 @@ use crate::forms::local_path::LocalPath;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, Delivery, Purpose};
 use crate::models::client::Client;
+use crate::models::factor::Factor;
 use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::rate_limit::{Attempt, refund};
 use crate::models::recovery_code::RecoveryCode;
@@ -191,9 +192,7 @@ async fn finish_enable(
         return Ok(redirect_to_login());
     };
     let mut transaction = app.database.begin().await?;
-    let phone = Some(challenge.phone.as_str());
-    let changed =
-        User::set_verification_phone(&mut transaction, &user.id, version, phone, now).await?;
+    let changed = User::raise_auth_version(&mut transaction, &user.id, version).await?;
     let consumed = challenge.consume(&mut transaction, now).await?;
     if !(consumed && changed) {
         return redirect_expired(session).await;
@@ -203,8 +202,9 @@ async fn finish_enable(
         return Ok(redirect_to_login());
     };
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
+    Factor::add_phone(&mut transaction, &user.id, &challenge.phone, now).await?;
     // A change of the number keeps the recovery codes.
-    let codes = match user.verification_phone {
+    let codes = match user.phone {
         Some(_) => Vec::new(),
         None => RecoveryCode::create_set(&mut transaction, &user.id, now).await?,
     };
@@ -212,7 +212,7 @@ async fn finish_enable(
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();
-    match user.verification_phone {
+    match user.phone {
         Some(_) => phone_changed(session, user).await,
         None => enabled(page, user, challenge, &codes).await,
     }
@@ -246,7 +246,7 @@ async fn notify_phone_changed(
     client: &Client,
     now: i64,
 ) -> Result<(), Error> {
-    let former = before.verification_phone.as_deref();
+    let former = before.phone.as_deref();
     let (notice, event) = match former {
         Some(_) => (NoticeKind::PhoneChanged, Event::PhoneChanged),
         None => (NoticeKind::TwoFactorEnabled, Event::TwoFactorEnabled),

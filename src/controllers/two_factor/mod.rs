@@ -24,6 +24,7 @@ use crate::models::challenge::{
     Challenge, Delivery, NewChallenge, NotOpened, Outcome, Purpose, ResendStatus,
 };
 use crate::models::client::Client;
+use crate::models::factor::Factor;
 use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
@@ -133,7 +134,7 @@ async fn enable_page(
     verification_phone: String,
     errors: Errors,
 ) -> Result<EnablePage, AppError> {
-    let current = user.verification_phone.as_deref().map(mask_phone);
+    let current = user.phone.as_deref().map(mask_phone);
     let title = match current {
         Some(_) => "Change your phone number",
         None => "Enable two-factor authentication",
@@ -152,7 +153,7 @@ pub async fn disable_form(
     page: Page,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, AppError> {
-    match user.verification_phone.as_deref() {
+    match user.phone.as_deref() {
         None => redirect_already_off(&session, &user).await,
         Some(phone) => {
             let page = disable_page(&page, phone, Errors::default()).await?;
@@ -178,13 +179,12 @@ pub async fn disable(
     limits: RouteLimits,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, AppError> {
-    let Some(phone) = user.verification_phone.as_deref() else {
+    let Some(phone) = user.phone.as_deref() else {
         return redirect_already_off(&session, &user).await;
     };
     let (now, version) = (app.clock.now(), user.auth_version);
     let mut transaction = app.database.begin().await?;
-    let changed =
-        User::set_verification_phone(&mut transaction, &user.id, version, None, now).await?;
+    let changed = User::raise_auth_version(&mut transaction, &user.id, version).await?;
     let issued = session.renew(&mut transaction, None, None, now).await?;
     let (true, Some(issued), Some(row)) = (changed, issued, session.row()) else {
         return Ok(redirect_to_login());
@@ -196,6 +196,7 @@ pub async fn disable(
     }
     SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
     let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
+    Factor::remove_all(&mut transaction, &user.id, now).await?;
     RecoveryCode::delete_all(&mut transaction, &user.id).await?;
     Notice::new(NoticeKind::TwoFactorDisabled, &client, now)
         .with_former_phone(Some(phone))

@@ -4,6 +4,7 @@ use crate::models::challenge::{
     Challenge, ChallengeId, Delivery, Outcome, Purpose, ResendStatus, SendMethod, unfinished,
 };
 use crate::models::client::Client;
+use crate::models::factor::Factor;
 use crate::models::rate_limit::{
     Attempt, CHALLENGE_LIFE, CHECKS_OF_CHALLENGE, CodeRequest, FACTOR_CHANGES, SEND_INTERVAL,
     SendLimits, take,
@@ -195,7 +196,8 @@ impl Sending {
             user: &new.user.id,
             phone: new.phone,
             is_adding,
-            is_new_number: is_adding || User::has_new_phone(connection, &new.user.id, now).await?,
+            is_new_number: is_adding
+                || Factor::has_new_phone(connection, &new.user.id, now).await?,
         };
         let (attempt, held_back) = match recent {
             Some(at) => (None, Some(ResendStatus::Soon(at + SEND_INTERVAL - now))),

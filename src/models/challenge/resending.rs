@@ -1,11 +1,11 @@
 //! Sending the code of an open challenge again.
 
 use crate::models::challenge::{Challenge, Delivery, Outcome, Purpose, SendMethod};
+use crate::models::factor::Factor;
 use crate::models::rate_limit::{
     CALLS_OF_CHALLENGE, CHECKS_OF_CHALLENGE, CodeRequest, RateLimitExceeded, SEND_INTERVAL,
     SENDS_OF_CHALLENGE, SendLimits, WRONG_CODES, exceeded, take,
 };
-use crate::models::user::User;
 use crate::models::{Connection, Database, Error, Result};
 use crate::services::metrics::Metrics;
 use crate::services::twilio_verify::TwilioVerify;
@@ -95,7 +95,8 @@ impl Challenge {
             user: &self.user_id,
             phone: &self.phone,
             is_adding,
-            is_new_number: is_adding || User::has_new_phone(connection, &self.user_id, now).await?,
+            is_new_number: is_adding
+                || Factor::has_new_phone(connection, &self.user_id, now).await?,
         })
     }
 

@@ -6,7 +6,7 @@ mod notice;
 pub use notice::{Notice, NoticeKind};
 
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, Row};
+use sqlx::FromRow;
 
 use crate::models::token::random_id;
 use crate::models::user::UserId;
@@ -98,28 +98,6 @@ impl Mail {
         .execute(connection)
         .await?;
         Ok(done.rows_affected() == 1)
-    }
-
-    /// Removes the former phone number from a user's queued emails, so that no link restores
-    /// that number.
-    pub async fn forget_former_phones(connection: &mut Connection, user: &UserId) -> Result<()> {
-        let rows = sqlx::query("SELECT id, mail FROM outbox WHERE user_id = $1")
-            .bind(user.as_str())
-            .fetch_all(&mut *connection)
-            .await?;
-        for row in rows {
-            // Skips emails that another version of the program has queued.
-            let Ok(Self::Notice(notice)) = serde_json::from_str(row.try_get("mail")?) else {
-                continue;
-            };
-            let mail = Self::Notice(notice.with_former_phone(None));
-            sqlx::query("UPDATE outbox SET mail = $1 WHERE id = $2")
-                .bind(serde_json::to_string(&mail)?)
-                .bind(row.try_get::<String, _>("id")?)
-                .execute(&mut *connection)
-                .await?;
-        }
-        Ok(())
     }
 }
 

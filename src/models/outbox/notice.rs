@@ -53,9 +53,9 @@ impl NoticeKind {
         matches!(self, Self::LoginAfterFailures | Self::ManyWrongPasswords)
     }
 
-    /// Whether "this wasn't me" restores the former phone number. Turning two-factor
-    /// authentication on is never undone: an intruder in the mailbox could turn it off.
-    pub const fn restores_phone(self) -> bool {
+    /// Whether "this wasn't me" undoes changes of factors. Turning two-factor authentication on
+    /// is never undone: an intruder in the mailbox could turn it off.
+    pub const fn changes_factors(self) -> bool {
         matches!(self, Self::PhoneChanged | Self::TwoFactorDisabled)
     }
 }

@@ -105,9 +105,10 @@ macro_rules! read {
                     username: $row.$get(9)?,
                     email: $row.$get(10)?,
                     auth_version: $row.$get(11)?,
-                    verification_phone: $row.$get(12)?,
-                    about_me: $row.$get(13)?,
-                    last_seen_at: $row.$get(14)?,
+                    about_me: $row.$get(12)?,
+                    last_seen_at: $row.$get(13)?,
+                    factors: $row.$get(14)?,
+                    phone: $row.$get(15)?,
                 };
                 Some((user, at))
             }
@@ -133,7 +134,11 @@ impl SessionRow {
     pub async fn find(reader: &SessionReader, token: &Token, now: i64) -> Result<Option<Self>> {
         let statement = r"SELECT s.id, s.token_hash, s.user_id, s.challenge_id, s.authenticated_at,
                 s.remember, s.data, s.last_active_at, s.expires_at,
-                u.username, u.email, u.auth_version, u.verification_phone, u.about_me, u.last_seen_at
+                u.username, u.email, u.auth_version, u.about_me, u.last_seen_at,
+                (SELECT COUNT(*) FROM factors f
+                 WHERE f.user_id = u.id AND f.removed_at IS NULL) AS factors,
+                (SELECT f.phone FROM factors f
+                 WHERE f.user_id = u.id AND f.removed_at IS NULL AND f.kind = 'phone') AS phone
             FROM sessions s
             LEFT JOIN users u ON u.id = s.user_id
             WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.idle_expires_at > $2";

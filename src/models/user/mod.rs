@@ -2,7 +2,6 @@
 
 pub mod id;
 mod operator;
-mod phone;
 
 pub use id::UserId;
 pub use operator::Overview;
@@ -25,7 +24,11 @@ const RESERVED_FOR: i64 = 30 * 24 * 60 * 60;
 /// The columns of a [`User`], as a literal for `concat!`.
 macro_rules! user_columns {
     () => {
-        "id AS user_id, username, email, auth_version, verification_phone, about_me, last_seen_at"
+        r"id AS user_id, username, email, auth_version, about_me, last_seen_at,
+            (SELECT COUNT(*) FROM factors
+             WHERE user_id = users.id AND removed_at IS NULL) AS factors,
+            (SELECT phone FROM factors
+             WHERE user_id = users.id AND removed_at IS NULL AND kind = 'phone') AS phone"
     };
 }
 pub(super) use user_columns;
@@ -40,12 +43,14 @@ pub struct User {
     pub email: String,
     /// Each change of the password or a factor increments it.
     pub auth_version: i64,
-    /// The phone number in E.164. Two-factor authentication is on if it is set.
-    pub verification_phone: Option<String>,
     /// The profile's text, with `\n` line endings.
     pub about_me: String,
     /// The last visit, in Unix seconds, to the minute.
     pub last_seen_at: Option<i64>,
+    /// The number of second factors.
+    pub factors: i64,
+    /// The phone number in E.164, if a phone is among them.
+    pub phone: Option<String>,
 }
 
 /// The validated fields of a registration.
@@ -197,6 +202,11 @@ impl User {
         Ok(())
     }
 
+    /// Whether two-factor authentication is on.
+    pub const fn has_two_factor(&self) -> bool {
+        self.factors > 0
+    }
+
     /// Whether a visit now must be recorded.
     pub fn is_touch_due(&self, now: i64) -> bool {
         self.last_seen_at
@@ -246,6 +256,25 @@ impl User {
             WHERE id = $2 AND auth_version = $3",
         )
         .bind(password_hash)
+        .bind(id.as_str())
+        .bind(auth_version)
+        .execute(connection)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Increases `auth_version`, unless it is outdated. Returns whether it did. It ends pending
+    /// logins, and comes first in every transaction that changes factors.
+    pub async fn raise_auth_version(
+        connection: &mut Connection,
+        id: &UserId,
+        auth_version: i64,
+    ) -> Result<bool> {
+        let done = sqlx::query(
+            r"UPDATE users
+            SET auth_version = auth_version + 1
+            WHERE id = $1 AND auth_version = $2",
+        )
         .bind(id.as_str())
         .bind(auth_version)
         .execute(connection)

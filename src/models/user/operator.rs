@@ -81,36 +81,6 @@ impl User {
         Ok(())
     }
 
-    /// Turns two-factor authentication off and deletes the former number from the account and
-    /// from emailed links, so that nothing restores it. `Mail::forget_former_phones` does the
-    /// same for queued emails. Returns whether it was on. If it was off, nothing changes, so
-    /// that an emailed link may still restore a number that an intruder removed.
-    pub async fn reset_two_factor(connection: &mut Connection, id: &UserId) -> Result<bool> {
-        let done = sqlx::query(
-            r"UPDATE users
-            SET
-              verification_phone = NULL,
-              former_phone = NULL,
-              phone_changed_at = NULL,
-              auth_version = auth_version + 1
-            WHERE id = $1 AND verification_phone IS NOT NULL",
-        )
-        .bind(id.as_str())
-        .execute(&mut *connection)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        sqlx::query(
-            r"DELETE FROM mail_tokens
-            WHERE user_id = $1 AND former_phone IS NOT NULL",
-        )
-        .bind(id.as_str())
-        .execute(connection)
-        .await?;
-        Ok(true)
-    }
-
     /// Deletes the account with all its data. Rate limits stay: they contain only hashes and
     /// expire within a day.
     pub async fn delete(connection: &mut Connection, id: &UserId) -> Result<()> {

@@ -7,7 +7,7 @@ use twostep::models::outbox::{Mail, NoticeKind};
 use twostep::models::token::Token;
 
 use super::{EVENTS, assert_done, assert_expired, press, press_again};
-use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
+use crate::support::{PASSWORD, PHONE, TestApp};
 
 #[tokio::test]
 async fn the_button_revokes_all_access_and_does_not_log_in() {
@@ -23,7 +23,7 @@ async fn the_button_revokes_all_access_and_does_not_log_in() {
         app.empty_outbox().await;
 
         let mailbox = app.browser();
-        let link = app.not_me("alice", event, Some(OTHER_PHONE)).await;
+        let link = app.not_me("alice", event).await;
         assert_done(&press(&mailbox, &link).await);
         assert!(!mailbox.is_logged_in().await);
         assert_eq!(mailbox.session_cookie(), None);
@@ -44,7 +44,7 @@ async fn the_password_does_not_work_until_a_new_one_is_set() {
     let app = TestApp::keeping_mail().await;
     let harry = app.register_and_log_in("harry").await;
     let hash = "SELECT COUNT(*) FROM users WHERE password_hash = '!'";
-    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged).await;
     assert_done(&press(&app.browser(), &link).await);
     assert_eq!(app.count(hash).await, 1);
     for password in [PASSWORD, "!", "", "a wrong one"] {
@@ -73,7 +73,7 @@ async fn attack_13_an_unusable_password_takes_as_long_as_a_wrong_one() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     app.register("ron").await;
-    let link = app.not_me("harry", NoticeKind::PasswordReset, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordReset).await;
     assert_done(&press(&app.browser(), &link).await);
     let browser = app.browser();
     let mut times = [Duration::MAX; 2];
@@ -101,14 +101,14 @@ async fn a_link_locks_its_own_account_even_if_another_user_is_logged_in() {
         app.register_and_log_in("harry").await,
         app.register_and_log_in("ron").await,
     );
-    let link = app.not_me("ron", NoticeKind::PasswordChanged, None).await;
+    let link = app.not_me("ron", NoticeKind::PasswordChanged).await;
     let page = press(&harry, &link).await;
     assert_done(&page);
     assert!(harry.is_logged_in().await && !ron.is_logged_in().await);
     assert!(app.mails("harry").await.is_empty());
 
     // This browser's own session of the account ends too.
-    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged).await;
     let page = press(&harry, &link).await;
     assert_done(&page);
     assert!(page.all("nav a").contains(&"Log in".to_owned()));
@@ -122,13 +122,9 @@ async fn the_button_revokes_all_other_links_of_the_account() {
     app.register("harry").await;
     app.register("ron").await;
     let reset = app.mailed("harry", &LinkPurpose::ResetPassword).await;
-    let other = app
-        .not_me("harry", NoticeKind::LoginAfterFailures, None)
-        .await;
-    let rons = app
-        .not_me("ron", NoticeKind::LoginAfterFailures, None)
-        .await;
-    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
+    let other = app.not_me("harry", NoticeKind::LoginAfterFailures).await;
+    let rons = app.not_me("ron", NoticeKind::LoginAfterFailures).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged).await;
     assert_done(&press(&app.browser(), &link).await);
     assert_expired(&app, &other).await;
     let (database, now) = (&app.pool, app.state.clock.now());
@@ -143,7 +139,7 @@ async fn the_button_revokes_all_other_links_of_the_account() {
 async fn a_failure_changes_nothing_and_keeps_the_link() {
     let app = TestApp::keeping_mail().await;
     let harry = app.register_and_log_in("harry").await;
-    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged).await;
     let mailbox = app.browser();
     mailbox.get(&link).await;
     let before = app.dump().await;
@@ -160,7 +156,7 @@ async fn a_parallel_login_does_not_survive_the_button() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     for _ in 0..5 {
-        let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
+        let link = app.not_me("harry", NoticeKind::PasswordChanged).await;
         let (mailbox, intruder) = (app.browser(), app.browser());
         mailbox.get(&link).await;
         let (done, _) = tokio::join!(press_again(&mailbox), intruder.log_in("harry", PASSWORD));

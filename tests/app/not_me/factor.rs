@@ -50,8 +50,7 @@ async fn disable(app: &TestApp, browser: &Browser) -> String {
 
 async fn link_of_notice(app: &TestApp) -> String {
     let notice = app.notices("alice").await.remove(0);
-    let former = notice.former_phone.as_deref();
-    app.not_me("alice", notice.event, former).await
+    app.not_me_of("alice", &notice).await
 }
 
 /// Uses a link and returns the number after it.
@@ -199,12 +198,9 @@ async fn no_other_notice_changes_the_number() {
         NoticeKind::RecoveryCodesRenewed,
         NoticeKind::TwoFactorResetByOperator,
     ] {
-        // Even if the link had a former number, which it never has.
-        for former in [None, Some(INTRUDERS)] {
-            let link = app.not_me("alice", event, former).await;
-            let phone = after(&app, &link).await;
-            assert_eq!(phone.as_deref(), Some(THIRD_PHONE), "{event:?}");
-        }
+        let link = app.not_me("alice", event).await;
+        let phone = after(&app, &link).await;
+        assert_eq!(phone.as_deref(), Some(THIRD_PHONE), "{event:?}");
     }
 }
 
@@ -213,7 +209,7 @@ async fn a_harmless_link_does_not_use_up_the_one_that_restores_the_number() {
     let (app, alice) = alice_with(PHONE).await;
     let owners = change(&app, &alice, INTRUDERS).await;
     for event in [NoticeKind::LoginAfterFailures, NoticeKind::TwoFactorEnabled] {
-        let harmless = app.not_me("alice", event, None).await;
+        let harmless = app.not_me("alice", event).await;
         assert_eq!(after(&app, &harmless).await.as_deref(), Some(INTRUDERS));
     }
     assert_eq!(after(&app, &owners).await.as_deref(), Some(PHONE));
@@ -262,7 +258,7 @@ async fn no_order_of_links_ends_without_a_number_of_alice() {
         let mut links = vec![disable(&app, &alice).await];
         app.advance(60);
         links.push(change(&app, &alice, THIRD_PHONE).await);
-        links.push(app.not_me("alice", NoticeKind::UnfinishedLogin, None).await);
+        links.push(app.not_me("alice", NoticeKind::UnfinishedLogin).await);
         links.rotate_left(order % 3);
         if order >= 3 {
             links.swap(0, 1);
@@ -280,7 +276,7 @@ async fn no_order_of_links_ends_without_a_number_of_alice() {
 async fn with_two_links_in_two_tabs_a_button_never_uses_the_other_link() {
     let (app, alice) = alice_with(PHONE).await;
     let off = disable(&app, &alice).await;
-    let other = app.not_me("alice", NoticeKind::PasswordChanged, None).await;
+    let other = app.not_me("alice", NoticeKind::PasswordChanged).await;
     let owner = app.browser();
     owner.get(&off).await.redirects_to("/not_me");
     let first_tab = owner.get("/not_me").await.value_of("link").unwrap();

@@ -15,7 +15,7 @@ use crate::support::{NOW, PHONE, Page, TestApp};
 async fn the_cookie_must_have_its_exact_name_and_no_duplicate() {
     let app = TestApp::start().await;
     app.register("harry").await;
-    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged).await;
     let token = link.rsplit('/').next().unwrap();
     for (cookie, is_shown) in [
         (format!("not_me_token={token}"), true),
@@ -33,9 +33,7 @@ async fn the_cookie_must_have_its_exact_name_and_no_duplicate() {
 async fn opening_the_link_consumes_nothing() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
-    let link = app
-        .not_me("harry", NoticeKind::LoginAfterFailures, None)
-        .await;
+    let link = app.not_me("harry", NoticeKind::LoginAfterFailures).await;
     let scanner = app.browser();
     let before = app.dump().await;
     for _ in 0..3 {
@@ -55,7 +53,7 @@ async fn opening_the_link_consumes_nothing() {
 async fn a_link_works_once_even_in_parallel() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
-    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged).await;
     let browser = app.browser();
     browser.get(&link).await;
     let uses = (0..20).map(|_| {
@@ -83,12 +81,12 @@ async fn a_link_works_once_even_in_parallel() {
 async fn a_link_expires_after_a_day() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
-    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged).await;
     let late = app.browser();
     late.get(&link).await.redirects_to("/not_me");
     app.advance(DAY - 1);
     assert!(!late.get("/not_me").await.says(EXPIRED));
-    let in_time = app.not_me("harry", NoticeKind::PasswordReset, None).await;
+    let in_time = app.not_me("harry", NoticeKind::PasswordReset).await;
     app.advance(1);
     assert_expired(&app, &link).await;
     // Opened in time, pressed too late.
@@ -103,7 +101,6 @@ async fn a_link_expires_after_a_day() {
 async fn a_link_expires_at_most_two_days_after_the_event() {
     let purpose = LinkPurpose::NotMe {
         event: NoticeKind::PasswordChanged,
-        former_phone: None,
     };
     let day = i64::try_from(DAY).unwrap();
     for (age, life) in [
@@ -130,7 +127,7 @@ async fn a_link_expires_at_most_two_days_after_the_event() {
 async fn an_expired_link_cannot_be_consumed() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
-    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged).await;
     let token = Token::received(link.trim_start_matches("/not_me/"));
     let (database, now) = (&app.pool, app.state.clock.now());
     let found = MailToken::find_not_me(database, &token, now).await.unwrap();
@@ -166,7 +163,7 @@ async fn other_tokens_are_not_links() {
 async fn an_invalid_link_replaces_a_valid_one_in_the_cookie() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
-    let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
+    let link = app.not_me("harry", NoticeKind::PasswordChanged).await;
     let browser = app.browser();
     browser.get(&link).await;
     browser
@@ -194,7 +191,7 @@ async fn the_token_is_kept_in_a_short_lived_cookie_that_is_for_this_host_in_prod
         ),
     ] {
         app.register("harry").await;
-        let link = app.not_me("harry", NoticeKind::PasswordChanged, None).await;
+        let link = app.not_me("harry", NoticeKind::PasswordChanged).await;
         let browser = app.browser();
         let (pair, attributes) = cookie(&browser.get(&link).await);
         let token = link.trim_start_matches("/not_me/");
@@ -216,7 +213,7 @@ async fn attack_22_no_token_and_no_number_is_in_the_log() {
     let app = TestApp::keeping_mail().await;
     app.register("harry").await;
     let event = NoticeKind::TwoFactorDisabled;
-    let link = app.not_me("harry", event, Some(PHONE)).await;
+    let link = app.not_me("harry", event).await;
     assert_done(&press(&app.browser(), &link).await);
     let lines = logs::take().join("\n");
     assert!(lines.contains("event=\"not_me\""), "{lines}");

@@ -84,7 +84,7 @@ async fn a_change_and_its_notice_are_one_transaction() {
     assert_eq!(app.browser().log_in("alice", PASSWORD).await.status, 500);
     app.execute("ALTER TABLE lost RENAME TO outbox").await;
     // The change fails after the notice was written.
-    let change = "BEFORE UPDATE OF verification_phone ON users";
+    let change = "BEFORE UPDATE OF removed_at ON factors";
     app.break_when("broken", change, "1 = 1").await;
     assert_eq!(alice.post("/disable_2fa", &[]).await.status, 500);
     assert!(app.mails("alice").await.is_empty());

@@ -197,7 +197,7 @@ async fn an_account_is_shown_without_its_secrets() {
     let secrets = [
         browser.session_cookie().unwrap(),
         app.reset_link("alice").await.split_off(16),
-        app.not_me("alice", NoticeKind::PhoneChanged, Some(OTHER_PHONE))
+        app.not_me("alice", NoticeKind::PhoneChanged)
             .await
             .split_off(8),
         PHONE[1..].to_owned(),

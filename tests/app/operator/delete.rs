@@ -29,8 +29,7 @@ async fn deleting_an_account_deletes_all_its_data() {
     let pending = app.log_in_until_code("alice").await;
     app.browser().log_in("alice", "wrong").await;
     app.reset_link("alice").await;
-    app.not_me("alice", NoticeKind::PhoneChanged, Some(PHONE))
-        .await;
+    app.not_me("alice", NoticeKind::PhoneChanged).await;
     let id = app.user("alice").await.id;
     app.execute(
         "INSERT INTO recovery_codes (code_hash, user_id, created_at) \

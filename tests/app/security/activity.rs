@@ -56,9 +56,7 @@ async fn events_of_the_same_second_are_listed_newest_first() {
 async fn locking_the_account_with_this_wasnt_me_is_listed() {
     let app = TestApp::start().await;
     app.register("alice").await;
-    let link = app
-        .not_me("alice", NoticeKind::LoginAfterFailures, None)
-        .await;
+    let link = app.not_me("alice", NoticeKind::LoginAfterFailures).await;
     let alice = app.browser();
     alice.get(&link).await.redirects_to("/not_me");
     let link = alice.get("/not_me").await.value_of("link").unwrap();

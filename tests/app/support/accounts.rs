@@ -1,10 +1,9 @@
 //! Accounts and their browsers.
 
 use secrecy::ExposeSecret;
-use sqlx::Row;
 use twostep::models::authentication::Credentials;
 use twostep::models::mail_token::{LinkPurpose, MailToken};
-use twostep::models::outbox::NoticeKind;
+use twostep::models::outbox::{Notice, NoticeKind};
 use twostep::models::recovery_code::RecoveryCode;
 use twostep::models::user::User;
 
@@ -97,22 +96,33 @@ impl TestApp {
     }
 
     pub async fn phone_of(&self, username: &str) -> Option<String> {
-        sqlx::query("SELECT verification_phone FROM users WHERE username_key = $1")
-            .bind(username)
-            .fetch_one(&self.pool)
-            .await
-            .unwrap()
-            .get(0)
+        self.user(username).await.phone
     }
 
-    /// Creates a "this wasn't me" link, and returns its path.
-    pub async fn not_me(&self, username: &str, event: NoticeKind, former: Option<&str>) -> String {
-        let former_phone = former.map(str::to_owned);
-        let purpose = LinkPurpose::NotMe {
-            event,
-            former_phone,
-        };
+    /// Replaces the number of an account's phone directly in the database.
+    pub async fn set_phone(&self, username: &str, phone: &str) {
+        let user = self.user(username).await.id;
+        sqlx::query("UPDATE factors SET phone = $1 WHERE user_id = $2 AND removed_at IS NULL")
+            .bind(phone)
+            .bind(user.as_str())
+            .execute(&self.pool)
+            .await
+            .unwrap();
+    }
+
+    /// Creates a "this wasn't me" link about an event that happens now, and returns its path.
+    pub async fn not_me(&self, username: &str, event: NoticeKind) -> String {
+        let purpose = LinkPurpose::NotMe { event };
         let token = self.mailed(username, &purpose).await;
+        format!("/not_me/{token}")
+    }
+
+    /// Creates the link of a notice, and returns its path.
+    pub async fn not_me_of(&self, username: &str, notice: &Notice) -> String {
+        let purpose = LinkPurpose::NotMe {
+            event: notice.event,
+        };
+        let token = self.mailed_about(username, &purpose, notice.at).await;
         format!("/not_me/{token}")
     }
 

@@ -56,11 +56,7 @@ async fn a_stored_number_that_would_be_refused_today_still_receives_login_codes(
     for stored in ["+447012345678", "+881612345678"] {
         let app = TestApp::start().await;
         app.with_two_factor("harry", PHONE).await;
-        sqlx::query("UPDATE users SET verification_phone = $1")
-            .bind(stored)
-            .execute(&app.pool)
-            .await
-            .unwrap();
+        app.set_phone("harry", stored).await;
         app.advance(31);
         let browser = app.log_in_until_code("harry").await;
         assert_eq!(app.last_message().to, stored);

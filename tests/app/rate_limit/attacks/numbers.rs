@@ -34,8 +34,7 @@ async fn attack_12_satellite_and_personal_numbers_get_no_code() {
 #[tokio::test]
 async fn a_stored_satellite_number_still_gets_codes() {
     let app = TestApp::with_users(&[]).await;
-    app.execute("UPDATE users SET verification_phone = '+881612345678' WHERE username = 'alice'")
-        .await;
+    app.set_phone("alice", "+881612345678").await;
     let alice = app.browser().at("198.51.100.8");
     let page = alice.log_in("alice", PASSWORD).await;
     page.redirects_to("/verify_2fa");

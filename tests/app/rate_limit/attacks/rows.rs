@@ -9,7 +9,7 @@ const OLD_CHALLENGES: &str = "WITH RECURSIVE numbers (n) AS
         (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000)
     INSERT INTO challenges (id, user_id, auth_version, purpose, phone, delivery, remember, sends,
         calls, checks, created_at, last_sent_at, expires_at, closed_at, outcome)
-    SELECT 'id' || n, u.id, u.auth_version, 'login', u.verification_phone, 'held_back', 0, 0,
+    SELECT 'id' || n, u.id, u.auth_version, 'login', '+254720227267', 'held_back', 0, 0,
         0, 0, 1790000000, NULL, 1790000600, 1790000001, 'superseded'
     FROM numbers JOIN users u ON u.username_key = 'mallory'";
 

@@ -1,0 +1,88 @@
+//! Second factors: what a login requires besides the password. An account has two-factor
+//! authentication while it has at least one.
+
+pub mod id;
+mod phone;
+mod undo;
+
+pub use id::FactorId;
+pub use undo::Undo;
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::models::user::UserId;
+use crate::models::{Connection, Result};
+
+/// Seconds for which a removed factor is kept, so that "this wasn't me" can restore it.
+pub const KEPT_REMOVED: i64 = 30 * 24 * 60 * 60;
+
+/// A row of the table `factors`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Factor {
+    pub id: FactorId,
+    pub kind: FactorKind,
+    /// Unix seconds.
+    pub created_at: i64,
+    pub last_used_at: Option<i64>,
+    removed_at: Option<i64>,
+}
+
+/// What the user has, and the data that it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FactorKind {
+    Phone {
+        /// In E.164.
+        number: String,
+    },
+}
+
+impl sqlx::FromRow<'_, AnyRow> for Factor {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let kind: &str = row.try_get("kind")?;
+        let kind = match kind {
+            "phone" => FactorKind::Phone {
+                number: row.try_get("phone")?,
+            },
+            other => return Err(sqlx::Error::Decode(format!("kind {other}").into())),
+        };
+        Ok(Self {
+            id: row.try_get::<String, _>("id")?.into(),
+            kind,
+            created_at: row.try_get("created_at")?,
+            last_used_at: row.try_get("last_used_at")?,
+            removed_at: row.try_get("removed_at")?,
+        })
+    }
+}
+
+impl Factor {
+    /// Removes all factors of an account, which turns two-factor authentication off.
+    pub async fn remove_all(connection: &mut Connection, user: &UserId, now: i64) -> Result<()> {
+        sqlx::query(
+            r"UPDATE factors
+            SET removed_at = $1
+            WHERE user_id = $2 AND removed_at IS NULL",
+        )
+        .bind(now)
+        .bind(user.as_str())
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Deletes all factors of an account, so that nothing restores them. Returns whether
+    /// two-factor authentication was on. If it was off, nothing changes: an emailed link may
+    /// still restore a factor that an intruder removed.
+    pub async fn delete_all(connection: &mut Connection, user: &UserId) -> Result<bool> {
+        let done = sqlx::query(
+            r"DELETE FROM factors
+            WHERE user_id = $1
+                AND EXISTS (SELECT 1 FROM factors WHERE user_id = $1 AND removed_at IS NULL)",
+        )
+        .bind(user.as_str())
+        .execute(connection)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
