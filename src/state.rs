@@ -10,6 +10,7 @@ use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::{DemoPhone, is_demo_number};
 use crate::models::Database;
 use crate::models::client::Client;
+use crate::models::factor::CodeSender;
 use crate::models::rate_limit::SendLimits;
 use crate::models::readiness::Readiness;
 use crate::models::session::SessionReader;
@@ -77,13 +78,25 @@ impl AppState {
         self.passwords.for_client(key)
     }
 
-    /// The limits of sending codes to a number for this client.
-    pub fn send_limits(&self, phone: &str, client: &Client) -> SendLimits {
-        SendLimits {
+    /// What sending a code to a number needs, and its limits for this client.
+    pub fn code_sender<'a>(
+        &'a self,
+        phone: &str,
+        country: Option<&'a str>,
+        client: &Client,
+    ) -> CodeSender<'a> {
+        let limits = SendLimits {
             // The demo phone's numbers, each of which simulates a failure.
             unlimited: self.demo_phone.is_some() && is_demo_number(phone),
             client: self.limited_client(client).cloned(),
             daily_limit: self.config.sms_daily_limit.into(),
+        };
+        CodeSender {
+            database: &self.database,
+            verify: &self.verify,
+            metrics: &self.metrics,
+            limits,
+            country,
         }
     }
 }

@@ -3,7 +3,7 @@
 use sqlx::Executor;
 use twostep::models::challenge::{Challenge, NewChallenge, NewLogin, Purpose};
 use twostep::models::client::Client;
-use twostep::models::factor::Factor;
+use twostep::models::factor::{CodeSender, Factor};
 use twostep::models::rate_limit::SendLimits;
 use twostep::models::session::SessionRow;
 use twostep::models::user::User;
@@ -103,27 +103,32 @@ pub async fn start_login_challenge(site: &Site, number: u64, now: i64) -> (Strin
         daily_limit: 1_000_000,
     };
     let client = client();
+    let factor = Factor::first(&site.database, &user.id).await;
+    let factor = factor.expect("no database").expect("no factor");
     let new = NewChallenge {
         user: &user,
         purpose: Purpose::LogIn,
-        phone: &phone,
+        factor: Some(&factor),
+        phone: Some(&phone),
         next: None,
-        remember: false,
-        country: Some("KE"),
-        limits: &limits,
         session: None,
         login: Some(NewLogin {
             client: &client,
-            replaces: None,
+            remember: false,
         }),
     };
-    let opened = Challenge::open(&site.database, &site.verify, &Metrics::default(), new, now).await;
-    let challenge = opened.expect("not opened").expect("no account");
-    let mut connection = site.database.acquire().await.expect("no connection");
-    let challenge = Some(&challenge.id);
-    let issued = SessionRow::begin_anonymous(&mut connection, challenge, "{}", now).await;
+    let metrics = Metrics::default();
+    let sender = CodeSender {
+        database: &site.database,
+        verify: &site.verify,
+        metrics: &metrics,
+        limits,
+        country: Some("KE"),
+    };
+    let opened = Challenge::open(&sender, new, now).await;
+    let opened = opened.expect("not opened").expect("no account");
     let code = code_for(site, &phone);
-    (cookie(&issued.expect("no session").token), code)
+    (cookie(&opened.issued.token), code)
 }
 
 /// The latest code for a number.

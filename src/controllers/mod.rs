@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::error::AppError;
 use crate::forms::Errors;
-use crate::models::challenge::Challenge;
+use crate::models::factor::{End, Verification};
 use crate::models::rate_limit::RateLimitExceeded;
 use crate::session::Session;
 use crate::session::redirects::{redirect_to_login, redirect_to_next, redirect_with_message};
@@ -63,16 +63,15 @@ async fn redirect_to_profile(
     redirect_with_message(session, kind, text, &format!("/user/{username}")).await
 }
 
-/// Cancels closed challenges at Twilio, so that the next verification gets a new code.
-async fn cancel_at_twilio(
+/// Ends the verifications of closed challenges, here and at Twilio, so that the next challenge
+/// gets a new code.
+async fn end_verifications(
     app: &AppState,
-    closed: Vec<Challenge>,
+    verifications: Vec<String>,
     now: i64,
 ) -> Result<(), AppError> {
-    for challenge in closed {
-        challenge
-            .cancel_at_twilio(&app.database, &app.verify, now)
-            .await?;
+    for id in verifications {
+        Verification::end(&app.database, &app.verify, &id, End::Canceled, now).await?;
     }
     Ok(())
 }

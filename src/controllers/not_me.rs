@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 
-use crate::controllers::cancel_at_twilio;
+use crate::controllers::end_verifications;
 use crate::controllers::page_cookie::PageCookie;
 use crate::error::AppError;
 use crate::extractors::{Form, Page};
@@ -15,10 +15,10 @@ use crate::forms::not_me::NotMeForm;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
+use crate::models::factor::RecoveryCode;
 use crate::models::factor::Undo;
 use crate::models::mail_token::{LinkPurpose, LinkUse, MailToken};
 use crate::models::outbox::{Mail, NoticeKind};
-use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
 use crate::models::token::Token;
 use crate::models::user::{User, UserId};
@@ -108,7 +108,7 @@ pub async fn lock(
     app.mail.wake();
     let restores = !undo.is_empty();
     tracing::warn!(event = "not_me", user = user.as_str(), notice = ?event, restores, "account locked");
-    cancel_at_twilio(&app, closed, now).await?;
+    end_verifications(&app, closed, now).await?;
     let done = DonePage {
         layout: logged_out_layout(&app, &session, &page, user).await?,
         factor: Factor::new(event, &undo),
@@ -150,12 +150,12 @@ async fn delete_compromised_recovery_codes(
 }
 
 /// Revokes all access, and queues the email with a reset link: the only way back in, together
-/// with the second factor. Returns the challenges to cancel at Twilio.
+/// with the second factor. Returns the verifications to end.
 async fn revoke_all_access(
     connection: &mut Connection,
     user: &UserId,
     now: i64,
-) -> Result<Vec<Challenge>, Error> {
+) -> Result<Vec<String>, Error> {
     SessionRow::end_all(connection, user).await?;
     let closed = Challenge::close_all(connection, user, now).await?;
     // An email that was sent before holds a revoked link.

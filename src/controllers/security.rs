@@ -9,7 +9,7 @@ use crate::extractors::{CurrentUser, Page};
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, Outcome};
 use crate::models::client::Client;
-use crate::models::recovery_code::RecoveryCode;
+use crate::models::factor::RecoveryCode;
 use crate::models::session::{Ended, Login, SessionId, SessionRow};
 use crate::session::Session;
 use crate::state::AppState;

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::models::recovery_code::RecoveryCode;
+use crate::models::factor::RecoveryCode;
 
 /// `POST /verify_2fa/recovery`
 #[derive(Default, Deserialize)]

@@ -14,7 +14,6 @@ pub mod outbox;
 pub mod purge;
 pub mod rate_limit;
 pub mod readiness;
-pub mod recovery_code;
 pub mod reset_request;
 pub mod session;
 pub mod sms_days;

@@ -16,8 +16,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// PostgreSQL's SQLSTATE `lock_not_available`.
 const LOCK_TIMEOUT: &str = "55P03";
 
-/// Seconds that a challenge is kept after it expired. Its sends count for a day and are
-/// refunded by its row. One more hour is a margin for clocks that differ.
+/// Seconds that challenges and verifications are kept after they expired. Sends count for a day
+/// and are refunded by their rows. One more hour is a margin for clocks that differ.
 const CHALLENGE_KEPT: i64 = 25 * 60 * 60;
 
 /// A kind of rows that expire. [`ExpiringRows::as_ref`] is its name in the log and for the operator.
@@ -28,6 +28,8 @@ pub enum ExpiringRows {
     Sessions,
     /// Challenges that have no queued email, [`CHALLENGE_KEPT`] after they expired.
     Challenges,
+    /// Twilio's verifications, [`CHALLENGE_KEPT`] after they expired.
+    Verifications,
     #[strum(serialize = "emailed links")]
     MailTokens,
     #[strum(serialize = "rate limits")]
@@ -73,6 +75,16 @@ impl ExpiringRows {
                   )
                   AND expires_at <= $1
                   AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.id = challenges.id)",
+            ),
+            Self::Verifications => (
+                CHALLENGE_KEPT,
+                r"DELETE FROM verifications
+                  WHERE id IN (
+                    SELECT id FROM verifications
+                    WHERE expires_at <= $1
+                    LIMIT $2
+                  )
+                  AND expires_at <= $1",
             ),
             Self::MailTokens => (
                 0,

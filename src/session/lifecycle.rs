@@ -2,12 +2,12 @@
 //! after the commit, with [`Session::send`].
 
 use crate::error::AppError;
-use crate::models::challenge::{Challenge, ChallengeId};
+use crate::models::challenge::ChallengeId;
 use crate::models::client::Client;
 use crate::models::session::{Issued, SessionRow};
 use crate::models::user::{User, UserId};
 use crate::models::{Connection, Error};
-use crate::session::{CookieChange, NO_DATA, Session, data_with};
+use crate::session::{CookieChange, Session, data_with};
 use crate::views::layout::MessageKind;
 
 /// A login that has begun, once its transaction is committed.
@@ -18,20 +18,6 @@ pub struct BegunLogin {
 }
 
 impl Session {
-    /// Begins a pending login: this browser may enter the code of `challenge`, and
-    /// nothing else. Ends the session that the browser had.
-    pub async fn begin_pending_login(
-        &self,
-        connection: &mut Connection,
-        challenge: &Challenge,
-        now: i64,
-    ) -> Result<Issued, AppError> {
-        let challenge = Some(&challenge.id);
-        let issued = SessionRow::begin_anonymous(connection, challenge, NO_DATA, now).await?;
-        self.end_row(connection).await?;
-        Ok(issued)
-    }
-
     /// Begins a login in a new session, and ends the one that the browser had. The user gets
     /// an email if many logins failed before. `None` if the account changed since it was
     /// checked.
@@ -51,24 +37,6 @@ impl Session {
         self.end_row(connection).await?;
         let has_mail = User::clear_failed_logins(connection, user, client, now).await?;
         Ok(Some(BegunLogin { issued, has_mail }))
-    }
-
-    /// Completes a pending login whose code was right. `None` if that session ended or
-    /// the account changed meanwhile.
-    pub async fn finish_pending_login(
-        &self,
-        connection: &mut Connection,
-        challenge: &Challenge,
-        client: &Client,
-        now: i64,
-    ) -> Result<Option<BegunLogin>, AppError> {
-        if !self.end_row(connection).await? {
-            return Ok(None);
-        }
-        let (user, version) = (&challenge.user_id, challenge.auth_version);
-        let remember = challenge.remember;
-        self.begin_login(connection, user, version, remember, client, now)
-            .await
     }
 
     /// Returns whether there was a row to end.

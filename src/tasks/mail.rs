@@ -138,6 +138,12 @@ impl MailWorker {
 
     /// Sends an email, then removes it from the queue or puts it back.
     async fn deliver(&self, queued: Queued, stop: CancellationToken) -> Result<(), models::Error> {
+        if queued
+            .exceeds_limit(&self.database, self.clock.now())
+            .await?
+        {
+            return queued.remove(&self.database).await;
+        }
         if queued.is_stale(self.clock.now()) {
             let error = queued.last_error.as_deref().unwrap_or("no attempt");
             let error = MailError::Permanent(format!("not sent in time: {error}"));

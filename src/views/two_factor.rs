@@ -7,7 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::layout::Layout;
 use super::{Timestamp, describe_exceeded, duration, timestamp};
 use crate::forms::Errors;
-use crate::models::challenge::{Challenge, Delivery, Purpose, ResendStatus};
+use crate::models::challenge::{Challenge, Purpose, ResendStatus};
+use crate::models::factor::Delivery;
 use crate::models::rate_limit::RateLimitExceeded;
 
 /// `/enable_2fa`
@@ -76,9 +77,10 @@ impl VerifyPage {
         now: i64,
         errors: Errors,
     ) -> Self {
-        let (phone, purpose) = (mask_phone(&challenge.phone), challenge.purpose);
-        let delivered = challenge.delivery.may_have_arrived() && next.blocked.is_none();
-        let delivery = match (next.blocked, challenge.delivery) {
+        let phone = mask_phone(challenge.phone().unwrap_or_default());
+        let (purpose, delivery) = (challenge.purpose, challenge.delivery(now));
+        let delivered = delivery.may_have_arrived() && next.blocked.is_none();
+        let delivery = match (next.blocked, delivery) {
             (Some(limit), _) => explain_resend_status(ResendStatus::Limited(limit), purpose),
             (None, Delivery::Sms) => format!("We texted a code to {phone}"),
             (None, Delivery::Call) => format!("We are calling {phone} with your code"),
@@ -97,13 +99,13 @@ impl VerifyPage {
             Some(sentence) if !delivered => Errors::one("form", sentence.to_owned()),
             _ => errors,
         };
-        let sent = challenge.last_sent_at.filter(|_| delivered);
+        let sent = challenge.verification.as_ref().filter(|_| delivered);
         Self {
             layout,
             purpose,
             delivery,
             delivered,
-            sent: sent.map(|at| timestamp(at, now)),
+            sent: sent.map(|it| timestamp(it.last_sent_at, now)),
             next,
             start_again: None,
             errors,
@@ -114,7 +116,7 @@ impl VerifyPage {
     pub fn exhausted(layout: Layout, challenge: &Challenge, sentence: &'static str) -> Self {
         let page = match challenge.purpose {
             Purpose::LogIn => "/login",
-            Purpose::Enable => "/enable_2fa",
+            Purpose::AddPhone => "/enable_2fa",
             Purpose::Reauth => "/reauth",
         };
         Self {
@@ -140,7 +142,7 @@ impl VerifyPage {
     }
 
     fn accepts_recovery_code(&self) -> bool {
-        self.purpose != Purpose::Enable
+        self.purpose != Purpose::AddPhone
     }
 }
 
@@ -189,7 +191,7 @@ pub fn explain_resend_status(resend: ResendStatus, purpose: Purpose) -> String {
 const fn or_recovery_code(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::LogIn | Purpose::Reauth => ", or use a recovery code",
-        Purpose::Enable => "",
+        Purpose::AddPhone => "",
     }
 }
 

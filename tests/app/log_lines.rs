@@ -44,7 +44,7 @@ async fn each_step_of_a_login_is_logged_with_time_route_user_and_method() {
     assert_eq!(program.line(&page, "login_half")["user"], user);
     let line = program.line(&page, "code_asked_for");
     assert_eq!(line["user"], user);
-    assert_eq!(line["purpose"], "login");
+    assert_eq!(line["adding"], false);
     assert_eq!(line["delivery"], "sms");
     let second = code(&browser).await;
     let page = browser.verify(&wrong(&second)).await;

@@ -70,7 +70,7 @@ async fn insert(app: &TestApp, sql: &'static str, id: &str, expires_at: i64) {
 
 /// A row of each kind (`$1` is its id, `$2` a user, `$3` its expiry, `$4` is [`LATER`]), and
 /// how many seconds it is kept after its expiry.
-const ROWS: [(ExpiringRows, &str, i64); 8] = [
+const ROWS: [(ExpiringRows, &str, i64); 9] = [
     (
         ExpiringRows::Sessions,
         "INSERT INTO sessions (id, token_hash, user_id, remember, data, created_at, \
@@ -85,9 +85,15 @@ const ROWS: [(ExpiringRows, &str, i64); 8] = [
     ),
     (
         ExpiringRows::Challenges,
-        "INSERT INTO challenges (id, user_id, auth_version, purpose, phone, delivery, remember, \
-         sends, calls, checks, created_at, expires_at, closed_at) \
-         VALUES ($1, $2, 1, 'login', '+1', 'sms', 0, 1, 0, 0, 0, $3, $4)",
+        "INSERT INTO challenges (id, user_id, auth_version, purpose, remember, sends, calls, \
+         checks, created_at, expires_at, closed_at) \
+         VALUES ($1, $2, 1, 'login', 0, 1, 0, 0, 0, $3, $4)",
+        DAY + HOUR,
+    ),
+    (
+        ExpiringRows::Verifications,
+        "INSERT INTO verifications (id, user_id, phone, is_adding, delivery, sends, checks, \
+         created_at, last_sent_at, expires_at) VALUES ($1, $2, '+1', 0, 'sms', 1, 0, 0, 0 * $4, $3)",
         DAY + HOUR,
     ),
     (
@@ -332,7 +338,7 @@ async fn an_error_is_logged_and_the_other_kinds_are_purged() {
     logs::keep();
     let app = TestApp::start().await;
     app.register("alice").await;
-    let (_, sql, kept) = ROWS[7];
+    let (_, sql, kept) = ROWS[8];
     insert(&app, sql, "expired", NOW - kept).await;
     app.execute("ALTER TABLE rate_limits RENAME TO elsewhere")
         .await;

@@ -139,8 +139,7 @@ async fn a_login_completes_at_shutdown_even_if_its_client_has_disconnected() {
     until_closed(&program).await;
     twilio.responses.add_permits(1);
     assert_eq!(program.exit_code().await, Some(0));
-    let sent =
-        "SELECT COUNT(*) FROM challenges WHERE purpose = 'login' AND provider_sid IS NOT NULL";
+    let sent = "SELECT COUNT(*) FROM verifications WHERE is_adding = 0 AND sid IS NOT NULL";
     assert_eq!(count(&program, sent).await, 1);
 }
 

@@ -19,6 +19,7 @@ use crate::models::activity::{Activity, Event};
 use crate::models::authentication::AuthenticationError;
 use crate::models::challenge::{Challenge, NewChallenge, NewLogin, Outcome, Purpose};
 use crate::models::client::Client;
+use crate::models::factor::Factor;
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
@@ -65,11 +66,9 @@ pub async fn login(
     Form(form): Form<LoginForm>,
 ) -> Result<Response, AppError> {
     let result = match password_check::check_login(&app, &client, &limits, &form).await? {
-        Ok(user) => match &user.phone {
-            Some(phone) => {
-                start_login_challenge(&app, &session, &user, phone, &form, &client).await?
-            }
-            None => complete_login(&app, &session, &user, &form, &client).await?,
+        Ok(user) => match user.has_two_factor() {
+            true => start_login_challenge(&app, &session, &user, &form, &client).await?,
+            false => complete_login(&app, &session, &user, &form, &client).await?,
         },
         Err(error) => Err(error),
     };
@@ -114,35 +113,35 @@ async fn start_login_challenge(
     app: &AppState,
     session: &Session,
     user: &User,
-    phone: &str,
     form: &LoginForm,
     client: &Client,
 ) -> Result<Result<Response, AuthenticationError>, AppError> {
     let (next, now) = (form.next(), app.clock.now());
+    let Some(factor) = Factor::first(&app.database, &user.id).await? else {
+        return Ok(Err(AuthenticationError::InvalidCredentials)); // it was removed just now
+    };
+    let phone = factor.phone_number();
     let new = NewChallenge {
         user,
         purpose: Purpose::LogIn,
+        factor: Some(&factor),
         phone,
         next: next.as_ref().map(LocalPath::as_str),
-        remember: form.remember_me(),
-        country: country_of(phone),
-        limits: &app.send_limits(phone, client),
-        session: None,
+        session: session.row(),
         login: Some(NewLogin {
             client,
-            replaces: session.challenge(),
+            remember: form.remember_me(),
         }),
     };
-    let Ok(challenge) = Challenge::open(&app.database, &app.verify, &app.metrics, new, now).await?
-    else {
+    let sender = app.code_sender(
+        phone.unwrap_or_default(),
+        phone.and_then(country_of),
+        client,
+    );
+    let Ok(opened) = Challenge::open(&sender, new, now).await? else {
         return Ok(Err(AuthenticationError::InvalidCredentials));
     };
-    let mut transaction = app.database.begin().await?;
-    let issued = session
-        .begin_pending_login(&mut transaction, &challenge, now)
-        .await?;
-    transaction.commit().await?;
-    session.send(issued);
+    session.send(opened.issued);
     let user = user.id.as_str();
     tracing::info!(event = "login_half", user, amr = "pwd", "password verified");
     Ok(Ok(Redirect::to("/verify_2fa").into_response()))

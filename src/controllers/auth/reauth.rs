@@ -1,10 +1,9 @@
 //! Reauthentication: the user proves again who they are.
 
 use axum::extract::{Query, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::controllers::auth::password_check;
-use crate::controllers::two_factor::sending;
 use crate::controllers::{redirect_to_login, redirect_to_next};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
@@ -12,12 +11,11 @@ use crate::forms::Errors;
 use crate::forms::auth::{NextQuery, ReauthForm};
 use crate::forms::local_path::LocalPath;
 use crate::forms::phone_number::country_of;
-use crate::models::Connection;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, NewChallenge, Purpose};
 use crate::models::client::Client;
-use crate::models::session::Issued;
-use crate::models::user::{User, UserId};
+use crate::models::factor::Factor;
+use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::auth::ReauthPage;
@@ -52,9 +50,9 @@ pub async fn reauth(
         }
     };
     let next = next.as_ref();
-    match &user.phone {
-        Some(phone) => start_reauth_challenge(&app, &session, &user, phone, next, &client).await,
-        None => reauth_with_password(&app, &session, &user, next, &client).await,
+    match user.has_two_factor() {
+        true => start_reauth_challenge(&app, &session, &user, next, &client).await,
+        false => reauth_with_password(&app, &session, &user, next, &client).await,
     }
 }
 
@@ -68,11 +66,14 @@ async fn reauth_with_password(
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    let issued =
-        complete_reauthentication(&mut transaction, session, &user.id, client, now).await?;
+    let issued = session
+        .renew(&mut transaction, Some(now), None, now)
+        .await?;
     let Some(issued) = issued else {
         return Ok(redirect_to_login());
     };
+    let event = Event::Reauthenticated;
+    Activity::record(&mut transaction, &user.id, event, Some(client), now).await?;
     transaction.commit().await?;
     session.send(issued);
     let user = user.id.as_str();
@@ -80,49 +81,38 @@ async fn reauth_with_password(
     Ok(redirect_to_next(next))
 }
 
-/// Records that the logged-in user is recently authenticated. Returns the session's new token,
-/// to send after the commit. `None` if the session has ended.
-pub async fn complete_reauthentication(
-    connection: &mut Connection,
-    session: &Session,
-    user: &UserId,
-    client: &Client,
-    now: i64,
-) -> Result<Option<Issued>, AppError> {
-    let issued = session.renew(connection, Some(now), None, now).await?;
-    if issued.is_some() {
-        let event = Event::Reauthenticated;
-        Activity::record(connection, user, event, Some(client), now).await?;
-    }
-    Ok(issued)
-}
-
 /// Opens a challenge for a user with two-factor authentication.
 async fn start_reauth_challenge(
     app: &AppState,
     session: &Session,
     user: &User,
-    phone: &str,
     next: Option<&LocalPath>,
     client: &Client,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
+    let Some(factor) = Factor::first(&app.database, &user.id).await? else {
+        return Ok(redirect_to_login()); // it was removed just now, which ended this session
+    };
+    let phone = factor.phone_number();
     let new = NewChallenge {
         user,
         purpose: Purpose::Reauth,
+        factor: Some(&factor),
         phone,
         next: next.map(LocalPath::as_str),
-        remember: false,
-        country: country_of(phone),
-        limits: &app.send_limits(phone, client),
         session: session.row(),
         login: None,
     };
-    let opened = Challenge::open(&app.database, &app.verify, &app.metrics, new, now).await?;
-    let Ok(challenge) = opened else {
+    let sender = app.code_sender(
+        phone.unwrap_or_default(),
+        phone.and_then(country_of),
+        client,
+    );
+    let Ok(opened) = Challenge::open(&sender, new, now).await? else {
         return Ok(redirect_to_login());
     };
-    sending::begin(app, session, &challenge).await
+    session.send(opened.issued);
+    Ok(Redirect::to("/verify_2fa").into_response())
 }
 
 async fn reauth_page(

@@ -7,7 +7,9 @@ use axum::response::{Redirect, Response};
 use secrecy::SecretString;
 
 use crate::controllers::auth::password_check;
-use crate::controllers::{cancel_at_twilio, redirect_to_login, redirect_to_profile, unprocessable};
+use crate::controllers::{
+    end_verifications, redirect_to_login, redirect_to_profile, unprocessable,
+};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
 use crate::forms::Errors;
@@ -99,7 +101,7 @@ async fn set_password(
     app.mail.wake();
     let id = user.id.as_str();
     tracing::info!(event = "password_changed", user = id, "password changed");
-    cancel_at_twilio(app, closed, now).await?;
+    end_verifications(app, closed, now).await?;
     let text = "Your password has been changed";
     redirect_to_profile(session, MessageKind::Success, text, &user.username).await
 }

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::{hash_password, strong_password};
 use crate::controllers::page_cookie::PageCookie;
-use crate::controllers::{cancel_at_twilio, too_many, too_many_errors, unprocessable};
+use crate::controllers::{end_verifications, too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, RouteLimits};
 use crate::forms::Errors;
@@ -267,7 +267,7 @@ async fn set_password(
         Some(issued) => session.send(issued),
         None => session.add_message(MessageKind::Success, sentence).await?,
     }
-    cancel_at_twilio(app, closed, now).await?;
+    end_verifications(app, closed, now).await?;
     Ok(ResetOutcome::Done)
 }
 

@@ -1,17 +1,17 @@
 //! Turning two-factor authentication on and off, and changing the number.
 
-mod finish;
+mod completed;
 pub mod recovery;
 pub mod resend;
 pub(super) mod sending;
 pub mod verify;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 
 use self::sending::answer_status;
 use crate::controllers::{
-    cancel_at_twilio, redirect_to_login, redirect_to_profile, refusal, too_many, too_many_errors,
+    end_verifications, redirect_to_login, redirect_to_profile, refusal, too_many, too_many_errors,
     unprocessable,
 };
 use crate::error::AppError;
@@ -21,12 +21,11 @@ use crate::forms::phone_number::PhoneNumber;
 use crate::forms::two_factor::EnableForm;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{
-    Challenge, Delivery, NewChallenge, NotOpened, Outcome, Purpose, ResendStatus,
+    Challenge, NewChallenge, NotOpened, Outcome, Purpose, ResendStatus,
 };
 use crate::models::client::Client;
-use crate::models::factor::Factor;
+use crate::models::factor::{Delivery, Factor, RecoveryCode};
 use crate::models::outbox::{Notice, NoticeKind};
-use crate::models::recovery_code::RecoveryCode;
 use crate::models::session::SessionRow;
 use crate::models::user::User;
 use crate::session::Session;
@@ -64,10 +63,10 @@ pub async fn enable(
     };
     let opened = open(&app, &session, &client, &user, &phone).await?;
     let (delivery, resend) = match opened {
-        Ok(challenge) if challenge.delivery.may_have_arrived() => {
-            return sending::begin(&app, &session, &challenge).await;
+        Ok(delivery) if delivery.may_have_arrived() => {
+            return Ok(Redirect::to("/verify_2fa").into_response());
         }
-        Ok(challenge) => (challenge.delivery, ResendStatus::Now),
+        Ok(delivery) => (delivery, ResendStatus::Now),
         Err(NotOpened::HeldBack(resend)) => (Delivery::HeldBack, resend),
         Err(NotOpened::Outdated) => return Ok(redirect_to_login()),
     };
@@ -84,28 +83,32 @@ async fn open(
     client: &Client,
     user: &User,
     phone: &PhoneNumber,
-) -> Result<Result<Challenge, NotOpened>, AppError> {
+) -> Result<Result<Delivery, NotOpened>, AppError> {
     let new = NewChallenge {
         user,
-        purpose: Purpose::Enable,
-        phone: phone.as_str(),
+        purpose: Purpose::AddPhone,
+        factor: None,
+        phone: Some(phone.as_str()),
         next: None,
-        remember: false,
-        country: Some(phone.country()),
-        limits: &app.send_limits(phone.as_str(), client),
         session: session.row(),
         login: None,
     };
     let now = app.clock.now();
-    let opened = Challenge::open(&app.database, &app.verify, &app.metrics, new, now).await?;
-    if let Ok(challenge) = &opened
-        && !challenge.delivery.may_have_arrived()
-    {
+    let sender = app.code_sender(phone.as_str(), Some(phone.country()), client);
+    let opened = match Challenge::open(&sender, new, now).await? {
+        Ok(opened) => opened,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    session.send(opened.issued);
+    let delivery = opened.challenge.delivery(now);
+    if !delivery.may_have_arrived() {
         let outcome = Outcome::NotSent;
-        let closed = challenge.close(&app.database, &app.verify, outcome, now);
+        let closed = opened
+            .challenge
+            .close(&app.database, &app.verify, outcome, now);
         closed.await?;
     }
-    Ok(opened)
+    Ok(Ok(delivery))
 }
 
 fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'static str> {
@@ -123,7 +126,7 @@ fn failed_delivery_errors(delivery: Delivery, resend: ResendStatus) -> Errors {
         Delivery::Blocked => Errors::one("verification_phone", CANNOT_SEND_TO_NUMBER),
         other => Errors::one(
             "form",
-            explain_failed_delivery(other, resend, Purpose::Enable),
+            explain_failed_delivery(other, resend, Purpose::AddPhone),
         ),
     }
 }
@@ -207,7 +210,7 @@ pub async fn disable(
     transaction.commit().await?;
     session.send(issued);
     app.mail.wake();
-    cancel_at_twilio(&app, closed, now).await?;
+    end_verifications(&app, closed, now).await?;
     tracing::info!(
         event = "two_factor_disabled",
         user = user.id.as_str(),

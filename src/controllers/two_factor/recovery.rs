@@ -4,7 +4,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::finish::{Proof, finish_login, finish_reauth};
+use super::completed::complete;
 use super::verify::record;
 use crate::controllers::{too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
@@ -12,17 +12,17 @@ use crate::extractors::{Form, Page, Pending};
 use crate::forms::Errors;
 use crate::forms::recovery_codes::RecoveryForm;
 use crate::models::activity::Event;
-use crate::models::challenge::{Challenge, Purpose};
+use crate::models::challenge::{Challenge, Proof, Purpose};
 use crate::models::client::Client;
+use crate::models::factor::{End, RecoveryCode, Verification};
 use crate::models::rate_limit::{RateLimitExceeded, WRONG_RECOVERY_CODES, take};
-use crate::models::recovery_code::RecoveryCode;
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::recovery_codes::EnterPage;
 
 /// `GET /verify_2fa/recovery`
 pub async fn form(page: Page, Pending(challenge): Pending) -> Result<Response, AppError> {
-    if challenge.purpose == Purpose::Enable {
+    if challenge.purpose == Purpose::AddPhone {
         return Ok(Redirect::to("/verify_2fa").into_response());
     }
     let page = enter_page(&page, &challenge, Errors::default()).await?;
@@ -40,7 +40,7 @@ pub async fn recover(
     Pending(challenge): Pending,
     Form(form): Form<RecoveryForm>,
 ) -> Result<Response, AppError> {
-    if challenge.purpose == Purpose::Enable {
+    if challenge.purpose == Purpose::AddPhone {
         return Ok(Redirect::to("/verify_2fa").into_response());
     }
     if form.is_empty() {
@@ -57,13 +57,10 @@ pub async fn recover(
         return wrong(&app, &page, &client, &challenge).await;
     };
     let proof = Proof::RecoveryCode(&code, &attempt);
-    let response = match challenge.purpose {
-        Purpose::LogIn => finish_login(&app, &session, &client, &challenge, proof).await?,
-        _ => finish_reauth(&app, &session, &client, &challenge, proof).await?,
-    };
-    challenge
-        .cancel_at_twilio(&app.database, &app.verify, now)
-        .await?;
+    let response = complete(&app, &session, &page, &client, &challenge, proof).await?;
+    if let Some(it) = &challenge.verification {
+        Verification::end(&app.database, &app.verify, &it.id, End::Recovered, now).await?;
+    }
     Ok(response)
 }
 

@@ -5,13 +5,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::sending::answer_status;
-use super::verify::verify_page;
+use super::verify::{code_sender, verify_page};
 use crate::controllers::refusal;
 use crate::error::AppError;
 use crate::extractors::{Page, Pending};
 use crate::forms::Errors;
-use crate::models::challenge::{Challenge, ResendRefused, ResendStatus, SendMethod};
+use crate::models::challenge::{Challenge, ResendRefused, ResendStatus};
 use crate::models::client::Client;
+use crate::models::factor::SendMethod;
 use crate::models::rate_limit::SEND_INTERVAL;
 use crate::session::Session;
 use crate::session::redirects::redirect_expired;
@@ -45,32 +46,31 @@ async fn send_again(
     session: &Session,
     page: &Page,
     client: &Client,
-    mut challenge: Challenge,
+    challenge: Challenge,
     method: SendMethod,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
-    let limits = app.send_limits(&challenge.phone, client);
-    let sent = challenge
-        .resend(
-            &app.database,
-            &app.verify,
-            &app.metrics,
-            method,
-            &limits,
-            now,
-        )
-        .await;
+    let sender = code_sender(app, client, &challenge);
+    let sent = challenge.resend(&sender, method, now).await;
     match sent {
         Ok(delivery) if delivery.may_have_arrived() => {
             Ok(Redirect::to("/verify_2fa").into_response())
         }
         // The page shows the result anyway.
         Ok(delivery) => {
-            challenge.delivery = delivery;
             let (status, retry_after) = answer_status(delivery, ResendStatus::Soon(SEND_INTERVAL));
+            let challenge = Challenge::find_open(&app.database, &challenge.id, now).await?;
+            let Some(mut challenge) = challenge else {
+                return redirect_expired(session).await;
+            };
+            // An earlier code stays valid, but the page says what happened to this one.
+            if let Some(verification) = &mut challenge.verification {
+                verification.delivery = delivery;
+            }
             let page = verify_page(app, page, client, &challenge, Errors::default()).await?;
             Ok(refusal(status, retry_after, page))
         }
+        Err(ResendRefused::NoPhone) => Ok(Redirect::to("/verify_2fa").into_response()),
         Err(ResendRefused::NotNow(resend)) => {
             let errors = Errors::one("form", explain_resend_status(resend, challenge.purpose));
             let retry_after = match resend {

@@ -4,15 +4,17 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::finish::finish;
+use super::completed::complete;
 use crate::controllers::{self, redirect_to_login, redirect_to_next};
 use crate::error::AppError;
 use crate::extractors::{Form, Page, Pending};
 use crate::forms::Errors;
+use crate::forms::phone_number::country_of;
 use crate::forms::two_factor::VerifyForm;
 use crate::models::activity::{Activity, Event};
-use crate::models::challenge::{Challenge, Outcome, Purpose, Refused, SendMethod};
+use crate::models::challenge::{Challenge, Outcome, Proof, Purpose, Refused};
 use crate::models::client::Client;
+use crate::models::factor::{CodeSender, SendMethod};
 use crate::models::session::SessionRow;
 use crate::session::Session;
 use crate::session::redirects::{CODE_EXPIRED, redirect_expired};
@@ -51,14 +53,19 @@ pub async fn verify(
         .check(&app.database, &app.verify, &code, now)
         .await;
     let outcome = checked.as_ref().map_or_else(Refused::as_str, |()| "right");
-    app.metrics
-        .count_checked_code(challenge.country.as_deref(), outcome);
+    let country = challenge
+        .verification
+        .as_ref()
+        .and_then(|it| it.country.as_deref());
+    app.metrics.count_checked_code(country, outcome);
     let refused = match checked {
-        Ok(()) => return finish(&app, &session, &page, &client, &challenge).await,
+        Ok(()) => {
+            return complete(&app, &session, &page, &client, &challenge, Proof::Code).await;
+        }
         Err(refused) => refused,
     };
     tracing::info!(event = "code_refused", user = challenge.user_id.as_str(), reason = %refused, "code refused");
-    if matches!(refused, Refused::Wrong | Refused::Exhausted) {
+    if matches!(refused, Refused::Wrong { .. } | Refused::Exhausted) {
         record(&app, &challenge, Event::WrongCode, &client, now).await?;
     }
     let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
@@ -72,7 +79,7 @@ pub async fn verify(
             let page = verify_page(&app, &page, &client, &challenge, errors).await?;
             return Ok(controllers::too_many(too_many, page));
         }
-        Refused::Wrong => (unprocessable, "Invalid token", false),
+        Refused::Wrong { .. } => (unprocessable, "Invalid token", false),
         Refused::Exhausted => (unprocessable, "Invalid token", true),
         Refused::CodeExpired { last: true } => (unprocessable, CODE_EXPIRED, true),
         Refused::CodeExpired { last: false } => (unprocessable, EXPIRED_REQUEST_ANOTHER, false),
@@ -138,16 +145,34 @@ pub(super) async fn verify_page(
     challenge: &Challenge,
     errors: Errors,
 ) -> Result<VerifyPage, AppError> {
-    let (now, database) = (app.clock.now(), &app.database);
-    let limits = app.send_limits(&challenge.phone, client);
-    let status = |method| challenge.resend_status(database, &limits, method, now);
+    let now = app.clock.now();
+    let sender = code_sender(app, client, challenge);
+    let mut connection = app.database.acquire().await?;
+    let code = challenge
+        .resend_status(&mut connection, &sender, SendMethod::Any, now)
+        .await?;
+    let call = challenge
+        .resend_status(&mut connection, &sender, SendMethod::Call, now)
+        .await?;
+    drop(connection);
+    let blocked = challenge.locked_until(&app.database, now).await?;
     let next = Next {
-        code: status(SendMethod::Any).await?,
-        call: status(SendMethod::Call).await?,
-        blocked: challenge.locked_until(database, now).await?,
+        code,
+        call,
+        blocked,
     };
     let layout = page.layout("Enter the code").await?;
     Ok(VerifyPage::new(layout, challenge, next, now, errors))
+}
+
+/// What sending another code of a challenge needs.
+pub(super) fn code_sender<'a>(
+    app: &'a AppState,
+    client: &Client,
+    challenge: &Challenge,
+) -> CodeSender<'a> {
+    let phone = challenge.phone().unwrap_or_default();
+    app.code_sender(phone, country_of(phone), client)
 }
 
 /// `POST /verify_2fa/cancel`
@@ -170,7 +195,7 @@ pub async fn cancel(
     };
     SessionRow::detach_challenge(&mut connection, &row.id).await?;
     Ok(match challenge.purpose {
-        Purpose::Enable => Redirect::to(&format!("/user/{}", user.username)).into_response(),
+        Purpose::AddPhone => Redirect::to(&format!("/user/{}", user.username)).into_response(),
         _ => redirect_to_next(None),
     })
 }

@@ -1,26 +1,27 @@
-//! Challenges: one row per request to verify a code. The row, never the session, holds the
-//! user, the purpose and the phone number.
+//! Challenges: one row per request to verify a second factor. A challenge belongs to the session
+//! that refers to it. The row, never the session, holds the user, the purpose and the factor.
 
 mod checking;
-mod delivery;
+mod completing;
 pub mod id;
 mod opening;
 mod resending;
 mod unfinished;
 
 pub use checking::Refused;
-pub use delivery::{Delivery, SendMethod};
+pub use completing::{Completed, CompletedResult, NotCompleted, Proof};
 pub use id::ChallengeId;
-pub use opening::{NewChallenge, NewLogin, NotOpened};
+pub use opening::{NewChallenge, NewLogin, NotOpened, Opened};
 pub use resending::{ResendRefused, ResendStatus};
 
 use sqlx::FromRow;
 use strum::{AsRefStr, EnumString};
 
+use crate::models::factor::{Delivery, End, Factor, FactorId, Verification};
 use crate::models::rate_limit::CHECKS_OF_CHALLENGE;
 use crate::models::user::UserId;
 use crate::models::{Connection, Database, Flag, Result};
-use crate::services::twilio_verify::{Service, TwilioVerify};
+use crate::services::twilio_verify::TwilioVerify;
 
 /// The purpose of a challenge. Its code serves no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString)]
@@ -28,50 +29,43 @@ use crate::services::twilio_verify::{Service, TwilioVerify};
 pub enum Purpose {
     #[strum(serialize = "login")]
     LogIn,
-    /// To turn two-factor authentication on, or to change the number.
-    Enable,
+    /// To add a phone, or to change its number.
+    #[strum(serialize = "enable")]
+    AddPhone,
     Reauth,
 }
 
-impl Purpose {
-    /// Numbers that are being added have a separate Verify service if one is configured, so
-    /// that strangers who try a user's number can't consume the attempts of the user's login.
-    const fn service(self) -> Service {
-        match self {
-            Self::Enable => Service::Enroll,
-            Self::LogIn | Self::Reauth => Service::Main,
-        }
-    }
+#[derive(FromRow)]
+struct Row {
+    id: ChallengeId,
+    user_id: UserId,
+    auth_version: i64,
+    #[sqlx(try_from = "&'a str")]
+    purpose: Purpose,
+    factor_id: Option<FactorId>,
+    verification_id: Option<String>,
+    next: Option<String>,
+    #[sqlx(try_from = "Flag")]
+    remember: bool,
+    expires_at: i64,
 }
 
 /// A challenge as it was read. Statements decide with the current row, not with this copy.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone)]
 pub struct Challenge {
     pub id: ChallengeId,
     pub user_id: UserId,
     /// The account's version when the challenge was opened.
     pub auth_version: i64,
-    #[sqlx(try_from = "&'a str")]
     pub purpose: Purpose,
-    pub phone: String,
-    /// Twilio's verification, if Twilio answered.
-    pub provider_sid: Option<String>,
-    /// The result of the last send.
-    #[sqlx(try_from = "&'a str")]
-    pub delivery: Delivery,
-    /// The country of the number, for the SMS report and the metrics.
-    pub country: Option<String>,
+    /// The factor in use. None while a phone is being added.
+    pub factor: Option<Factor>,
+    /// The code that was sent, if the factor is a phone.
+    pub verification: Option<Verification>,
     /// A local path to go to afterwards.
     pub next: Option<String>,
     /// Whether the login outlives the browser.
-    #[sqlx(try_from = "Flag")]
     pub remember: bool,
-    /// Codes sent, requested calls among them, and codes checked.
-    sends: i64,
-    calls: i64,
-    checks: i64,
-    /// The last send, in Unix seconds.
-    pub last_sent_at: Option<i64>,
     expires_at: i64,
 }
 
@@ -98,19 +92,76 @@ impl Challenge {
         id: &ChallengeId,
         now: i64,
     ) -> Result<Option<Self>> {
-        Ok(sqlx::query_as(
+        let mut connection = database.acquire().await?;
+        let row: Option<Row> = sqlx::query_as(
             r"SELECT * FROM challenges
               WHERE id = $1 AND closed_at IS NULL AND expires_at > $2 AND checks < $3",
         )
         .bind(id.as_str())
         .bind(now)
         .bind(CHECKS_OF_CHALLENGE)
-        .fetch_optional(database)
-        .await?)
+        .fetch_optional(&mut *connection)
+        .await?;
+        match row {
+            Some(row) => Ok(Some(Self::load(&mut connection, row).await?)),
+            None => Ok(None),
+        }
     }
 
-    /// Closes the challenge unused and cancels its verification at Twilio, so that the next
-    /// challenge gets a new code. If Twilio fails, that is only logged: we no longer accept the code.
+    async fn load(connection: &mut Connection, row: Row) -> Result<Self> {
+        let factor = match &row.factor_id {
+            Some(id) => Factor::find(connection, &row.user_id, id).await?,
+            None => None,
+        };
+        let verification = match &row.verification_id {
+            Some(id) => Verification::find(connection, id).await?,
+            None => None,
+        };
+        Ok(Self::from_parts(row, factor, verification))
+    }
+
+    fn from_parts(row: Row, factor: Option<Factor>, verification: Option<Verification>) -> Self {
+        Self {
+            id: row.id,
+            user_id: row.user_id,
+            auth_version: row.auth_version,
+            purpose: row.purpose,
+            factor,
+            verification,
+            next: row.next,
+            remember: row.remember,
+            expires_at: row.expires_at,
+        }
+    }
+
+    /// The number that codes go to. None if the factor is no phone.
+    pub fn phone(&self) -> Option<&str> {
+        match &self.factor {
+            Some(factor) => factor.phone_number(),
+            None => self.verification.as_ref().map(|it| it.phone.as_str()),
+        }
+    }
+
+    /// The verification, if its code may be entered.
+    pub fn open_verification(&self, now: i64) -> Option<&Verification> {
+        self.verification.as_ref().filter(|it| it.is_open(now))
+    }
+
+    /// The result of the last send. A code that other challenges have used up counts as held
+    /// back: the user may request another.
+    pub fn delivery(&self, now: i64) -> Delivery {
+        match &self.verification {
+            Some(it) if it.is_open(now) || !it.delivery.may_have_arrived() => it.delivery,
+            _ => Delivery::HeldBack,
+        }
+    }
+
+    /// Seconds until the challenge expires.
+    pub fn expires_in(&self, now: i64) -> i64 {
+        (self.expires_at - now).max(1)
+    }
+
+    /// Closes the challenge unused, and its verification if no other challenge uses it.
     pub async fn close(
         &self,
         database: &Database,
@@ -128,25 +179,34 @@ impl Challenge {
         .bind(self.id.as_str())
         .execute(database)
         .await?;
-        self.cancel_at_twilio(database, verify, now).await
+        let end = match outcome {
+            Outcome::Exhausted => End::Exhausted,
+            _ => End::Canceled,
+        };
+        match &self.verification {
+            Some(it) => Verification::end(database, verify, &it.id, end, now).await,
+            None => Ok(()),
+        }
     }
 
-    /// Closes all of a user's open challenges.
+    /// Closes all of a user's open challenges, after a change of the password or of factors.
+    /// Returns their verifications, to end after the commit.
     pub async fn close_all(
         connection: &mut Connection,
         user: &UserId,
         now: i64,
-    ) -> Result<Vec<Self>> {
-        Ok(sqlx::query_as(
+    ) -> Result<Vec<String>> {
+        let closed: Vec<Option<String>> = sqlx::query_scalar(
             r"UPDATE challenges
               SET closed_at = $1, outcome = $2
               WHERE user_id = $3 AND closed_at IS NULL
-              RETURNING *",
+              RETURNING verification_id",
         )
         .bind(now)
         .bind(Outcome::Superseded.as_ref())
         .bind(user.as_str())
         .fetch_all(connection)
-        .await?)
+        .await?;
+        Ok(closed.into_iter().flatten().collect())
     }
 }

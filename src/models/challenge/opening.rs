@@ -1,58 +1,47 @@
-//! Opens a challenge. It replaces the user's open ones, or takes over a code that was just sent.
+//! Opens a challenge in a session, in place of the one that the session had.
 
 use crate::models::challenge::{
-    Challenge, ChallengeId, Delivery, Outcome, Purpose, ResendStatus, SendMethod, unfinished,
+    Challenge, ChallengeId, Outcome, Purpose, ResendStatus, Row, unfinished,
 };
 use crate::models::client::Client;
-use crate::models::factor::Factor;
+use crate::models::factor::{CodeSender, End, Factor, SendMethod, Verification};
 use crate::models::rate_limit::{
-    Attempt, CHALLENGE_LIFE, CHECKS_OF_CHALLENGE, CodeRequest, FACTOR_CHANGES, SEND_INTERVAL,
-    SendLimits, take,
+    Attempt, CHALLENGE_LIFE, CodeRequest, FACTOR_CHANGES, SEND_INTERVAL, take,
 };
-use crate::models::session::SessionRow;
+use crate::models::session::{Issued, SessionRow};
 use crate::models::token::random_id;
 use crate::models::user::User;
-use crate::models::{Connection, Database, Result};
-use crate::services::metrics::Metrics;
-use crate::services::twilio_verify::TwilioVerify;
+use crate::models::{Connection, Result};
 
-#[derive(Debug)]
+/// What a challenge is opened for.
 pub struct NewChallenge<'a> {
     /// The account as it was checked.
     pub user: &'a User,
     pub purpose: Purpose,
-    pub phone: &'a str,
+    /// The factor to use first. None while a phone is being added.
+    pub factor: Option<&'a Factor>,
+    /// The number that the code goes to. None if the factor is no phone.
+    pub phone: Option<&'a str>,
     /// A local path to go to afterwards.
     pub next: Option<&'a str>,
-    /// Whether the login outlives the browser.
-    pub remember: bool,
-    /// The country of the number, for the SMS report.
-    pub country: Option<&'a str>,
-    pub limits: &'a SendLimits,
-    /// The session of the request; none for a login.
+    /// The session of the request, if it has one.
     pub session: Option<&'a SessionRow>,
     /// The facts of a login; none for other purposes.
     pub login: Option<NewLogin<'a>>,
 }
 
-/// A login that begins, for the notice if it is never completed.
-#[derive(Debug)]
+/// A login that begins.
+#[derive(Debug, Clone, Copy)]
 pub struct NewLogin<'a> {
     pub client: &'a Client,
-    /// The open challenge of the same browser.
-    pub replaces: Option<&'a ChallengeId>,
+    /// Whether the login outlives the browser.
+    pub remember: bool,
 }
 
-impl NewLogin<'_> {
-    /// Keeps `replaces` only if that challenge was open until now. One that another browser
-    /// has closed stays an unfinished login.
-    fn within(&self, closed: &[Challenge]) -> Self {
-        let was_open = |id: &&ChallengeId| closed.iter().any(|old| old.id == **id);
-        Self {
-            client: self.client,
-            replaces: self.replaces.filter(was_open),
-        }
-    }
+/// An open challenge, and the new cookie of its session.
+pub struct Opened {
+    pub challenge: Challenge,
+    pub issued: Issued,
 }
 
 /// Why a challenge was not opened. Nothing has changed then.
@@ -64,224 +53,219 @@ pub enum NotOpened {
     HeldBack(ResendStatus),
 }
 
-/// The new row's columns about sending.
-struct Sending {
+/// The code of a new challenge.
+#[derive(Default)]
+struct Code {
+    verification: Option<Verification>,
     /// The counted attempt of a code to send.
     attempt: Option<Attempt>,
-    /// Why no code is sent.
-    held_back: Option<ResendStatus>,
-    provider_sid: Option<String>,
-    delivery: Delivery,
-    sends: i64,
-    calls: i64,
-    checks: i64,
-    last_sent_at: Option<i64>,
-    expires_at: i64,
 }
 
 impl Challenge {
-    /// Opens a challenge, closes all others of the user, and sends a code. If one was sent to
-    /// the same number for the same purpose less than [`SEND_INTERVAL`] ago, Twilio would send
-    /// the same code again: then the new challenge carries the old one over, and nothing is
-    /// sent.
+    /// Opens a challenge and sends a code, if the factor is a phone. It supersedes the challenge
+    /// of the same session and no other, so that someone who knows the password can't close the
+    /// owner's. If a code was sent to the same number less than [`SEND_INTERVAL`] ago, that code
+    /// serves.
     ///
-    /// `delivery` holds the result of sending. A login whose code is held back gets a
-    /// challenge, since a recovery code can complete it.
+    /// A login whose code is held back gets a challenge, since another factor or a recovery code
+    /// can complete it.
     pub async fn open(
-        database: &Database,
-        verify: &TwilioVerify,
-        metrics: &Metrics,
+        sender: &CodeSender<'_>,
         new: NewChallenge<'_>,
         now: i64,
-    ) -> Result<std::result::Result<Self, NotOpened>> {
-        let mut transaction = database.begin().await?;
+    ) -> Result<Result<Opened, NotOpened>> {
+        let mut transaction = sender.database.begin().await?;
         if !User::lock_for_update(&mut transaction, &new.user.id, new.user.auth_version).await? {
             return Ok(Err(NotOpened::Outdated));
         }
-        if let Some(session) = new.session
-            && !session.is_active(&mut transaction).await?
-        {
+        if new.login.is_none() && !is_logged_in(&mut transaction, new.session).await? {
             return Ok(Err(NotOpened::Outdated));
         }
-        let closed = Self::close_all(&mut transaction, &new.user.id, now).await?;
-        let predecessor = closed.iter().find(|old| old.can_be_carried_over(&new, now));
-        let id = ChallengeId::from(random_id()?);
-        let sending = match predecessor {
-            Some(old) => Sending::carried_over(&mut transaction, old, &new, now).await?,
-            None => Sending::of(&mut transaction, &new, now).await?,
+        let superseded = supersede(&mut transaction, new.session, now).await?;
+        let former = superseded
+            .as_ref()
+            .and_then(|old| old.verification_id.clone());
+        let code = match new.phone {
+            Some(phone) => {
+                Code::prepare(&mut transaction, sender, &new, phone, former, now).await?
+            }
+            None => Ok(Code::default()),
         };
-        if let (Purpose::Enable, Some(status)) = (new.purpose, sending.held_back) {
-            return Ok(Err(NotOpened::HeldBack(status)));
+        let code = match code {
+            Ok(code) => code,
+            Err(status) if new.purpose == Purpose::AddPhone => {
+                return Ok(Err(NotOpened::HeldBack(status)));
+            }
+            Err(_) => Code::default(),
+        };
+        let row = insert(&mut transaction, &new, &code, now).await?;
+        if let Some(login) = new.login {
+            let replaced = superseded.as_ref().map(|old| &old.id);
+            unfinished::queue(&mut transaction, &row, replaced, login.client, now).await?;
         }
-        let mut challenge = insert(&mut transaction, &id, &new, &sending, now).await?;
-        if let Some(old) = predecessor {
-            old.hand_over_sending(&mut transaction).await?;
-        }
-        if let Some(login) = new.login.as_ref().map(|login| login.within(&closed)) {
-            let (id, user, due) = (&challenge.id, &new.user.id, sending.expires_at);
-            unfinished::queue(&mut transaction, id, user, &login, due, now).await?;
-        }
+        let begun = match new.login {
+            Some(_) => Some(begin_pending(&mut transaction, new.session, &row.id, now).await?),
+            None => None,
+        };
         transaction.commit().await?;
 
-        let is_superseded = |old: &&Self| predecessor.is_none_or(|kept| kept.id != old.id);
-        for old in closed.iter().filter(is_superseded) {
-            old.cancel_at_twilio(database, verify, now).await?;
+        if let Some(id) = superseded.and_then(|old| old.verification_id) {
+            Verification::end(sender.database, sender.verify, &id, End::Canceled, now).await?;
         }
-        if let Some(attempt) = sending.attempt {
-            challenge.delivery = challenge
-                .deliver(database, verify, SendMethod::Any, new.limits, attempt, now)
-                .await?;
-            challenge.count(metrics, SendMethod::Any, challenge.delivery);
+        let mut challenge = Self::from_parts(row, new.factor.cloned(), code.verification);
+        if let (Some(attempt), Some(verification)) = (code.attempt, &mut challenge.verification) {
+            let method = SendMethod::Any;
+            verification.delivery = verification.deliver(sender, method, attempt, now).await?;
         }
-        Ok(Ok(challenge))
-    }
-
-    /// Moves the count of sends to the challenge that carries this one on.
-    async fn hand_over_sending(&self, connection: &mut Connection) -> Result<()> {
-        sqlx::query("UPDATE challenges SET sends = 0, last_sent_at = NULL WHERE id = $1")
-            .bind(self.id.as_str())
-            .execute(connection)
-            .await?;
-        Ok(())
-    }
-
-    fn can_be_carried_over(&self, new: &NewChallenge<'_>, now: i64) -> bool {
-        self.purpose == new.purpose
-            && self.phone == new.phone
-            && self.auth_version == new.user.auth_version
-            && self.expires_at > now
-            && self.checks < CHECKS_OF_CHALLENGE
-            && self.delivery.may_have_arrived()
-            && self.seconds_until_send(now) > 0
+        // A login gets its new cookie last: Twilio is slow, and the user may press the button
+        // again with the old one.
+        let issued = match (begun, new.session) {
+            (Some(issued), _) => Some(issued),
+            (None, Some(login)) => {
+                let mut connection = sender.database.acquire().await?;
+                login
+                    .renew(&mut connection, None, Some(&challenge.id), now)
+                    .await?
+            }
+            (None, None) => None,
+        };
+        Ok(issued
+            .map(|issued| Opened { challenge, issued })
+            .ok_or(NotOpened::Outdated))
     }
 }
 
-impl Sending {
-    /// The same code, so the same attempts and the same end. Adding a number counts as a
-    /// change of factors again, which bounds the rows.
-    async fn carried_over(
+impl Code {
+    /// Finds the code that serves this challenge, or counts one to send.
+    async fn prepare(
         connection: &mut Connection,
-        old: &Challenge,
+        sender: &CodeSender<'_>,
         new: &NewChallenge<'_>,
+        phone: &str,
+        former: Option<String>,
         now: i64,
-    ) -> Result<Self> {
-        let buckets = match new.purpose == Purpose::Enable && !new.limits.unlimited {
-            true => FACTOR_CHANGES.buckets(new.user.id.as_str()),
-            false => Vec::new(),
+    ) -> Result<Result<Self, ResendStatus>> {
+        let (user, is_adding) = (&new.user.id, new.purpose == Purpose::AddPhone);
+        let open = match is_adding {
+            // A number that is being added shares with the form that was just sent.
+            true => match &former {
+                Some(id) => Verification::find(connection, id).await?,
+                None => None,
+            }
+            .filter(|it| it.phone == phone && it.is_open(now) && it.seconds_until_send(now) > 0),
+            false => Verification::find_shared(connection, user, phone, now).await?,
         };
-        let result = take(connection, &buckets, now).await?;
-        Ok(Self {
-            attempt: None,
-            held_back: result.err().map(ResendStatus::Limited),
-            provider_sid: old.provider_sid.clone(),
-            delivery: old.delivery,
-            sends: old.sends,
-            calls: old.calls,
-            checks: old.checks,
-            last_sent_at: old.last_sent_at,
-            expires_at: old.expires_at,
-        })
-    }
-
-    /// Counts a send before it happens, or holds it back: by a limit, or because the last send
-    /// to this user for this purpose is too recent. A send whose code was verified does not
-    /// hold back the next one.
-    async fn of(connection: &mut Connection, new: &NewChallenge<'_>, now: i64) -> Result<Self> {
-        let recent = match new.limits.unlimited {
-            true => None,
-            false => last_sending(connection, new, now).await?,
+        let request = CodeRequest::new(user, phone, is_adding);
+        if let Some(open) = &open
+            && open.seconds_until_send(now) > 0
+            && !sender.limits.unlimited
+        {
+            // Adding a number counts as a change of factors again, which bounds the rows.
+            let buckets = match is_adding {
+                true => FACTOR_CHANGES.buckets(user.as_str()),
+                false => Vec::new(),
+            };
+            let code = Self {
+                verification: Some(open.clone()),
+                attempt: None,
+            };
+            let taken = take(connection, &buckets, now).await?;
+            return Ok(taken.map(|_| code).map_err(ResendStatus::Limited));
+        }
+        if !sender.limits.unlimited
+            && let Some(at) = Verification::recent_send(connection, user, phone, now).await?
+        {
+            return Ok(Err(ResendStatus::Soon(at + SEND_INTERVAL - now)));
+        }
+        let request = request.with_age(connection, now).await?;
+        let attempt = match sender.limits.take_first(connection, &request, now).await? {
+            Ok(attempt) => attempt,
+            Err(exceeded) => return Ok(Err(ResendStatus::Limited(exceeded))),
         };
-        let is_adding = new.purpose == Purpose::Enable;
-        let request = CodeRequest {
-            user: &new.user.id,
-            phone: new.phone,
-            is_adding,
-            is_new_number: is_adding
-                || Factor::has_new_phone(connection, &new.user.id, now).await?,
-        };
-        let (attempt, held_back) = match recent {
-            Some(at) => (None, Some(ResendStatus::Soon(at + SEND_INTERVAL - now))),
-            None => match new.limits.take_first(connection, &request, now).await? {
-                Ok(attempt) => (Some(attempt), None),
-                Err(exceeded) => (None, Some(ResendStatus::Limited(exceeded))),
-            },
-        };
-        let delivery = match attempt {
-            Some(_) => Delivery::Sending,
-            None => Delivery::HeldBack,
-        };
-        Ok(Self {
-            provider_sid: None,
-            delivery,
-            sends: i64::from(attempt.is_some()),
-            calls: 0,
-            checks: 0,
-            last_sent_at: recent.or(attempt.as_ref().map(|_| now)),
-            expires_at: now + CHALLENGE_LIFE,
-            attempt,
-            held_back,
-        })
+        let country = sender.country;
+        let sent = Verification::begin_send(connection, open.as_ref(), &request, country, now);
+        Ok(Ok(Self {
+            verification: Some(sent.await?),
+            attempt: Some(attempt),
+        }))
     }
 }
 
-/// The time of the last send, if it is too recent for another. A number that Twilio refused
-/// does not count: the user may have mistyped it and can correct it at once.
-async fn last_sending(
+/// Whether the session of the request is still active.
+async fn is_logged_in(connection: &mut Connection, session: Option<&SessionRow>) -> Result<bool> {
+    match session {
+        Some(session) => session.is_active(connection).await,
+        None => Ok(false),
+    }
+}
+
+/// A challenge that was closed, and the verification that it used.
+#[derive(sqlx::FromRow)]
+struct Superseded {
+    id: ChallengeId,
+    verification_id: Option<String>,
+}
+
+/// Closes the open challenge of a session.
+async fn supersede(
     connection: &mut Connection,
-    new: &NewChallenge<'_>,
+    session: Option<&SessionRow>,
     now: i64,
-) -> Result<Option<i64>> {
-    Ok(sqlx::query_scalar(
-        r"SELECT MAX(last_sent_at)
-          FROM challenges
-          WHERE user_id = $1 AND purpose = $2 AND last_sent_at > $3 AND last_sent_at <= $9
-          AND (outcome IS NULL OR outcome NOT IN ($4, $5))
-          AND delivery NOT IN ($6, $7, $8)",
+) -> Result<Option<Superseded>> {
+    let Some(id) = session.and_then(|session| session.challenge_id.as_ref()) else {
+        return Ok(None);
+    };
+    Ok(sqlx::query_as(
+        r"UPDATE challenges
+          SET closed_at = $1, outcome = $2
+          WHERE id = $3 AND closed_at IS NULL
+          RETURNING id, verification_id",
     )
-    .bind(new.user.id.as_str())
-    .bind(new.purpose.as_ref())
-    .bind(now - SEND_INTERVAL)
-    .bind(Outcome::Approved.as_ref())
-    .bind(Outcome::Recovered.as_ref())
-    .bind(Delivery::InvalidNumber.as_ref())
-    .bind(Delivery::TooMany.as_ref())
-    .bind(Delivery::Blocked.as_ref())
     .bind(now)
-    .fetch_one(connection)
+    .bind(Outcome::Superseded.as_ref())
+    .bind(id.as_str())
+    .fetch_optional(connection)
     .await?)
+}
+
+/// Begins a session without a login for the challenge, in place of the one of the browser.
+async fn begin_pending(
+    connection: &mut Connection,
+    session: Option<&SessionRow>,
+    id: &ChallengeId,
+    now: i64,
+) -> Result<Issued> {
+    if let Some(session) = session {
+        SessionRow::end(connection, &session.id).await?;
+    }
+    SessionRow::begin_anonymous(connection, Some(id), "{}", now).await
 }
 
 async fn insert(
     connection: &mut Connection,
-    id: &ChallengeId,
     new: &NewChallenge<'_>,
-    sending: &Sending,
+    code: &Code,
     now: i64,
-) -> Result<Challenge> {
+) -> Result<Row> {
     Ok(sqlx::query_as(
         r"INSERT INTO challenges (
-            id, user_id, auth_version, purpose, phone, provider_sid, delivery, next, remember,
-            sends, calls, checks, created_at, last_sent_at, expires_at, country
+            id, user_id, auth_version, purpose, factor_id, verification_id, next, remember,
+            sends, calls, checks, created_at, expires_at
           )
-          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, $10, $11)
           RETURNING *",
     )
-    .bind(id.as_str())
+    .bind(random_id()?)
     .bind(new.user.id.as_str())
     .bind(new.user.auth_version)
     .bind(new.purpose.as_ref())
-    .bind(new.phone)
-    .bind(sending.provider_sid.as_deref())
-    .bind(sending.delivery.as_ref())
+    .bind(new.factor.map(|factor| factor.id.as_str()))
+    .bind(code.verification.as_ref().map(|it| it.id.as_str()))
     .bind(new.next)
-    .bind(i64::from(new.remember))
-    .bind(sending.sends)
-    .bind(sending.calls)
-    .bind(sending.checks)
+    .bind(i64::from(new.login.is_some_and(|login| login.remember)))
+    .bind(i64::from(code.verification.is_some()))
     .bind(now)
-    .bind(sending.last_sent_at)
-    .bind(sending.expires_at)
-    .bind(new.country)
+    .bind(now + CHALLENGE_LIFE)
     .fetch_one(connection)
     .await?)
 }

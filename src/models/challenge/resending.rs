@@ -1,14 +1,13 @@
 //! Sending the code of an open challenge again.
 
-use crate::models::challenge::{Challenge, Delivery, Outcome, Purpose, SendMethod};
-use crate::models::factor::Factor;
+use crate::models::challenge::{Challenge, Purpose};
+use crate::models::factor::{CodeSender, Delivery, SendMethod, Verification};
 use crate::models::rate_limit::{
     CALLS_OF_CHALLENGE, CHECKS_OF_CHALLENGE, CodeRequest, RateLimitExceeded, SEND_INTERVAL,
-    SENDS_OF_CHALLENGE, SendLimits, WRONG_CODES, exceeded, take,
+    SENDS_OF_CHALLENGE, WRONG_CODES, exceeded, take,
 };
+use crate::models::user::User;
 use crate::models::{Connection, Database, Error, Result};
-use crate::services::metrics::Metrics;
-use crate::services::twilio_verify::TwilioVerify;
 
 /// When a challenge may send another code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +43,9 @@ pub enum ResendRefused {
     /// The challenge expired, was consumed, closed or superseded.
     #[error("the challenge is gone")]
     Gone,
+    /// The factor in use is no phone.
+    #[error("no code is sent")]
+    NoPhone,
     #[error(transparent)]
     Other(#[from] Error),
 }
@@ -60,132 +62,100 @@ impl Challenge {
     /// says so.
     pub async fn resend(
         &self,
-        database: &Database,
-        verify: &TwilioVerify,
-        metrics: &Metrics,
+        sender: &CodeSender<'_>,
         method: SendMethod,
-        limits: &SendLimits,
         now: i64,
     ) -> Result<Delivery, ResendRefused> {
-        let mut transaction = database.begin().await?;
-        if !self.reserve(&mut transaction, method, limits, now).await? {
-            drop(transaction);
-            return Err(self.reason_not_now(database, method, limits, now).await?);
+        let phone = self.phone().ok_or(ResendRefused::NoPhone)?;
+        let is_call = method == SendMethod::Call;
+        let mut transaction = sender.database.begin().await?;
+        // Sends to the account run one after the other.
+        if !User::lock_for_update(&mut transaction, &self.user_id, self.auth_version).await? {
+            return Err(ResendRefused::Gone);
         }
-        let request = self.code_request(&mut transaction, now).await?;
-        let buckets = limits.buckets(&request, method == SendMethod::Call, false);
+        if !sender.limits.unlimited {
+            let status = self
+                .resend_status(&mut transaction, sender, method, now)
+                .await?;
+            if status != ResendStatus::Now {
+                return Err(ResendRefused::NotNow(status));
+            }
+        }
+        let request = CodeRequest::new(&self.user_id, phone, self.purpose == Purpose::AddPhone);
+        let request = request.with_age(&mut transaction, now).await?;
+        let buckets = sender.limits.buckets(&request, is_call, false);
         let result = take(&mut transaction, &buckets, now).await?;
         let attempt = result.map_err(|it| ResendRefused::NotNow(ResendStatus::Limited(it)))?;
+        let before = match &self.verification {
+            Some(it) => Verification::find(&mut transaction, &it.id).await?,
+            None => None,
+        };
+        let open = before.filter(|it| it.is_open(now));
+        let (open, country) = (open.as_ref(), sender.country);
+        let sent = Verification::begin_send(&mut transaction, open, &request, country, now).await?;
+        if !self
+            .count_send(&mut transaction, &sent, is_call, now)
+            .await?
+        {
+            return Err(ResendRefused::Gone);
+        }
         transaction.commit().await?;
-        let delivery = self
-            .deliver(database, verify, method, limits, attempt, now)
-            .await?;
-        self.count(metrics, method, delivery);
-        Ok(delivery)
+        Ok(sent.deliver(sender, method, attempt, now).await?)
     }
 
-    /// Describes a code of this challenge to the limits on sending.
-    pub(super) async fn code_request(
+    /// Counts the send in the challenge. Returns whether the challenge is open.
+    async fn count_send(
         &self,
         connection: &mut Connection,
-        now: i64,
-    ) -> Result<CodeRequest<'_>> {
-        let is_adding = self.purpose == Purpose::Enable;
-        Ok(CodeRequest {
-            user: &self.user_id,
-            phone: &self.phone,
-            is_adding,
-            is_new_number: is_adding
-                || Factor::has_new_phone(connection, &self.user_id, now).await?,
-        })
-    }
-
-    /// Counts the send in the challenge. Returns whether the challenge may send another code.
-    async fn reserve(
-        &self,
-        connection: &mut Connection,
-        method: SendMethod,
-        limits: &SendLimits,
+        sent: &Verification,
+        is_call: bool,
         now: i64,
     ) -> Result<bool> {
-        // The statement checks the row's own last_sent_at outside the subquery: after waiting
-        // for a parallel send, PostgreSQL reads the row again, but not the subquery.
-        let reserved = sqlx::query(
+        let done = sqlx::query(
             r"UPDATE challenges
-              SET sends = sends + 1, calls = calls + $1, last_sent_at = $2, delivery = $3
-              WHERE id = $4 AND closed_at IS NULL AND expires_at > $2 AND checks < $10
-              AND (
-                $5 = 1
-                OR (
-                  sends < $6
-                  AND calls + $1 <= $7
-                  AND (last_sent_at IS NULL OR last_sent_at <= $8 OR last_sent_at > $2)
-                  AND NOT EXISTS (
-                    SELECT 1
-                    FROM challenges recent
-                    WHERE recent.user_id = challenges.user_id
-                    AND recent.purpose = challenges.purpose
-                    AND recent.last_sent_at > $8 AND recent.last_sent_at <= $2
-                    AND (recent.outcome IS NULL OR recent.outcome NOT IN ($9, $11))
-                  )
-                )
-              )",
+              SET sends = sends + 1, calls = calls + $1, verification_id = $2
+              WHERE id = $3 AND closed_at IS NULL AND expires_at > $4 AND checks < $5",
         )
-        .bind(i64::from(method == SendMethod::Call))
-        .bind(now)
-        .bind(Delivery::Sending.as_ref())
+        .bind(i64::from(is_call))
+        .bind(&sent.id)
         .bind(self.id.as_str())
-        .bind(i64::from(limits.unlimited))
-        .bind(SENDS_OF_CHALLENGE)
-        .bind(CALLS_OF_CHALLENGE)
-        .bind(now - SEND_INTERVAL)
-        .bind(Outcome::Approved.as_ref())
+        .bind(now)
         .bind(CHECKS_OF_CHALLENGE)
-        .bind(Outcome::Recovered.as_ref())
         .execute(connection)
         .await?;
-        Ok(reserved.rows_affected() == 1)
+        Ok(done.rows_affected() == 1)
     }
 
-    async fn reason_not_now(
-        &self,
-        database: &Database,
-        method: SendMethod,
-        limits: &SendLimits,
-        now: i64,
-    ) -> Result<ResendRefused> {
-        let Some(current) = Self::find_open(database, &self.id, now).await? else {
-            return Ok(ResendRefused::Gone);
-        };
-        let status = current.resend_status(database, limits, method, now).await?;
-        Ok(ResendRefused::NotNow(match status {
-            ResendStatus::Now => ResendStatus::Soon(1), // another challenge sent one meanwhile
-            other => other,
-        }))
-    }
-
-    /// When another code or call may be sent, for the page. [`Challenge::resend`] decides.
+    /// When another code or call may be sent. [`Challenge::resend`] decides with the same
+    /// question, in its transaction.
     pub async fn resend_status(
         &self,
-        database: &Database,
-        limits: &SendLimits,
+        connection: &mut Connection,
+        sender: &CodeSender<'_>,
         method: SendMethod,
         now: i64,
     ) -> Result<ResendStatus> {
-        if limits.unlimited {
+        let Some(phone) = self.phone() else {
+            return Ok(ResendStatus::NoMoreCodes);
+        };
+        if sender.limits.unlimited {
             return Ok(ResendStatus::Now);
         }
-        if self.sends >= SENDS_OF_CHALLENGE {
+        let (sends, calls) = self.counted(connection).await?;
+        if sends >= SENDS_OF_CHALLENGE {
             return Ok(ResendStatus::NoMoreCodes);
         }
-        if method == SendMethod::Call && self.calls >= CALLS_OF_CHALLENGE {
+        if method == SendMethod::Call && calls >= CALLS_OF_CHALLENGE {
             return Ok(ResendStatus::NoMoreCalls);
         }
-        let mut connection = database.acquire().await?;
-        let request = self.code_request(&mut connection, now).await?;
-        let buckets = limits.buckets(&request, method == SendMethod::Call, false);
-        let limited = exceeded(&mut connection, &buckets, now).await?;
-        let soon = self.seconds_until_send(now);
+        let request = CodeRequest::new(&self.user_id, phone, self.purpose == Purpose::AddPhone);
+        let request = request.with_age(connection, now).await?;
+        let buckets = sender
+            .limits
+            .buckets(&request, method == SendMethod::Call, false);
+        let limited = exceeded(connection, &buckets, now).await?;
+        let recent = Verification::recent_send(connection, &self.user_id, phone, now).await?;
+        let soon = recent.map_or(0, |at| at + SEND_INTERVAL - now);
         Ok(match limited {
             Some(exceeded) if exceeded.retry_after >= soon => ResendStatus::Limited(exceeded),
             _ if soon > 0 => ResendStatus::Soon(soon),
@@ -193,12 +163,13 @@ impl Challenge {
         })
     }
 
-    /// Seconds until the interval after the last send is over. A send in the future was
-    /// recorded by a wrong clock and does not count.
-    pub(super) fn seconds_until_send(&self, now: i64) -> i64 {
-        self.last_sent_at
-            .filter(|at| *at <= now)
-            .map_or(0, |at| (at + SEND_INTERVAL - now).max(0))
+    /// The present counts of sends and calls.
+    async fn counted(&self, connection: &mut Connection) -> Result<(i64, i64)> {
+        let counted = sqlx::query_as("SELECT sends, calls FROM challenges WHERE id = $1")
+            .bind(self.id.as_str())
+            .fetch_optional(connection)
+            .await?;
+        Ok(counted.unwrap_or((SENDS_OF_CHALLENGE, CALLS_OF_CHALLENGE)))
     }
 
     /// The limit of wrong codes, if it is exceeded: then not even a right code is accepted.

@@ -1,18 +1,25 @@
 //! Second factors: what a login requires besides the password. An account has two-factor
 //! authentication while it has at least one.
 
+mod delivery;
 pub mod id;
 mod phone;
+mod recovery_codes;
+mod sending;
 mod undo;
+mod verification;
 
+pub use delivery::{Delivery, SendMethod};
 pub use id::FactorId;
+pub use recovery_codes::RecoveryCode;
 pub use undo::Undo;
+pub use verification::{CodeSender, End, Verification};
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::models::user::UserId;
-use crate::models::{Connection, Result};
+use crate::models::{Connection, Database, Result};
 
 /// Seconds for which a removed factor is kept, so that "this wasn't me" can restore it.
 pub const KEPT_REMOVED: i64 = 30 * 24 * 60 * 60;
@@ -57,6 +64,66 @@ impl sqlx::FromRow<'_, AnyRow> for Factor {
 }
 
 impl Factor {
+    /// The factors of an account, in the order in which they were added.
+    pub async fn list(connection: &mut Connection, user: &UserId) -> Result<Vec<Self>> {
+        Ok(sqlx::query_as(
+            r"SELECT *
+            FROM factors
+            WHERE user_id = $1 AND removed_at IS NULL
+            ORDER BY created_at, id",
+        )
+        .bind(user.as_str())
+        .fetch_all(connection)
+        .await?)
+    }
+
+    /// A factor of an account, by its id.
+    pub async fn find(
+        connection: &mut Connection,
+        user: &UserId,
+        id: &FactorId,
+    ) -> Result<Option<Self>> {
+        Ok(sqlx::query_as(
+            r"SELECT *
+            FROM factors
+            WHERE id = $1 AND user_id = $2 AND removed_at IS NULL",
+        )
+        .bind(id.as_str())
+        .bind(user.as_str())
+        .fetch_optional(connection)
+        .await?)
+    }
+
+    /// The factor that a login starts with: the one that was used last, at first an app.
+    pub async fn first(database: &Database, user: &UserId) -> Result<Option<Self>> {
+        let factors = Self::list(&mut *database.acquire().await?, user).await?;
+        let is_app = |it: &Self| it.phone_number().is_none();
+        Ok(factors
+            .into_iter()
+            .max_by_key(|it| (it.last_used_at, is_app(it))))
+    }
+
+    /// Records that the factor was used.
+    pub(in crate::models) async fn record_use(
+        &self,
+        connection: &mut Connection,
+        now: i64,
+    ) -> Result<()> {
+        sqlx::query("UPDATE factors SET last_used_at = $1 WHERE id = $2")
+            .bind(now)
+            .bind(self.id.as_str())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
+    /// The number, if the factor is a phone.
+    pub fn phone_number(&self) -> Option<&str> {
+        match &self.kind {
+            FactorKind::Phone { number } => Some(number),
+        }
+    }
+
     /// Removes all factors of an account, which turns two-factor authentication off.
     pub async fn remove_all(connection: &mut Connection, user: &UserId, now: i64) -> Result<()> {
         sqlx::query(

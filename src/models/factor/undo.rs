@@ -22,7 +22,7 @@ impl Undo {
     /// What the link of an event at `event_at` undoes now.
     pub async fn find(connection: &mut Connection, user: &UserId, event_at: i64) -> Result<Self> {
         let factors: Vec<Factor> = sqlx::query_as(
-            r"SELECT id, kind, name, phone, secret, last_step, created_at, last_used_at, removed_at
+            r"SELECT *
             FROM factors
             WHERE user_id = $1
             ORDER BY created_at, id",

@@ -8,6 +8,7 @@ pub use notice::{Notice, NoticeKind};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
+use crate::models::rate_limit::{UNFINISHED_LOGIN_NOTICES, try_take};
 use crate::models::token::random_id;
 use crate::models::user::UserId;
 use crate::models::{Connection, Database, GIVE_UP_AFTER, Result};
@@ -161,6 +162,21 @@ impl Queued {
         .bind(now + LEASE)
         .fetch_optional(database)
         .await?)
+    }
+
+    /// Counts a notice of an unfinished login, and returns whether the user had one today. A
+    /// retry is not counted again.
+    pub async fn exceeds_limit(&self, database: &Database, now: i64) -> Result<bool> {
+        let is_limited = match self.mail() {
+            Ok(Mail::Notice(notice)) => notice.event == NoticeKind::UnfinishedLogin,
+            _ => false,
+        };
+        if !is_limited || self.attempts > 1 {
+            return Ok(false);
+        }
+        let buckets = UNFINISHED_LOGIN_NOTICES.buckets(self.user_id.as_str());
+        let taken = try_take(&mut *database.acquire().await?, &buckets, now).await?;
+        Ok(taken.is_err())
     }
 
     /// The email. Fails if only another version of the program knows it, which may run

@@ -67,7 +67,16 @@ pub async fn budgets(
     Ok(buckets.iter().zip(usage).map(row).collect())
 }
 
-impl CodeRequest<'_> {
+impl<'a> CodeRequest<'a> {
+    pub const fn new(user: &'a UserId, phone: &'a str, is_adding: bool) -> Self {
+        Self {
+            user,
+            phone,
+            is_adding,
+            is_new_number: is_adding,
+        }
+    }
+
     /// The number as a subject. It has separate buckets while it is being added.
     fn number(&self) -> String {
         let prefix = if self.is_adding { "enable " } else { "" };
@@ -121,9 +130,9 @@ pub async fn refund_login_sends(
         let started_at = window.first().map_or(now, |window| window.started_at);
         let sends: i64 = sqlx::query_scalar(
             r"SELECT CAST(COALESCE(SUM(sends), 0) AS BIGINT)
-            FROM challenges
-            WHERE user_id = $1 AND purpose IN ('login', 'reauth') AND created_at >= $2
-                AND (outcome IS NULL OR outcome NOT IN ('approved', 'recovered'))",
+            FROM verifications
+            WHERE user_id = $1 AND is_adding = 0 AND created_at >= $2
+                AND (outcome IS NULL OR outcome <> 'approved')",
         )
         .bind(user.as_str())
         .bind(started_at)
@@ -133,9 +142,9 @@ pub async fn refund_login_sends(
     }
     // These sends must not be refunded twice.
     sqlx::query(
-        r"UPDATE challenges
+        r"UPDATE verifications
         SET sends = 0
-        WHERE user_id = $1 AND purpose IN ('login', 'reauth') AND closed_at IS NOT NULL",
+        WHERE user_id = $1 AND is_adding = 0",
     )
     .bind(user.as_str())
     .execute(connection)

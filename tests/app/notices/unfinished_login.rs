@@ -1,6 +1,6 @@
 //! Logins with the right password and no right code: one notice a day.
 
-use twostep::models::outbox::{Mail, NoticeKind, Queued};
+use twostep::models::outbox::{NoticeKind, Queued};
 
 use super::{only_notice, post_as};
 use crate::support::{Browser, NOW, PASSWORD, PHONE, TestApp};
@@ -122,29 +122,36 @@ async fn a_second_login_in_the_same_browser_does_not_postpone_the_notice() {
     assert!(app.mails("alice").await.is_empty());
 }
 
-#[tokio::test]
-async fn one_unfinished_login_a_day_is_emailed() {
-    let app = app_with_alice().await;
-    for _ in 0..4 {
-        intrude(&app).await;
-        app.advance(601);
-    }
-    app.advance(DAY - 4 * 601 - 1);
-    intrude(&app).await;
-    assert_eq!(app.mails("alice").await.len(), 1);
-    app.advance(1);
-    intrude(&app).await;
-    let mails = app.mails("alice").await;
-    assert_eq!(mails.len(), 2);
-    assert!(
-        mails
-            .iter()
-            .all(|(mail, _)| matches!(mail, Mail::Notice(_)))
-    );
+/// The same account in an app that sends emails.
+async fn sending_app_with_alice() -> TestApp {
+    let app = TestApp::start().await;
+    app.with_two_factor("alice", PHONE).await;
+    app.advance(31);
+    app
+}
+
+/// The number of emails to alice, once all are sent.
+async fn sent(app: &TestApp) -> usize {
+    app.mail_to("alice@example.com").await.len()
 }
 
 #[tokio::test]
-async fn a_notice_that_is_being_sent_is_not_withdrawn_and_counts_for_the_day() {
+async fn one_unfinished_login_a_day_is_emailed() {
+    let app = sending_app_with_alice().await;
+    let before = sent(&app).await;
+    for _ in 0..4 {
+        intrude(&app).await;
+        app.advance(601);
+        assert_eq!(sent(&app).await, before + 1);
+    }
+    app.advance(DAY - 3 * 601);
+    intrude(&app).await;
+    app.advance(601);
+    assert_eq!(sent(&app).await, before + 2, "on the next day");
+}
+
+#[tokio::test]
+async fn a_notice_that_is_being_sent_is_not_withdrawn() {
     let app = app_with_alice().await;
     let alice = app.log_in_until_code("alice").await;
     let database = &app.pool;
@@ -152,8 +159,20 @@ async fn a_notice_that_is_being_sent_is_not_withdrawn_and_counts_for_the_day() {
     alice.verify(&app.last_code()).await.redirects_to("/home");
     assert_eq!(app.mails("alice").await.len(), 1);
     queued.unwrap().remove(database).await.unwrap();
-    intrude(&app).await;
     assert!(app.mails("alice").await.is_empty());
+}
+
+/// The owner's own completed logins use nothing up.
+#[tokio::test]
+async fn withdrawn_notices_do_not_count_for_the_day() {
+    let app = sending_app_with_alice().await;
+    let before = sent(&app).await;
+    for _ in 0..3 {
+        log_in(&app, &app.browser()).await;
+    }
+    intrude(&app).await;
+    app.advance(601);
+    assert_eq!(sent(&app).await, before + 1);
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ async fn a_change_revokes_all_access_by_the_old_password() {
     app.advance(31);
     let late = app.log_in_until_code("alice").await;
     let code = app.last_code();
-    assert_eq!(app.open_challenges().await, 2);
+    assert_eq!(app.open_challenges().await, 3);
     let cancelled = app.phone().counters().cancels;
     change(&browser, PASSWORD, NEW)
         .await

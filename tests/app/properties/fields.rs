@@ -11,7 +11,7 @@ use twostep::forms::phone_number::{PhoneNumber, country_of};
 use twostep::forms::recovery_codes::RecoveryForm;
 use twostep::forms::two_factor::VerifyForm;
 use twostep::forms::{email, username};
-use twostep::models::recovery_code::RecoveryCode;
+use twostep::models::factor::RecoveryCode;
 use twostep::session::redirects::with_next;
 use url::Url;
 

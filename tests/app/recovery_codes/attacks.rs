@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use tokio::task::JoinSet;
-use twostep::models::recovery_code::RecoveryCode;
+use twostep::models::factor::RecoveryCode;
 
 use super::{LEFT, WRONG, alice_of, assert_invalid, codes_on};
 use crate::support::{NOW, OTHER_PHONE, PASSWORD, TestApp};

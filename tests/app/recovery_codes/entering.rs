@@ -35,6 +35,7 @@ async fn a_recovery_code_is_offered_if_no_code_can_be_sent() {
     let pending = app.log_in_until_code("alice").await;
     let refused = pending.post("/verify_2fa/resend", &[]).await;
     assert_eq!(refused.status, 429);
+    pending.post("/verify_2fa/cancel", &[]).await;
     app.advance(31);
     app.phone().fail_with(Some(Failure::Status(500, None)));
     let pending = app.log_in_until_code("alice").await;

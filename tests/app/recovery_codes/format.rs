@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
-use twostep::models::recovery_code::RecoveryCode;
+use twostep::models::factor::RecoveryCode;
 
 use crate::support::TestApp;
 

@@ -8,8 +8,8 @@ mod limits;
 use std::collections::BTreeSet;
 
 use reqwest::Method;
+use twostep::models::factor::RecoveryCode;
 use twostep::models::outbox::NoticeKind;
-use twostep::models::recovery_code::RecoveryCode;
 
 use crate::notices::only_notice;
 use crate::support::{Browser, OTHER_PHONE, PASSWORD, PHONE, Page, TestApp};

@@ -291,7 +291,7 @@ async fn the_result_of_a_send_is_stored_even_if_the_client_hangs_up() {
     assert!(hung_up.is_err(), "Twilio answered");
     until(|| app.phone().counters().creates > before).await;
     // The app still waits for Twilio, and stores the result.
-    let unknown = "SELECT COUNT(*) FROM challenges WHERE delivery = 'unknown'";
+    let unknown = "SELECT COUNT(*) FROM verifications WHERE delivery = 'unknown'";
     while app.count(unknown).await == 0 {
         tokio::task::yield_now().await;
     }

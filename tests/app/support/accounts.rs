@@ -2,9 +2,9 @@
 
 use secrecy::ExposeSecret;
 use twostep::models::authentication::Credentials;
+use twostep::models::factor::RecoveryCode;
 use twostep::models::mail_token::{LinkPurpose, MailToken};
 use twostep::models::outbox::{Notice, NoticeKind};
-use twostep::models::recovery_code::RecoveryCode;
 use twostep::models::user::User;
 
 use super::{Browser, PASSWORD, TestApp, a_client};

@@ -153,8 +153,10 @@ async fn attack_21_wrong_codes_of_another_user_do_not_count_for_alice() {
 async fn leave_logins(app: &TestApp, times: usize) {
     for _ in 0..times {
         let sent = app.messages_sent();
-        app.log_in_until_code("alice").await;
+        let browser = app.log_in_until_code("alice").await;
         assert_eq!(app.messages_sent(), sent + 1);
+        // Otherwise the next login would use the same code.
+        browser.post("/verify_2fa/cancel", &[]).await;
         app.advance(30);
     }
 }
@@ -188,12 +190,7 @@ async fn six_unentered_codes_an_hour_are_sent_and_no_seventh() {
     app.advance(3419);
     held_back(&app, "1 second").await;
     app.advance(1);
-    let sent = app.messages_sent();
-    app.log_in_until_code("alice").await;
-    assert_eq!(app.messages_sent(), sent + 1);
-    // The next window takes six again.
-    app.advance(30);
-    leave_logins(&app, 5).await;
+    leave_logins(&app, 6).await; // the next window takes six again
     held_back(&app, "23 hours").await; // twelve a day
 }
 

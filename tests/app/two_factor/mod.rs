@@ -14,8 +14,8 @@ mod limits;
 mod pumping;
 mod secrets;
 mod send_answers;
+mod sharing;
 mod slow_twilio;
-mod superseding;
 mod verifying;
 
 use crate::support::{Browser, PHONE, Page, TestApp};

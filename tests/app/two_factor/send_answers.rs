@@ -233,15 +233,10 @@ async fn after_twilio_refused_a_number_another_gets_its_code_at_once() {
         assert!(browser.enable(refused).await.status >= 400);
         browser.add_phone(PHONE).await;
         assert_eq!(app.last_message().to, PHONE);
-        // After a code that was sent, the user has to wait.
-        let page = browser.enable(OTHER_PHONE).await;
-        assert_eq!(page.status, 429);
-        assert_eq!(app.messages_sent(), 1);
+        // So does a number that is corrected after a code was sent.
+        browser.add_phone(OTHER_PHONE).await;
+        assert_eq!(app.messages_sent(), 2);
     }
-    // After an outage too: the code may have been sent.
-    let (_app, browser) = register_and_log_in("harry").await;
-    assert_eq!(browser.enable(UNAVAILABLE).await.status, 503);
-    assert_eq!(browser.enable(PHONE).await.status, 429);
 }
 
 #[tokio::test]

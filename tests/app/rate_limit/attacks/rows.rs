@@ -7,10 +7,10 @@ use crate::support::{OTHER_PHONE, PASSWORD, TestApp};
 
 const OLD_CHALLENGES: &str = "WITH RECURSIVE numbers (n) AS
         (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000)
-    INSERT INTO challenges (id, user_id, auth_version, purpose, phone, delivery, remember, sends,
-        calls, checks, created_at, last_sent_at, expires_at, closed_at, outcome)
-    SELECT 'id' || n, u.id, u.auth_version, 'login', '+254720227267', 'held_back', 0, 0,
-        0, 0, 1790000000, NULL, 1790000600, 1790000001, 'superseded'
+    INSERT INTO challenges (id, user_id, auth_version, purpose, remember, sends, calls, checks,
+        created_at, expires_at, closed_at, outcome)
+    SELECT 'id' || n, u.id, u.auth_version, 'login', 0, 0, 0, 0, 1790000000, 1790000600,
+        1790000001, 'superseded'
     FROM numbers JOIN users u ON u.username_key = 'mallory'";
 
 /// Measured before: 705 a second.
@@ -75,7 +75,7 @@ async fn unfinished_logins_are_thirty_an_hour_and_do_not_slow_the_account() {
         }
     }
     assert_eq!(app.count(of_mallory).await, 29);
-    assert_eq!(app.open_challenges().await, 1);
+    assert_eq!(app.open_challenges().await, 29);
 
     // An attacker with many addresses could cause these.
     assert_eq!(app.execute(OLD_CHALLENGES).await, 20_000);

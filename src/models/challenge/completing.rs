@@ -1,0 +1,270 @@
+//! Completing a challenge after a right code: the code, the session, the record of the event and
+//! its notice change in one transaction.
+
+use crate::models::activity::{Activity, Event};
+use crate::models::challenge::{Challenge, Outcome, Purpose, unfinished};
+use crate::models::client::Client;
+use crate::models::factor::{Delivery, Factor, RecoveryCode};
+use crate::models::outbox::{Notice, NoticeKind};
+use crate::models::rate_limit::{Attempt, WRONG_CODES, refund, refund_login_sends, reset};
+use crate::models::session::{Issued, SessionRow};
+use crate::models::user::User;
+use crate::models::{Connection, Database, Result, sms_days};
+
+/// What the user entered.
+#[derive(Clone, Copy)]
+pub enum Proof<'a> {
+    /// The code, which [`Challenge::check`] has accepted.
+    Code,
+    /// A recovery code, and the attempt to refund when it is consumed.
+    RecoveryCode(&'a RecoveryCode, &'a Attempt),
+}
+
+/// What a completed challenge did.
+pub struct Completed {
+    /// The new cookie of the session.
+    pub issued: Issued,
+    pub result: CompletedResult,
+    /// Whether an email to the user is queued.
+    pub has_mail: bool,
+    /// The recovery codes that are left, if one was used.
+    pub recovery_codes_left: Option<i64>,
+    /// Verifications to end after the commit.
+    pub verifications: Vec<String>,
+}
+
+pub enum CompletedResult {
+    LoggedIn,
+    Reauthenticated,
+    /// The first factor was added. Its recovery codes are shown only now.
+    TwoFactorEnabled(Vec<RecoveryCode>),
+    /// A phone was added to other factors.
+    PhoneAdded,
+    PhoneChanged,
+}
+
+/// Why a challenge was not completed. Nothing has changed then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotCompleted {
+    /// The challenge or the proof was consumed or closed, or the account changed.
+    Gone,
+    /// The login that the challenge belongs to has ended.
+    LoggedOut,
+}
+
+impl Challenge {
+    /// Consumes the challenge and the proof, and does what the challenge was opened for. Of
+    /// parallel requests with the same code, one succeeds. Like all transactions it locks the
+    /// account's row first: different orders could deadlock on PostgreSQL.
+    pub async fn complete(
+        &self,
+        database: &Database,
+        session: &SessionRow,
+        proof: Proof<'_>,
+        client: &Client,
+        now: i64,
+    ) -> Result<Result<Completed, NotCompleted>> {
+        let (user, version) = (&self.user_id, self.auth_version);
+        let mut transaction = database.begin().await?;
+        let connection = &mut *transaction;
+        let is_current = match self.purpose {
+            Purpose::AddPhone => User::raise_auth_version(connection, user, version).await?,
+            _ => User::lock_for_update(connection, user, version).await?,
+        };
+        if !(is_current && self.consume(connection, proof, now).await?) {
+            return Ok(Err(NotCompleted::Gone));
+        }
+        let recovery_codes_left = self.record_recovery(connection, proof, client, now).await?;
+        let done = match self.purpose {
+            Purpose::LogIn => self.log_in(connection, session, proof, client, now).await?,
+            Purpose::Reauth => {
+                self.reauthenticate(connection, session, client, now)
+                    .await?
+            }
+            Purpose::AddPhone => self.add_phone(connection, session, client, now).await?,
+        };
+        let mut completed = match done {
+            Ok(completed) => completed,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        if let (Proof::Code, Some(factor)) = (proof, &self.factor) {
+            factor.record_use(connection, now).await?;
+        }
+        completed.recovery_codes_left = recovery_codes_left;
+        completed.has_mail |= recovery_codes_left.is_some();
+        if let (Proof::Code, Some(it)) = (proof, &self.verification) {
+            // Last, since all codes to a country lock the same row.
+            let country = it.country.as_deref();
+            sms_days::record_entered(connection, country, it.last_sent_at).await?;
+        }
+        transaction.commit().await?;
+        Ok(Ok(completed))
+    }
+
+    /// The authentication methods, as RFC 8176 calls them.
+    pub fn methods(&self, proof: Proof<'_>) -> &'static str {
+        let delivery = self.verification.as_ref().map(|it| it.delivery);
+        match (proof, delivery) {
+            (Proof::RecoveryCode(..), _) => "pwd otp",
+            (Proof::Code, Some(Delivery::Call)) => "pwd tel",
+            (Proof::Code, _) => "pwd sms",
+        }
+    }
+
+    /// Consumes the challenge with its proof. Returns whether both were unused.
+    async fn consume(
+        &self,
+        connection: &mut Connection,
+        proof: Proof<'_>,
+        now: i64,
+    ) -> Result<bool> {
+        let outcome = match proof {
+            Proof::Code => Outcome::Approved,
+            Proof::RecoveryCode(..) => Outcome::Recovered,
+        };
+        let closed = sqlx::query(
+            r"UPDATE challenges
+              SET closed_at = $1, outcome = $2
+              WHERE id = $3 AND closed_at IS NULL AND expires_at > $1",
+        )
+        .bind(now)
+        .bind(outcome.as_ref())
+        .bind(self.id.as_str())
+        .execute(&mut *connection)
+        .await?;
+        if closed.rows_affected() != 1 {
+            return Ok(false);
+        }
+        unfinished::withdraw(connection, &self.id).await?;
+        match (proof, &self.verification) {
+            (Proof::RecoveryCode(code, attempt), _) => {
+                refund(connection, attempt).await?;
+                reset(connection, &WRONG_CODES.buckets(self.user_id.as_str()), now).await?;
+                refund_login_sends(connection, &self.user_id, now).await?;
+                code.consume(connection, &self.user_id, now).await
+            }
+            (Proof::Code, Some(verification)) => verification.approve(connection, now).await,
+            (Proof::Code, None) => Ok(false),
+        }
+    }
+
+    /// Emails the user about a recovery code that was used. Returns how many are left.
+    async fn record_recovery(
+        &self,
+        connection: &mut Connection,
+        proof: Proof<'_>,
+        client: &Client,
+        now: i64,
+    ) -> Result<Option<i64>> {
+        if matches!(proof, Proof::Code) {
+            return Ok(None);
+        }
+        let left = RecoveryCode::count_unused(connection, &self.user_id).await?;
+        Notice::new(NoticeKind::RecoveryCodeUsed, client, now)
+            .with_recovery_codes_left(left)
+            .enqueue(connection, &self.user_id)
+            .await?;
+        Ok(Some(left))
+    }
+
+    async fn log_in(
+        &self,
+        connection: &mut Connection,
+        session: &SessionRow,
+        proof: Proof<'_>,
+        client: &Client,
+        now: i64,
+    ) -> Result<Result<Completed, NotCompleted>> {
+        let (user, version) = (&self.user_id, self.auth_version);
+        if !SessionRow::end(connection, &session.id).await? {
+            return Ok(Err(NotCompleted::Gone));
+        }
+        let remember = self.remember;
+        let begun = SessionRow::begin_login(connection, user, version, remember, client, now);
+        let Some(issued) = begun.await? else {
+            return Ok(Err(NotCompleted::Gone));
+        };
+        let has_mail = User::clear_failed_logins(connection, user, client, now).await?;
+        let event = match proof {
+            Proof::Code => Event::LoggedInWithCode,
+            Proof::RecoveryCode(..) => Event::LoggedInWithRecoveryCode,
+        };
+        Activity::record(connection, user, event, Some(client), now).await?;
+        Ok(Ok(Completed::new(
+            issued,
+            CompletedResult::LoggedIn,
+            has_mail,
+        )))
+    }
+
+    async fn reauthenticate(
+        &self,
+        connection: &mut Connection,
+        session: &SessionRow,
+        client: &Client,
+        now: i64,
+    ) -> Result<Result<Completed, NotCompleted>> {
+        let renewed = session.renew(connection, Some(now), None, now).await?;
+        let Some(issued) = renewed else {
+            return Ok(Err(NotCompleted::LoggedOut));
+        };
+        let event = Event::Reauthenticated;
+        Activity::record(connection, &self.user_id, event, Some(client), now).await?;
+        Ok(Ok(Completed::new(
+            issued,
+            CompletedResult::Reauthenticated,
+            false,
+        )))
+    }
+
+    /// Adds the phone, or changes its number, and ends all other sessions and challenges.
+    async fn add_phone(
+        &self,
+        connection: &mut Connection,
+        session: &SessionRow,
+        client: &Client,
+        now: i64,
+    ) -> Result<Result<Completed, NotCompleted>> {
+        let user = &self.user_id;
+        let renewed = session.renew(connection, None, None, now).await?;
+        let (Some(issued), Some(number)) = (renewed, self.phone()) else {
+            return Ok(Err(NotCompleted::LoggedOut));
+        };
+        SessionRow::end_others(connection, user, &session.id).await?;
+        let before = Factor::list(connection, user).await?;
+        let former = before.iter().find_map(Factor::phone_number);
+        Factor::add_phone(connection, user, number, now).await?;
+        let (notice, event) = match former {
+            Some(_) => (NoticeKind::PhoneChanged, Event::PhoneChanged),
+            None => (NoticeKind::TwoFactorEnabled, Event::TwoFactorEnabled),
+        };
+        Notice::new(notice, client, now)
+            .with_former_phone(former)
+            .enqueue(connection, user)
+            .await?;
+        Activity::record(connection, user, event, Some(client), now).await?;
+        // A change of the number keeps the recovery codes.
+        let result = match (former, before.is_empty()) {
+            (Some(_), _) => CompletedResult::PhoneChanged,
+            (None, false) => CompletedResult::PhoneAdded,
+            (None, true) => CompletedResult::TwoFactorEnabled(
+                RecoveryCode::create_set(connection, user, now).await?,
+            ),
+        };
+        let mut completed = Completed::new(issued, result, true);
+        completed.verifications = Self::close_all(connection, user, now).await?;
+        Ok(Ok(completed))
+    }
+}
+
+impl Completed {
+    const fn new(issued: Issued, result: CompletedResult, has_mail: bool) -> Self {
+        Self {
+            issued,
+            result,
+            has_mail,
+            recovery_codes_left: None,
+            verifications: Vec::new(),
+        }
+    }
+}

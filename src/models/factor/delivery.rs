@@ -1,0 +1,57 @@
+//! The result of sending a code by Twilio.
+
+use strum::{AsRefStr, EnumString, IntoStaticStr};
+
+use crate::services::twilio_verify::SendError;
+
+/// The result of a verification's last send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Delivery {
+    /// The request to Twilio is pending.
+    Sending,
+    Sms,
+    Call,
+    /// Twilio did not answer in time. The code may have been sent.
+    Unknown,
+    /// No code was sent, because of the last one or of a limit.
+    HeldBack,
+    /// Twilio cannot reach the number.
+    InvalidNumber,
+    /// Twilio has sent too many codes to the number.
+    TooMany,
+    /// Twilio blocks the number, for fraud or its country.
+    Blocked,
+    /// Twilio refuses our credentials or service.
+    Misconfigured,
+    /// Neither SMS nor call could be sent.
+    Failed,
+}
+
+impl Delivery {
+    /// Whether the user may have received a code.
+    pub const fn may_have_arrived(self) -> bool {
+        matches!(self, Self::Sending | Self::Sms | Self::Call | Self::Unknown)
+    }
+}
+
+impl From<&SendError> for Delivery {
+    fn from(error: &SendError) -> Self {
+        match error {
+            SendError::InvalidNumber => Self::InvalidNumber,
+            SendError::TooMany => Self::TooMany,
+            SendError::Blocked => Self::Blocked,
+            SendError::Misconfigured => Self::Misconfigured,
+            SendError::Failed => Self::Failed,
+        }
+    }
+}
+
+/// The channel that a code is sent by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendMethod {
+    /// An SMS, or a call if the SMS fails.
+    Any,
+    /// A call that the user requested.
+    Call,
+}
