@@ -5,5 +5,6 @@ pub mod clock;
 pub mod mailer;
 pub mod metrics;
 pub mod passwords;
+pub mod sealing;
 pub mod signals;
 pub mod twilio_verify;
