@@ -7,4 +7,5 @@ pub mod metrics;
 pub mod passwords;
 pub mod sealing;
 pub mod signals;
+pub mod totp;
 pub mod twilio_verify;
