@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use lettre::message::Mailbox;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use strum::EnumString;
 use tracing_subscriber::filter::Targets;
 use url::Url;
@@ -15,6 +15,7 @@ mod database_url;
 mod environment;
 mod error;
 mod production;
+mod secret_keys;
 mod twilio;
 mod values;
 
@@ -26,12 +27,13 @@ pub use twilio::{Twilio, is_sid};
 use values::{Variables, parsed};
 
 /// Every setting with its default, in the order of `.env.template`. "" is none.
-pub const SETTINGS: [(&str, &str); 20] = [
+pub const SETTINGS: [(&str, &str); 21] = [
     ("APP_ENV", "development"),
     ("HOST", "127.0.0.1"),
     ("PORT", "3000"),
     ("BASE_URL", ""), // http://localhost:{PORT}
     ("DATABASE_URL", "sqlite://twostep.db"),
+    ("SECRET_KEY", ""), // in development twostep.key
     ("TWILIO_ACCOUNT_SID", ""),
     ("TWILIO_AUTH_TOKEN", ""),
     ("TWILIO_API_KEY_SID", ""),
@@ -92,6 +94,8 @@ pub struct Config {
     pub metrics_addr: Option<SocketAddr>,
     pub log_format: LogFormat,
     pub rust_log: Targets,
+    /// `SECRET_KEY`. [`Config::load_secret_keys`] also reads the file that replaces it.
+    secret_keys: Option<Vec<SecretSlice<u8>>>,
     localhost: Url,
     /// Other users of the machine may read `.env`.
     is_env_file_exposed: bool,
@@ -160,6 +164,10 @@ impl Config {
             port: variables.parse("PORT", "a number from 0 to 65535", parsed)?,
             base_url: base_url.transpose()?,
             database_url: database_url(&variables)?,
+            secret_keys: variables
+                .get("SECRET_KEY")
+                .map(secret_keys::parse)
+                .transpose()?,
             twilio: Twilio::parse(&variables)?,
             smtp_url: variables.get("SMTP_URL").map(smtp_url).transpose()?,
             mail_from: variables.parse("MAIL_FROM", sender, values::mailbox)?,

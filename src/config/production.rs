@@ -40,7 +40,7 @@ impl Config {
         Ok(())
     }
 
-    /// Logs warnings about settings that are valid but dangerous, or misspelled.
+    /// Logs warnings about settings that are missing or dangerous, or misspelled.
     pub fn log_warnings(&self) {
         for misspelling in &self.misspellings {
             tracing::warn!(
@@ -57,6 +57,12 @@ impl Config {
                 event = "enroll_service_missing",
                 "TWILIO_VERIFY_ENROLL_SERVICE_ID should be set: otherwise a stranger who adds a \
                  user's number can use up the codes of that user's logins"
+            );
+        }
+        if is_production && self.secret_keys.is_none() {
+            tracing::warn!(
+                event = "authenticator_apps_off",
+                "SECRET_KEY should be set: without it, authenticator apps are off"
             );
         }
         if is_production && self.is_env_file_exposed {

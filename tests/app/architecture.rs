@@ -228,12 +228,14 @@ fn our_release_code_checks_for_integer_overflow() {
 /// ASVS 13.3.1
 #[test]
 fn the_repository_contains_no_settings_with_secrets() {
-    let ignored = include_str!("../../.gitignore");
-    assert!(
-        ignored
-            .lines()
-            .any(|line| line.trim_start_matches('/') == ".env")
-    );
+    for (ignored, prefix) in [
+        (include_str!("../../.gitignore"), ""),
+        (include_str!("../../.dockerignore"), "**/"),
+    ] {
+        for file in [".env".to_owned(), format!("{prefix}twostep.key")] {
+            assert!(ignored.lines().any(|line| line == file), "{file}");
+        }
+    }
     let setting = Regex::new(r"(?m)^[A-Z]").unwrap();
     assert!(
         !setting.is_match(include_str!("../../.env.template")),

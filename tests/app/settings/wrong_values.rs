@@ -64,6 +64,21 @@ fn wrong_values_are_errors_that_name_the_setting() {
             ],
         ),
         (
+            "SECRET_KEY",
+            &[
+                SECRET,
+                "aHVudGVyMg==",                                             // 7 bytes
+                "aHVudGVyMiBhbmQgdHdlbnR5LWZvdXIgbW9yZSBieXRlcy4=",         // 35 bytes
+                "YSBrZXkgdGhhdCBpcyBubyBzZWNyZXQgYW55d2hlcmU",              // no padding
+                "YSBrZXkgdGhhdCBpcyBubyBzZWNyZXQgYW55d2hlcmV=",             // an unused bit
+                "61206b6579207468617420697320206e6f2073656372657420616e79", // hexadecimal
+                "YSBrZXkgdGhhdCBpcyBubyBzZWNyZXQgYW55d2hlcmU=,",
+                ",YSBrZXkgdGhhdCBpcyBubyBzZWNyZXQgYW55d2hlcmU=",
+                "YSBrZXkgdGhhdCBpcyBubyBzZWNyZXQgYW55d2hlcmU=,hunter2",
+                "YSBrZXkgdGhhdCBpcyBubyBzZWNyZXQgYW55d2hlcmU=;hunter2",
+            ],
+        ),
+        (
             "TWILIO_ACCOUNT_SID",
             &[
                 SECRET,
