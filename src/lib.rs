@@ -22,6 +22,7 @@ pub mod views;
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
@@ -30,7 +31,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::DemoPhone;
 use crate::models::database_file::DatabaseFile;
@@ -42,6 +43,7 @@ use crate::services::clock::Clock;
 use crate::services::mailer::{self, Mailer};
 use crate::services::metrics::Metrics;
 use crate::services::passwords::{self, Passwords};
+use crate::services::sealing::{self, SecretKeys};
 use crate::services::twilio_verify::{Timeouts, TwilioVerify};
 use crate::state::{AppState, Parts};
 use crate::tasks::mail::{MailQueue, MailWorker};
@@ -63,6 +65,10 @@ pub enum StartError {
     #[error("DATABASE_URL: {0}")]
     Database(#[from] models::OpenError),
     #[error("{0}")]
+    KeyFile(#[from] ConfigError),
+    #[error("SECRET_KEY: {0}")]
+    SecretKeys(#[from] sealing::Error),
+    #[error("{0}")]
     Passwords(#[from] passwords::Error),
     #[error("METRICS_ADDR: cannot listen on {address}: {error}")]
     Metrics {
@@ -83,6 +89,7 @@ impl StartError {
     pub const fn is_setting_error(&self) -> bool {
         match self {
             Self::Database(error) => error.is_permanent(),
+            Self::KeyFile(_) => true,
             Self::Mailer(mailer::Error::Url | mailer::Error::Sender) => true,
             _ => false,
         }
@@ -112,6 +119,7 @@ impl App {
         let url = config.database_url.clone();
         let database = models::connect(url.expose_secret()).await?;
         let file = DatabaseFile::find(url.expose_secret()).map_err(models::OpenError::from)?;
+        let secret_keys = secret_keys(&config, file.as_deref())?;
         let passwords = Passwords::start()?;
         let (verify, demo_phone) = twilio_client(&config, &clock, twilio_timeout).await?;
         let (mailer, demo_mailbox) = mailer(&config)?;
@@ -124,6 +132,7 @@ impl App {
             session_reader: SessionReader::new(&database, file.clone()),
             readiness: Readiness::new(file),
             database,
+            secret_keys,
             passwords,
             verify,
             demo_phone,
@@ -250,6 +259,17 @@ async fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, StartErr
         tracing::info!(event = "metrics_served", %address, "serving metrics at /metrics");
     }
     Ok(listener)
+}
+
+/// The keys of `SECRET_KEY`, or of a key file beside the SQLite file. With PostgreSQL the file
+/// is in the current folder.
+fn secret_keys(
+    config: &Config,
+    database: Option<&DatabaseFile>,
+) -> Result<Option<SecretKeys>, StartError> {
+    let folder = database.and_then(|file| file.path.parent());
+    let keys = config.load_secret_keys(folder.unwrap_or(Path::new(".")))?;
+    Ok(keys.map(|keys| SecretKeys::new(&keys)).transpose()?)
 }
 
 /// The client for Twilio, or for the demo phone without settings of Twilio.

@@ -17,6 +17,7 @@ use crate::models::session::SessionReader;
 use crate::services::clock::Clock;
 use crate::services::metrics::Metrics;
 use crate::services::passwords::Passwords;
+use crate::services::sealing::SecretKeys;
 use crate::services::twilio_verify::TwilioVerify;
 use crate::tasks::mail::MailQueue;
 
@@ -33,6 +34,8 @@ pub struct Parts {
     pub readiness: Readiness,
     /// Password hashing; for a request's work see [`AppState::passwords_for`].
     pub passwords: Passwords,
+    /// Seals the secrets of authenticator apps. `None` turns such apps off.
+    pub secret_keys: Option<SecretKeys>,
     /// Twilio Verify, or the demo phone behind the same client.
     pub verify: TwilioVerify,
     /// The demo phone, if Twilio is not configured in development.

@@ -37,6 +37,7 @@ mod purge;
 mod query_plans;
 mod rate_limit;
 mod recovery_codes;
+mod secret_keys;
 mod security;
 mod sessions;
 mod settings;

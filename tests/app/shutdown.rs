@@ -22,7 +22,7 @@ use crate::settings::TWILIO;
 use crate::support::program::Program;
 use crate::support::smtp::{Fault, SmtpServer, Tls};
 use crate::support::{
-    Browser, NOW, PASSWORD, PATIENCE, PHONE, TWILIO_TIMEOUT, TestDatabase, until,
+    Browser, NOW, PASSWORD, PATIENCE, PHONE, SECRET_KEY, TWILIO_TIMEOUT, TestDatabase, until,
 };
 
 const SID: &str = "VE0123456789abcdef0123456789abcdef";
@@ -231,7 +231,10 @@ async fn an_email_that_a_second_signal_interrupts_stays_in_the_queue() {
 async fn a_database_that_cannot_be_closed_delays_the_end_only_until_the_deadline() {
     logs::keep();
     let database = TestDatabase::new().await;
-    let variables = HashMap::from([("DATABASE_URL".to_owned(), database.url())]);
+    let variables = HashMap::from([
+        ("DATABASE_URL".to_owned(), database.url()),
+        (SECRET_KEY.0.to_owned(), SECRET_KEY.1.to_owned()),
+    ]);
     let config = Config::from_variables(&variables).unwrap();
     let clock = Clock::manual(NOW);
     let mut app = App::build(config, clock, TWILIO_TIMEOUT).await.unwrap();

@@ -11,7 +11,7 @@ use twostep::models;
 use crate::operator::{program, run_in};
 use crate::settings::PRODUCTION;
 use crate::support::program::{Process, Program, Starting};
-use crate::support::{Browser, PASSWORD, PHONE};
+use crate::support::{Browser, PASSWORD, PHONE, SECRET_KEY};
 
 #[track_caller]
 fn assert_warns(program: &Program, event: &str, expected: bool) {
@@ -27,11 +27,15 @@ fn dangerous_settings_log_a_warning() {
         "TWILIO_VERIFY_ENROLL_SERVICE_ID",
         "VA99999999999999999999999999999999",
     );
+    let with_key = [&PRODUCTION[..], &[SECRET_KEY]].concat();
     let separate = [&PRODUCTION[..], &[ENROLL]].concat();
     for (settings, event, expected) in [
         (&PRODUCTION[..], "enroll_service_missing", true),
         (&separate, "enroll_service_missing", false),
         (&[], "enroll_service_missing", false),
+        (&PRODUCTION, "authenticator_apps_off", true),
+        (&with_key, "authenticator_apps_off", false),
+        (&[], "authenticator_apps_off", false),
         (&[("METRICS_ADDR", "0.0.0.0:0")], "metrics_public", true),
         (&[("METRICS_ADDR", "127.0.0.1:0")], "metrics_public", false),
         (&[], "metrics_public", false),

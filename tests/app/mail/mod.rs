@@ -15,7 +15,7 @@ use twostep::services::mailer::{Email, MailError, Mailer, Settings};
 use twostep::tasks::mail::MailWorker;
 
 use crate::support::smtp::{Received, SmtpServer, Tls};
-use crate::support::{NOW, PASSWORD, TWILIO_TIMEOUT, TestDatabase};
+use crate::support::{NOW, PASSWORD, SECRET_KEY, TWILIO_TIMEOUT, TestDatabase};
 
 mod content;
 mod mailbox;
@@ -40,7 +40,10 @@ struct TestQueue {
 impl TestQueue {
     async fn new() -> Self {
         let mut database = TestDatabase::new().await;
-        let variables = HashMap::from([("DATABASE_URL".to_owned(), database.url())]);
+        let variables = HashMap::from([
+            ("DATABASE_URL".to_owned(), database.url()),
+            (SECRET_KEY.0.to_owned(), SECRET_KEY.1.to_owned()),
+        ]);
         let config = Config::from_variables(&variables).unwrap();
         let app = App::build(config, Clock::manual(NOW), TWILIO_TIMEOUT)
             .await

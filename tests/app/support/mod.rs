@@ -39,6 +39,9 @@ pub const PHONE: &str = "+254720227267";
 pub const OTHER_PHONE: &str = "+4915123456789";
 pub const THIRD_PHONE: &str = "+447400123456";
 
+/// A key, so that no app of a test creates a key file.
+pub const SECRET_KEY: (&str, &str) = ("SECRET_KEY", "YSBrZXkgdGhhdCBpcyBubyBzZWNyZXQgYW55d2hlcmU=");
+
 /// The setting with which [`Browser::at`] works.
 pub const BEHIND_PROXY: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.1");
 

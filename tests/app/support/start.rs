@@ -11,7 +11,7 @@ use twostep::config::Config;
 use twostep::server::Limits;
 use twostep::services::clock::Clock;
 
-use super::{BEHIND_PROXY, NOW, TWILIO_TIMEOUT, TestApp, TestDatabase};
+use super::{BEHIND_PROXY, NOW, SECRET_KEY, TWILIO_TIMEOUT, TestApp, TestDatabase};
 
 impl TestApp {
     /// The app without any setting, as after a clone.
@@ -52,8 +52,8 @@ impl TestApp {
         limits: Limits,
     ) -> Self {
         let mut variables = HashMap::from([("DATABASE_URL".to_owned(), database.url())]);
-        for (name, value) in settings {
-            variables.insert((*name).to_owned(), (*value).to_owned());
+        for (name, value) in [&[SECRET_KEY], settings].concat() {
+            variables.insert(name.to_owned(), value.to_owned());
         }
         let config = Config::from_variables(&variables).unwrap();
         let mut app = App::build(config, clock, timeout).await.unwrap();
