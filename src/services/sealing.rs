@@ -1,5 +1,7 @@
 //! Encrypts the secrets of authenticator apps with the keys of `SECRET_KEY` (AES-256-GCM).
 
+use std::iter;
+
 use data_encoding::BASE64URL_NOPAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use secrecy::{ExposeSecret, ExposeSecretMut, SecretSlice};
@@ -79,27 +81,18 @@ impl SecretKeys {
             return Err(Error::Malformed);
         };
         let (nonce, ciphertext) = rest.split_first_chunk().ok_or(Error::Malformed)?;
-        let open_with = |key: &LessSafeKey| {
+        let open_with = |(index, key): (usize, &LessSafeKey)| {
             let mut buffer = SecretSlice::from(ciphertext.to_vec());
             let nonce = Nonce::assume_unique_for_key(*nonce);
             let data = Aad::from(associated_data);
             let plaintext = key.open_in_place(nonce, data, buffer.expose_secret_mut());
-            Some(SecretSlice::from(plaintext.ok()?.to_vec()))
+            Some(Opened {
+                plaintext: plaintext.ok()?.to_vec().into(),
+                is_outdated: index > 0,
+            })
         };
-        if let Some(plaintext) = open_with(&self.first) {
-            let is_outdated = false;
-            return Ok(Opened {
-                plaintext,
-                is_outdated,
-            });
-        }
-        let plaintext = self.older.iter().find_map(open_with);
-        let plaintext = plaintext.ok_or(Error::NoKeyOpens)?;
-        let is_outdated = true;
-        Ok(Opened {
-            plaintext,
-            is_outdated,
-        })
+        let mut keys = iter::once(&self.first).chain(&self.older).enumerate();
+        keys.find_map(open_with).ok_or(Error::NoKeyOpens)
     }
 }
 
