@@ -21,6 +21,8 @@ pub enum Failure {
     Redirect,
     /// Every SMS is refused, as to a landline. Calls are made.
     RefuseSms,
+    /// Codes are sent. Every check has this status.
+    CheckStatus(&'static str),
     /// Codes are sent. Every check is `pending` and `valid`.
     PendingButValid,
     /// Codes are sent. Every answer names another number, and every check is `approved`.
@@ -41,16 +43,20 @@ impl Failure {
                 let redirect = Redirect::temporary("/followed");
                 Some(Reply::Respond(redirect.into_response()))
             }
-            Self::RefuseSms | Self::PendingButValid | Self::OtherTo | Self::OtherSid => None,
+            Self::RefuseSms
+            | Self::CheckStatus(_)
+            | Self::PendingButValid
+            | Self::OtherTo
+            | Self::OtherSid => None,
         }
     }
 
     /// The status of every check.
     pub(super) fn status(self) -> &'static str {
-        if self == Self::PendingButValid {
-            "pending"
-        } else {
-            "approved"
+        match self {
+            Self::CheckStatus(status) => status,
+            Self::PendingButValid => "pending",
+            _ => "approved",
         }
     }
 

@@ -3,7 +3,7 @@
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
-use super::SendError;
+use super::{CheckError, SendError, Verdict};
 use crate::config::is_sid;
 
 /// Twilio's answers are shorter. A longer one counts as empty.
@@ -42,7 +42,7 @@ pub struct Verification {
     pub sid: String,
     /// The phone number.
     pub to: String,
-    /// `pending`, `approved`, `canceled` or anything else.
+    /// One of [`verdict`]'s, or anything else.
     pub status: String,
 }
 
@@ -77,6 +77,29 @@ pub fn refusal(status: u16, code: Option<i64>) -> SendError {
         (429, _) => SendError::TooMany,
         (401, _) | (403, Some(20003)) | (404, Some(20404)) => SendError::Misconfigured,
         _ => SendError::Failed,
+    }
+}
+
+/// The meaning of a checked verification's status. Twilio's specification lists these seven.
+/// [`CheckError::Expired`] lets the user request another code.
+pub(super) fn verdict(status: &str) -> Result<Verdict, CheckError> {
+    match status {
+        "approved" => Ok(Verdict::Approved),
+        "pending" => Ok(Verdict::Wrong),
+        "expired" | "canceled" | "deleted" | "failed" => Err(CheckError::Expired),
+        "max_attempts_reached" => Err(CheckError::TooManyWrong),
+        _ => Err(CheckError::Unavailable),
+    }
+}
+
+/// The meaning of a refusal to check.
+pub(super) fn refusal_to_check(status: u16, code: Option<i64>) -> CheckError {
+    match (status, code) {
+        // Too many requests, whatever their verification.
+        (429, Some(20429 | 60212)) => CheckError::Unavailable,
+        (429, _) | (_, Some(60202)) => CheckError::TooManyWrong,
+        (404, _) => CheckError::Expired,
+        _ => CheckError::Unavailable,
     }
 }
 

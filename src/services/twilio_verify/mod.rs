@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::config::Twilio;
 
-use answers::{Answer, as_error, mask};
+use answers::{Answer, as_error, mask, refusal_to_check, verdict};
 pub use answers::{Verification, error_code, is_verification_sid, refusal};
 
 /// The default of [`Timeouts::request`].
@@ -101,7 +101,7 @@ pub enum Verdict {
 /// Why a code was not checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CheckError {
-    /// The verification has expired, was used or canceled.
+    /// The verification has expired, was used, canceled or deleted, or has failed.
     #[error("the verification has expired or was used")]
     Expired,
     /// The verification takes no more codes.
@@ -170,8 +170,9 @@ impl TwilioVerify {
     /// Asks whether `code` is the code that was sent to `to`: in the verification `sid`, or
     /// in the number's latest without one.
     ///
-    /// Only a status of exactly `approved` for this `to` and this `sid` approves. Twilio's
-    /// legacy field `valid` is not read ("Use `status` instead", Verification Check resource).
+    /// An answer about another `to` or `sid` means nothing. Only a status of exactly `approved`
+    /// approves. Twilio's legacy field `valid` is not read ("Use `status` instead",
+    /// Verification Check resource).
     pub async fn check(
         &self,
         service: Service,
@@ -194,24 +195,15 @@ impl TwilioVerify {
             tracing::warn!(number, error = as_error(&error), "Twilio did not check");
             CheckError::Unavailable
         })?;
-        if matches!(answer.status, StatusCode::OK | StatusCode::CREATED)
-            && let Some(verification) = Verification::read(&answer.body)
-            && verification.to == to
-            && sid.is_none_or(|sid| verification.sid == sid)
-        {
-            match verification.status.as_str() {
-                "approved" => return Ok(Verdict::Approved),
-                "pending" => return Ok(Verdict::Wrong),
-                _ => {}
-            }
-        }
         let (status, code) = (answer.status.as_u16(), error_code(&answer.body));
-        let error = match (status, code) {
-            // Too many requests, whatever their verification.
-            (429, Some(20429 | 60212)) => CheckError::Unavailable,
-            (429, _) | (_, Some(60202)) => CheckError::TooManyWrong,
-            (404, _) => CheckError::Expired,
-            _ => CheckError::Unavailable,
+        let result = match answer.status {
+            StatusCode::OK | StatusCode::CREATED => Verification::read(&answer.body)
+                .filter(|it| it.to == to && sid.is_none_or(|sid| it.sid == sid))
+                .map_or(Err(CheckError::Unavailable), |it| verdict(&it.status)),
+            _ => Err(refusal_to_check(status, code)),
+        };
+        let Err(error) = result else {
+            return result;
         };
         if status == 401 {
             tracing::error!(number, status, code, "Twilio refused the credentials");

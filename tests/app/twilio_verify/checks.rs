@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use twostep::services::twilio_verify::{CancelError, CheckError, Service, Verdict};
 
 use super::peer::{Peer, Reply, http};
-use super::{OTHER, OTHER_SID, SID, TO, checked, code, raw, refused};
+use super::{OTHER, OTHER_SID, SID, TO, checked, code, raw, refused, spec};
 
 async fn assert_check(reply: Reply, sid: Option<&str>, expected: Result<Verdict, CheckError>) {
     let case = format!("{reply:?} {sid:?}");
@@ -68,6 +68,49 @@ async fn each_refusal_of_a_check_has_its_error() {
     }
 }
 
+/// The statuses of an ended verification, besides `approved`.
+const ENDED: [(&str, CheckError); 5] = [
+    ("expired", CheckError::Expired),
+    ("canceled", CheckError::Expired),
+    ("deleted", CheckError::Expired),
+    ("failed", CheckError::Expired),
+    ("max_attempts_reached", CheckError::TooManyWrong),
+];
+
+#[tokio::test]
+async fn an_ended_verification_has_the_error_of_its_status() {
+    for (status, error) in ENDED {
+        for http_status in [200, 201] {
+            let reply = Reply::Json(http_status, checked(status));
+            assert_check(reply, Some(SID), Err(error)).await;
+        }
+        assert_check(Reply::Json(200, checked(status)), None, Err(error)).await;
+        let mut valid = checked(status);
+        valid["valid"] = true.into();
+        assert_check(Reply::Json(200, valid), Some(SID), Err(error)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_another_verification_says_nothing() {
+    for (status, _) in ENDED {
+        for (field, other) in [("to", OTHER), ("sid", OTHER_SID)] {
+            let mut answer = checked(status);
+            answer[field] = other.into();
+            let reply = Reply::Json(200, answer);
+            assert_check(reply, Some(SID), Err(CheckError::Unavailable)).await;
+        }
+    }
+}
+
+#[test]
+fn each_status_in_twilios_specification_is_known() {
+    let mut known: Vec<_> = ENDED.into_iter().map(|(status, _)| status).collect();
+    known.extend(["pending", "approved"]);
+    known.sort_unstable();
+    assert_eq!(spec::check_statuses(), known);
+}
+
 #[tokio::test]
 async fn any_other_answer_to_a_check_is_unavailable_and_never_approved() {
     let approved = checked("approved").to_string();
@@ -86,9 +129,8 @@ async fn any_other_answer_to_a_check_is_unavailable_and_never_approved() {
         "approved ",
         "APPROVED",
         "",
-        "canceled",
-        "expired",
-        "failed",
+        "converted",
+        "Expired",
     ] {
         replies.push(Reply::Json(200, checked(status)));
     }

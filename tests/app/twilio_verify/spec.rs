@@ -24,6 +24,17 @@ pub fn servers() -> Vec<&'static str> {
     servers
 }
 
+/// The statuses of a check, sorted. The specification lists them in a sentence.
+pub fn check_statuses() -> Vec<&'static str> {
+    let schema = &SPEC["components"]["schemas"]["verify.v2.service.verification_check"];
+    let sentence = schema["properties"]["status"]["description"]
+        .as_str()
+        .unwrap();
+    let mut statuses: Vec<_> = sentence.split('`').skip(1).step_by(2).collect();
+    statuses.sort_unstable();
+    statuses
+}
+
 /// Asserts that a request matches the specification.
 pub fn assert_valid_request(request: &Request, username: &str, password: &str) {
     let (operation, parameters) = SPEC["paths"]

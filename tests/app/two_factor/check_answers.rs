@@ -3,7 +3,7 @@
 use twostep::dev::simulator::Failure;
 
 use super::{assert_gone, pending_login, register_and_log_in};
-use crate::support::{PASSWORD, PHONE, TestApp};
+use crate::support::{PASSWORD, PHONE};
 
 const UNAVAILABLE: &str = "We couldn't check the code. Try again.";
 const EXPIRED: &str = "That code has expired. Ask for a new one.";
@@ -23,17 +23,28 @@ async fn an_attempt_stays_counted_if_the_code_could_not_be_checked() {
 }
 
 #[tokio::test]
-async fn a_code_that_twilio_forgot_has_expired_and_another_can_be_requested() {
-    let (app, browser) = pending_login("harry").await;
-    let answer = Failure::Status(404, Some(20404));
-    app.phone().fail_with(Some(answer));
-    let page = browser.verify(&app.last_code()).await;
-    assert_eq!(page.status, 422);
-    assert_eq!(page.error_at("token").as_deref(), Some(EXPIRED));
-    app.phone().fail_with(None);
-    app.advance(30);
-    browser.request_code("/verify_2fa/resend").await;
-    browser.verify(&app.last_code()).await.redirects_to("/home");
+async fn a_code_that_ended_at_twilio_has_expired_and_another_can_be_requested() {
+    for answer in [
+        Failure::Status(404, Some(20404)),
+        Failure::CheckStatus("expired"),
+        Failure::CheckStatus("canceled"),
+        Failure::CheckStatus("deleted"),
+        Failure::CheckStatus("failed"),
+    ] {
+        let (app, browser) = pending_login("harry").await;
+        app.phone().fail_with(Some(answer));
+        let page = browser.verify(&app.last_code()).await;
+        assert_eq!(page.status, 422, "{answer:?}");
+        assert_eq!(
+            page.error_at("token").as_deref(),
+            Some(EXPIRED),
+            "{answer:?}"
+        );
+        app.phone().fail_with(None);
+        app.advance(30);
+        browser.request_code("/verify_2fa/resend").await;
+        browser.verify(&app.last_code()).await.redirects_to("/home");
+    }
 }
 
 #[tokio::test]
@@ -41,14 +52,13 @@ async fn too_many_wrong_codes_at_twilio_close_the_challenge() {
     for answer in [
         Failure::Status(429, Some(60202)),
         Failure::Status(429, None),
+        Failure::CheckStatus("max_attempts_reached"),
     ] {
-        let app = TestApp::start().await;
-        app.with_two_factor("harry", PHONE).await;
-        let browser = app.log_in_until_code("harry").await;
+        let (app, browser) = pending_login("harry").await;
         let code = app.last_code();
         app.phone().fail_with(Some(answer));
         let page = browser.verify(&code).await;
-        assert_eq!(page.status, 422);
+        assert_eq!(page.status, 422, "{answer:?}");
         assert!(page.says("Invalid token"));
         assert_eq!(page.attributes("main a", "href"), ["/login"]);
         app.phone().fail_with(None);

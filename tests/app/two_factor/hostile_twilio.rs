@@ -6,7 +6,7 @@ use super::wrong;
 use crate::support::{PHONE, TestApp};
 
 /// Each failure, and the status and error of the answer to a code.
-const FAILURES: [(Failure, u16, &str); 14] = {
+const FAILURES: [(Failure, u16, &str); 16] = {
     const UNAVAILABLE: &str = "We couldn't check the code. Try again.";
     [
         (Failure::Status(200, None), 503, UNAVAILABLE),
@@ -22,6 +22,12 @@ const FAILURES: [(Failure, u16, &str); 14] = {
         (Failure::Redirect, 503, UNAVAILABLE),
         (Failure::OtherTo, 503, UNAVAILABLE),
         (Failure::OtherSid, 503, UNAVAILABLE),
+        (Failure::CheckStatus("Approved"), 503, UNAVAILABLE),
+        (
+            Failure::CheckStatus("expired"),
+            422,
+            "That code has expired. Ask for a new one.",
+        ),
         (Failure::PendingButValid, 422, "Invalid token"),
     ]
 };
