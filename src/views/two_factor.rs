@@ -157,7 +157,9 @@ pub fn explain_failed_delivery(
         Delivery::TooMany => {
             "Too many codes were sent to this number. Try again in 10 minutes.".to_owned()
         }
-        Delivery::Blocked | Delivery::InvalidNumber => CANNOT_SEND_TO_NUMBER.to_owned(),
+        Delivery::FraudGuard | Delivery::Blocked | Delivery::InvalidNumber => {
+            CANNOT_SEND_TO_NUMBER.to_owned()
+        }
         Delivery::Misconfigured => "We can't send codes right now.".to_owned(),
         _ => format!(
             "We can't send codes right now. Try again{}.",

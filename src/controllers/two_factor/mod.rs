@@ -123,7 +123,9 @@ fn allowed_number(app: &AppState, form: &EnableForm) -> Result<PhoneNumber, &'st
 fn failed_delivery_errors(delivery: Delivery, resend: ResendStatus) -> Errors {
     match delivery {
         Delivery::InvalidNumber => Errors::one("verification_phone", "Invalid phone number"),
-        Delivery::Blocked => Errors::one("verification_phone", CANNOT_SEND_TO_NUMBER),
+        Delivery::FraudGuard | Delivery::Blocked => {
+            Errors::one("verification_phone", CANNOT_SEND_TO_NUMBER)
+        }
         other => Errors::one(
             "form",
             explain_failed_delivery(other, resend, Purpose::AddPhone),

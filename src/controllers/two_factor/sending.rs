@@ -13,7 +13,9 @@ const TOO_MANY_RETRY_AFTER: i64 = 600;
 pub(super) fn answer_status(delivery: Delivery, resend: ResendStatus) -> (StatusCode, Option<i64>) {
     let wait = resend.wait();
     match delivery {
-        Delivery::InvalidNumber | Delivery::Blocked => (StatusCode::UNPROCESSABLE_ENTITY, None),
+        Delivery::InvalidNumber | Delivery::FraudGuard | Delivery::Blocked => {
+            (StatusCode::UNPROCESSABLE_ENTITY, None)
+        }
         Delivery::TooMany => (StatusCode::TOO_MANY_REQUESTS, Some(TOO_MANY_RETRY_AFTER)),
         Delivery::HeldBack => (StatusCode::TOO_MANY_REQUESTS, Some(wait)),
         _ => (

@@ -20,11 +20,13 @@ pub enum Delivery {
     InvalidNumber,
     /// Twilio has sent too many codes to the number.
     TooMany,
-    /// Twilio blocks the number, for fraud or its country.
+    /// Twilio's fraud prevention blocks the number.
+    FraudGuard,
+    /// Twilio blocks the number for another reason.
     Blocked,
     /// Twilio refuses our credentials or service.
     Misconfigured,
-    /// Neither SMS nor call could be sent.
+    /// Neither SMS nor call could be sent, or Twilio gets too many requests from us.
     Failed,
 }
 
@@ -40,9 +42,10 @@ impl From<&SendError> for Delivery {
         match error {
             SendError::InvalidNumber => Self::InvalidNumber,
             SendError::TooMany => Self::TooMany,
+            SendError::FraudGuard => Self::FraudGuard,
             SendError::Blocked => Self::Blocked,
             SendError::Misconfigured => Self::Misconfigured,
-            SendError::Failed => Self::Failed,
+            SendError::RateLimited | SendError::Failed => Self::Failed,
         }
     }
 }

@@ -128,9 +128,12 @@ impl Verification {
 async fn refund_failed(database: &Database, attempt: &Attempt, error: &SendError) -> Result<()> {
     let mut connection = database.acquire().await?;
     match error {
-        SendError::Failed | SendError::Misconfigured => refund(&mut connection, attempt).await,
-        SendError::InvalidNumber | SendError::TooMany | SendError::Blocked => {
-            refund(&mut connection, &attempt.under(&BUDGETS)).await
+        SendError::Failed | SendError::RateLimited | SendError::Misconfigured => {
+            refund(&mut connection, attempt).await
         }
+        SendError::InvalidNumber
+        | SendError::TooMany
+        | SendError::FraudGuard
+        | SendError::Blocked => refund(&mut connection, &attempt.under(&BUDGETS)).await,
     }
 }

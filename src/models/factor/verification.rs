@@ -177,7 +177,7 @@ impl Verification {
             FROM verifications
             WHERE user_id = $1 AND phone = $2 AND last_sent_at > $3 AND last_sent_at <= $4
                 AND (outcome IS NULL OR outcome NOT IN ($5, $6))
-                AND delivery NOT IN ($7, $8, $9)",
+                AND delivery NOT IN ($7, $8, $9, $10)",
         )
         .bind(user.as_str())
         .bind(phone)
@@ -188,6 +188,7 @@ impl Verification {
         .bind(Delivery::InvalidNumber.as_ref())
         .bind(Delivery::TooMany.as_ref())
         .bind(Delivery::Blocked.as_ref())
+        .bind(Delivery::FraudGuard.as_ref())
         .fetch_one(connection)
         .await?)
     }

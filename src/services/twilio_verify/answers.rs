@@ -67,14 +67,20 @@ pub fn error_code(body: &[u8]) -> Option<i64> {
 /// Dictionary" (<https://www.twilio.com/docs/api/errors>). They say more than the status, so
 /// they go first.
 ///
+/// A 429 is about our account unless its code names the number: "the maximum number of
+/// concurrent API requests has been reached" ("Twilio API response Error 429",
+/// <https://support.twilio.com/hc/en-us/articles/360044308153>). Only 20429 has an example in
+/// Twilio's specification. A call would be one more request.
+///
 /// Only `Failed` is followed by a call. A block by Fraud Guard must not be: Fraud Guard
 /// watches SMS only, and a call would pay the attacker.
 pub fn refusal(status: u16, code: Option<i64>) -> SendError {
     match (status, code) {
         (_, Some(60200 | 21211 | 21614)) => SendError::InvalidNumber,
-        (_, Some(60203 | 60212 | 20429)) => SendError::TooMany,
-        (_, Some(60238 | 60410 | 60605 | 21408)) => SendError::Blocked,
-        (429, _) => SendError::TooMany,
+        (_, Some(60202 | 60203 | 60212)) => SendError::TooMany,
+        (_, Some(60410 | 60605)) => SendError::FraudGuard,
+        (_, Some(60238 | 21408)) => SendError::Blocked,
+        (429, _) | (_, Some(20429)) => SendError::RateLimited,
         (401, _) | (403, Some(20003)) | (404, Some(20404)) => SendError::Misconfigured,
         _ => SendError::Failed,
     }
@@ -92,12 +98,11 @@ pub(super) fn verdict(status: &str) -> Result<Verdict, CheckError> {
     }
 }
 
-/// The meaning of a refusal to check.
+/// The meaning of a refusal to check. A 429 without 60202 is about the requests, as above,
+/// and leaves the verification open.
 pub(super) fn refusal_to_check(status: u16, code: Option<i64>) -> CheckError {
     match (status, code) {
-        // Too many requests, whatever their verification.
-        (429, Some(20429 | 60212)) => CheckError::Unavailable,
-        (429, _) | (_, Some(60202)) => CheckError::TooManyWrong,
+        (_, Some(60202)) => CheckError::TooManyWrong,
         (404, _) => CheckError::Expired,
         _ => CheckError::Unavailable,
     }

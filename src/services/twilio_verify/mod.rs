@@ -78,10 +78,16 @@ pub enum SendError {
     /// Twilio cannot reach the number.
     #[error("the number cannot be reached")]
     InvalidNumber,
-    /// Too many codes for the number, or too many requests.
+    /// Too many codes for the number.
     #[error("too many codes were requested")]
     TooMany,
-    /// Fraud Guard or a country's permissions block the number.
+    /// Too many requests of our account, whatever their number.
+    #[error("too many requests")]
+    RateLimited,
+    /// Twilio's fraud prevention blocks the number or its country for SMS.
+    #[error("the number is blocked by fraud guard")]
+    FraudGuard,
+    /// The number or its country is blocked for another reason.
     #[error("the number is blocked")]
     Blocked,
     /// Our credentials or service SID are wrong.

@@ -59,8 +59,8 @@ async fn each_refusal_of_a_check_has_its_error() {
         (refused(404, 20404), CheckError::Expired),
         (raw(404, ""), CheckError::Expired),
         (refused(429, 60202), CheckError::TooManyWrong),
-        (raw(429, ""), CheckError::TooManyWrong),
         // Too many requests, not too many wrong codes.
+        (raw(429, ""), CheckError::Unavailable),
         (refused(429, 20429), CheckError::Unavailable),
         (refused(429, 60212), CheckError::Unavailable),
     ] {

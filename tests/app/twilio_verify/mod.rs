@@ -161,22 +161,21 @@ async fn one_call_follows_an_sms_that_failed_for_a_reason_of_its_own() {
 
 #[tokio::test]
 async fn no_call_follows_a_refusal_that_holds_for_calls_too() {
-    use SendError::{Blocked, InvalidNumber, Misconfigured, TooMany};
+    use SendError::{Blocked, FraudGuard, InvalidNumber, Misconfigured, RateLimited, TooMany};
     let mut cases = vec![
-        (raw(429, ""), TooMany),
+        // Only Twilio's own codes say that a limit is about the number.
+        (raw(429, ""), RateLimited),
+        (raw(429, "<html>"), RateLimited),
         (raw(401, ""), Misconfigured),
-        (refused(429, 1), TooMany),
     ];
-    let refusals: [(&[u16], &[i64], SendError); 6] = [
+    let refusals: [(&[u16], &[i64], SendError); 8] = [
         (&[400], &[60200, 21211, 21614], InvalidNumber),
-        (&[403, 429], &[60203, 60212, 20429], TooMany),
-        (
-            &[400, 403, 429, 503],
-            &[60238, 60410, 60605, 21408],
-            Blocked,
-        ),
-        (&[401], &[20003, 1], Misconfigured),
-        (&[403], &[20003], Misconfigured),
+        (&[403, 429], &[60202, 60203, 60212], TooMany),
+        (&[429], &[20429, 25109, 1], RateLimited),
+        (&[403, 503], &[20429], RateLimited),
+        (&[400, 403, 429, 503], &[60410, 60605], FraudGuard),
+        (&[400, 403, 429, 503], &[60238, 21408], Blocked),
+        (&[401, 403], &[20003], Misconfigured),
         (&[404], &[20404], Misconfigured),
     ];
     for (statuses, codes, error) in refusals {
@@ -184,6 +183,7 @@ async fn no_call_follows_a_refusal_that_holds_for_calls_too() {
             cases.extend(codes.iter().map(|code| (refused(*status, *code), error)));
         }
     }
+    cases.push((refused(401, 1), Misconfigured));
     for (reply, error) in cases {
         assert_send(vec![reply], Err(error), &["sms"]).await;
     }
@@ -222,6 +222,7 @@ async fn the_call_after_an_sms_has_the_same_results() {
     for (reply, expected) in [
         (refused(500, 20500), Err(SendError::Failed)),
         (refused(429, 60203), Err(SendError::TooMany)),
+        (refused(429, 20429), Err(SendError::RateLimited)),
         (Reply::Silence, sent(None, Channel::Call)),
     ] {
         assert_send(vec![refused(403, 60205), reply], expected, &["sms", "call"]).await;

@@ -332,7 +332,7 @@ async fn each_demo_number_has_its_behavior() {
         assert_eq!(demo.create(UNAVAILABLE, channel).await, (503, 20503));
     }
     for (number, creates, expected) in [
-        (BLOCKED, 1, SendError::Blocked),
+        (BLOCKED, 1, SendError::FraudGuard),
         (TOO_MANY, 1, SendError::TooMany),
         (UNAVAILABLE, 2, SendError::Failed),
     ] {

@@ -267,23 +267,29 @@ async fn six_calls_a_day_are_made_and_no_seventh() {
 
 #[tokio::test]
 async fn a_failure_of_ours_or_of_twilio_is_refunded() {
-    let app = two_factor_app("alice").await;
-    app.phone().fail_with(Some(Failure::Status(500, None)));
-    for _ in 0..8 {
+    for failure in [
+        Failure::Status(500, None),
+        Failure::Status(429, Some(20429)),
+        Failure::Status(401, Some(20003)),
+    ] {
+        let app = two_factor_app("alice").await;
+        app.phone().fail_with(Some(failure));
+        for _ in 0..8 {
+            let browser = app.log_in_until_code("alice").await;
+            let page = browser.get("/verify_2fa").await;
+            assert!(page.says("We can't send codes right now."), "{failure:?}");
+            app.advance(30);
+        }
+        app.phone().fail_with(None);
         let browser = app.log_in_until_code("alice").await;
-        let page = browser.get("/verify_2fa").await;
-        assert!(page.says("We can't send codes right now."));
-        app.advance(30);
+        browser.verify(&app.last_code()).await.redirects_to("/home");
+        let (now, mut connection) = (app.state.clock.now(), app.pool.acquire().await.unwrap());
+        let spent = budgets(&mut connection, 1000, now).await.unwrap();
+        let expected = [
+            ("sends_of_service", 2, 1000), // enabling, and this one
+            ("sends_to_new_numbers", 2, 500),
+            ("calls_of_service", 0, 200),
+        ];
+        assert_eq!(spent, expected, "{failure:?}");
     }
-    app.phone().fail_with(None);
-    let browser = app.log_in_until_code("alice").await;
-    browser.verify(&app.last_code()).await.redirects_to("/home");
-    let (now, mut connection) = (app.state.clock.now(), app.pool.acquire().await.unwrap());
-    let spent = budgets(&mut connection, 1000, now).await.unwrap();
-    let expected = [
-        ("sends_of_service", 2, 1000), // enabling, and this one
-        ("sends_to_new_numbers", 2, 500),
-        ("calls_of_service", 0, 200),
-    ];
-    assert_eq!(spent, expected);
 }

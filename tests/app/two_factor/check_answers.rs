@@ -51,7 +51,6 @@ async fn a_code_that_ended_at_twilio_has_expired_and_another_can_be_requested() 
 async fn too_many_wrong_codes_at_twilio_close_the_challenge() {
     for answer in [
         Failure::Status(429, Some(60202)),
-        Failure::Status(429, None),
         Failure::CheckStatus("max_attempts_reached"),
     ] {
         let (app, browser) = pending_login("harry").await;

@@ -6,13 +6,14 @@ use super::wrong;
 use crate::support::{PHONE, TestApp};
 
 /// Each failure, and the status and error of the answer to a code.
-const FAILURES: [(Failure, u16, &str); 16] = {
+const FAILURES: [(Failure, u16, &str); 17] = {
     const UNAVAILABLE: &str = "We couldn't check the code. Try again.";
     [
         (Failure::Status(200, None), 503, UNAVAILABLE),
         (Failure::Status(400, Some(60200)), 503, UNAVAILABLE),
         (Failure::Status(401, Some(20003)), 503, UNAVAILABLE),
         (Failure::Status(403, Some(20003)), 503, UNAVAILABLE),
+        (Failure::Status(429, None), 503, UNAVAILABLE),
         (Failure::Status(429, Some(20429)), 503, UNAVAILABLE),
         (Failure::Status(500, None), 503, UNAVAILABLE),
         (Failure::Status(503, Some(20503)), 503, UNAVAILABLE),

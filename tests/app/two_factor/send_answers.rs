@@ -59,8 +59,8 @@ fn rows() -> Vec<Row> {
         ),
         row(refusal(429, Some(60203)), wait, TOO_MANY_CODES, 1),
         row(refusal(429, Some(60212)), wait, TOO_MANY_CODES, 1),
-        row(refusal(429, Some(20429)), wait, TOO_MANY_CODES, 1),
-        row(refusal(429, None), wait, TOO_MANY_CODES, 1),
+        row(refusal(429, Some(20429)), down, FAILED, 1),
+        row(refusal(429, None), down, FAILED, 1),
         row(refusal(403, Some(60410)), invalid, BLOCKED_NUMBER, 1),
         row(refusal(403, Some(60605)), invalid, BLOCKED_NUMBER, 1),
         row(refusal(400, Some(21408)), invalid, BLOCKED_NUMBER, 1),
@@ -227,10 +227,12 @@ async fn a_landline_is_called() {
 
 #[tokio::test]
 async fn after_twilio_refused_a_number_another_gets_its_code_at_once() {
-    for refused in [BLOCKED, TOO_MANY] {
-        let app = TestApp::start().await;
-        let browser = app.register_and_log_in("harry").await;
-        assert!(browser.enable(refused).await.status >= 400);
+    for (status, code) in [(400, 60200), (429, 60203), (403, 60410), (403, 60238)] {
+        let (app, browser) = register_and_log_in("harry").await;
+        let refusal = Failure::Status(status, Some(code));
+        app.phone().fail_with(Some(refusal));
+        assert!(browser.enable(OTHER_PHONE).await.status >= 400);
+        app.phone().fail_with(None);
         browser.add_phone(PHONE).await;
         assert_eq!(app.last_message().to, PHONE);
         // So does a number that is corrected after a code was sent.
