@@ -108,6 +108,23 @@ pub(super) fn refusal_to_check(status: u16, code: Option<i64>) -> CheckError {
     }
 }
 
+/// Whether two texts are the same international phone number, whatever their formatting.
+pub fn is_same_number(one: &str, other: &str) -> bool {
+    international_digits(one).is_some_and(|digits| Some(digits) == international_digits(other))
+}
+
+/// The digits after the `+` or `00`, in E.164 at most 15. A number without a prefix may be of
+/// another country.
+fn international_digits(text: &str) -> Option<String> {
+    let is_separator = |c: char| c.is_whitespace() || matches!(c, '-' | '.' | '(' | ')');
+    let text: String = text.chars().filter(|c| !is_separator(*c)).collect();
+    let digits = text.strip_prefix('+').or_else(|| text.strip_prefix("00"))?;
+    let is_number = (1..=15).contains(&digits.len())
+        && !digits.starts_with('0')
+        && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.to_owned())
+}
+
 /// Whether a text matches `^VE[0-9a-fA-F]{32}$`, so that it is safe in a path.
 pub fn is_verification_sid(text: &str) -> bool {
     is_sid("VE", text)

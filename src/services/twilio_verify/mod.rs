@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::config::Twilio;
 
 use answers::{Answer, as_error, mask, refusal_to_check, verdict};
-pub use answers::{Verification, error_code, is_verification_sid, refusal};
+pub use answers::{Verification, error_code, is_same_number, is_verification_sid, refusal};
 
 /// The default of [`Timeouts::request`].
 pub const TIMEOUT: Duration = Duration::from_secs(8);
@@ -204,7 +204,7 @@ impl TwilioVerify {
         let (status, code) = (answer.status.as_u16(), error_code(&answer.body));
         let result = match answer.status {
             StatusCode::OK | StatusCode::CREATED => Verification::read(&answer.body)
-                .filter(|it| it.to == to && sid.is_none_or(|sid| it.sid == sid))
+                .filter(|it| is_same_number(&it.to, to) && sid.is_none_or(|sid| it.sid == sid))
                 .map_or(Err(CheckError::Unavailable), |it| verdict(&it.status)),
             _ => Err(refusal_to_check(status, code)),
         };
@@ -275,7 +275,7 @@ impl TwilioVerify {
         let status = answer.status.as_u16();
         if answer.status.is_success() {
             let sid = Verification::read(&answer.body)
-                .filter(|it| answer.status == StatusCode::CREATED && it.to == to)
+                .filter(|it| answer.status == StatusCode::CREATED && is_same_number(&it.to, to))
                 .map(|it| it.sid)
                 .filter(|sid| is_verification_sid(sid));
             if sid.is_none() {

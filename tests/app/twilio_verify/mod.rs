@@ -3,6 +3,7 @@
 mod certificate;
 mod checks;
 mod logging;
+mod numbers;
 mod peer;
 mod simulator;
 mod spec;
