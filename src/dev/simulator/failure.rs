@@ -9,7 +9,8 @@ use super::rules::{Refusal, random_sid};
 /// The reply to every request, for tests of Twilio as a hostile peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// This status, with this Twilio code if there is one. Nothing is sent.
+    /// This status, with this Twilio code if there is one. Nothing is sent, unless it is a code
+    /// of Fraud Guard (60410, 60605) and the request for an SMS has `RiskCheck=disable`.
     Status(u16, Option<i64>),
     /// No answer, ever. Nothing is sent.
     Silence,

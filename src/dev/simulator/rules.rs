@@ -10,7 +10,7 @@ use crate::services::twilio_verify::Channel;
 
 /// A landline: it refuses an SMS (60205) and takes a call.
 pub const LANDLINE: &str = "+12025550110";
-/// A number that Fraud Guard blocks (60410).
+/// A number that Fraud Guard blocks (60410), except an SMS with `RiskCheck=disable`.
 pub const BLOCKED: &str = "+12025550111";
 /// A number that was sent too many codes (60203).
 pub const TOO_MANY: &str = "+12025550112";
@@ -104,15 +104,21 @@ impl Verifications {
         &mut self,
         to: &str,
         channel: &str,
+        risk_check: Option<&str>,
         now: i64,
     ) -> Result<Verification, Refusal> {
         let channel = channel.parse().map_err(|_| Refusal::PARAMETER)?;
+        let checks_risk = match risk_check {
+            None | Some("enable") => true,
+            Some("disable") => channel != Channel::Sms,
+            Some(_) => return Err(Refusal::PARAMETER),
+        };
         if !is_e164(to) {
             return Err(Refusal::PARAMETER);
         }
         match (to, channel) {
             (LANDLINE, Channel::Sms) => return Err(Refusal::LANDLINE),
-            (BLOCKED, _) => return Err(Refusal::BLOCKED),
+            (BLOCKED, _) if checks_risk => return Err(Refusal::BLOCKED),
             (TOO_MANY, _) => return Err(Refusal::SENDS),
             (UNAVAILABLE, _) => return Err(Refusal::UNAVAILABLE),
             _ => {}

@@ -3,7 +3,7 @@
 use crate::models::factor::{CodeSender, Delivery, End, Factor, SendMethod, Verification};
 use crate::models::rate_limit::{Attempt, BUDGETS, CodeRequest, refund, take};
 use crate::models::{Connection, Database, Error, Result, sms_days, with_causes};
-use crate::services::twilio_verify::{Channel, SendError, Sent};
+use crate::services::twilio_verify::{Channel, RiskCheck, SendError, Sent};
 
 impl CodeRequest<'_> {
     /// Whether the number is new, and so has limits of its own.
@@ -39,7 +39,10 @@ impl Verification {
                     attempt.add(call.unwrap_or_default());
                     is_allowed
                 };
-                verify.send(self.service(), &self.phone, may_call).await
+                let (service, phone) = (self.service(), &self.phone);
+                verify
+                    .send(service, phone, RiskCheck::Enable, may_call)
+                    .await
             }
             SendMethod::Call => verify.call(self.service(), &self.phone).await,
         };

@@ -63,6 +63,15 @@ pub enum Channel {
     Call,
 }
 
+/// Whether Twilio's fraud prevention may block an SMS: its parameter of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RiskCheck {
+    /// Twilio's default.
+    Enable,
+    /// Overrides [`SendError::FraudGuard`], so an attacker must not choose the number.
+    Disable,
+}
+
 /// A code was sent, or may have been.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
@@ -160,17 +169,19 @@ impl TwilioVerify {
         &self,
         service: Service,
         to: &str,
+        risk_check: RiskCheck,
         may_call: impl Future<Output = bool>,
     ) -> Result<Sent, SendError> {
-        match self.create(service, to, Channel::Sms).await {
+        match self.create(service, to, Channel::Sms, risk_check).await {
             Err(SendError::Failed) if may_call.await => self.call(service, to).await,
             result => result,
         }
     }
 
-    /// Sends a code to `to` (E.164) by voice call.
+    /// Sends a code to `to` (E.164) by voice call, to which [`RiskCheck`] doesn't apply.
     pub async fn call(&self, service: Service, to: &str) -> Result<Sent, SendError> {
-        self.create(service, to, Channel::Call).await
+        self.create(service, to, Channel::Call, RiskCheck::Enable)
+            .await
     }
 
     /// Asks whether `code` is the code that was sent to `to`: in the verification `sid`, or
@@ -251,9 +262,13 @@ impl TwilioVerify {
         service: Service,
         to: &str,
         channel: Channel,
+        risk_check: RiskCheck,
     ) -> Result<Sent, SendError> {
         let (number, name) = (mask(to), channel.into_str());
-        let form = [("To", to), ("Channel", name)];
+        let mut form = vec![("To", to), ("Channel", name)];
+        if risk_check == RiskCheck::Disable {
+            form.push(("RiskCheck", "disable"));
+        }
         let answer = match self.post(service, "Verifications", &form).await {
             Ok(answer) => answer,
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::future::ready;
 
-use twostep::services::twilio_verify::{CheckError, SendError, Service};
+use twostep::services::twilio_verify::{CheckError, RiskCheck, SendError, Service};
 
 use super::peer::client;
 use super::{SID, TO, code};
@@ -15,7 +15,9 @@ async fn an_untrusted_certificate_ends_the_connection_before_any_data() {
     let impostor = SmtpServer::start(Tls::Implicit).await;
     let base_url = format!("https://127.0.0.1:{}", impostor.port);
     let client = client(base_url.parse().unwrap());
-    let sent = client.send(Service::Main, TO, ready(true)).await;
+    let sent = client
+        .send(Service::Main, TO, RiskCheck::Enable, ready(true))
+        .await;
     assert_eq!(sent, Err(SendError::Failed));
     let checked = client.check(Service::Main, TO, Some(SID), &code()).await;
     assert_eq!(checked, Err(CheckError::Unavailable));

@@ -3,7 +3,7 @@
 use std::future::ready;
 
 use secrecy::SecretString;
-use twostep::services::twilio_verify::Service;
+use twostep::services::twilio_verify::{RiskCheck, Service};
 
 use crate::logs;
 
@@ -29,7 +29,9 @@ async fn each_failure_logs_one_line_with_status_and_code_and_no_secret() {
     let code = SecretString::from("123456");
     let mut all = Vec::new();
 
-    let _ = client.send(Service::Main, TO, ready(true)).await;
+    let _ = client
+        .send(Service::Main, TO, RiskCheck::Enable, ready(true))
+        .await;
     let lines = logs::take();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains(" WARN ") && lines[0].contains("status=403 code=60205"));
@@ -37,7 +39,9 @@ async fn each_failure_logs_one_line_with_status_and_code_and_no_secret() {
     assert!(lines[0].contains("…123"));
     all.extend(lines);
 
-    let _ = client.send(Service::Main, TO, ready(true)).await;
+    let _ = client
+        .send(Service::Main, TO, RiskCheck::Enable, ready(true))
+        .await;
     let lines = logs::take();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("ERROR") && lines[0].contains("status=401 code=20003"));
@@ -45,7 +49,11 @@ async fn each_failure_logs_one_line_with_status_and_code_and_no_secret() {
 
     for request in 0..4 {
         match request {
-            0 => drop(client.send(Service::Main, TO, ready(true)).await),
+            0 => drop(
+                client
+                    .send(Service::Main, TO, RiskCheck::Enable, ready(true))
+                    .await,
+            ),
             3 => drop(client.cancel(Service::Main, SID).await),
             _ => drop(client.check(Service::Main, TO, Some(SID), &code).await),
         }

@@ -19,8 +19,8 @@ use tokio::net::TcpListener;
 use twostep::middleware::request_log::REQUEST_TIMEOUT;
 use twostep::server::Limits;
 use twostep::services::twilio_verify::{
-    CancelError, Channel, CheckError, SendError, Sent, Service, TIMEOUT, Timeouts, TwilioVerify,
-    Verdict,
+    CancelError, Channel, CheckError, RiskCheck, SendError, Sent, Service, TIMEOUT, Timeouts,
+    TwilioVerify, Verdict,
 };
 
 const TO: &str = "+12025550123";
@@ -71,7 +71,9 @@ async fn assert_send(replies: Vec<Reply>, expected: Result<Sent, SendError>, cha
         true => peer.impatient_client(),
         false => peer.client(),
     };
-    let result = client.send(Service::Main, TO, ready(true)).await;
+    let result = client
+        .send(Service::Main, TO, RiskCheck::Enable, ready(true))
+        .await;
     assert_eq!(result, expected, "{case}");
     assert_eq!(peer.channels(), channels, "{case}");
 }
@@ -108,7 +110,10 @@ async fn each_service_is_addressed_by_its_own_sid() {
     ])
     .await;
     let client = peer.client();
-    client.send(Service::Main, TO, ready(true)).await.unwrap();
+    client
+        .send(Service::Main, TO, RiskCheck::Enable, ready(true))
+        .await
+        .unwrap();
     client.call(Service::Enroll, TO).await.unwrap();
     let verdict = client
         .check(Service::Enroll, TO, Some(SID), &code())
@@ -132,7 +137,9 @@ async fn each_service_is_addressed_by_its_own_sid() {
 async fn a_base_url_may_end_in_a_slash_and_have_a_path() {
     let peer = Peer::start(vec![created(SID, TO)]).await;
     let base = peer.base_url.join("/proxy/").unwrap();
-    let result = client(base).send(Service::Main, TO, ready(true)).await;
+    let result = client(base)
+        .send(Service::Main, TO, RiskCheck::Enable, ready(true))
+        .await;
     assert_eq!(result, sent(Some(SID), Channel::Sms));
 }
 
@@ -242,6 +249,36 @@ async fn a_requested_call_is_made_once_and_sends_no_sms() {
     }
 }
 
+#[tokio::test]
+async fn the_risk_check_is_only_named_to_disable_it_and_only_for_sms() {
+    for (risk_check, expected) in [
+        (RiskCheck::Enable, [None, None]),
+        (RiskCheck::Disable, [Some("disable"), None]),
+    ] {
+        let peer = Peer::start(vec![refused(403, 60205), created(SID, TO)]).await;
+        let client = peer.client();
+        let result = client
+            .send(Service::Main, TO, risk_check, ready(true))
+            .await;
+        assert_eq!(result, sent(Some(SID), Channel::Call));
+        assert_eq!(peer.channels(), ["sms", "call"]);
+        let requests = peer.requests();
+        let fields: Vec<_> = requests.iter().map(|it| it.field("RiskCheck")).collect();
+        assert_eq!(fields, expected, "{risk_check:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_call_follows_an_sms_that_is_blocked_without_the_risk_check() {
+    for code in [60410, 60605] {
+        let peer = Peer::start(vec![refused(403, code)]).await;
+        let (client, disable) = (peer.client(), RiskCheck::Disable);
+        let result = client.send(Service::Main, TO, disable, ready(true)).await;
+        assert_eq!(result, Err(SendError::FraudGuard));
+        assert_eq!(peer.channels(), ["sms"]);
+    }
+}
+
 /// ASVS 15.3.2
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
@@ -260,7 +297,9 @@ async fn a_refused_connection_is_a_failure() {
     drop(listener);
     let client = client(base.parse().unwrap());
     assert_eq!(
-        client.send(Service::Main, TO, ready(true)).await,
+        client
+            .send(Service::Main, TO, RiskCheck::Enable, ready(true))
+            .await,
         Err(SendError::Failed)
     );
     let verdict = client.check(Service::Main, TO, Some(SID), &code()).await;
@@ -290,7 +329,9 @@ async fn connections_without_tls(hang_up: bool) -> usize {
     };
     let client = TwilioVerify::new(settings(base.parse().unwrap()), timeouts).unwrap();
     assert_eq!(
-        client.send(Service::Main, TO, ready(true)).await,
+        client
+            .send(Service::Main, TO, RiskCheck::Enable, ready(true))
+            .await,
         Err(SendError::Failed)
     );
     let mut connections = 0;

@@ -2,7 +2,9 @@
 
 use std::future::ready;
 
-use twostep::services::twilio_verify::{Channel, CheckError, Service, Verdict, is_same_number};
+use twostep::services::twilio_verify::{
+    Channel, CheckError, RiskCheck, Service, Verdict, is_same_number,
+};
 
 use super::peer::{Peer, Reply};
 use super::{SID, TO, UNKNOWN, checked, code, created, sent};
@@ -70,7 +72,10 @@ async fn an_answer_to_a_send_may_format_the_number() {
         .chain(OTHERS.map(|to| (to, UNKNOWN)))
     {
         let peer = Peer::start(vec![created(SID, to)]).await;
-        let result = peer.client().send(Service::Main, TO, ready(true)).await;
+        let result = peer
+            .client()
+            .send(Service::Main, TO, RiskCheck::Enable, ready(true))
+            .await;
         assert_eq!(result, expected, "{to}");
     }
 }

@@ -7,11 +7,11 @@ use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use twostep::dev::simulator::{
-    BLOCKED, DemoPhone, LANDLINE, SILENT, TOO_MANY, UNAVAILABLE, is_demo_number,
+    BLOCKED, DemoPhone, Failure, LANDLINE, SILENT, TOO_MANY, UNAVAILABLE, is_demo_number,
 };
 use twostep::services::clock::Clock;
 use twostep::services::twilio_verify::{
-    Channel, CheckError, SendError, Sent, Service, TwilioVerify, Verdict,
+    Channel, CheckError, RiskCheck, SendError, Sent, Service, TwilioVerify, Verdict,
 };
 
 use super::peer::{IMPATIENT, PATIENT};
@@ -41,7 +41,7 @@ impl Demo {
     async fn text(&self) -> (String, String) {
         let sent = self
             .client
-            .send(Service::Main, TO, ready(true))
+            .send(Service::Main, TO, RiskCheck::Enable, ready(true))
             .await
             .unwrap();
         (sent.sid.unwrap(), self.latest_code())
@@ -96,6 +96,13 @@ impl Demo {
 
     async fn create(&self, to: &str, channel: &str) -> (u16, i64) {
         let form = [("To", to), ("Channel", channel)];
+        let (status, code, _) = self.post("Verifications", &form).await;
+        (status, code)
+    }
+
+    /// An SMS with a value of `RiskCheck`.
+    async fn text_with(&self, to: &str, risk_check: &str) -> (u16, i64) {
+        let form = [("To", to), ("Channel", "sms"), ("RiskCheck", risk_check)];
         let (status, code, _) = self.post("Verifications", &form).await;
         (status, code)
     }
@@ -190,7 +197,9 @@ async fn a_verification_is_sent_five_times_over_all_channels() {
         assert_eq!(demo.create(TO, channel).await, (429, 60203));
     }
     assert_eq!(
-        demo.client.send(Service::Main, TO, ready(true)).await,
+        demo.client
+            .send(Service::Main, TO, RiskCheck::Enable, ready(true))
+            .await,
         Err(SendError::TooMany)
     );
     assert_eq!(demo.phone.messages().len(), 5);
@@ -235,7 +244,7 @@ async fn the_two_services_are_independent() {
     let (sid, code) = demo.text().await;
     let enroll = demo
         .client
-        .send(Service::Enroll, TO, ready(true))
+        .send(Service::Enroll, TO, RiskCheck::Enable, ready(true))
         .await
         .unwrap();
     let enroll_sid = enroll.sid.unwrap();
@@ -268,7 +277,7 @@ async fn an_invalid_number_or_channel_is_an_invalid_parameter() {
     assert_eq!(demo.create(TO, "pigeon").await, (400, 60200));
     assert_eq!(
         demo.client
-            .send(Service::Main, "no number", ready(true))
+            .send(Service::Main, "no number", RiskCheck::Enable, ready(true))
             .await,
         Err(SendError::InvalidNumber)
     );
@@ -319,7 +328,9 @@ async fn each_demo_number_has_its_behavior() {
     let Ok(Sent {
         sid: Some(_),
         channel,
-    }) = client.send(Service::Main, LANDLINE, ready(true)).await
+    }) = client
+        .send(Service::Main, LANDLINE, RiskCheck::Enable, ready(true))
+        .await
     else {
         panic!("no call");
     };
@@ -338,7 +349,9 @@ async fn each_demo_number_has_its_behavior() {
     ] {
         let before = demo.phone.counters().creates;
         assert_eq!(
-            client.send(Service::Main, number, ready(true)).await,
+            client
+                .send(Service::Main, number, RiskCheck::Enable, ready(true))
+                .await,
             Err(expected)
         );
         assert_eq!(demo.phone.counters().creates - before, creates);
@@ -347,10 +360,81 @@ async fn each_demo_number_has_its_behavior() {
 }
 
 #[tokio::test]
+async fn fraud_guard_lets_an_sms_through_without_the_risk_check() {
+    let demo = Demo::start().await;
+    assert_eq!(demo.text_with(BLOCKED, "enable").await, (403, 60410));
+    assert_eq!(demo.text_with(BLOCKED, "disable").await, (201, 0));
+    let (client, disable) = (&demo.client, RiskCheck::Disable);
+    let result = client.send(Service::Main, BLOCKED, disable, ready(true));
+    let sid = result.await.unwrap().sid.unwrap();
+    let message = &demo.phone.messages()[0];
+    assert_eq!(
+        (message.to.as_str(), message.channel),
+        (BLOCKED, Channel::Sms)
+    );
+    assert_eq!(demo.raw_check(&sid, &message.code).await, (200, 0));
+    // The parameter is for SMS only, and has two values.
+    let form = [
+        ("To", BLOCKED),
+        ("Channel", "call"),
+        ("RiskCheck", "disable"),
+    ];
+    let (status, code, _) = demo.post("Verifications", &form).await;
+    assert_eq!((status, code), (403, 60410));
+    assert_eq!(demo.text_with(BLOCKED, "off").await, (400, 60200));
+    // Other refusals are not about risk.
+    for (number, refusal) in [
+        (LANDLINE, (403, 60205)),
+        (TOO_MANY, (429, 60203)),
+        (UNAVAILABLE, (503, 20503)),
+    ] {
+        assert_eq!(demo.text_with(number, "disable").await, refusal);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_is_fraud_guards_ends_without_the_risk_check() {
+    let demo = Demo::start().await;
+    for (code, is_fraud_guards) in [
+        (60410, true),
+        (60605, true),
+        (60238, false),
+        (21408, false),
+        (60203, false),
+    ] {
+        demo.phone.fail_with(Some(Failure::Status(403, Some(code))));
+        let refused = (403, code);
+        assert_eq!(demo.create(TO, "sms").await, refused);
+        assert_eq!(demo.text_with(TO, "enable").await, refused);
+        let expected = if is_fraud_guards { (201, 0) } else { refused };
+        assert_eq!(demo.text_with(TO, "disable").await, expected, "{code}");
+        assert_eq!(demo.create(TO, "call").await, refused);
+    }
+    assert_eq!(demo.phone.messages().len(), 2);
+}
+
+#[tokio::test]
+async fn a_failed_check_has_the_status_that_a_test_wants() {
+    let demo = Demo::start().await;
+    let (sid, code) = demo.text().await;
+    for (status, result) in [
+        ("expired", Err(CheckError::Expired)),
+        ("max_attempts_reached", Err(CheckError::TooManyWrong)),
+    ] {
+        demo.phone.fail_with(Some(Failure::CheckStatus(status)));
+        assert_eq!(demo.check(&sid, &code).await, result);
+    }
+    demo.phone.fail_with(None);
+    assert_eq!(demo.check(&sid, &code).await, Ok(Verdict::Approved));
+}
+
+#[tokio::test]
 async fn the_silent_number_gets_a_code_that_can_be_checked_by_number() {
     let demo = Demo::start().await;
     let impatient = TwilioVerify::new(demo.phone.settings(), IMPATIENT).unwrap();
-    let result = impatient.send(Service::Main, SILENT, ready(true)).await;
+    let result = impatient
+        .send(Service::Main, SILENT, RiskCheck::Enable, ready(true))
+        .await;
     assert_eq!(result, sent(None, Channel::Sms));
     assert_eq!(demo.phone.counters().creates, 1);
     let message = &demo.phone.messages()[0];
