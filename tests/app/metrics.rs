@@ -163,11 +163,11 @@ async fn codes_are_counted_by_country_and_outcome() {
         (1.0, 1.0)
     );
 
-    // The demo numbers: a fallback call, too many codes, a block, an outage.
+    // The demo numbers: a fallback call, too many codes, fraud guard, an outage.
     let fallen_back = r#"twostep_codes_fallen_back_total{country="US"}"#;
     for (number, outcome) in [
         ("+12025550110", "call"),
-        ("+12025550111", "blocked"),
+        ("+12025550111", "fraud_guard"),
         ("+12025550112", "too_many"),
         ("+12025550113", "failed"),
     ] {
