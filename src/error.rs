@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::models::{self, with_causes};
+use crate::services::totp;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -15,6 +16,9 @@ pub enum AppError {
     Unreadable(StatusCode),
     #[error(transparent)]
     Model(#[from] models::Error),
+    /// The page of an authenticator app.
+    #[error(transparent)]
+    Totp(#[from] totp::Error),
     #[error("session data")]
     Session(#[from] tower_sessions::session::Error),
     /// A handler needs this layer, but `routes.rs` does not add it.
@@ -34,7 +38,7 @@ impl AppError {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Unreadable(status) => *status,
             Self::Model(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Model(_) | Self::Session(_) | Self::MissingLayer(_) => {
+            Self::Model(_) | Self::Totp(_) | Self::Session(_) | Self::MissingLayer(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         }

@@ -63,7 +63,7 @@ pub async fn show(
     Ok(ProfilePage::new(
         layout,
         &user,
-        user.id == current.id,
+        (user.id == current.id).then_some(app.secret_keys.is_some()),
         app.clock.now(),
     ))
 }

@@ -9,7 +9,7 @@ use crate::extractors::{CurrentUser, Page};
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, Outcome};
 use crate::models::client::Client;
-use crate::models::factor::RecoveryCode;
+use crate::models::factor::{Factor, RecoveryCode};
 use crate::models::session::{Ended, Login, SessionId, SessionRow};
 use crate::session::Session;
 use crate::state::AppState;
@@ -28,12 +28,14 @@ pub async fn show(
     let mut connection = app.database.acquire().await?;
     let sessions = Login::active(&mut connection, &user.id, this, now).await?;
     let activity = Activity::recent(&mut connection, &user.id).await?;
+    let factors = Factor::list(&mut connection, &user.id).await?;
     let codes = RecoveryCode::count_unused(&mut connection, &user.id).await?;
     drop(connection); // the layout may need it
     let layout = page.layout("Security").await?;
     Ok(SecurityPage {
         layout,
-        two_factor: TwoFactor::new(&user, codes),
+        two_factor: TwoFactor::new(&factors, codes, now),
+        offers_apps: app.secret_keys.is_some(),
         sessions: session_items(&sessions.listed, this, now),
         more_sessions: sessions.more,
         activity: activity_items(&activity.shown, now),

@@ -2,6 +2,7 @@
 //! its constraints report a taken username.
 
 pub mod auth;
+pub mod authenticator;
 pub mod email;
 pub mod local_path;
 pub mod not_me;

@@ -10,6 +10,13 @@ pub struct EnableForm {
     pub verification_phone: String,
 }
 
+/// `POST /verify_2fa/use`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct UseFactorForm {
+    pub factor: String,
+}
+
 /// `POST /verify_2fa`
 #[derive(Default, Deserialize)]
 #[serde(default)]

@@ -74,6 +74,10 @@ pub enum Event {
     PasswordReset,
     TwoFactorEnabled,
     PhoneChanged,
+    PhoneAdded,
+    PhoneRemoved,
+    AuthenticatorAdded,
+    AuthenticatorRemoved,
     TwoFactorDisabled,
     RecoveryCodesRenewed,
     /// A "this wasn't me" link locked the account.

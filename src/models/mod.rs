@@ -18,6 +18,7 @@ pub mod reset_request;
 pub mod session;
 pub mod sms_days;
 pub mod token;
+pub mod two_factor;
 pub mod user;
 
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AnyPool, Connection as _, Executor};
 
 use crate::config::is_sqlite;
-use crate::services::passwords;
+use crate::services::{passwords, sealing};
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,8 @@ pub enum Error {
     Json(#[from] serde_json::Error),
     #[error("password hashing failed")]
     Passwords(#[from] passwords::Error),
+    #[error("a sealed secret: {0}")]
+    Sealing(#[from] sealing::Error),
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -127,6 +127,12 @@ const fn subject(event: NoticeKind) -> &'static str {
         NoticeKind::TwoFactorDisabled => {
             "Two-factor authentication is off for your Twostep account"
         }
+        NoticeKind::PhoneAdded => "A phone number was added to your Twostep account",
+        NoticeKind::PhoneRemoved => "The phone number of your Twostep account was removed",
+        NoticeKind::AuthenticatorAdded => "An authenticator app was added to your Twostep account",
+        NoticeKind::AuthenticatorRemoved => {
+            "An authenticator app was removed from your Twostep account"
+        }
         NoticeKind::Renamed => "Your Twostep username was changed",
         NoticeKind::ManyWrongPasswords => "Many wrong passwords for your Twostep account",
         NoticeKind::LoginAfterFailures => "A login to your Twostep account after wrong passwords",
@@ -144,7 +150,13 @@ fn describe_with_detail(notice: &Notice) -> String {
     let former_username = notice.former_username.as_deref().map(without_dots);
     let detail = match notice.event {
         NoticeKind::PhoneChanged => former_phone.map(|it| format!("Codes no longer go to {it}.")),
-        NoticeKind::TwoFactorDisabled => former_phone.map(|it| format!("Codes went to {it}.")),
+        NoticeKind::TwoFactorDisabled | NoticeKind::PhoneRemoved => {
+            former_phone.map(|it| format!("Codes went to {it}."))
+        }
+        NoticeKind::AuthenticatorAdded | NoticeKind::AuthenticatorRemoved => {
+            let name = notice.app.as_deref().map(without_dots);
+            name.map(|name| format!("Its name is {name}."))
+        }
         NoticeKind::Renamed => former_username
             .map(|it| format!("Your old username, {it}, stays reserved for you for 30 days.")),
         NoticeKind::ManyWrongPasswords => Some(
@@ -167,6 +179,14 @@ const fn remedy(event: NoticeKind) -> &'static str {
         NoticeKind::TwoFactorDisabled => {
             "The link logs everyone out, turns two-factor authentication on again with the \
              former number, and locks the password until you set a new one by email."
+        }
+        NoticeKind::PhoneAdded | NoticeKind::AuthenticatorAdded => {
+            "The link logs everyone out, removes what was added within two days, and locks the \
+             password until you set a new one by email."
+        }
+        NoticeKind::PhoneRemoved | NoticeKind::AuthenticatorRemoved => {
+            "The link logs everyone out, restores what was removed, and locks the password until \
+             you set a new one by email."
         }
         NoticeKind::PhoneChanged => {
             "The link logs everyone out, restores the former number, and locks the password \

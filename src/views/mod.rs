@@ -8,10 +8,12 @@ use crate::forms::Errors;
 use crate::models::rate_limit::RateLimitExceeded;
 
 pub mod auth;
+pub mod authenticator;
 pub mod browser;
 pub mod dev;
 pub mod email;
 pub mod errors;
+pub mod factors;
 pub mod layout;
 pub mod not_me;
 pub mod password;

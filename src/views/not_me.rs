@@ -5,7 +5,7 @@ use askama_web::WebTemplate;
 
 use super::layout::Layout;
 use super::two_factor::mask_phone;
-use crate::models::factor::{FactorKind, Undo};
+use crate::models::factor::{self, FactorKind, Undo};
 use crate::models::outbox::NoticeKind;
 
 /// `/not_me` with a valid link.
@@ -44,8 +44,10 @@ pub struct ExpiredPage {
 pub enum Factor {
     /// No change: the notice was about something else.
     Untouched,
-    /// Codes go to this masked number again.
+    /// These factors work again, in sentences.
     Restored(String),
+    /// The factors that were added are removed.
+    Removed,
     /// No change, although the notice was about it.
     Kept,
     /// It stays off: the operator turned it off.
@@ -55,19 +57,31 @@ pub enum Factor {
 impl Factor {
     /// The effect of a notice's link.
     pub fn new(event: NoticeKind, undo: &Undo) -> Self {
-        let phone = undo.restored.first().map(|factor| match &factor.kind {
-            FactorKind::Phone { number } => mask_phone(number),
-        });
-        match (event, phone) {
-            (_, Some(phone)) => Self::Restored(phone),
-            (NoticeKind::TwoFactorResetByOperator, None) => Self::ResetByOperator,
+        let restored: Vec<String> = undo.restored.iter().map(Self::describe_restored).collect();
+        match (event, restored.is_empty()) {
+            (_, false) => Self::Restored(restored.join(" ")),
+            (_, true) if !undo.removed.is_empty() => Self::Removed,
+            (NoticeKind::TwoFactorResetByOperator, true) => Self::ResetByOperator,
             (
                 NoticeKind::TwoFactorEnabled
                 | NoticeKind::PhoneChanged
+                | NoticeKind::PhoneAdded
+                | NoticeKind::PhoneRemoved
+                | NoticeKind::AuthenticatorAdded
+                | NoticeKind::AuthenticatorRemoved
                 | NoticeKind::TwoFactorDisabled,
-                None,
+                true,
             ) => Self::Kept,
             _ => Self::Untouched,
+        }
+    }
+
+    fn describe_restored(factor: &factor::Factor) -> String {
+        match &factor.kind {
+            FactorKind::Phone { number } => format!("Codes go to {} again.", mask_phone(number)),
+            FactorKind::Authenticator { name, .. } => {
+                format!("The authenticator app \u{201c}{name}\u{201d} works again.")
+            }
         }
     }
 }
@@ -79,6 +93,10 @@ pub const fn describe(event: NoticeKind) -> &'static str {
         NoticeKind::PasswordReset => "Your password was reset by an emailed link.",
         NoticeKind::TwoFactorEnabled => "Two-factor authentication was turned on.",
         NoticeKind::PhoneChanged => "The phone number for your codes was changed.",
+        NoticeKind::PhoneAdded => "A phone number was added for your codes.",
+        NoticeKind::PhoneRemoved => "The phone number for your codes was removed.",
+        NoticeKind::AuthenticatorAdded => "An authenticator app was added.",
+        NoticeKind::AuthenticatorRemoved => "An authenticator app was removed.",
         NoticeKind::TwoFactorDisabled => "Two-factor authentication was turned off.",
         NoticeKind::Renamed => "Your username was changed.",
         NoticeKind::ManyWrongPasswords => {

@@ -36,14 +36,17 @@ pub struct ProfilePage {
 const AVATAR_SIZE: u32 = 256;
 
 impl ProfilePage {
-    pub fn new(layout: Layout, user: &User, is_own: bool, now: i64) -> Self {
+    /// `offers_apps` is for the user's own profile.
+    pub fn new(layout: Layout, user: &User, offers_apps: Option<bool>, now: i64) -> Self {
         Self {
             layout,
             username: user.username.clone(),
             avatar_url: avatar_url(&user.email),
             about_me: Some(user.about_me.clone()).filter(|text| !text.is_empty()),
             last_seen: user.last_seen_at.map(|at| timestamp(at, now)),
-            own: is_own.then(|| OwnProfile {
+            own: offers_apps.map(|offers_apps| OwnProfile {
+                has_two_factor: user.has_two_factor(),
+                offers_apps,
                 masked_phone: user.phone.as_deref().map(mask_phone),
             }),
         }
@@ -67,8 +70,11 @@ fn avatar_url(email: &str) -> String {
 /// The part of a profile that only its user sees.
 #[derive(Clone, Debug)]
 pub struct OwnProfile {
-    /// `•••• 267`, if two-factor authentication is on.
+    pub has_two_factor: bool,
+    /// `•••• 267`, if a phone is a factor.
     pub masked_phone: Option<String>,
+    /// Whether authenticator apps can be added.
+    pub offers_apps: bool,
 }
 
 /// `/edit_profile`

@@ -4,13 +4,13 @@ use askama::Template;
 use askama_web::WebTemplate;
 
 use super::browser;
+use super::factors::FactorItem;
 use super::layout::Layout;
 use super::recovery_codes::describe_left;
-use super::two_factor::mask_phone;
 use super::{Timestamp, timestamp};
 use crate::models::activity::{Activity, Event};
+use crate::models::factor::Factor;
 use crate::models::session::{Login, SessionId};
-use crate::models::user::User;
 
 /// `/security`
 #[derive(Clone, Debug, Template, WebTemplate)]
@@ -19,6 +19,8 @@ pub struct SecurityPage {
     pub layout: Layout,
     /// None if two-factor authentication is off.
     pub two_factor: Option<TwoFactor>,
+    /// Whether authenticator apps can be added.
+    pub offers_apps: bool,
     pub sessions: Vec<SessionItem>,
     pub more_sessions: usize,
     pub activity: Vec<ActivityItem>,
@@ -28,19 +30,23 @@ pub struct SecurityPage {
 /// The state of two-factor authentication that is on.
 #[derive(Clone, Debug)]
 pub struct TwoFactor {
-    /// `•••• 267`.
-    pub masked_phone: String,
+    pub factors: Vec<FactorItem>,
     /// A sentence that says how many are left.
     pub recovery_codes: String,
 }
 
 impl TwoFactor {
-    pub fn new(user: &User, recovery_codes: i64) -> Option<Self> {
-        let phone = user.phone.as_deref()?;
-        Some(Self {
-            masked_phone: mask_phone(phone),
+    /// `None` if it is off.
+    pub fn new(factors: &[Factor], recovery_codes: i64, now: i64) -> Option<Self> {
+        let items: Vec<_> = factors.iter().map(|it| FactorItem::new(it, now)).collect();
+        (!items.is_empty()).then(|| Self {
+            factors: items,
             recovery_codes: describe_left(recovery_codes),
         })
+    }
+
+    fn has_phone(&self) -> bool {
+        self.factors.iter().any(|it| it.kind == "phone")
     }
 }
 
@@ -122,6 +128,10 @@ const fn title(event: Event) -> &'static str {
         Event::PasswordReset => "The password was reset with an emailed link",
         Event::TwoFactorEnabled => "Two-factor authentication was turned on",
         Event::PhoneChanged => "The phone number was changed",
+        Event::PhoneAdded => "A phone number was added",
+        Event::PhoneRemoved => "The phone number was removed",
+        Event::AuthenticatorAdded => "An authenticator app was added",
+        Event::AuthenticatorRemoved => "An authenticator app was removed",
         Event::TwoFactorDisabled | Event::TwoFactorResetByOperator => {
             "Two-factor authentication was turned off"
         }

@@ -4,6 +4,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::factors::{FactorItem, label};
 use super::layout::Layout;
 use super::{Timestamp, describe_exceeded, duration, timestamp};
 use crate::forms::Errors;
@@ -37,6 +38,10 @@ pub struct VerifyPage {
     pub delivered: bool,
     pub sent: Option<Timestamp>,
     pub next: Next,
+    /// The name of the authenticator app in use.
+    pub app: Option<String>,
+    /// The factors that the user may use instead.
+    pub others: Vec<FactorItem>,
     /// The page to start again, if the challenge accepts no more codes.
     pub start_again: Option<&'static str>,
     pub errors: Errors,
@@ -73,14 +78,27 @@ impl VerifyPage {
     pub fn new(
         layout: Layout,
         challenge: &Challenge,
+        others: Vec<FactorItem>,
         next: Next,
         now: i64,
         errors: Errors,
     ) -> Self {
+        let app = challenge
+            .factor
+            .as_ref()
+            .filter(|it| it.phone_number().is_none());
+        let app = app.map(label);
         let phone = mask_phone(challenge.phone().unwrap_or_default());
         let (purpose, delivery) = (challenge.purpose, challenge.delivery(now));
-        let delivered = delivery.may_have_arrived() && next.blocked.is_none();
+        let has_code = app.is_some() || delivery.may_have_arrived();
+        let delivered = has_code && next.blocked.is_none();
         let delivery = match (next.blocked, delivery) {
+            (None, _) if app.is_some() => {
+                format!(
+                    "Enter the code that {} shows.",
+                    app.as_deref().unwrap_or_default()
+                )
+            }
             (Some(limit), _) => explain_resend_status(ResendStatus::Limited(limit), purpose),
             (None, Delivery::Sms) => format!("We texted a code to {phone}"),
             (None, Delivery::Call) => format!("We are calling {phone} with your code"),
@@ -99,7 +117,10 @@ impl VerifyPage {
             Some(sentence) if !delivered => Errors::one("form", sentence.to_owned()),
             _ => errors,
         };
-        let sent = challenge.verification.as_ref().filter(|_| delivered);
+        let sent = challenge
+            .verification
+            .as_ref()
+            .filter(|_| delivered && app.is_none());
         Self {
             layout,
             purpose,
@@ -107,6 +128,8 @@ impl VerifyPage {
             delivered,
             sent: sent.map(|it| timestamp(it.last_sent_at, now)),
             next,
+            app,
+            others,
             start_again: None,
             errors,
         }
@@ -130,6 +153,8 @@ impl VerifyPage {
                 call: ResendStatus::NoMoreCodes,
                 blocked: None,
             },
+            app: None,
+            others: Vec::new(),
             start_again: Some(page),
             errors: Errors::one("form", sentence),
         }
@@ -210,8 +235,6 @@ pub fn mask_phone(phone: &str) -> String {
 pub struct EnabledPage {
     pub layout: Layout,
     pub username: String,
-    /// `•••• 267`.
-    pub masked_phone: String,
     /// Recovery codes in groups of four. No other page shows them.
     pub codes: Vec<SecretString>,
 }
@@ -221,7 +244,7 @@ pub struct EnabledPage {
 #[template(path = "two_factor/disable.html")]
 pub struct DisablePage {
     pub layout: Layout,
-    /// `•••• 267`.
-    pub masked_phone: String,
+    /// What is removed, within a sentence.
+    pub factors: Vec<String>,
     pub errors: Errors,
 }

@@ -1,4 +1,4 @@
-//! The response to a completed challenge.
+//! The responses to a completed challenge and to a change of factors.
 
 use axum::response::{IntoResponse, Response};
 
@@ -9,16 +9,17 @@ use crate::controllers::{
 use crate::error::AppError;
 use crate::extractors::Page;
 use crate::forms::local_path::LocalPath;
-use crate::models::challenge::{Challenge, Completed, CompletedResult, NotCompleted, Proof};
+use crate::models::challenge::{Challenge, Proof};
 use crate::models::client::Client;
 use crate::models::factor::RecoveryCode;
+use crate::models::two_factor::{ChangeResult, Completed, CompletedResult, NotCompleted};
 use crate::models::user::User;
 use crate::session::Session;
 use crate::session::redirects::redirect_expired;
 use crate::state::AppState;
 use crate::views::layout::MessageKind;
 use crate::views::recovery_codes::describe_used;
-use crate::views::two_factor::{EnabledPage, mask_phone};
+use crate::views::two_factor::EnabledPage;
 
 /// Completes the challenge with what the user entered, and shows or redirects to the result.
 pub(super) async fn complete(
@@ -36,18 +37,17 @@ pub(super) async fn complete(
     let completed = challenge
         .complete(&app.database, row, proof, client, now)
         .await?;
-    let completed = match completed {
-        Ok(completed) => completed,
-        Err(NotCompleted::Gone) => return redirect_expired(session).await,
-        Err(NotCompleted::LoggedOut) => return Ok(redirect_to_login()),
-    };
     let Completed {
         issued,
         result,
         has_mail,
         recovery_codes_left,
         verifications,
-    } = completed;
+    } = match completed {
+        Ok(completed) => completed,
+        Err(NotCompleted::Gone) => return redirect_expired(session).await,
+        Err(NotCompleted::LoggedOut) => return Ok(redirect_to_login()),
+    };
     if has_mail {
         app.mail.wake();
     }
@@ -58,68 +58,70 @@ pub(super) async fn complete(
     }
     session.send(issued);
     end_verifications(app, verifications, now).await?;
-    log(challenge, &result, proof);
-    respond(session, page, challenge, result).await
-}
-
-fn log(challenge: &Challenge, result: &CompletedResult, proof: Proof<'_>) {
     let (user, amr) = (challenge.user_id.as_str(), challenge.methods(proof));
     match result {
         CompletedResult::LoggedIn => tracing::info!(event = "login", user, amr, "logged in"),
         CompletedResult::Reauthenticated => {
             tracing::info!(event = "reauth", user, amr, "reauthenticated");
         }
-        CompletedResult::TwoFactorEnabled(_) => tracing::info!(
-            event = "two_factor_enabled",
-            user,
-            "two-factor authentication enabled"
-        ),
-        CompletedResult::PhoneAdded => {
-            tracing::info!(event = "factor_added", user, "phone number added");
-        }
-        CompletedResult::PhoneChanged => {
-            tracing::info!(event = "phone_changed", user, "phone number changed");
+        CompletedResult::Changed(change) => {
+            let added = "You have added your phone number";
+            return respond_to_change(session, page, change, added).await;
         }
     }
+    let next = challenge.next.as_deref().and_then(LocalPath::parse);
+    Ok(redirect_to_next(next.as_ref()))
 }
 
-async fn respond(
+/// Shows the recovery codes of the first factor, or redirects. `text` says which of several
+/// factors was added or removed.
+pub(super) async fn respond_to_change(
     session: &Session,
     page: &Page,
-    challenge: &Challenge,
-    result: CompletedResult,
+    change: ChangeResult,
+    text: &str,
 ) -> Result<Response, AppError> {
-    let user = session.user();
-    let success = MessageKind::Success;
-    match (result, user) {
-        (CompletedResult::TwoFactorEnabled(codes), Some(user)) => {
-            enabled(page, user, challenge, &codes).await
+    let Some(user) = session.user() else {
+        return Ok(redirect_to_login());
+    };
+    let (id, success) = (user.id.as_str(), MessageKind::Success);
+    match change {
+        ChangeResult::Enabled(codes) => {
+            tracing::info!(
+                event = "two_factor_enabled",
+                user = id,
+                "two-factor authentication enabled"
+            );
+            enabled(page, user, &codes).await
         }
-        (CompletedResult::PhoneChanged, Some(user)) => {
+        ChangeResult::Added => {
+            tracing::info!(event = "factor_added", user = id, "factor added");
+            redirect_with_message(session, success, text, "/security").await
+        }
+        ChangeResult::PhoneChanged => {
+            tracing::info!(event = "phone_changed", user = id, "phone number changed");
             let text = "You have changed your phone number";
             redirect_to_profile(session, success, text, &user.username).await
         }
-        (CompletedResult::PhoneAdded, _) => {
-            let text = "You have added your phone number";
+        ChangeResult::Removed => {
+            tracing::info!(event = "factor_removed", user = id, "factor removed");
             redirect_with_message(session, success, text, "/security").await
         }
-        _ => {
-            let next = challenge.next.as_deref().and_then(LocalPath::parse);
-            Ok(redirect_to_next(next.as_ref()))
+        ChangeResult::Disabled => {
+            tracing::info!(
+                event = "two_factor_disabled",
+                user = id,
+                "two-factor authentication disabled"
+            );
+            redirect_with_message(session, success, text, "/security").await
         }
     }
 }
 
-async fn enabled(
-    page: &Page,
-    user: &User,
-    challenge: &Challenge,
-    codes: &[RecoveryCode],
-) -> Result<Response, AppError> {
+async fn enabled(page: &Page, user: &User, codes: &[RecoveryCode]) -> Result<Response, AppError> {
     Ok(EnabledPage {
         layout: page.layout("Two-factor authentication is on").await?,
         username: user.username.clone(),
-        masked_phone: mask_phone(challenge.phone().unwrap_or_default()),
         codes: codes.iter().map(RecoveryCode::grouped).collect(),
     }
     .into_response())

@@ -1,38 +1,34 @@
-//! Turning two-factor authentication on and off, and changing the number.
+//! Two-factor authentication. This file adds a phone, or changes its number.
 
+pub mod authenticator;
 mod completed;
 pub mod recovery;
+pub mod removing;
 pub mod resend;
 pub(super) mod sending;
+pub mod switching;
 pub mod verify;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use self::sending::answer_status;
-use crate::controllers::{
-    end_verifications, redirect_to_login, redirect_to_profile, refusal, too_many, too_many_errors,
-    unprocessable,
-};
+use crate::controllers::{redirect_to_login, refusal, unprocessable};
 use crate::error::AppError;
-use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
+use crate::extractors::{CurrentUser, Form, Page};
 use crate::forms::Errors;
 use crate::forms::phone_number::PhoneNumber;
 use crate::forms::two_factor::EnableForm;
-use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{
     Challenge, NewChallenge, NotOpened, Outcome, Purpose, ResendStatus,
 };
 use crate::models::client::Client;
-use crate::models::factor::{Delivery, Factor, RecoveryCode};
-use crate::models::outbox::{Notice, NoticeKind};
-use crate::models::session::SessionRow;
+use crate::models::factor::Delivery;
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::layout::MessageKind;
 use crate::views::two_factor::{
-    CANNOT_SEND_TO_NUMBER, DisablePage, EnablePage, explain_failed_delivery, mask_phone,
+    CANNOT_SEND_TO_NUMBER, EnablePage, explain_failed_delivery, mask_phone,
 };
 
 /// `GET /enable_2fa`
@@ -150,79 +146,4 @@ async fn enable_page(
         current,
         errors,
     })
-}
-
-/// `GET /disable_2fa`
-pub async fn disable_form(
-    session: Session,
-    page: Page,
-    CurrentUser(user): CurrentUser,
-) -> Result<Response, AppError> {
-    match user.phone.as_deref() {
-        None => redirect_already_off(&session, &user).await,
-        Some(phone) => {
-            let page = disable_page(&page, phone, Errors::default()).await?;
-            Ok(page.into_response())
-        }
-    }
-}
-
-async fn disable_page(page: &Page, phone: &str, errors: Errors) -> Result<DisablePage, AppError> {
-    Ok(DisablePage {
-        layout: page.layout("Disable two-factor authentication").await?,
-        masked_phone: mask_phone(phone),
-        errors,
-    })
-}
-
-/// `POST /disable_2fa`: also ends all other sessions and open challenges.
-pub async fn disable(
-    State(app): State<AppState>,
-    session: Session,
-    page: Page,
-    client: Client,
-    limits: RouteLimits,
-    CurrentUser(user): CurrentUser,
-) -> Result<Response, AppError> {
-    let Some(phone) = user.phone.as_deref() else {
-        return redirect_already_off(&session, &user).await;
-    };
-    let (now, version) = (app.clock.now(), user.auth_version);
-    let mut transaction = app.database.begin().await?;
-    let changed = User::raise_auth_version(&mut transaction, &user.id, version).await?;
-    let issued = session.renew(&mut transaction, None, None, now).await?;
-    let (true, Some(issued), Some(row)) = (changed, issued, session.row()) else {
-        return Ok(redirect_to_login());
-    };
-    if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {
-        drop(transaction);
-        let page = disable_page(&page, phone, too_many_errors(exceeded)).await?;
-        return Ok(too_many(exceeded, page));
-    }
-    SessionRow::end_others(&mut transaction, &user.id, &row.id).await?;
-    let closed = Challenge::close_all(&mut transaction, &user.id, now).await?;
-    Factor::remove_all(&mut transaction, &user.id, now).await?;
-    RecoveryCode::delete_all(&mut transaction, &user.id).await?;
-    Notice::new(NoticeKind::TwoFactorDisabled, &client, now)
-        .with_former_phone(Some(phone))
-        .enqueue(&mut transaction, &user.id)
-        .await?;
-    let event = Event::TwoFactorDisabled;
-    Activity::record(&mut transaction, &user.id, event, Some(&client), now).await?;
-    transaction.commit().await?;
-    session.send(issued);
-    app.mail.wake();
-    end_verifications(&app, closed, now).await?;
-    tracing::info!(
-        event = "two_factor_disabled",
-        user = user.id.as_str(),
-        "two-factor authentication disabled"
-    );
-    let text = "You have disabled two-factor authentication";
-    redirect_to_profile(&session, MessageKind::Success, text, &user.username).await
-}
-
-async fn redirect_already_off(session: &Session, user: &User) -> Result<Response, AppError> {
-    let text = "Two-factor authentication is already off.";
-    redirect_to_profile(session, MessageKind::Info, text, &user.username).await
 }

@@ -12,13 +12,14 @@ use crate::forms::Errors;
 use crate::forms::phone_number::country_of;
 use crate::forms::two_factor::VerifyForm;
 use crate::models::activity::{Activity, Event};
-use crate::models::challenge::{Challenge, Outcome, Proof, Purpose, Refused};
+use crate::models::challenge::{Challenge, Outcome, Purpose, Refused};
 use crate::models::client::Client;
-use crate::models::factor::{CodeSender, SendMethod};
+use crate::models::factor::{CodeSender, Factor, SendMethod};
 use crate::models::session::SessionRow;
 use crate::session::Session;
 use crate::session::redirects::{CODE_EXPIRED, redirect_expired};
 use crate::state::AppState;
+use crate::views::factors::FactorItem;
 use crate::views::two_factor::{Next, VerifyPage};
 
 const EXPIRED_REQUEST_ANOTHER: &str = "That code has expired. Ask for a new one.";
@@ -50,17 +51,24 @@ pub async fn verify(
     };
     let now = app.clock.now();
     let checked = challenge
-        .check(&app.database, &app.verify, &code, now)
+        .check(
+            &app.database,
+            &app.verify,
+            app.secret_keys.as_ref(),
+            &code,
+            now,
+        )
         .await;
-    let outcome = checked.as_ref().map_or_else(Refused::as_str, |()| "right");
+    let outcome = checked.as_ref().map_or_else(Refused::as_str, |_| "right");
     let country = challenge
         .verification
         .as_ref()
         .and_then(|it| it.country.as_deref());
     app.metrics.count_checked_code(country, outcome);
     let refused = match checked {
-        Ok(()) => {
-            return complete(&app, &session, &page, &client, &challenge, Proof::Code).await;
+        Ok(checked) => {
+            let proof = checked.proof();
+            return complete(&app, &session, &page, &client, &challenge, proof).await;
         }
         Err(refused) => refused,
     };
@@ -161,8 +169,23 @@ pub(super) async fn verify_page(
         call,
         blocked,
     };
+    let others = other_factors(app, challenge).await?;
     let layout = page.layout("Enter the code").await?;
-    Ok(VerifyPage::new(layout, challenge, next, now, errors))
+    Ok(VerifyPage::new(
+        layout, challenge, others, next, now, errors,
+    ))
+}
+
+/// The factors that the user may use in place of the one in use.
+async fn other_factors(app: &AppState, challenge: &Challenge) -> Result<Vec<FactorItem>, AppError> {
+    let Some(current) = &challenge.factor else {
+        return Ok(Vec::new());
+    };
+    let mut connection = app.database.acquire().await?;
+    let factors = Factor::list(&mut connection, &challenge.user_id).await?;
+    let now = app.clock.now();
+    let others = factors.iter().filter(|it| it.id != current.id);
+    Ok(others.map(|it| FactorItem::new(it, now)).collect())
 }
 
 /// What sending another code of a challenge needs.

@@ -3,9 +3,39 @@
 use secrecy::SecretString;
 
 use crate::models::challenge::{Challenge, Outcome};
-use crate::models::rate_limit::{CHECKS_OF_CHALLENGE, RateLimitExceeded, WRONG_CODES, take};
+use crate::models::factor::{RecoveryCode, UsedStep, Verification};
+use crate::models::rate_limit::{
+    Attempt, CHECKS_OF_CHALLENGE, RateLimitExceeded, WRONG_CODES, take,
+};
 use crate::models::{Database, Error, Result};
+use crate::services::sealing::SecretKeys;
 use crate::services::twilio_verify::{CheckError, TwilioVerify, Verdict};
+
+/// What the user entered, once it was found right.
+#[derive(Clone, Copy)]
+pub enum Proof<'a> {
+    /// A code that Twilio approved.
+    Phone,
+    /// An app's code.
+    Authenticator(&'a UsedStep),
+    /// A recovery code, and the attempt to refund when it is consumed.
+    RecoveryCode(&'a RecoveryCode, &'a Attempt),
+}
+
+/// A right code.
+pub enum Checked {
+    Phone,
+    Authenticator(UsedStep),
+}
+
+impl Checked {
+    pub const fn proof(&self) -> Proof<'_> {
+        match self {
+            Self::Phone => Proof::Phone,
+            Self::Authenticator(step) => Proof::Authenticator(step),
+        }
+    }
+}
 
 /// Why a code was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +68,9 @@ pub enum Refused {
     Other(#[from] Error),
 }
 
+/// No code was sent, or other challenges have used it.
+const NO_CODE: Refused = Refused::CodeExpired { last: false };
+
 impl Refused {
     /// The label in the metrics.
     pub const fn as_str(&self) -> &'static str {
@@ -52,42 +85,71 @@ impl Refused {
 }
 
 impl Challenge {
-    /// Checks a code. One transaction permits and counts the attempt before Twilio is asked, so
-    /// parallel requests never get more than [`CHECKS_OF_CHALLENGE`] answers, neither in this
-    /// challenge nor in all that share its verification. [`Challenge::complete`] consumes the
-    /// challenge later.
+    /// Checks a code of the factor in use. One transaction permits and counts the attempt before
+    /// the code is compared, so parallel requests never get more than [`CHECKS_OF_CHALLENGE`]
+    /// answers, neither in this challenge nor in all that share its verification.
+    /// [`Challenge::complete`] consumes the challenge later.
     pub async fn check(
         &self,
         database: &Database,
         verify: &TwilioVerify,
+        keys: Option<&SecretKeys>,
         code: &SecretString,
         now: i64,
-    ) -> Result<(), Refused> {
-        let Some(verification) = self.open_verification(now) else {
-            return Err(Refused::CodeExpired { last: false }); // no code was sent
+    ) -> Result<Checked, Refused> {
+        let app = self
+            .factor
+            .as_ref()
+            .filter(|it| it.phone_number().is_none());
+        let verification = match app {
+            Some(_) => None,
+            None => Some(self.open_verification(now).ok_or(NO_CODE)?),
         };
-        let left = CHECKS_OF_CHALLENGE - self.count_check(database, now).await?;
+        let left = CHECKS_OF_CHALLENGE - self.count_check(database, verification, now).await?;
         let last = left <= 0;
-        let refused = match verification.check(verify, code).await {
-            Ok(Verdict::Approved) => return Ok(()),
-            Ok(Verdict::Wrong) if last => Refused::Exhausted,
-            Ok(Verdict::Wrong) => Refused::Wrong { left },
-            Err(CheckError::TooManyWrong) => Refused::Exhausted,
-            Err(CheckError::Expired) => Refused::CodeExpired { last },
-            Err(CheckError::Unavailable) => Refused::Unavailable { last },
+        let right = match (app, verification) {
+            (Some(app), _) => {
+                let keys = keys.ok_or(Refused::Unavailable { last })?;
+                app.check_code(keys, code, now)?.map(Checked::Authenticator)
+            }
+            (None, Some(verification)) => match verification.check(verify, code).await {
+                Ok(Verdict::Approved) => Some(Checked::Phone),
+                Ok(Verdict::Wrong) => None,
+                Err(CheckError::TooManyWrong) => return self.exhaust(database, verify, now).await,
+                Err(CheckError::Expired) => return Err(Refused::CodeExpired { last }),
+                Err(CheckError::Unavailable) => return Err(Refused::Unavailable { last }),
+            },
+            (None, None) => return Err(NO_CODE),
         };
-        // Only a wrong code closes the challenge. If the last check gets no answer, a parallel
-        // one may still be approved. The count permits no further checks either way.
-        if matches!(refused, Refused::Exhausted) {
-            let outcome = Outcome::Exhausted;
-            self.close(database, verify, outcome, now).await?;
+        match right {
+            Some(right) => Ok(right),
+            None if last => self.exhaust(database, verify, now).await,
+            None => Err(Refused::Wrong { left }),
         }
-        Err(refused)
+    }
+
+    /// Closes the challenge after its last wrong code. If the last check gets no answer, the
+    /// challenge stays open, since a parallel one may still be approved. The count permits no
+    /// further checks either way.
+    async fn exhaust(
+        &self,
+        database: &Database,
+        verify: &TwilioVerify,
+        now: i64,
+    ) -> Result<Checked, Refused> {
+        self.close(database, verify, Outcome::Exhausted, now)
+            .await?;
+        Err(Refused::Exhausted)
     }
 
     /// Counts a check for the challenge, its verification and the account. Returns the higher of
     /// the first two counts.
-    async fn count_check(&self, database: &Database, now: i64) -> Result<i64, Refused> {
+    async fn count_check(
+        &self,
+        database: &Database,
+        verification: Option<&Verification>,
+        now: i64,
+    ) -> Result<i64, Refused> {
         let mut transaction = database.begin().await.map_err(Error::from)?;
         let checks: Option<i64> = sqlx::query_scalar(
             r"UPDATE challenges
@@ -102,10 +164,9 @@ impl Challenge {
         .await
         .map_err(Error::from)?;
         let mut checks = checks.ok_or(Refused::Gone)?;
-        if let Some(verification) = &self.verification {
+        if let Some(verification) = verification {
             let shared = verification.count_check(&mut transaction, now).await?;
-            let expired = Refused::CodeExpired { last: false };
-            checks = checks.max(shared.ok_or(expired)?);
+            checks = checks.max(shared.ok_or(NO_CODE)?);
         }
         let buckets = WRONG_CODES.buckets(self.user_id.as_str());
         take(&mut transaction, &buckets, now).await??;

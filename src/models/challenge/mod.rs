@@ -2,14 +2,13 @@
 //! that refers to it. The row, never the session, holds the user, the purpose and the factor.
 
 mod checking;
-mod completing;
 pub mod id;
 mod opening;
 mod resending;
-mod unfinished;
+mod switching;
+pub(super) mod unfinished;
 
-pub use checking::Refused;
-pub use completing::{Completed, CompletedResult, NotCompleted, Proof};
+pub use checking::{Checked, Proof, Refused};
 pub use id::ChallengeId;
 pub use opening::{NewChallenge, NewLogin, NotOpened, Opened};
 pub use resending::{ResendRefused, ResendStatus};

@@ -37,7 +37,10 @@ pub(super) async fn queue(
 }
 
 /// Withdraws the notice after the right code, unless an instance is sending it already.
-pub(super) async fn withdraw(connection: &mut Connection, challenge: &ChallengeId) -> Result<()> {
+pub(in crate::models) async fn withdraw(
+    connection: &mut Connection,
+    challenge: &ChallengeId,
+) -> Result<()> {
     sqlx::query("DELETE FROM outbox WHERE id = $1 AND attempts = 0")
         .bind(challenge.as_str())
         .execute(connection)

@@ -1,6 +1,7 @@
 //! Second factors: what a login requires besides the password. An account has two-factor
 //! authentication while it has at least one.
 
+mod authenticator;
 mod delivery;
 pub mod id;
 mod phone;
@@ -9,12 +10,14 @@ mod sending;
 mod undo;
 mod verification;
 
+pub use authenticator::{MAX_APPS, NewAuthenticator, UsedStep};
 pub use delivery::{Delivery, SendMethod};
 pub use id::FactorId;
 pub use recovery_codes::RecoveryCode;
 pub use undo::Undo;
 pub use verification::{CodeSender, End, Verification};
 
+use secrecy::SecretString;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -25,7 +28,7 @@ use crate::models::{Connection, Database, Result};
 pub const KEPT_REMOVED: i64 = 30 * 24 * 60 * 60;
 
 /// A row of the table `factors`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Factor {
     pub id: FactorId,
     pub kind: FactorKind,
@@ -36,11 +39,19 @@ pub struct Factor {
 }
 
 /// What the user has, and the data that it needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum FactorKind {
     Phone {
         /// In E.164.
         number: String,
+    },
+    Authenticator {
+        /// The user's name for it.
+        name: String,
+        /// Sealed with `SECRET_KEY`.
+        secret: SecretString,
+        /// The time step of the last code, which no later one may repeat.
+        last_step: i64,
     },
 }
 
@@ -50,6 +61,11 @@ impl sqlx::FromRow<'_, AnyRow> for Factor {
         let kind = match kind {
             "phone" => FactorKind::Phone {
                 number: row.try_get("phone")?,
+            },
+            "authenticator" => FactorKind::Authenticator {
+                name: row.try_get("name")?,
+                secret: row.try_get::<String, _>("secret")?.into(),
+                last_step: row.try_get("last_step")?,
             },
             other => return Err(sqlx::Error::Decode(format!("kind {other}").into())),
         };
@@ -121,7 +137,17 @@ impl Factor {
     pub fn phone_number(&self) -> Option<&str> {
         match &self.kind {
             FactorKind::Phone { number } => Some(number),
+            FactorKind::Authenticator { .. } => None,
         }
+    }
+
+    pub async fn remove(&self, connection: &mut Connection, now: i64) -> Result<()> {
+        sqlx::query("UPDATE factors SET removed_at = $1 WHERE id = $2 AND removed_at IS NULL")
+            .bind(now)
+            .bind(self.id.as_str())
+            .execute(connection)
+            .await?;
+        Ok(())
     }
 
     /// Removes all factors of an account, which turns two-factor authentication off.

@@ -8,7 +8,7 @@ use crate::models::user::UserId;
 use crate::models::{Connection, Result, UNDO_WINDOW};
 
 /// What a link does to the factors of an account.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Undo {
     pub restored: Vec<Factor>,
     pub removed: Vec<FactorId>,
@@ -63,7 +63,8 @@ impl Undo {
         if target.is_empty() {
             return Self::default();
         }
-        let is_added = |it: &&Factor| it.removed_at.is_none() && !target.contains(it);
+        let is_target = |it: &Factor| target.iter().any(|kept| kept.id == it.id);
+        let is_added = |it: &&Factor| it.removed_at.is_none() && !is_target(it);
         Self {
             removed: factors
                 .iter()

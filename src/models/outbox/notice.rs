@@ -22,6 +22,9 @@ pub struct Notice {
     /// Recovery codes that are left after one was used.
     pub recovery_codes_left: Option<i64>,
     pub former_username: Option<String>,
+    /// The name of an authenticator app.
+    #[serde(default)]
+    pub app: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,10 @@ pub enum NoticeKind {
     PasswordReset,
     TwoFactorEnabled,
     PhoneChanged,
+    PhoneAdded,
+    PhoneRemoved,
+    AuthenticatorAdded,
+    AuthenticatorRemoved,
     TwoFactorDisabled,
     Renamed,
     /// More wrong passwords in a day than a user mistypes.
@@ -56,7 +63,15 @@ impl NoticeKind {
     /// Whether "this wasn't me" undoes changes of factors. Turning two-factor authentication on
     /// is never undone: an intruder in the mailbox could turn it off.
     pub const fn changes_factors(self) -> bool {
-        matches!(self, Self::PhoneChanged | Self::TwoFactorDisabled)
+        matches!(
+            self,
+            Self::PhoneChanged
+                | Self::PhoneAdded
+                | Self::PhoneRemoved
+                | Self::AuthenticatorAdded
+                | Self::AuthenticatorRemoved
+                | Self::TwoFactorDisabled
+        )
     }
 }
 
@@ -79,11 +94,17 @@ impl Notice {
             former_phone: None,
             recovery_codes_left: None,
             former_username: None,
+            app: None,
         }
     }
 
     pub fn with_former_phone(mut self, phone: Option<&str>) -> Self {
         self.former_phone = phone.map(str::to_owned);
+        self
+    }
+
+    pub fn with_app(mut self, name: &str) -> Self {
+        self.app = Some(name.to_owned());
         self
     }
 

@@ -132,6 +132,7 @@ impl TestApp {
                 return;
             }
             assert!(Instant::now() < deadline, "an email stays due");
+            self.state.mail.wake();
             tokio::task::yield_now().await;
         }
     }

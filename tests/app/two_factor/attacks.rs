@@ -108,6 +108,7 @@ async fn attack_02_a_code_of_another_session_purpose_or_older_challenge_is_refus
         .log_in("alice", PASSWORD)
         .await
         .redirects_to("/verify_2fa");
+    let for_login = app.last_code();
     let page = older.verify(&for_login).await;
     page.redirects_to("/login?next=%2Fhome");
     // Another user's code.

@@ -2,23 +2,15 @@
 //! its notice change in one transaction.
 
 use crate::models::activity::{Activity, Event};
-use crate::models::challenge::{Challenge, Outcome, Purpose, unfinished};
+use crate::models::challenge::{Challenge, Outcome, Proof, Purpose, unfinished};
 use crate::models::client::Client;
 use crate::models::factor::{Delivery, Factor, RecoveryCode};
 use crate::models::outbox::{Notice, NoticeKind};
-use crate::models::rate_limit::{Attempt, WRONG_CODES, refund, refund_login_sends, reset};
+use crate::models::rate_limit::{WRONG_CODES, refund, refund_login_sends, reset};
 use crate::models::session::{Issued, SessionRow};
+use crate::models::two_factor::{ChangeResult, FactorChange};
 use crate::models::user::User;
 use crate::models::{Connection, Database, Result, sms_days};
-
-/// What the user entered.
-#[derive(Clone, Copy)]
-pub enum Proof<'a> {
-    /// The code, which [`Challenge::check`] has accepted.
-    Code,
-    /// A recovery code, and the attempt to refund when it is consumed.
-    RecoveryCode(&'a RecoveryCode, &'a Attempt),
-}
 
 /// What a completed challenge did.
 pub struct Completed {
@@ -36,11 +28,8 @@ pub struct Completed {
 pub enum CompletedResult {
     LoggedIn,
     Reauthenticated,
-    /// The first factor was added. Its recovery codes are shown only now.
-    TwoFactorEnabled(Vec<RecoveryCode>),
-    /// A phone was added to other factors.
-    PhoneAdded,
-    PhoneChanged,
+    /// A phone was added, or its number changed.
+    Changed(ChangeResult),
 }
 
 /// Why a challenge was not completed. Nothing has changed then.
@@ -67,11 +56,9 @@ impl Challenge {
         let (user, version) = (&self.user_id, self.auth_version);
         let mut transaction = database.begin().await?;
         let connection = &mut *transaction;
-        let is_current = match self.purpose {
-            Purpose::AddPhone => User::raise_auth_version(connection, user, version).await?,
-            _ => User::lock_for_update(connection, user, version).await?,
-        };
-        if !(is_current && self.consume(connection, proof, now).await?) {
+        if !User::lock_for_update(connection, user, version).await?
+            || !self.consume(connection, proof, now).await?
+        {
             return Ok(Err(NotCompleted::Gone));
         }
         let recovery_codes_left = self.record_recovery(connection, proof, client, now).await?;
@@ -87,12 +74,13 @@ impl Challenge {
             Ok(completed) => completed,
             Err(reason) => return Ok(Err(reason)),
         };
-        if let (Proof::Code, Some(factor)) = (proof, &self.factor) {
+        let is_used = !matches!(proof, Proof::RecoveryCode(..));
+        if let Some(factor) = self.factor.as_ref().filter(|_| is_used) {
             factor.record_use(connection, now).await?;
         }
         completed.recovery_codes_left = recovery_codes_left;
         completed.has_mail |= recovery_codes_left.is_some();
-        if let (Proof::Code, Some(it)) = (proof, &self.verification) {
+        if let (Proof::Phone, Some(it)) = (proof, &self.verification) {
             // Last, since all codes to a country lock the same row.
             let country = it.country.as_deref();
             sms_days::record_entered(connection, country, it.last_sent_at).await?;
@@ -105,9 +93,9 @@ impl Challenge {
     pub fn methods(&self, proof: Proof<'_>) -> &'static str {
         let delivery = self.verification.as_ref().map(|it| it.delivery);
         match (proof, delivery) {
-            (Proof::RecoveryCode(..), _) => "pwd otp",
-            (Proof::Code, Some(Delivery::Call)) => "pwd tel",
-            (Proof::Code, _) => "pwd sms",
+            (Proof::RecoveryCode(..) | Proof::Authenticator(_), _) => "pwd otp",
+            (Proof::Phone, Some(Delivery::Call)) => "pwd tel",
+            (Proof::Phone, _) => "pwd sms",
         }
     }
 
@@ -119,8 +107,8 @@ impl Challenge {
         now: i64,
     ) -> Result<bool> {
         let outcome = match proof {
-            Proof::Code => Outcome::Approved,
             Proof::RecoveryCode(..) => Outcome::Recovered,
+            Proof::Phone | Proof::Authenticator(_) => Outcome::Approved,
         };
         let closed = sqlx::query(
             r"UPDATE challenges
@@ -143,8 +131,12 @@ impl Challenge {
                 refund_login_sends(connection, &self.user_id, now).await?;
                 code.consume(connection, &self.user_id, now).await
             }
-            (Proof::Code, Some(verification)) => verification.approve(connection, now).await,
-            (Proof::Code, None) => Ok(false),
+            (Proof::Authenticator(step), _) => {
+                reset(connection, &WRONG_CODES.buckets(self.user_id.as_str()), now).await?;
+                Factor::consume_step(connection, step).await
+            }
+            (Proof::Phone, Some(verification)) => verification.approve(connection, now).await,
+            (Proof::Phone, None) => Ok(false),
         }
     }
 
@@ -156,7 +148,7 @@ impl Challenge {
         client: &Client,
         now: i64,
     ) -> Result<Option<i64>> {
-        if matches!(proof, Proof::Code) {
+        if !matches!(proof, Proof::RecoveryCode(..)) {
             return Ok(None);
         }
         let left = RecoveryCode::count_unused(connection, &self.user_id).await?;
@@ -186,8 +178,8 @@ impl Challenge {
         };
         let has_mail = User::clear_failed_logins(connection, user, client, now).await?;
         let event = match proof {
-            Proof::Code => Event::LoggedInWithCode,
             Proof::RecoveryCode(..) => Event::LoggedInWithRecoveryCode,
+            Proof::Phone | Proof::Authenticator(_) => Event::LoggedInWithCode,
         };
         Activity::record(connection, user, event, Some(client), now).await?;
         Ok(Ok(Completed::new(
@@ -217,7 +209,7 @@ impl Challenge {
         )))
     }
 
-    /// Adds the phone, or changes its number, and ends all other sessions and challenges.
+    /// Adds the phone, or changes its number.
     async fn add_phone(
         &self,
         connection: &mut Connection,
@@ -225,34 +217,14 @@ impl Challenge {
         client: &Client,
         now: i64,
     ) -> Result<Result<Completed, NotCompleted>> {
-        let user = &self.user_id;
-        let renewed = session.renew(connection, None, None, now).await?;
-        let (Some(issued), Some(number)) = (renewed, self.phone()) else {
+        let (user, version) = (&self.user_id, self.auth_version);
+        let begun = FactorChange::begin(connection, session, user, version, now).await?;
+        let (Some((issued, verifications)), Some(number)) = (begun, self.phone()) else {
             return Ok(Err(NotCompleted::LoggedOut));
         };
-        SessionRow::end_others(connection, user, &session.id).await?;
-        let before = Factor::list(connection, user).await?;
-        let former = before.iter().find_map(Factor::phone_number);
-        Factor::add_phone(connection, user, number, now).await?;
-        let (notice, event) = match former {
-            Some(_) => (NoticeKind::PhoneChanged, Event::PhoneChanged),
-            None => (NoticeKind::TwoFactorEnabled, Event::TwoFactorEnabled),
-        };
-        Notice::new(notice, client, now)
-            .with_former_phone(former)
-            .enqueue(connection, user)
-            .await?;
-        Activity::record(connection, user, event, Some(client), now).await?;
-        // A change of the number keeps the recovery codes.
-        let result = match (former, before.is_empty()) {
-            (Some(_), _) => CompletedResult::PhoneChanged,
-            (None, false) => CompletedResult::PhoneAdded,
-            (None, true) => CompletedResult::TwoFactorEnabled(
-                RecoveryCode::create_set(connection, user, now).await?,
-            ),
-        };
-        let mut completed = Completed::new(issued, result, true);
-        completed.verifications = Self::close_all(connection, user, now).await?;
+        let result = FactorChange::add_phone(connection, user, number, client, now).await?;
+        let mut completed = Completed::new(issued, CompletedResult::Changed(result), true);
+        completed.verifications = verifications;
         Ok(Ok(completed))
     }
 }
