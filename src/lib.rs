@@ -35,6 +35,7 @@ use crate::config::{Config, ConfigError};
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::DemoPhone;
 use crate::models::database_file::DatabaseFile;
+use crate::models::factor::Factor;
 use crate::models::readiness::Readiness;
 use crate::models::session::SessionReader;
 use crate::routes::Route;
@@ -68,6 +69,13 @@ pub enum StartError {
     KeyFile(#[from] ConfigError),
     #[error("SECRET_KEY: {0}")]
     SecretKeys(#[from] sealing::Error),
+    /// The secrets of authenticator apps were sealed with another key.
+    #[error(
+        "SECRET_KEY: it doesn't open the secrets of all authenticator apps. Add the former key, after a comma"
+    )]
+    UnknownKey,
+    #[error("the database: {0}")]
+    Models(#[from] models::Error),
     #[error("{0}")]
     Passwords(#[from] passwords::Error),
     #[error("METRICS_ADDR: cannot listen on {address}: {error}")]
@@ -89,7 +97,7 @@ impl StartError {
     pub const fn is_setting_error(&self) -> bool {
         match self {
             Self::Database(error) => error.is_permanent(),
-            Self::KeyFile(_) => true,
+            Self::KeyFile(_) | Self::UnknownKey => true,
             Self::Mailer(mailer::Error::Url | mailer::Error::Sender) => true,
             _ => false,
         }
@@ -120,6 +128,9 @@ impl App {
         let database = models::connect(url.expose_secret()).await?;
         let file = DatabaseFile::find(url.expose_secret()).map_err(models::OpenError::from)?;
         let secret_keys = secret_keys(&config, file.as_deref())?;
+        if !Factor::can_open_all(&database, secret_keys.as_ref()).await? {
+            return Err(StartError::UnknownKey);
+        }
         let passwords = Passwords::start()?;
         let (verify, demo_phone) = twilio_client(&config, &clock, twilio_timeout).await?;
         let (mailer, demo_mailbox) = mailer(&config)?;

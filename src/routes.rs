@@ -116,6 +116,11 @@ fn development(routes: Routes) -> Routes {
     routes
         .group(Access::Dev)
         .get("/dev/phone", dev::phone::show)
+        .post(
+            "/dev/phone/authenticator",
+            dev::authenticator::show_pending,
+            Limited::Never("changes nothing"),
+        )
         .get("/dev/mailbox", dev::mailbox::pages::list)
         .get("/dev/mailbox/{id}", dev::mailbox::pages::show)
         .get("/dev/mailbox/{id}/html", dev::mailbox::pages::html)
@@ -166,6 +171,7 @@ fn refused(app: &AppState, status: StatusCode) -> impl Handler<((),), AppState> 
     let guard = Guard {
         app: app.clone(),
         access: Access::Any,
+        path: "",
         form_on: None,
         limits: &[],
     };
@@ -267,6 +273,7 @@ impl Routes {
         let guard = Guard {
             app: self.app.clone(),
             access: route.access,
+            path: route.path,
             form_on: route.form_on,
             limits: match route.limit {
                 Some(Limited::ByRoute(limits)) => limits,

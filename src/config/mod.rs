@@ -27,7 +27,7 @@ pub use twilio::{Twilio, is_sid};
 use values::{Variables, parsed};
 
 /// Every setting with its default, in the order of `.env.template`. "" is none.
-pub const SETTINGS: [(&str, &str); 21] = [
+pub const SETTINGS: [(&str, &str); 22] = [
     ("APP_ENV", "development"),
     ("HOST", "127.0.0.1"),
     ("PORT", "3000"),
@@ -44,6 +44,7 @@ pub const SETTINGS: [(&str, &str); 21] = [
     ("SMTP_URL", ""),
     ("MAIL_FROM", "Twostep <no-reply@localhost>"),
     ("SMS_COUNTRIES", "all"),
+    ("REQUIRE_2FA", "off"),
     ("SMS_DAILY_LIMIT", "1000"),
     ("TRUSTED_PROXIES", "none"),
     ("METRICS_ADDR", ""),
@@ -88,6 +89,8 @@ pub struct Config {
     pub sms_countries: Option<BTreeSet<String>>,
     /// Codes that the whole service sends in a day.
     pub sms_daily_limit: u32,
+    /// `REQUIRE_2FA`: whether every account needs a second factor.
+    pub require_two_factor: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Prometheus reads metrics there.
@@ -177,6 +180,7 @@ impl Config {
                 "a whole number from 0 to 4294967295",
                 parsed,
             )?,
+            require_two_factor: variables.parse("REQUIRE_2FA", "on or off", values::switch)?,
             trusted_proxies: values::networks(&variables, "TRUSTED_PROXIES")?,
             metrics_addr: metrics_addr.transpose()?,
             log_format: variables.parse("LOG_FORMAT", "text or json", parsed)?,

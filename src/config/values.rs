@@ -55,6 +55,15 @@ impl<'a> Variables<'a> {
     }
 }
 
+/// A setting that is on or off.
+pub(super) fn switch(value: &str) -> Option<bool> {
+    match value {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
 fn parse_value<T>(
     name: &'static str,
     value: &str,

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 
+use crate::dev::authenticator;
 use crate::dev::simulator::PhoneMessage;
 use crate::error::AppError;
 use crate::extractors::Page;
@@ -21,6 +22,7 @@ pub async fn show(State(app): State<AppState>, page: Page) -> Result<DemoPhonePa
     };
     Ok(DemoPhonePage {
         layout: page.layout("Demo phone").await?,
+        apps: authenticator::codes(&app).await?,
         messages: phone.messages().into_iter().map(entry).collect(),
     })
 }

@@ -14,10 +14,19 @@ use crate::forms::local_path::LocalPath;
 use crate::middleware::client_address::ClientAddress;
 use crate::models::challenge::{Challenge, Purpose};
 use crate::models::rate_limit::RateLimit;
-use crate::session::redirects::{redirect_expired, redirect_to_login, with_next};
+use crate::session::redirects::{
+    redirect_expired, redirect_to_login, redirect_with_message, with_next,
+};
 use crate::session::{Session, Visitor};
 use crate::state::AppState;
 use crate::views::layout::MessageKind;
+
+/// Pages that a user without a second factor reaches although the site requires one: those that
+/// add it.
+const OPEN_WITHOUT_FACTOR: [&str; 4] = ["/enable_2fa", "/authenticator", "/reauth", "/security"];
+
+/// Shown to a user who needs a second factor here.
+pub const TWO_FACTOR_REQUIRED: &str = "This site requires two-factor authentication.";
 
 /// Which visitors a route admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,6 +47,8 @@ pub enum Access {
 pub struct Guard {
     pub app: AppState,
     pub access: Access,
+    /// The path of the route, with parameters in braces.
+    pub path: &'static str,
     /// The page with the form of this route, if that is another path.
     pub form_on: Option<&'static str>,
     /// The limits that the action takes.
@@ -53,6 +64,11 @@ impl Guard {
             Access::Guest => user.map(|_| Redirect::to("/home").into_response()),
             Access::User | Access::Fresh if user.is_none() => {
                 Some(self.redirect_to("/login", request))
+            }
+            Access::User | Access::Fresh if self.lacks_required_factor(session) => {
+                let (kind, page) = (MessageKind::Info, "/enable_2fa");
+                let redirect = redirect_with_message(session, kind, TWO_FACTOR_REQUIRED, page);
+                Some(redirect.await.into_response())
             }
             Access::User => None,
             Access::Fresh if session.is_recently_authenticated(self.app.clock.now()) => None,
@@ -77,6 +93,14 @@ impl Guard {
             tracing::info!(event = "access_refused", ?access, user, "access refused");
         }
         refusal
+    }
+
+    /// Whether the site requires a second factor of the user, who has none, and this is no page
+    /// that adds it.
+    fn lacks_required_factor(&self, session: &Session) -> bool {
+        self.app.config.require_two_factor
+            && session.user().is_some_and(|user| !user.has_two_factor())
+            && !OPEN_WITHOUT_FACTOR.contains(&self.path)
     }
 
     /// Redirects to `page`, and from there back to the page that was requested or that holds

@@ -12,6 +12,24 @@ use super::layout::Layout;
 pub struct DemoPhonePage {
     pub layout: Layout,
     pub messages: Vec<Entry>,
+    pub apps: Vec<DemoCode>,
+}
+
+/// The present code of an authenticator app.
+#[derive(Clone, Debug)]
+pub struct DemoCode {
+    pub name: String,
+    pub code: String,
+    /// Seconds until the next code.
+    pub seconds: i64,
+}
+
+/// `/dev/phone/authenticator`
+#[derive(Clone, Debug, Template, WebTemplate)]
+#[template(path = "dev/authenticator.html")]
+pub struct DemoAuthenticatorPage {
+    pub layout: Layout,
+    pub code: DemoCode,
 }
 
 /// One message or call.

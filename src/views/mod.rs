@@ -232,6 +232,7 @@ mod tests {
         let page = two_factor::EnablePage {
             layout: layout::Layout::default(),
             verification_phone: "1".to_owned(),
+            offers_apps: false,
             current: None,
             errors: Errors::one("verification_phone", "Not that one"),
         };

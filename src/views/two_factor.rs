@@ -20,6 +20,8 @@ pub struct EnablePage {
     pub verification_phone: String,
     /// The masked current number, if the user is changing it.
     pub current: Option<String>,
+    /// Whether an authenticator app can be added instead.
+    pub offers_apps: bool,
     pub errors: Errors,
 }
 

@@ -79,7 +79,7 @@ pub async fn add(
         FactorChange::add_authenticator(connection, row, &user, &new, &client, now).await?;
     let change = match change {
         Ok(change) => change,
-        Err(NotChanged::Outdated) => return Ok(redirect_to_login()),
+        Err(NotChanged::Outdated | NotChanged::LastFactor) => return Ok(redirect_to_login()),
         Err(NotChanged::TooManyApps) => {
             drop(transaction);
             let text = "You already have five authenticator apps. Remove one first.";

@@ -33,10 +33,11 @@ use crate::views::two_factor::{
 
 /// `GET /enable_2fa`
 pub async fn enable_form(
+    State(app): State<AppState>,
     page: Page,
     CurrentUser(user): CurrentUser,
 ) -> Result<EnablePage, AppError> {
-    enable_page(&page, &user, String::new(), Errors::default()).await
+    enable_page(&app, &page, &user, String::new(), Errors::default()).await
 }
 
 /// `POST /enable_2fa`: sends a code to the number. If two-factor authentication is on, this
@@ -53,7 +54,7 @@ pub async fn enable(
         Ok(phone) => phone,
         Err(message) => {
             let errors = Errors::one("verification_phone", message);
-            let page = enable_page(&page, &user, form.verification_phone, errors).await?;
+            let page = enable_page(&app, &page, &user, form.verification_phone, errors).await?;
             return Ok(unprocessable(page));
         }
     };
@@ -68,7 +69,7 @@ pub async fn enable(
     };
     let (status, retry_after) = answer_status(delivery, resend);
     let errors = failed_delivery_errors(delivery, resend);
-    let page = enable_page(&page, &user, form.verification_phone, errors).await?;
+    let page = enable_page(&app, &page, &user, form.verification_phone, errors).await?;
     Ok(refusal(status, retry_after, page))
 }
 
@@ -130,6 +131,7 @@ fn failed_delivery_errors(delivery: Delivery, resend: ResendStatus) -> Errors {
 }
 
 async fn enable_page(
+    app: &AppState,
     page: &Page,
     user: &User,
     verification_phone: String,
@@ -144,6 +146,7 @@ async fn enable_page(
         layout: page.layout(title).await?,
         verification_phone,
         current,
+        offers_apps: app.secret_keys.is_some(),
         errors,
     })
 }

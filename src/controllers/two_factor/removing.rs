@@ -5,15 +5,17 @@ use axum::response::{IntoResponse, Response};
 
 use super::completed::respond_to_change;
 use crate::controllers::{
-    end_verifications, redirect_to_login, redirect_to_profile, too_many, too_many_errors,
+    end_verifications, redirect_to_login, redirect_to_profile, redirect_with_message, too_many,
+    too_many_errors,
 };
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Page, RouteLimits};
 use crate::forms::Errors;
+use crate::middleware::access::TWO_FACTOR_REQUIRED;
 use crate::models::client::Client;
 use crate::models::factor::{Factor, FactorId};
 use crate::models::rate_limit::RateLimitExceeded;
-use crate::models::two_factor::{ChangeResult, FactorChange};
+use crate::models::two_factor::{ChangeResult, FactorChange, NotChanged};
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
@@ -59,6 +61,7 @@ pub async fn disable(
             redirect_to_profile(&session, MessageKind::Success, DISABLED, &user.username).await
         }
         Removal::Outdated => Ok(redirect_to_login()),
+        Removal::Required => redirect_required(&session).await,
         Removal::Limited(exceeded) => {
             let page = disable_page(&app, &page, &user, too_many_errors(exceeded)).await?;
             Ok(too_many(exceeded, page))
@@ -88,6 +91,7 @@ pub async fn remove(
             respond_to_change(&session, &page, result, &text).await
         }
         Removal::Outdated => Ok(redirect_to_login()),
+        Removal::Required => redirect_required(&session).await,
         Removal::Limited(exceeded) => {
             let page = disable_page(&app, &page, &user, too_many_errors(exceeded)).await?;
             Ok(too_many(exceeded, page))
@@ -100,6 +104,8 @@ enum Removal {
     /// The account changed meanwhile, or the login has ended.
     Outdated,
     Limited(RateLimitExceeded),
+    /// The site requires a factor, and this is the last one.
+    Required,
 }
 
 /// Removes a factor, or all of them.
@@ -116,9 +122,13 @@ async fn remove_factors(
     };
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
-    let change = FactorChange::remove(&mut transaction, row, user, factor, client, now).await?;
-    let Ok(change) = change else {
-        return Ok(Removal::Outdated);
+    let (connection, may_be_last) = (&mut *transaction, !app.config.require_two_factor);
+    let removed =
+        FactorChange::remove(connection, row, user, factor, may_be_last, client, now).await?;
+    let change = match removed {
+        Ok(change) => change,
+        Err(NotChanged::LastFactor) => return Ok(Removal::Required),
+        Err(_) => return Ok(Removal::Outdated),
     };
     if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {
         return Ok(Removal::Limited(exceeded));
@@ -142,6 +152,11 @@ async fn disable_page(
         factors: factors.iter().map(describe).collect(),
         errors,
     })
+}
+
+async fn redirect_required(session: &Session) -> Result<Response, AppError> {
+    let (kind, text) = (MessageKind::Info, TWO_FACTOR_REQUIRED);
+    redirect_with_message(session, kind, text, "/security").await
 }
 
 async fn redirect_already_off(session: &Session, user: &User) -> Result<Response, AppError> {

@@ -1,6 +1,7 @@
 //! An authenticator app as a factor (TOTP, RFC 6238). Its secret is sealed with `SECRET_KEY`.
 
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::{FromRow, Row};
 
 use crate::models::factor::{Factor, FactorId, FactorKind};
 use crate::models::token::random_id;
@@ -121,8 +122,8 @@ impl Factor {
     pub async fn can_open_all(database: &Database, keys: Option<&SecretKeys>) -> Result<bool> {
         let mut last = String::new();
         loop {
-            let page: Vec<(String, String)> = sqlx::query_as(
-                r"SELECT id, secret
+            let page: Vec<Self> = sqlx::query_as(
+                r"SELECT *
                 FROM factors
                 WHERE kind = 'authenticator' AND id > $1
                 ORDER BY id
@@ -131,16 +132,33 @@ impl Factor {
             .bind(&last)
             .fetch_all(database)
             .await?;
-            let Some((id, _)) = page.last() else {
+            let Some(app) = page.last() else {
                 return Ok(true);
             };
-            last.clone_from(id);
-            let opens = |(id, secret): &(String, String)| {
-                keys.is_some_and(|keys| keys.open(secret, id).is_ok())
-            };
+            app.id.as_str().clone_into(&mut last);
+            let opens = |app: &Self| keys.is_some_and(|keys| app.open_secret(keys).is_ok());
             if !page.iter().all(opens) {
                 return Ok(false);
             }
         }
+    }
+
+    /// The apps of all accounts with their usernames, at most 100, for the demo authenticator.
+    pub async fn all_authenticators(database: &Database) -> Result<Vec<(String, Self)>> {
+        let rows = sqlx::query(
+            r"SELECT factors.*, users.username
+            FROM factors
+            JOIN users ON users.id = factors.user_id
+            WHERE kind = 'authenticator' AND factors.id > '' AND removed_at IS NULL
+            ORDER BY factors.id
+            LIMIT 100",
+        )
+        .fetch_all(database)
+        .await?;
+        let mut apps = Vec::new();
+        for row in &rows {
+            apps.push((row.try_get("username")?, Self::from_row(row)?));
+        }
+        Ok(apps)
     }
 }

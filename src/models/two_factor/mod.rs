@@ -41,6 +41,8 @@ pub enum NotChanged {
     /// The account changed since the request began, or the login has ended.
     Outdated,
     TooManyApps,
+    /// The site requires a second factor, and this is the last one.
+    LastFactor,
 }
 
 impl FactorChange {
@@ -133,12 +135,14 @@ impl FactorChange {
         }))
     }
 
-    /// Removes a factor, or all of them. With the last one, two-factor authentication is off.
+    /// Removes a factor, or all of them. With the last one, two-factor authentication is off, if
+    /// that `may_be_last`.
     pub async fn remove(
         connection: &mut Connection,
         session: &SessionRow,
         user: &User,
         factor: Option<&Factor>,
+        may_be_last: bool,
         client: &Client,
         now: i64,
     ) -> Result<Result<Self, NotChanged>> {
@@ -152,6 +156,9 @@ impl FactorChange {
         let removed = |it: &&Factor| factor.is_none_or(|factor| factor.id == it.id);
         let phone = before.iter().filter(removed).find_map(Factor::phone_number);
         let is_last = before.iter().all(|it| removed(&it));
+        if is_last && !may_be_last {
+            return Ok(Err(NotChanged::LastFactor));
+        }
         let (notice, event, result) = match (is_last, phone) {
             (true, _) => {
                 Factor::remove_all(connection, id, now).await?;
