@@ -6,10 +6,11 @@ use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
 
 use crate::error::AppError;
-use crate::extractors::{CurrentUser, Form, Page};
+use crate::extractors::{Form, Page};
 use crate::forms::authenticator::AuthenticatorForm;
 use crate::models::factor::Factor;
 use crate::services::totp::{TotpSecret, open_setup};
+use crate::session::Session;
 use crate::state::AppState;
 use crate::views::dev::{DemoAuthenticatorPage, DemoCode};
 use crate::views::factors::label;
@@ -36,10 +37,11 @@ pub(super) async fn codes(app: &AppState) -> Result<Vec<DemoCode>, AppError> {
 pub async fn show_pending(
     State(app): State<AppState>,
     page: Page,
-    CurrentUser(user): CurrentUser,
+    session: Session,
     Form(form): Form<AuthenticatorForm>,
 ) -> Result<Response, AppError> {
     let keys = app.secret_keys.as_ref().ok_or(AppError::NotFound)?;
+    let user = session.user().ok_or(AppError::NotFound)?;
     let (setup, now) = (form.setup.expose_secret(), app.clock.now());
     let secret = open_setup(keys, setup, user.id.as_str(), user.auth_version, now);
     let secret = secret.map_err(|_| AppError::NotFound)?;

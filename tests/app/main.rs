@@ -11,6 +11,7 @@ mod access;
 mod accounts;
 mod addresses;
 mod architecture;
+mod authenticator;
 mod clients;
 mod csrf;
 mod embedding;

@@ -86,7 +86,7 @@ impl Factor {
             r"SELECT *
             FROM factors
             WHERE user_id = $1 AND removed_at IS NULL
-            ORDER BY created_at, id",
+            ORDER BY created_at, kind DESC, id",
         )
         .bind(user.as_str())
         .fetch_all(connection)

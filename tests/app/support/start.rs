@@ -111,9 +111,19 @@ impl TestApp {
         Self::with(&[("SMTP_URL", "smtp://127.0.0.1:1")]).await
     }
 
+    /// The app in production without `SECRET_KEY`.
+    pub async fn production_without_key() -> Self {
+        Self::in_production("http://127.0.0.1:9", ("SECRET_KEY", "")).await
+    }
+
     /// The app in production, with Twilio at `verify_url`.
     pub async fn production(verify_url: &str) -> Self {
+        Self::in_production(verify_url, SECRET_KEY).await
+    }
+
+    async fn in_production(verify_url: &str, key: (&str, &str)) -> Self {
         Self::with(&[
+            key,
             ("APP_ENV", "production"),
             ("BASE_URL", "https://login.example"),
             ("TWILIO_ACCOUNT_SID", "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
