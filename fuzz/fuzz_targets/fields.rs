@@ -7,7 +7,7 @@ use serde_json::json;
 use twostep::forms::local_path::LocalPath;
 use twostep::forms::two_factor::VerifyForm;
 use twostep::forms::{email, username};
-use twostep::models::recovery_code::RecoveryCode;
+use twostep::models::factor::RecoveryCode;
 
 fuzz_target!(|text: &str| {
     if let Ok(name) = username::parse(text) {

@@ -3,8 +3,7 @@
 use super::{Error, Name, UserCommand};
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
-use crate::models::factor::Factor;
-use crate::models::factor::RecoveryCode;
+use crate::models::factor::{Factor, FactorKind, RecoveryCode};
 use crate::models::mail_token::MailToken;
 use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::rate_limit::{SENDS_OF_ACCOUNT, WRONG_CODES, reset};
@@ -42,11 +41,33 @@ async fn show(database: &Database, user: &User, now: i64) -> Result<String, Erro
     let overview = User::overview(database, &user.id, now)
         .await?
         .ok_or_else(gone)?;
-    let recent = Activity::recent(&mut *database.acquire().await?, &user.id).await?;
-    Ok(describe(user, &overview, recent.shown.first(), now))
+    let mut connection = database.acquire().await?;
+    let factors = Factor::list(&mut connection, &user.id).await?;
+    let recent = Activity::recent(&mut connection, &user.id).await?;
+    let last = recent.shown.first();
+    Ok(describe(user, &overview, &factors, last, now))
 }
 
-fn describe(user: &User, overview: &Overview, last: Option<&Activity>, now: i64) -> String {
+/// `off`, or each factor.
+fn describe_factors(factors: &[Factor]) -> String {
+    let name = |factor: &Factor| match &factor.kind {
+        FactorKind::Phone { number } => mask_phone(number),
+        FactorKind::Authenticator { name, .. } => format!("\u{201c}{name}\u{201d}"),
+    };
+    let names: Vec<String> = factors.iter().map(name).collect();
+    match names.is_empty() {
+        true => "off".to_owned(),
+        false => format!("on, {}", names.join(", ")),
+    }
+}
+
+fn describe(
+    user: &User,
+    overview: &Overview,
+    factors: &[Factor],
+    last: Option<&Activity>,
+    now: i64,
+) -> String {
     let when = |at: i64| {
         let at = timestamp(at, now);
         format!("{} ({})", at.datetime, at.relative)
@@ -58,17 +79,13 @@ fn describe(user: &User, overview: &Overview, last: Option<&Activity>, now: i64)
         format!("{event}, {}{}", when(it.at), from.unwrap_or_default())
     };
     let locked = overview.locked_at.map(|at| format!("since {}", when(at)));
-    let phone = user.phone.as_deref();
     let lines = [
         ("Name", user.username.clone()),
         ("Email", user.email.clone()),
         ("Created", when(overview.created_at)),
         ("Last seen", user.last_seen_at.map_or_else(never, when)),
         ("Locked", locked.unwrap_or_else(|| "no".to_owned())),
-        (
-            "Two-factor authentication",
-            phone.map_or_else(|| "off".to_owned(), |it| format!("on, {}", mask_phone(it))),
-        ),
+        ("Two-factor authentication", describe_factors(factors)),
         ("Recovery codes left", overview.recovery_codes.to_string()),
         ("Sessions", overview.sessions.to_string()),
         ("Last activity", last.map_or_else(never, last_activity)),

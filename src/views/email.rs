@@ -177,8 +177,8 @@ fn describe_with_detail(notice: &Notice) -> String {
 const fn remedy(event: NoticeKind) -> &'static str {
     match event {
         NoticeKind::TwoFactorDisabled => {
-            "The link logs everyone out, turns two-factor authentication on again with the \
-             former number, and locks the password until you set a new one by email."
+            "The link logs everyone out, turns two-factor authentication on again as it was, and \
+             locks the password until you set a new one by email."
         }
         NoticeKind::PhoneAdded | NoticeKind::AuthenticatorAdded => {
             "The link logs everyone out, removes what was added within two days, and locks the \

@@ -175,3 +175,30 @@ async fn an_app_has_keys_unless_it_is_in_production_without_the_setting() {
         .await;
     assert!(app.state.secret_keys.is_none());
 }
+
+/// ASVS 11.2.5
+#[tokio::test]
+async fn a_start_that_cannot_open_the_secrets_of_all_apps_stops_with_one_line() {
+    let app = TestApp::start().await;
+    app.with_app("alice").await;
+    let folder = tempfile::tempdir().unwrap();
+    let url = app.state.config.database_url.expose_secret();
+    let other = data_encoding::BASE64.encode(&[7; 32]);
+    let both = format!("{other},{}", SECRET_KEY.1);
+    let start = async |key: &str| {
+        let settings = [
+            ("DATABASE_URL", url),
+            ("SECRET_KEY", key),
+            ("PORT", "0"),
+            ("RUST_LOG", "off"),
+        ];
+        run_in(folder.path(), &settings, &[]).await
+    };
+    let outcome = start(&other).await;
+    let line = "twostep: SECRET_KEY: it doesn't open the secrets of all authenticator apps. \
+                Add the former key, after a comma\n";
+    assert_eq!((outcome.status, &*outcome.stderr), (78, line));
+    let settings = [("DATABASE_URL", url), ("SECRET_KEY", &both)];
+    let program = Program::start(&settings);
+    assert!(program.is_listening().await);
+}

@@ -60,11 +60,14 @@ pub async fn verify(
         )
         .await;
     let outcome = checked.as_ref().map_or_else(Refused::as_str, |_| "right");
-    let country = challenge
+    if let Some(it) = challenge
         .verification
         .as_ref()
-        .and_then(|it| it.country.as_deref());
-    app.metrics.count_checked_code(country, outcome);
+        .filter(|_| challenge.phone().is_some())
+    {
+        app.metrics
+            .count_checked_code(it.country.as_deref(), outcome);
+    }
     let refused = match checked {
         Ok(checked) => {
             let proof = checked.proof();

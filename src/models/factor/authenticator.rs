@@ -23,7 +23,6 @@ pub struct NewAuthenticator<'a> {
 }
 
 /// A code that an app showed: consumed by [`Factor::consume_step`].
-#[derive(Debug, Clone)]
 pub struct UsedStep {
     factor: FactorId,
     /// The number of its 30 seconds since 1970.

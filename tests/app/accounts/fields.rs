@@ -8,16 +8,19 @@ use crate::access::{Role, app_with_users, concrete};
 use crate::support::{Browser, Page, TestApp};
 
 /// All fields of the pages.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 15] = [
     "about_me",
     "confirm_password",
     "current_password",
     "email",
+    "factor",
     "link",
+    "name",
     "next",
     "password",
     "recovery_code",
     "remember_me",
+    "setup",
     "token",
     "username",
     "verification_phone",
@@ -62,7 +65,7 @@ async fn password_managers_can_fill_all_fields_and_pasting_is_allowed() {
                 "token" => &["one-time-code"],
                 "email" => &["email"],
                 "verification_phone" => &["tel"],
-                "recovery_code" => &["off"],
+                "recovery_code" | "name" => &["off"],
                 _ => &["", "username"],
             };
             let autocomplete = of("autocomplete");
