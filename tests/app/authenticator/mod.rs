@@ -18,7 +18,7 @@ pub struct Authenticator(TotpSecret);
 
 impl Authenticator {
     /// The app that scans the page.
-    fn scan(page: &Page) -> Self {
+    pub fn scan(page: &Page) -> Self {
         let secret = page.attributes("[data-secret]", "data-secret").remove(0);
         let bytes = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
         Self(TotpSecret::from_bytes(&bytes).unwrap())
@@ -68,7 +68,7 @@ impl TestApp {
 }
 
 /// The ids of a user's factors on the security page.
-async fn factor_ids(browser: &Browser) -> Vec<String> {
+pub async fn factor_ids(browser: &Browser) -> Vec<String> {
     let page = browser.get("/security").await;
     page.attributes("[data-factor]", "data-factor")
 }

@@ -4,6 +4,7 @@ use reqwest::Method;
 use twostep::models::rate_limit::{Per, RateLimit};
 use twostep::routes::{Limited, Route};
 
+use crate::authenticator::{Authenticator, factor_ids};
 use crate::support::{Browser, PASSWORD, PHONE, Page, TestApp};
 
 const ADDRESS: &str = "203.0.113.9";
@@ -40,6 +41,8 @@ async fn every_route_that_changes_something_declares_a_limit_or_why_it_has_none(
 /// A user who may send a route's form, and the form.
 struct Actor {
     browser: Browser,
+    /// The route's path, with the id of what it changes.
+    path: String,
     form: Vec<(&'static str, String)>,
     /// The account that it changes, if any.
     account: Option<String>,
@@ -55,18 +58,32 @@ impl Actor {
             let browser = app.browser().at(ADDRESS);
             return Self {
                 browser,
+                path: text(path),
                 form,
                 account: None,
             };
         }
-        let needs_two_factor = ["/disable_2fa", "/recovery_codes"].contains(&path);
+        let on = ["/disable_2fa", "/recovery_codes", "/factors/{id}/remove"];
+        let needs_two_factor = on.contains(&path);
         let signed_in = match needs_two_factor {
             true => app.with_two_factor(name, PHONE).await,
             false => app.register_and_log_in(name).await,
         };
         let account = app.user(name).await.id.as_str().to_owned();
         let guest = app.browser().at(ADDRESS);
+        let mut concrete = text(path);
         let (browser, form) = match path {
+            "/authenticator" => {
+                let page = signed_in.get(path).await;
+                let code = Authenticator::scan(&page).code(app);
+                let setup = page.value_of("setup").unwrap();
+                (signed_in, vec![("token", code), ("setup", setup)])
+            }
+            "/factors/{id}/remove" => {
+                let id = factor_ids(&signed_in).await.remove(0);
+                concrete = path.replace("{id}", &id);
+                (signed_in, Vec::new())
+            }
             "/login" => {
                 let form = vec![("username", username), ("password", text(PASSWORD))];
                 (guest, form)
@@ -90,14 +107,15 @@ impl Actor {
         };
         Self {
             browser: browser.at(ADDRESS),
+            path: concrete,
             form,
             account: Some(account),
         }
     }
 
-    async fn send(&self, path: &str) -> Page {
+    async fn send(&self) -> Page {
         let form: Vec<(&str, &str)> = self.form.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        self.browser.post(path, &form).await
+        self.browser.post(&self.path, &form).await
     }
 
     /// Returns the subject that a limit counts for this user.
@@ -126,7 +144,7 @@ async fn every_declared_limit_is_applied_and_a_refusal_changes_nothing() {
             let actor = Actor::new(&app, path, &format!("last{number}x{which}")).await;
             app.execute("DELETE FROM rate_limits").await;
             app.fill(limit, &actor.subject(limit), capacity - 1).await;
-            let page = actor.send(path).await;
+            let page = actor.send().await;
             let what = format!("{path}, {}: {}", limit.name, page.text());
             assert!(matches!(page.status, 200 | 303), "{what}");
 
@@ -134,7 +152,7 @@ async fn every_declared_limit_is_applied_and_a_refusal_changes_nothing() {
             app.execute("DELETE FROM rate_limits").await;
             app.fill(limit, &actor.subject(limit), capacity).await;
             let before = app.dump().await;
-            let page = actor.send(path).await;
+            let page = actor.send().await;
             let what = format!("{path}, {}: {}", limit.name, page.text());
             assert_eq!(page.status, 429, "{what}");
             let wait = limit.windows[0].seconds.to_string();
@@ -156,7 +174,7 @@ async fn a_limit_by_client_counts_the_network_and_with_ten_times_the_capacity_th
             let mut actor = Actor::new(&app, route.path, &format!("a{number}x{which}")).await;
             app.execute("DELETE FROM rate_limits").await;
             actor.browser = actor.browser.at("2001:db8:1:2::1");
-            let page = actor.send(route.path).await;
+            let page = actor.send().await;
             assert!(matches!(page.status, 200 | 303), "{}", route.path);
             for (place, factor) in [("2001:db8:1:2::/64", 1), ("2001:db8:1::/48", 10)] {
                 let account = actor.account.as_deref().unwrap_or_default();
