@@ -1,5 +1,7 @@
 //! Extractors. The guard in `middleware/access.rs` admits a request before they run.
 
+use std::convert::Infallible;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{self, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -9,9 +11,11 @@ use serde::de::DeserializeOwned;
 
 use crate::error::AppError;
 use crate::middleware::client_address::ClientAddress;
+use crate::middleware::cookie;
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
 use crate::models::rate_limit::{Attempt, Bucket, RateLimit, RateLimitExceeded, take};
+use crate::models::token::Token;
 use crate::models::user::User;
 use crate::models::{Connection, Error};
 use crate::session::Session;
@@ -54,6 +58,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
         let user_agent = parts.headers.get(header::USER_AGENT);
         let user_agent = user_agent.map_or(&[][..], |value| value.as_bytes());
         Ok(Self::new(address, user_agent))
+    }
+}
+
+/// The token of the browser's device cookie, which may be forged.
+pub struct DeviceCookie(pub Option<Token>);
+
+impl FromRequestParts<AppState> for DeviceCookie {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        let value = cookie::read(state, &parts.headers, cookie::DEVICE);
+        Ok(Self(value.map(Token::received)))
     }
 }
 

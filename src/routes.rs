@@ -99,6 +99,7 @@ fn pages(routes: Routes) -> Routes {
         .post("/recovery_codes", recovery_codes::renew, ByRoute(&[RECOVERY_CODE_SETS, CHANGES_PER_CLIENT]))
         .form_on("/security")
         .post("/factors/{id}/remove", two_factor::removing::remove, ByRoute(&[FACTOR_CHANGES, CHANGES_PER_CLIENT]))
+        .post("/devices/{id}/forget", security::forget, Never("ends the trust in a device"))
         .post("/sessions/{id}/revoke", security::revoke, Never("ends a session"))
         .post("/sessions/revoke_others", security::revoke_others, Never("ends sessions"))
         .group(Access::Pending)

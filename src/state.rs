@@ -21,6 +21,8 @@ use crate::services::sealing::SecretKeys;
 use crate::services::twilio_verify::TwilioVerify;
 use crate::tasks::mail::MailQueue;
 
+const DAY: i64 = 24 * 60 * 60;
+
 /// The shared parts of the app. A clone is cheap, since each request clones the layers that
 /// hold one.
 #[derive(Clone)]
@@ -71,6 +73,12 @@ impl AppState {
         let is_own_machine = client.address.is_loopback();
         let is_exempt = is_own_machine && self.config.environment == Environment::Development;
         (!is_exempt).then_some(client)
+    }
+
+    /// The end of the trust in a device that a login grants now. None if there is no trust.
+    pub fn trust_until(&self, now: i64) -> Option<i64> {
+        let days = i64::from(self.config.trust_device_days);
+        (days > 0).then(|| now + days * DAY)
     }
 
     /// Password hashing in a fair queue between clients. All networks of an IPv6 site are one

@@ -3,9 +3,10 @@
 use sqlx::Executor;
 use twostep::models::challenge::{Challenge, NewChallenge, NewLogin, Purpose};
 use twostep::models::client::Client;
+use twostep::models::device::Browser;
 use twostep::models::factor::{CodeSender, Factor};
+use twostep::models::login::{LoginProof, ProvenLogin};
 use twostep::models::rate_limit::SendLimits;
-use twostep::models::session::SessionRow;
 use twostep::models::user::User;
 use twostep::models::{Database, token};
 use twostep::services::metrics::Metrics;
@@ -86,10 +87,20 @@ pub fn phone(number: u64) -> String {
 pub async fn log_in(database: &Database, number: u64, now: i64) -> String {
     let user = find(database, number).await;
     let mut connection = database.acquire().await.expect("no connection");
-    let (version, client) = (user.auth_version, client());
-    let issued = SessionRow::begin_login(&mut connection, &user.id, version, false, &client, now);
-    let issued = issued.await.expect("no session").expect("no account");
-    cookie(&issued.token)
+    let client = client();
+    let login = ProvenLogin {
+        user: &user.id,
+        auth_version: user.auth_version,
+        proof: LoginProof::Password,
+        remember: false,
+        browser: Browser {
+            client: &client,
+            device: None,
+        },
+    };
+    let begun = login.complete(&mut connection, now).await;
+    let begun = begun.expect("no session").expect("no account");
+    cookie(&begun.issued.token)
 }
 
 /// Starts a login with two-factor authentication. Returns its cookie and its code.

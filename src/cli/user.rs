@@ -88,6 +88,13 @@ fn describe(
         ("Two-factor authentication", describe_factors(factors)),
         ("Recovery codes left", overview.recovery_codes.to_string()),
         ("Sessions", overview.sessions.to_string()),
+        (
+            "Devices",
+            format!(
+                "{} known, {} trusted",
+                overview.devices, overview.trusted_devices
+            ),
+        ),
         ("Last activity", last.map_or_else(never, last_activity)),
     ];
     let line = |(label, value): (&str, String)| format!("{:<27}{value}\n", format!("{label}:"));

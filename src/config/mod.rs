@@ -27,7 +27,7 @@ pub use twilio::{Twilio, is_sid};
 use values::{Variables, parsed};
 
 /// Every setting with its default, in the order of `.env.template`. "" is none.
-pub const SETTINGS: [(&str, &str); 22] = [
+pub const SETTINGS: [(&str, &str); 23] = [
     ("APP_ENV", "development"),
     ("HOST", "127.0.0.1"),
     ("PORT", "3000"),
@@ -46,6 +46,7 @@ pub const SETTINGS: [(&str, &str); 22] = [
     ("SMS_COUNTRIES", "all"),
     ("SMS_DAILY_LIMIT", "1000"),
     ("REQUIRE_2FA", "off"),
+    ("TRUST_DEVICE_DAYS", "30"),
     ("TRUSTED_PROXIES", "none"),
     ("METRICS_ADDR", ""),
     ("LOG_FORMAT", "text"),
@@ -91,6 +92,8 @@ pub struct Config {
     pub sms_daily_limit: u32,
     /// `REQUIRE_2FA`: whether every account needs a second factor.
     pub require_two_factor: bool,
+    /// Days for which a trusted device needs no code. 0 is no trust.
+    pub trust_device_days: u16,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Prometheus reads metrics there.
@@ -181,6 +184,11 @@ impl Config {
                 parsed,
             )?,
             require_two_factor: variables.parse("REQUIRE_2FA", "on or off", values::switch)?,
+            trust_device_days: variables.parse(
+                "TRUST_DEVICE_DAYS",
+                "a whole number from 0 to 400",
+                values::trust_days,
+            )?,
             trusted_proxies: values::networks(&variables, "TRUSTED_PROXIES")?,
             metrics_addr: metrics_addr.transpose()?,
             log_format: variables.parse("LOG_FORMAT", "text or json", parsed)?,

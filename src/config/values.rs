@@ -78,6 +78,11 @@ pub(super) fn parsed<T: FromStr>(value: &str) -> Option<T> {
     value.parse().ok()
 }
 
+/// Days of trust in a device. Its cookie lives no longer.
+pub(super) fn trust_days(value: &str) -> Option<u16> {
+    value.parse().ok().filter(|days| *days <= 400)
+}
+
 /// An IP address, or `localhost`.
 pub(super) fn host(value: &str) -> Option<IpAddr> {
     match value {

@@ -9,12 +9,13 @@ use crate::extractors::{CurrentUser, Page};
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, Outcome};
 use crate::models::client::Client;
+use crate::models::device::{Device, DeviceId};
 use crate::models::factor::{Factor, RecoveryCode};
 use crate::models::session::{Ended, Login, SessionId, SessionRow};
 use crate::session::Session;
 use crate::state::AppState;
 use crate::views::layout::MessageKind;
-use crate::views::security::{SecurityPage, TwoFactor, activity_items, session_items};
+use crate::views::security::{Devices, SecurityPage, TwoFactor, activity_items};
 
 /// `GET /security`
 pub async fn show(
@@ -27,6 +28,8 @@ pub async fn show(
     let now = app.clock.now();
     let mut connection = app.database.acquire().await?;
     let sessions = Login::active(&mut connection, &user.id, this, now).await?;
+    let trusts = app.config.trust_device_days > 0;
+    let devices = Device::list(&mut connection, &user.id, trusts, now).await?;
     let activity = Activity::recent(&mut connection, &user.id).await?;
     let factors = Factor::list(&mut connection, &user.id).await?;
     let codes = RecoveryCode::count_unused(&mut connection, &user.id).await?;
@@ -36,7 +39,7 @@ pub async fn show(
         layout,
         two_factor: TwoFactor::new(&factors, codes, now),
         offers_apps: app.secret_keys.is_some(),
-        sessions: session_items(&sessions.listed, this, now),
+        devices: Devices::new(&devices, &sessions.listed, this, now),
         more_sessions: sessions.more,
         activity: activity_items(&activity.shown, now),
         more_activity: activity.more,
@@ -73,7 +76,7 @@ pub async fn revoke(
     redirect_with_message(&session, MessageKind::Success, text, "/security").await
 }
 
-/// `POST /sessions/revoke_others`
+/// `POST /sessions/revoke_others`. It also ends the trust in all other devices.
 pub async fn revoke_others(
     State(app): State<AppState>,
     session: Session,
@@ -86,8 +89,9 @@ pub async fn revoke_others(
     if !session.lock_if_active(&mut transaction).await? {
         return Ok(redirect_to_login());
     }
+    let trust_ended = Device::end_trust_in_others(&mut transaction, &user.id, this, now).await?;
     let ended = SessionRow::end_others(&mut transaction, &user.id, this).await?;
-    let (kind, message) = if ended.is_empty() {
+    let (kind, message) = if ended.is_empty() && !trust_ended {
         (MessageKind::Info, "No other device was logged in.")
     } else {
         let event = Event::EndedOtherSessions;
@@ -99,6 +103,34 @@ pub async fn revoke_others(
     let user = user.id.as_str();
     tracing::info!(event = "sessions_ended", user, "other sessions revoked");
     redirect_with_message(&session, kind, message, "/security").await
+}
+
+/// `POST /devices/{id}/forget`: ends the trust in a device. It stays known and logged in.
+pub async fn forget(
+    State(app): State<AppState>,
+    session: Session,
+    client: Client,
+    CurrentUser(user): CurrentUser,
+    Path(id): Path<String>,
+) -> Result<Response, AppError> {
+    let id = DeviceId::received(&id).ok_or(AppError::NotFound)?;
+    let now = app.clock.now();
+    let mut transaction = app.database.begin().await?;
+    if !session.lock_if_active(&mut transaction).await? {
+        return Ok(redirect_to_login());
+    }
+    if !Device::is_owned(&mut transaction, &user.id, &id).await? {
+        return Err(AppError::NotFound);
+    }
+    if Device::end_trust(&mut transaction, &id).await? {
+        let event = Event::ForgotDevice;
+        Activity::record(&mut transaction, &user.id, event, Some(&client), now).await?;
+    }
+    transaction.commit().await?;
+    let user = user.id.as_str();
+    tracing::info!(event = "device_forgotten", user, "trust in a device ended");
+    let text = "The next login from that device needs a code.";
+    redirect_with_message(&session, MessageKind::Success, text, "/security").await
 }
 
 fn current_row(session: &Session) -> Result<&SessionRow, AppError> {

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::forms::local_path::LocalPath;
-use crate::forms::{Errors, email, password, username};
+use crate::forms::{Errors, email, is_checked, password, username};
 use crate::models::user::NewUser;
 
 /// `POST /register`
@@ -61,10 +61,9 @@ impl LoginForm {
         }
     }
 
-    /// The session outlives the browser, unless the value is one that means no.
+    /// Whether the session outlives the browser.
     pub fn remember_me(&self) -> bool {
-        let value = self.remember_me.trim().to_ascii_lowercase();
-        !["", "0", "false", "n", "off"].contains(&value.as_str())
+        is_checked(&self.remember_me)
     }
 
     pub fn next(&self) -> Option<LocalPath> {

@@ -15,6 +15,12 @@ pub mod username;
 
 use std::borrow::Cow;
 
+/// Whether a checkbox is on: any value but those that mean no.
+fn is_checked(value: &str) -> bool {
+    let value = value.trim().to_ascii_lowercase();
+    !["", "0", "false", "n", "off"].contains(&value.as_str())
+}
+
 /// The errors of a form: at most one sentence per field, in the order of the page.
 #[derive(Debug, Default, Clone)]
 pub struct Errors(Vec<(&'static str, Cow<'static, str>)>);

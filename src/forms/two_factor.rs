@@ -3,6 +3,8 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use crate::forms::is_checked;
+
 /// `POST /enable_2fa`
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -22,9 +24,15 @@ pub struct UseFactorForm {
 #[serde(default)]
 pub struct VerifyForm {
     token: SecretString,
+    trust_device: String,
 }
 
 impl VerifyForm {
+    /// Whether later logins from this browser need no code.
+    pub fn trust_device(&self) -> bool {
+        is_checked(&self.trust_device)
+    }
+
     /// The code without spaces and dashes: 4 to 10 digits, the lengths that Twilio Verify
     /// supports. Anything else is `None` and isn't sent to Twilio.
     pub fn code(&self) -> Option<SecretString> {

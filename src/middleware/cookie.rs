@@ -6,11 +6,16 @@ use axum_extra::extract::cookie::{Cookie, SameSite};
 use crate::config::Environment;
 use crate::state::AppState;
 
+/// The cookie that identifies a browser: see `models/device`.
+pub const DEVICE: &str = "device";
+
 /// Production adds `__Host-` to the name, so that no other host of the domain can set the
-/// cookie. The prefix demands the path `/` and `Secure`.
+/// cookie. The prefix demands the path `/` and `Secure`. The
+/// device cookie has a prefix in development too, since it outlives other apps on localhost.
 fn full_name(app: &AppState, name: &str) -> String {
     match app.config.environment {
         Environment::Production => format!("__Host-{name}"),
+        Environment::Development if name == DEVICE => format!("twostep_{name}"),
         Environment::Development => name.to_owned(),
     }
 }

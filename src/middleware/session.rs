@@ -1,5 +1,5 @@
 //! Reads the session of a request's cookie, asks the guard, and sets the cookie if a token was
-//! issued or the session ended.
+//! issued or the session ended. A login also sets the device cookie of a new browser.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, header};
@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use crate::error::AppError;
 use crate::middleware::access::Guard;
 use crate::middleware::cookie;
+use crate::models::device::DEVICE_LIFE;
 use crate::models::session::SessionRow;
 use crate::models::token::Token;
 use crate::session::{CookieChange, Session};
@@ -85,17 +86,21 @@ async fn save(app: &AppState, session: &Session, mut response: Response) -> Resp
     if let Err(error) = session.save().await {
         response = error.into_response();
     }
-    let (value, max_age) = match session.take_cookie_change() {
+    let (value, max_age, device) = match session.take_cookie_change() {
         CookieChange::Keep => return response,
-        CookieChange::Remove => (String::new(), Some(0)),
-        CookieChange::Set(issued) => (issued.token.expose().to_owned(), issued.max_age),
-    };
-    let cookie = cookie::build(app, COOKIE, value, max_age).to_string();
-    match HeaderValue::from_str(&cookie) {
-        Ok(value) => {
-            response.headers_mut().append(header::SET_COOKIE, value);
-            response
+        CookieChange::Remove => (String::new(), Some(0), None),
+        CookieChange::Set(issued) => {
+            let device = issued.device.map(|token| token.expose().to_owned());
+            (issued.token.expose().to_owned(), issued.max_age, device)
         }
-        Err(_) => AppError::MissingLayer("cookie").into_response(),
+    };
+    let session = cookie::build(app, COOKIE, value, max_age);
+    let device = device.map(|token| cookie::build(app, cookie::DEVICE, token, Some(DEVICE_LIFE)));
+    for cookie in [Some(session), device].into_iter().flatten() {
+        match HeaderValue::from_str(&cookie.to_string()) {
+            Ok(value) => response.headers_mut().append(header::SET_COOKIE, value),
+            Err(_) => return AppError::MissingLayer("cookie").into_response(),
+        };
     }
+    response
 }

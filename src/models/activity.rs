@@ -59,6 +59,12 @@ pub enum Event {
     LoggedIn,
     LoggedInWithCode,
     LoggedInWithRecoveryCode,
+    /// A login with only the password, on a device that an earlier login trusted.
+    LoggedInOnTrustedDevice,
+    /// A login with a code trusted its device.
+    TrustedDevice,
+    /// The user ended the trust in a device.
+    ForgotDevice,
     WrongPassword,
     WrongCode,
     WrongRecoveryCode,
@@ -100,6 +106,9 @@ impl Event {
             Self::LoggedIn
             | Self::LoggedInWithCode
             | Self::LoggedInWithRecoveryCode
+            | Self::LoggedInOnTrustedDevice
+            | Self::TrustedDevice
+            | Self::ForgotDevice
             | Self::Reauthenticated
             | Self::LoggedOut
             | Self::EndedSession

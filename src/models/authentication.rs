@@ -5,10 +5,12 @@ use sqlx::FromRow;
 
 use crate::models::activity::{Activity, Event};
 use crate::models::client::Client;
+use crate::models::device::{Browser, Device, DeviceId};
 use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::rate_limit::{
-    Attempt, Bucket, RateLimit, RateLimitExceeded, WRONG_PASSWORDS, WRONG_PASSWORDS_PER_ACCOUNT,
-    WRONG_PASSWORDS_PER_CLIENT, WRONG_PASSWORDS_PER_SITE, refund, take, try_take,
+    Attempt, Bucket, RateLimit, RateLimitExceeded, WRONG_PASSWORDS, WRONG_PASSWORDS_OF_DEVICE,
+    WRONG_PASSWORDS_PER_ACCOUNT, WRONG_PASSWORDS_PER_CLIENT, WRONG_PASSWORDS_PER_SITE, refund,
+    take, try_take,
 };
 use crate::models::user::{User, UserId, case_key, user_columns};
 use crate::models::{Connection, Database, Result};
@@ -18,14 +20,14 @@ use crate::services::passwords::Passwords;
 const FAILURES_TO_REPORT: i64 = 5;
 
 /// The limits that count only wrong passwords.
-const WRONG_PASSWORD_LIMITS: [RateLimit; 3] = [
+const WRONG_PASSWORD_LIMITS: [RateLimit; 4] = [
     WRONG_PASSWORDS,
+    WRONG_PASSWORDS_OF_DEVICE,
     WRONG_PASSWORDS_PER_SITE,
     WRONG_PASSWORDS_PER_CLIENT,
 ];
 
-/// A username and a password from a client.
-#[derive(Debug)]
+/// A username and a password from a browser.
 pub struct Credentials<'a> {
     /// The username as typed, which the limits count.
     pub typed: &'a str,
@@ -34,8 +36,8 @@ pub struct Credentials<'a> {
     /// The logged-in user who confirms the password.
     pub current_user: Option<&'a UserId>,
     pub password: SecretString,
-    pub client: &'a Client,
-    /// The same, unless limits by client do not apply.
+    pub browser: Browser<'a>,
+    /// Its client, unless limits by client do not apply.
     pub limited_client: Option<&'a Client>,
     /// Limits that count only right passwords.
     pub limits: &'static [RateLimit],
@@ -59,9 +61,23 @@ struct Account {
 }
 
 impl Credentials<'_> {
-    /// The buckets of an attempt. For a logged-in user they count the account besides the
-    /// username. Otherwise a session thief could rename the account after every ten guesses.
-    fn buckets(&self, found: Option<&UserId>) -> Vec<Bucket> {
+    /// The buckets of an attempt. Those of a known device replace those that strangers can fill.
+    fn buckets(&self, found: Option<&UserId>, device: Option<&DeviceId>) -> Vec<Bucket> {
+        let mut buckets = match device {
+            Some(device) => WRONG_PASSWORDS_OF_DEVICE.buckets(device.as_str()),
+            None => self.buckets_by_name(),
+        };
+        let account = self.account(found);
+        for limit in self.limits {
+            buckets.extend(limit.buckets_for(&account, self.limited_client));
+        }
+        buckets
+    }
+
+    /// The buckets of the username and the client. For a logged-in user they count the account
+    /// besides the username. Otherwise a session thief could rename the account after every ten guesses.
+    fn buckets_by_name(&self) -> Vec<Bucket> {
+        let client = self.browser.client;
         let mut subjects = vec![format!("name {}", case_key(self.typed))];
         subjects.extend(
             self.current_user
@@ -70,15 +86,11 @@ impl Credentials<'_> {
         let mut buckets = WRONG_PASSWORDS_PER_CLIENT.buckets_for("", self.limited_client);
         for subject in subjects {
             // The network comes first, since it contains no space. A typed name may.
-            let network = self.client.network();
+            let network = client.network();
             buckets.extend(WRONG_PASSWORDS.buckets(&format!("{network} {subject}")));
-            if let Some(site) = self.client.site() {
+            if let Some(site) = client.site() {
                 buckets.extend(WRONG_PASSWORDS_PER_SITE.buckets(&format!("{site} {subject}")));
             }
-        }
-        let account = self.account(found);
-        for limit in self.limits {
-            buckets.extend(limit.buckets_for(&account, self.limited_client));
         }
         buckets
     }
@@ -123,7 +135,9 @@ impl User {
         let mut connection = database.acquire().await?;
         let account = credentials.find(&mut connection).await?;
         let id = account.as_ref().map(|account| account.user.id.clone());
-        let buckets = credentials.buckets(id.as_ref());
+        let token = credentials.browser.device;
+        let device = Device::find_known(&mut connection, id.as_ref(), token).await?;
+        let buckets = credentials.buckets(id.as_ref(), device.as_ref());
         let attempt = match take(&mut connection, &buckets, now).await? {
             Ok(attempt) => attempt,
             Err(exceeded) => return Ok(Err(AuthenticationError::RateLimited(exceeded))),
@@ -177,7 +191,7 @@ impl User {
         attempt: &Attempt,
         now: i64,
     ) -> Result<()> {
-        let client = credentials.client;
+        let client = credentials.browser.client;
         let mut transaction = database.begin().await?;
         sqlx::query("UPDATE users SET failed_logins = failed_logins + 1 WHERE id = $1")
             .bind(id.map_or("", UserId::as_str))

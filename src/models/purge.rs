@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use strum::{AsRefStr, VariantArray};
 
-use crate::models::{Database, Result, SQLITE, activity, factor, sms_days};
+use crate::models::{Database, Result, SQLITE, activity, device, factor, sms_days};
 
 /// Rows that one statement deletes. On SQLite all writers wait for it and for its checkpoint:
 /// a few milliseconds, but 40 ms for 100 rows of a million sessions.
@@ -40,6 +40,8 @@ pub enum ExpiringRows {
     /// Removed factors, after [`factor::KEPT_REMOVED`].
     #[strum(serialize = "removed factors")]
     Factors,
+    /// Devices that were not seen for [`device::DEVICE_LIFE`].
+    Devices,
     /// Events of accounts, after [`activity::KEPT`].
     Activity,
     /// Days of the SMS report, after [`sms_days::KEPT_DAYS`].
@@ -125,6 +127,16 @@ impl ExpiringRows {
                     LIMIT $2
                   )
                   AND removed_at <= $1",
+            ),
+            Self::Devices => (
+                device::DEVICE_LIFE,
+                r"DELETE FROM devices
+                  WHERE id IN (
+                    SELECT id FROM devices
+                    WHERE last_seen_at <= $1
+                    LIMIT $2
+                  )
+                  AND last_seen_at <= $1",
             ),
             Self::Activity => (
                 activity::KEPT,

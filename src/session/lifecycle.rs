@@ -3,40 +3,27 @@
 
 use crate::error::AppError;
 use crate::models::challenge::ChallengeId;
-use crate::models::client::Client;
+use crate::models::login::{BegunLogin, ProvenLogin};
 use crate::models::session::{Issued, SessionRow};
-use crate::models::user::{User, UserId};
+use crate::models::user::User;
 use crate::models::{Connection, Error};
 use crate::session::{CookieChange, Session, data_with};
 use crate::views::layout::MessageKind;
 
-/// A login that has begun, once its transaction is committed.
-pub struct BegunLogin {
-    pub issued: Issued,
-    /// Whether an email to the user is queued.
-    pub has_mail: bool,
-}
-
 impl Session {
-    /// Begins a login in a new session, and ends the one that the browser had. The user gets
-    /// an email if many logins failed before. `None` if the account changed since it was
-    /// checked.
+    /// Begins a login in a new session, and ends the one that the browser had. `None` if the
+    /// login's proofs are outdated.
     pub async fn begin_login(
         &self,
         connection: &mut Connection,
-        user: &UserId,
-        auth_version: i64,
-        remember: bool,
-        client: &Client,
+        login: &ProvenLogin<'_>,
         now: i64,
     ) -> Result<Option<BegunLogin>, AppError> {
-        let begun = SessionRow::begin_login(connection, user, auth_version, remember, client, now);
-        let Some(issued) = begun.await? else {
-            return Ok(None);
-        };
-        self.end_row(connection).await?;
-        let has_mail = User::clear_failed_logins(connection, user, client, now).await?;
-        Ok(Some(BegunLogin { issued, has_mail }))
+        let begun = login.complete(connection, now).await?;
+        if begun.is_some() {
+            self.end_row(connection).await?;
+        }
+        Ok(begun)
     }
 
     /// Returns whether there was a row to end.

@@ -45,8 +45,9 @@ pub enum Visitor {
     },
     LoggedIn {
         user: Box<User>,
-        /// The last full authentication, in Unix seconds.
-        authenticated_at: i64,
+        /// The last full authentication, in Unix seconds. None on a trusted device, until the user
+        /// reauthenticates.
+        authenticated_at: Option<i64>,
         /// The open challenge, of enabling or reauthentication.
         challenge: Option<ChallengeId>,
     },
@@ -123,7 +124,7 @@ impl Session {
         match self.0.visitor {
             Visitor::LoggedIn {
                 authenticated_at, ..
-            } => (now - authenticated_at).abs() < RECENT_AUTHENTICATION,
+            } => authenticated_at.is_some_and(|at| (now - at).abs() < RECENT_AUTHENTICATION),
             Visitor::Anonymous | Visitor::PendingLogin { .. } => false,
         }
     }

@@ -136,6 +136,7 @@ const fn subject(event: NoticeKind) -> &'static str {
         NoticeKind::Renamed => "Your Twostep username was changed",
         NoticeKind::ManyWrongPasswords => "Many wrong passwords for your Twostep account",
         NoticeKind::LoginAfterFailures => "A login to your Twostep account after wrong passwords",
+        NoticeKind::NewDevice => "New login to your account",
         NoticeKind::UnfinishedLogin => "An unfinished login to your Twostep account",
         NoticeKind::RecoveryCodeUsed => "A recovery code of your Twostep account was used",
         NoticeKind::RecoveryCodesRenewed => "New recovery codes for your Twostep account",

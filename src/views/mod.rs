@@ -56,7 +56,7 @@ const LAST: i64 = 253_402_300_799;
 /// Describes `at` relative to `now`, both in Unix seconds.
 pub fn timestamp(at: i64, now: i64) -> Timestamp {
     let at = at.clamp(0, LAST);
-    let moment = OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let moment = moment_of(at);
     let ago = |count: i64, unit: &str| {
         let plural = if count == 1 { "" } else { "s" };
         format!("{count} {unit}{plural} ago")
@@ -79,6 +79,14 @@ pub fn timestamp(at: i64, now: i64) -> Timestamp {
     }
 }
 
+/// The date of `at`, in Unix seconds.
+pub fn date_stamp(at: i64) -> Timestamp {
+    Timestamp {
+        relative: date(moment_of(at)),
+        ..timestamp(at, at)
+    }
+}
+
 /// Says which limit was exceeded, and when to try again.
 pub fn describe_exceeded(exceeded: RateLimitExceeded) -> String {
     let wait = duration(exceeded.retry_after);
@@ -94,6 +102,10 @@ pub fn duration(seconds: i64) -> String {
     };
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {unit}{plural}")
+}
+
+fn moment_of(at: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(at.clamp(0, LAST)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 fn date(moment: OffsetDateTime) -> String {

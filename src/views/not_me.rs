@@ -103,6 +103,9 @@ pub const fn describe(event: NoticeKind) -> &'static str {
             "More than 100 wrong passwords were entered for your account within a day."
         }
         NoticeKind::LoginAfterFailures => "Someone logged in after several wrong passwords.",
+        NoticeKind::NewDevice => {
+            "Someone logged in from a browser that had not logged in to your account before."
+        }
         NoticeKind::UnfinishedLogin => "Someone entered your password, but not the code.",
         NoticeKind::RecoveryCodeUsed => "A recovery code was used instead of your phone's code.",
         NoticeKind::RecoveryCodesRenewed => "New recovery codes were made.",

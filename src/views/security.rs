@@ -1,5 +1,7 @@
 //! The security page.
 
+use std::cmp::Reverse;
+
 use askama::Template;
 use askama_web::WebTemplate;
 
@@ -7,8 +9,9 @@ use super::browser;
 use super::factors::FactorItem;
 use super::layout::Layout;
 use super::recovery_codes::describe_left;
-use super::{Timestamp, timestamp};
+use super::{Timestamp, date_stamp, timestamp};
 use crate::models::activity::{Activity, Event};
+use crate::models::device::Device;
 use crate::models::factor::Factor;
 use crate::models::session::{Login, SessionId};
 
@@ -21,7 +24,7 @@ pub struct SecurityPage {
     pub two_factor: Option<TwoFactor>,
     /// Whether authenticator apps can be added.
     pub offers_apps: bool,
-    pub sessions: Vec<SessionItem>,
+    pub devices: Devices,
     pub more_sessions: usize,
     pub activity: Vec<ActivityItem>,
     pub more_activity: usize,
@@ -50,6 +53,27 @@ impl TwoFactor {
     }
 }
 
+/// The devices of an account, with their sessions.
+#[derive(Clone, Debug)]
+pub struct Devices {
+    /// Devices that are logged in or trusted: the one of the request, then the last seen first.
+    pub active: Vec<DeviceItem>,
+    /// Known devices that are neither.
+    pub inactive: Vec<DeviceItem>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DeviceItem {
+    /// Identifies it in the path of its form. None for a session whose device is unknown.
+    pub id: Option<String>,
+    pub browser: String,
+    pub address: String,
+    pub last_seen: Timestamp,
+    pub trusted_until: Option<Timestamp>,
+    pub sessions: Vec<SessionItem>,
+    pub is_this: bool,
+}
+
 #[derive(Clone, Debug)]
 pub struct SessionItem {
     /// Identifies it in the path of its form.
@@ -71,23 +95,74 @@ pub struct ActivityItem {
     pub at: Timestamp,
 }
 
-impl SecurityPage {
+impl Devices {
+    /// Groups the sessions by their devices, for the user of the session `this`.
+    pub fn new(devices: &[Device], sessions: &[Login], this: &SessionId, now: i64) -> Self {
+        let known = devices.iter().map(|device| {
+            let is_its = |it: &&Login| it.device_id.as_ref() == Some(&device.id);
+            let sessions: Vec<_> = sessions.iter().filter(is_its).collect();
+            let seen = sessions.iter().map(|it| it.last_active_at);
+            let last_seen = seen.fold(device.last_seen_at, i64::max);
+            let item = DeviceItem {
+                id: Some(device.id.as_str().to_owned()),
+                browser: browser::describe(&device.user_agent),
+                address: describe_address(Some(&device.address)),
+                last_seen: timestamp(last_seen, now),
+                trusted_until: device.trusted_until.map(date_stamp),
+                is_this: sessions.iter().any(|it| it.id == *this),
+                sessions: sessions
+                    .iter()
+                    .map(|it| session_item(it, this, now))
+                    .collect(),
+            };
+            (last_seen, item)
+        });
+        let has_known = |it: &Login| {
+            devices
+                .iter()
+                .any(|device| it.device_id.as_ref() == Some(&device.id))
+        };
+        let unknown = sessions.iter().filter(|it| !has_known(it)).map(|it| {
+            let session = session_item(it, this, now);
+            let item = DeviceItem {
+                id: None,
+                browser: session.browser.clone(),
+                address: session.address.clone(),
+                last_seen: session.last_active.clone(),
+                trusted_until: None,
+                is_this: session.is_this,
+                sessions: vec![session],
+            };
+            (it.last_active_at, item)
+        });
+        let mut all: Vec<(i64, DeviceItem)> = known.chain(unknown).collect();
+        all.sort_by_key(|(last_seen, item)| Reverse((item.is_this, *last_seen)));
+        let (active, inactive) =
+            all.into_iter()
+                .map(|(_, item)| item)
+                .partition(|item: &DeviceItem| {
+                    !item.sessions.is_empty() || item.trusted_until.is_some()
+                });
+        Self { active, inactive }
+    }
+
+    /// Whether another device is logged in or trusted.
     fn has_others(&self) -> bool {
-        self.sessions.iter().any(|session| !session.is_this)
+        let mut sessions = self.active.iter().flat_map(|it| &it.sessions);
+        let is_trusted = |it: &DeviceItem| !it.is_this && it.trusted_until.is_some();
+        sessions.any(|it| !it.is_this) || self.active.iter().any(is_trusted)
     }
 }
 
-/// Lists sessions for the user of the session `this`.
-pub fn session_items(sessions: &[Login], this: &SessionId, now: i64) -> Vec<SessionItem> {
-    let item = |it: &Login| SessionItem {
-        id: it.id.as_str().to_owned(),
-        browser: browser::describe(it.user_agent.as_deref().unwrap_or_default()),
-        address: describe_address(it.address.as_deref()),
-        started: timestamp(it.started_at, now),
-        last_active: timestamp(it.last_active_at, now),
-        is_this: it.id == *this,
-    };
-    sessions.iter().map(item).collect()
+fn session_item(session: &Login, this: &SessionId, now: i64) -> SessionItem {
+    SessionItem {
+        id: session.id.as_str().to_owned(),
+        browser: browser::describe(session.user_agent.as_deref().unwrap_or_default()),
+        address: describe_address(session.address.as_deref()),
+        started: timestamp(session.started_at, now),
+        last_active: timestamp(session.last_active_at, now),
+        is_this: session.id == *this,
+    }
 }
 
 pub fn activity_items(activity: &[Activity], now: i64) -> Vec<ActivityItem> {
@@ -116,6 +191,9 @@ const fn title(event: Event) -> &'static str {
         Event::LoggedIn => "Logged in with the password",
         Event::LoggedInWithCode => "Logged in with the password and a code",
         Event::LoggedInWithRecoveryCode => "Logged in with the password and a recovery code",
+        Event::LoggedInOnTrustedDevice => "Logged in with the password on a trusted device",
+        Event::TrustedDevice => "A device was trusted",
+        Event::ForgotDevice => "The trust in a device was ended",
         Event::WrongPassword => "A wrong password was entered",
         Event::WrongCode => "A wrong code was entered",
         Event::WrongRecoveryCode => "A wrong recovery code was entered",

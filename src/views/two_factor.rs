@@ -46,6 +46,10 @@ pub struct VerifyPage {
     pub others: Vec<FactorItem>,
     /// The page to start again, if the challenge accepts no more codes.
     pub start_again: Option<&'static str>,
+    /// Days for which the user may trust this device. 0 offers no trust.
+    pub trust_days: u16,
+    /// Whether the user has chosen it.
+    pub trust_device: bool,
     pub errors: Errors,
 }
 
@@ -133,6 +137,8 @@ impl VerifyPage {
             app,
             others,
             start_again: None,
+            trust_days: 0,
+            trust_device: false,
             errors,
         }
     }
@@ -158,6 +164,8 @@ impl VerifyPage {
             app: None,
             others: Vec::new(),
             start_again: Some(page),
+            trust_days: 0,
+            trust_device: false,
             errors: Errors::one("form", sentence),
         }
     }

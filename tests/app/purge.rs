@@ -70,7 +70,7 @@ async fn insert(app: &TestApp, sql: &'static str, id: &str, expires_at: i64) {
 
 /// A row of each kind (`$1` is its id, `$2` a user, `$3` its expiry, `$4` is [`LATER`]), and
 /// how many seconds it is kept after its expiry.
-const ROWS: [(ExpiringRows, &str, i64); 9] = [
+const ROWS: [(ExpiringRows, &str, i64); 10] = [
     (
         ExpiringRows::Sessions,
         "INSERT INTO sessions (id, token_hash, user_id, remember, data, created_at, \
@@ -119,6 +119,12 @@ const ROWS: [(ExpiringRows, &str, i64); 9] = [
         "INSERT INTO factors (id, user_id, kind, name, phone, last_step, created_at, removed_at) \
          VALUES ($1, $2, 'phone', '', '+1', 0, 0 * $4, $3)",
         30 * DAY,
+    ),
+    (
+        ExpiringRows::Devices,
+        "INSERT INTO devices (id, user_id, token_hash, user_agent, address, created_at, \
+         last_seen_at, auth_version) VALUES ($1, $2, $1, '', '', 0 * $4, $3, 0)",
+        400 * DAY,
     ),
     (
         ExpiringRows::Activity,
@@ -338,7 +344,7 @@ async fn an_error_is_logged_and_the_other_kinds_are_purged() {
     logs::keep();
     let app = TestApp::start().await;
     app.register("alice").await;
-    let (_, sql, kept) = ROWS[8];
+    let (_, sql, kept) = ROWS[9];
     insert(&app, sql, "expired", NOW - kept).await;
     app.execute("ALTER TABLE rate_limits RENAME TO elsewhere")
         .await;

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::controllers::redirect_to_next;
 use crate::error::AppError;
-use crate::extractors::{Form, Page, RouteLimits};
+use crate::extractors::{DeviceCookie, Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::auth::{LoginForm, NextQuery};
 use crate::forms::local_path::LocalPath;
@@ -19,7 +19,9 @@ use crate::models::activity::{Activity, Event};
 use crate::models::authentication::AuthenticationError;
 use crate::models::challenge::{Challenge, NewChallenge, NewLogin, Outcome, Purpose};
 use crate::models::client::Client;
+use crate::models::device::{Browser, Device};
 use crate::models::factor::Factor;
+use crate::models::login::{LoginProof, ProvenLogin};
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
@@ -61,14 +63,18 @@ pub async fn login(
     State(app): State<AppState>,
     session: Session,
     page: Page,
-    client: Client,
+    DeviceCookie(device): DeviceCookie,
     limits: RouteLimits,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, AppError> {
-    let result = match password_check::check_login(&app, &client, &limits, &form).await? {
-        Ok(user) => match user.has_two_factor() {
-            true => start_login_challenge(&app, &session, &user, &form, &client).await?,
-            false => complete_login(&app, &session, &user, &form, &client).await?,
+    let browser = Browser {
+        client: &limits.client,
+        device: device.as_ref(),
+    };
+    let result = match password_check::check_login(&app, browser, &limits, &form).await? {
+        Ok(user) => match find_proof(&app, &user, browser).await? {
+            None => start_login_challenge(&app, &session, &user, &form, &limits.client).await?,
+            Some(proof) => complete_login(&app, &session, &user, &form, browser, proof).await?,
         },
         Err(error) => Err(error),
     };
@@ -78,32 +84,62 @@ pub async fn login(
     }
 }
 
-/// Logs in an account without two-factor authentication. The login fails if the account
-/// changed since the password was checked.
+/// What completes the login besides the password. None if it takes a code.
+async fn find_proof(
+    app: &AppState,
+    user: &User,
+    browser: Browser<'_>,
+) -> Result<Option<LoginProof>, AppError> {
+    if !user.has_two_factor() {
+        return Ok(Some(LoginProof::Password));
+    }
+    if app.config.trust_device_days == 0 {
+        return Ok(None);
+    }
+    let (version, now) = (user.auth_version, app.clock.now());
+    let mut connection = app.database.acquire().await?;
+    let is_trusted =
+        Device::is_trusted(&mut connection, &user.id, version, browser.device, now).await?;
+    Ok(is_trusted.then_some(LoginProof::TrustedDevice))
+}
+
+/// Logs in with the password alone. The login fails if the account changed since the password
+/// was checked.
 async fn complete_login(
     app: &AppState,
     session: &Session,
     user: &User,
     form: &LoginForm,
-    client: &Client,
+    browser: Browser<'_>,
+    proof: LoginProof,
 ) -> Result<Result<Response, AuthenticationError>, AppError> {
-    let (now, remember) = (app.clock.now(), form.remember_me());
-    let (id, version) = (&user.id, user.auth_version);
+    let login = ProvenLogin {
+        user: &user.id,
+        auth_version: user.auth_version,
+        proof,
+        remember: form.remember_me(),
+        browser,
+    };
     let mut transaction = app.database.begin().await?;
     let begun = session
-        .begin_login(&mut transaction, id, version, remember, client, now)
+        .begin_login(&mut transaction, &login, app.clock.now())
         .await?;
     let Some(begun) = begun else {
         return Ok(Err(AuthenticationError::InvalidCredentials));
     };
-    Activity::record(&mut transaction, id, Event::LoggedIn, Some(client), now).await?;
     transaction.commit().await?;
     session.send(begun.issued);
     if begun.has_mail {
         app.mail.wake();
     }
-    let user = id.as_str();
-    tracing::info!(event = "login", user, amr = "pwd", "logged in");
+    let (user, on_trusted_device) = (user.id.as_str(), proof == LoginProof::TrustedDevice);
+    tracing::info!(
+        event = "login",
+        user,
+        amr = "pwd",
+        on_trusted_device,
+        "logged in"
+    );
     Ok(Ok(redirect_to_next(form.next().as_ref())))
 }
 

@@ -9,7 +9,7 @@ use crate::extractors::RouteLimits;
 use crate::forms::Errors;
 use crate::forms::auth::LoginForm;
 use crate::models::authentication::{AuthenticationError, Credentials};
-use crate::models::client::Client;
+use crate::models::device::Browser;
 use crate::models::rate_limit::RateLimit;
 use crate::models::user::User;
 use crate::state::AppState;
@@ -17,7 +17,7 @@ use crate::state::AppState;
 /// Checks the username and password of a login form.
 pub(super) async fn check_login(
     app: &AppState,
-    client: &Client,
+    browser: Browser<'_>,
     limits: &RouteLimits,
     form: &LoginForm,
 ) -> Result<Result<User, AuthenticationError>, AppError> {
@@ -26,8 +26,8 @@ pub(super) async fn check_login(
         username: form.name(),
         current_user: None,
         password: form.password.clone(),
-        client,
-        limited_client: app.limited_client(client),
+        browser,
+        limited_client: app.limited_client(browser.client),
         limits: limits.declared,
     };
     authenticate(app, credentials).await
@@ -37,7 +37,7 @@ pub(super) async fn check_login(
 /// password counts in `limits`.
 pub(in crate::controllers) async fn check_current_user(
     app: &AppState,
-    client: &Client,
+    browser: Browser<'_>,
     user: &User,
     password: SecretString,
     limits: &'static [RateLimit],
@@ -47,8 +47,8 @@ pub(in crate::controllers) async fn check_current_user(
         username: &user.username,
         current_user: Some(&user.id),
         password,
-        client,
-        limited_client: app.limited_client(client),
+        browser,
+        limited_client: app.limited_client(browser.client),
         limits,
     };
     authenticate(app, credentials).await
@@ -58,7 +58,10 @@ async fn authenticate(
     app: &AppState,
     credentials: Credentials<'_>,
 ) -> Result<Result<User, AuthenticationError>, AppError> {
-    let (passwords, now) = (app.passwords_for(credentials.client), app.clock.now());
+    let (passwords, now) = (
+        app.passwords_for(credentials.browser.client),
+        app.clock.now(),
+    );
     Ok(User::authenticate(&app.database, &passwords, credentials, now).await?)
 }
 

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use crate::controllers::auth::password_check;
 use crate::controllers::{redirect_to_login, redirect_to_next};
 use crate::error::AppError;
-use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
+use crate::extractors::{CurrentUser, DeviceCookie, Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::auth::{NextQuery, ReauthForm};
 use crate::forms::local_path::LocalPath;
@@ -14,6 +14,7 @@ use crate::forms::phone_number::country_of;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, NewChallenge, Purpose};
 use crate::models::client::Client;
+use crate::models::device::Browser;
 use crate::models::factor::Factor;
 use crate::models::user::User;
 use crate::session::Session;
@@ -30,15 +31,19 @@ pub async fn reauth(
     State(app): State<AppState>,
     session: Session,
     page: Page,
-    client: Client,
+    DeviceCookie(device): DeviceCookie,
     limits: RouteLimits,
     CurrentUser(current): CurrentUser,
     Form(form): Form<ReauthForm>,
 ) -> Result<Response, AppError> {
     let (next, password) = (form.next(), form.password.clone());
-    let limits = limits.declared;
+    let (client, limits) = (&limits.client, limits.declared);
+    let browser = Browser {
+        client,
+        device: device.as_ref(),
+    };
     let checked =
-        password_check::check_current_user(&app, &client, &current, password, limits).await?;
+        password_check::check_current_user(&app, browser, &current, password, limits).await?;
     let user = match checked {
         Ok(user) => user,
         Err(error) => {
@@ -51,8 +56,8 @@ pub async fn reauth(
     };
     let next = next.as_ref();
     match user.has_two_factor() {
-        true => start_reauth_challenge(&app, &session, &user, next, &client).await,
-        false => reauth_with_password(&app, &session, &user, next, &client).await,
+        true => start_reauth_challenge(&app, &session, &user, next, client).await,
+        false => reauth_with_password(&app, &session, &user, next, client).await,
     }
 }
 

@@ -11,13 +11,14 @@ use crate::controllers::{
     end_verifications, redirect_to_login, redirect_to_profile, unprocessable,
 };
 use crate::error::AppError;
-use crate::extractors::{CurrentUser, Form, Page, RouteLimits};
+use crate::extractors::{CurrentUser, DeviceCookie, Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::password::{self, ChangeForm};
 use crate::models;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::Challenge;
 use crate::models::client::Client;
+use crate::models::device::Browser;
 use crate::models::mail_token::MailToken;
 use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::session::SessionRow;
@@ -44,6 +45,7 @@ pub async fn change(
     State(app): State<AppState>,
     session: Session,
     page: Page,
+    DeviceCookie(device): DeviceCookie,
     limits: RouteLimits,
     CurrentUser(current): CurrentUser,
     Form(form): Form<ChangeForm>,
@@ -53,7 +55,11 @@ pub async fn change(
         Err(errors) => return Ok(unprocessable(change_page(&page, errors).await?)),
     };
     let typed = form.current_password;
-    match password_check::check_current_user(&app, &limits.client, &current, typed, limits.declared)
+    let browser = Browser {
+        client: &limits.client,
+        device: device.as_ref(),
+    };
+    match password_check::check_current_user(&app, browser, &current, typed, limits.declared)
         .await?
     {
         Ok(user) => set_password(&app, &session, &limits.client, &user, password).await,

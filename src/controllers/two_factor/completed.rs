@@ -10,7 +10,7 @@ use crate::error::AppError;
 use crate::extractors::Page;
 use crate::forms::local_path::LocalPath;
 use crate::models::challenge::{Challenge, Proof};
-use crate::models::client::Client;
+use crate::models::device::Browser;
 use crate::models::factor::RecoveryCode;
 use crate::models::two_factor::{ChangeResult, Completed, CompletedResult, NotCompleted};
 use crate::models::user::User;
@@ -26,16 +26,18 @@ pub(super) async fn complete(
     app: &AppState,
     session: &Session,
     page: &Page,
-    client: &Client,
+    browser: Browser<'_>,
     challenge: &Challenge,
     proof: Proof<'_>,
+    trust_device: bool,
 ) -> Result<Response, AppError> {
     let Some(row) = session.row() else {
         return redirect_expired(session).await;
     };
     let now = app.clock.now();
+    let trust_until = app.trust_until(now).filter(|_| trust_device);
     let completed = challenge
-        .complete(&app.database, row, proof, client, now)
+        .complete(&app.database, row, proof, browser, trust_until, now)
         .await?;
     let Completed {
         issued,

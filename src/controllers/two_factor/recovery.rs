@@ -8,12 +8,13 @@ use super::completed::complete;
 use super::verify::record;
 use crate::controllers::{too_many, too_many_errors, unprocessable};
 use crate::error::AppError;
-use crate::extractors::{Form, Page, Pending};
+use crate::extractors::{DeviceCookie, Form, Page, Pending};
 use crate::forms::Errors;
 use crate::forms::recovery_codes::RecoveryForm;
 use crate::models::activity::Event;
 use crate::models::challenge::{Challenge, Proof, Purpose};
 use crate::models::client::Client;
+use crate::models::device::Browser;
 use crate::models::factor::{End, RecoveryCode, Verification};
 use crate::models::rate_limit::{RateLimitExceeded, WRONG_RECOVERY_CODES, take};
 use crate::session::Session;
@@ -37,6 +38,7 @@ pub async fn recover(
     session: Session,
     page: Page,
     client: Client,
+    DeviceCookie(device): DeviceCookie,
     Pending(challenge): Pending,
     Form(form): Form<RecoveryForm>,
 ) -> Result<Response, AppError> {
@@ -57,7 +59,11 @@ pub async fn recover(
         return wrong(&app, &page, &client, &challenge).await;
     };
     let proof = Proof::RecoveryCode(&code, &attempt);
-    let response = complete(&app, &session, &page, &client, &challenge, proof).await?;
+    let browser = Browser {
+        client: &client,
+        device: device.as_ref(),
+    };
+    let response = complete(&app, &session, &page, browser, &challenge, proof, false).await?;
     if let Some(it) = &challenge.verification {
         Verification::end(&app.database, &app.verify, &it.id, End::Recovered, now).await?;
     }

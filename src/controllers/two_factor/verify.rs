@@ -7,13 +7,14 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::completed::complete;
 use crate::controllers::{self, redirect_to_login, redirect_to_next};
 use crate::error::AppError;
-use crate::extractors::{Form, Page, Pending};
+use crate::extractors::{DeviceCookie, Form, Page, Pending};
 use crate::forms::Errors;
 use crate::forms::phone_number::country_of;
 use crate::forms::two_factor::VerifyForm;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, Outcome, Purpose, Refused};
 use crate::models::client::Client;
+use crate::models::device::Browser;
 use crate::models::factor::{CodeSender, Factor, SendMethod};
 use crate::models::session::SessionRow;
 use crate::session::Session;
@@ -42,10 +43,12 @@ pub async fn verify(
     session: Session,
     page: Page,
     client: Client,
+    DeviceCookie(device): DeviceCookie,
     Pending(challenge): Pending,
     Form(form): Form<VerifyForm>,
 ) -> Result<Response, AppError> {
-    let show = |status, message| refuse(&app, &page, &client, &challenge, status, message);
+    let trust = form.trust_device();
+    let show = |status, message| refuse(&app, &page, &client, &challenge, status, message, trust);
     let Some(code) = form.code() else {
         return show(StatusCode::UNPROCESSABLE_ENTITY, "Invalid token").await;
     };
@@ -71,7 +74,11 @@ pub async fn verify(
     let refused = match checked {
         Ok(checked) => {
             let proof = checked.proof();
-            return complete(&app, &session, &page, &client, &challenge, proof).await;
+            let browser = Browser {
+                client: &client,
+                device: device.as_ref(),
+            };
+            return complete(&app, &session, &page, browser, &challenge, proof, trust).await;
         }
         Err(refused) => refused,
     };
@@ -130,9 +137,11 @@ async fn refuse(
     challenge: &Challenge,
     status: StatusCode,
     message: &'static str,
+    trust_device: bool,
 ) -> Result<Response, AppError> {
     let errors = Errors::one("token", message);
-    let page = verify_page(app, page, client, challenge, errors).await?;
+    let mut page = verify_page(app, page, client, challenge, errors).await?;
+    page.trust_device = trust_device;
     Ok((status, page).into_response())
 }
 
@@ -174,9 +183,11 @@ pub(super) async fn verify_page(
     };
     let others = other_factors(app, challenge).await?;
     let layout = page.layout("Enter the code").await?;
-    Ok(VerifyPage::new(
-        layout, challenge, others, next, now, errors,
-    ))
+    let mut page = VerifyPage::new(layout, challenge, others, next, now, errors);
+    if challenge.purpose == Purpose::LogIn {
+        page.trust_days = app.config.trust_device_days;
+    }
+    Ok(page)
 }
 
 /// The factors that the user may use in place of the one in use.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::models::client::Client;
 use crate::models::outbox::Mail;
-use crate::models::rate_limit::{EMAILS_OF_KIND, try_take};
+use crate::models::rate_limit::{EMAILS_OF_KIND, NEW_DEVICE_NOTICES, try_take};
 use crate::models::user::UserId;
 use crate::models::{Connection, Result};
 
@@ -46,6 +46,8 @@ pub enum NoticeKind {
     ManyWrongPasswords,
     /// A login after five or more failed ones.
     LoginAfterFailures,
+    /// A login from a browser that the account does not know, while it knows another.
+    NewDevice,
     /// A login with the right password that no right code followed.
     UnfinishedLogin,
     RecoveryCodeUsed,
@@ -118,8 +120,8 @@ impl Notice {
         self
     }
 
-    /// Queues the notice in the transaction of its event: at most one per hour of an event
-    /// that anyone can cause at will. Returns whether it did.
+    /// Queues the notice in the transaction of its event, unless there were too many of its
+    /// kind. Returns whether it did.
     pub async fn enqueue(self, connection: &mut Connection, user: &UserId) -> Result<bool> {
         self.enqueue_for(connection, user, user.as_str()).await
     }
@@ -144,11 +146,13 @@ impl Notice {
         account: &str,
     ) -> Result<bool> {
         let (event, now) = (self.event, self.at);
-        if event.is_repeatable() {
-            let buckets = EMAILS_OF_KIND.buckets(&format!("{account} {event:?}"));
-            if try_take(connection, &buckets, now).await?.is_err() {
-                return Ok(false);
-            }
+        let buckets = match event {
+            NoticeKind::NewDevice => NEW_DEVICE_NOTICES.buckets(account),
+            _ if event.is_repeatable() => EMAILS_OF_KIND.buckets(&format!("{account} {event:?}")),
+            _ => Vec::new(),
+        };
+        if !buckets.is_empty() && try_take(connection, &buckets, now).await?.is_err() {
+            return Ok(false);
         }
         Mail::Notice(self).enqueue(connection, user, now).await
     }

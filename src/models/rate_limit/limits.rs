@@ -55,6 +55,10 @@ pub const WRONG_PASSWORDS_PER_SITE: RateLimit = limit("wrong_passwords_of_site",
 /// Over all usernames.
 pub const WRONG_PASSWORDS_PER_CLIENT: RateLimit = limit("wrong_passwords_of_address", Client, &[within(10 * MINUTE, 60)], "Too many wrong passwords.");
 
+/// By device that the account knows, in place of the limits above (OWASP: device cookies). A
+/// stranger's wrong passwords never hold its owner back.
+pub const WRONG_PASSWORDS_OF_DEVICE: RateLimit = limit("wrong_passwords_of_device", Subject, &[within(15 * MINUTE, 10)], "Too many wrong passwords.");
+
 /// Over all clients. It refuses nothing, since a stranger could otherwise lock the owner out.
 /// Beyond it, the owner gets an email and the log a warning.
 pub const WRONG_PASSWORDS_PER_ACCOUNT: RateLimit = limit("wrong_passwords_of_account", Account, &[within(DAY, 100)], "Too many wrong passwords.");
@@ -140,6 +144,10 @@ pub const RESET_REQUESTS: RateLimit = limit("reset_mails_of_address", Client, &[
 
 /// Emails that anyone can cause at will, by account and kind.
 pub const EMAILS_OF_KIND: RateLimit = limit("emails_of_kind", Subject, &[within(HOUR, 1)], "Too many emails.");
+
+/// Emails about logins from new devices. Someone who registered under another person's address
+/// can cause them at will.
+pub const NEW_DEVICE_NOTICES: RateLimit = limit("new_device_notices", Account, CHANGES, "Too many emails.");
 
 pub const UNFINISHED_LOGIN_NOTICES: RateLimit = limit("unfinished_login_notices", Account, &[within(DAY, 1)], "Too many emails.");
 

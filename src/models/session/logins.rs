@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 
 use crate::models::challenge::id::ChallengeId;
+use crate::models::device::id::DeviceId;
 use crate::models::session::{SessionId, SessionRow};
 use crate::models::user::UserId;
 use crate::models::{Connection, Result};
@@ -11,6 +12,8 @@ use crate::models::{Connection, Result};
 #[derive(Debug, Clone, FromRow)]
 pub struct Login {
     pub id: SessionId,
+    /// None for a login from before devices were recorded.
+    pub device_id: Option<DeviceId>,
     /// The client's address at the start.
     pub address: Option<String>,
     /// The client's user agent at the start.
@@ -43,7 +46,8 @@ impl Login {
         now: i64,
     ) -> Result<Logins> {
         let mut listed: Vec<Self> = sqlx::query_as(
-            r"SELECT id, address, user_agent, created_at, last_active_at FROM sessions
+            r"SELECT id, device_id, address, user_agent, created_at, last_active_at
+            FROM sessions
             WHERE user_id = $1 AND expires_at > $2 AND idle_expires_at > $2
             ORDER BY last_active_at DESC, created_at DESC, id
             LIMIT 50",
@@ -58,7 +62,8 @@ impl Login {
         if !listed.iter().any(|it| it.id == *this) {
             listed.pop();
             let this: Option<Self> = sqlx::query_as(
-                r"SELECT id, address, user_agent, created_at, last_active_at FROM sessions
+                r"SELECT id, device_id, address, user_agent, created_at, last_active_at
+                FROM sessions
                 WHERE id = $1",
             )
             .bind(this.as_str())

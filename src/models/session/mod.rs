@@ -12,6 +12,7 @@ use sqlx::any::AnyRow;
 
 use crate::models::challenge::id::ChallengeId;
 use crate::models::client::Client;
+use crate::models::device::id::DeviceId;
 use crate::models::token::{Token, random_id};
 use crate::models::user::{User, UserId};
 use crate::models::{Connection, Database, Result};
@@ -73,8 +74,9 @@ pub struct SessionRow {
     pub id: SessionId,
     /// The hash of the request's cookie.
     token_hash: String,
-    /// The user, and when they last authenticated.
-    pub login: Option<(User, i64)>,
+    /// The user, and when they last authenticated in full. On a trusted device that may be
+    /// never.
+    pub login: Option<(User, Option<i64>)>,
     /// The session's open challenge.
     pub challenge_id: Option<ChallengeId>,
     /// Whether the cookie outlives the browser.
@@ -91,17 +93,30 @@ pub struct Issued {
     pub token: Token,
     /// Its life in seconds; none if it ends with the browser.
     pub max_age: Option<i64>,
+    /// The token of the browser's device cookie, if a login issued one.
+    pub device: Option<Token>,
+}
+
+/// A login to begin.
+pub(in crate::models) struct NewSession<'a> {
+    pub user: &'a UserId,
+    pub device: &'a DeviceId,
+    /// Whether it counts as a full authentication.
+    pub is_authenticated: bool,
+    /// Whether the cookie outlives the browser.
+    pub remember: bool,
+    pub client: &'a Client,
 }
 
 /// Reads a row of either driver, by the numbers of its columns: the drivers look up each name
 /// in all names, which takes longer than to find the row.
 macro_rules! read {
     ($row:ident . $get:ident) => {{
-        let authenticated_at: Option<i64> = $row.$get(4)?;
-        let login = match authenticated_at {
-            Some(at) => {
+        let user_id: Option<String> = $row.$get(2)?;
+        let login = match user_id {
+            Some(id) => {
                 let user = User {
-                    id: UserId::from_column($row.$get(2)?),
+                    id: UserId::from_column(id),
                     username: $row.$get(9)?,
                     email: $row.$get(10)?,
                     auth_version: $row.$get(11)?,
@@ -110,7 +125,7 @@ macro_rules! read {
                     factors: $row.$get(14)?,
                     phone: $row.$get(15)?,
                 };
-                Some((user, at))
+                Some((user, $row.$get(4)?))
             }
             None => None,
         };
@@ -179,46 +194,41 @@ impl SessionRow {
         Ok(Issued {
             token,
             max_age: None,
+            device: None,
         })
     }
 
-    /// Begins a login. `None` if `auth_version` is outdated: the password or a factor changed
-    /// after it was checked. Locks the account's row first: otherwise, on PostgreSQL, a
-    /// parallel change would not be seen here and would not end this session.
-    pub async fn begin_login(
+    /// Begins a login. The caller holds the lock of the account's row.
+    pub(in crate::models) async fn begin_login(
         connection: &mut Connection,
-        user: &UserId,
-        auth_version: i64,
-        remember: bool,
-        client: &Client,
+        new: NewSession<'_>,
         now: i64,
-    ) -> Result<Option<Issued>> {
-        let life = Life::new(true, remember);
+    ) -> Result<Issued> {
+        let life = Life::new(true, new.remember);
         let token = Token::generate()?;
-        if !User::lock_for_update(connection, user, auth_version).await? {
-            return Ok(None);
-        }
-        let done = sqlx::query(
-            r"INSERT INTO sessions (id, token_hash, user_id, authenticated_at, remember, data,
-                created_at, last_active_at, idle_expires_at, expires_at, address, user_agent)
-            SELECT $1, $2, u.id, $3, $4, '{}', $3, $3, $5, $6, $7, $8
-            FROM users u
-            WHERE u.id = $9 AND u.auth_version = $10",
+        sqlx::query(
+            r"INSERT INTO sessions (id, token_hash, user_id, device_id, authenticated_at, remember,
+                data, created_at, last_active_at, idle_expires_at, expires_at, address, user_agent)
+            VALUES ($1, $2, $3, $4, $5, $6, '{}', $7, $7, $8, $9, $10, $11)",
         )
         .bind(random_id()?)
         .bind(token.hash())
+        .bind(new.user.as_str())
+        .bind(new.device.as_str())
+        .bind(new.is_authenticated.then_some(now))
+        .bind(i64::from(new.remember))
         .bind(now)
-        .bind(i64::from(remember))
         .bind(now + life.idle)
         .bind(now + life.absolute)
-        .bind(client.address.to_string())
-        .bind(&client.user_agent)
-        .bind(user.as_str())
-        .bind(auth_version)
+        .bind(new.client.address.to_string())
+        .bind(&new.client.user_agent)
         .execute(connection)
         .await?;
-        let max_age = remember.then_some(life.absolute);
-        Ok((done.rows_affected() == 1).then_some(Issued { token, max_age }))
+        Ok(Issued {
+            token,
+            max_age: new.remember.then_some(life.absolute),
+            device: None,
+        })
     }
 
     /// Replaces the token of a login and its open challenge, and the time of its authentication
@@ -246,7 +256,11 @@ impl SessionRow {
         .await?;
         // The session's end stays, so the cookie lives for the rest.
         let max_age = self.remember.then_some(self.expires_at - now);
-        Ok((done.rows_affected() == 1).then_some(Issued { token, max_age }))
+        Ok((done.rows_affected() == 1).then_some(Issued {
+            token,
+            max_age,
+            device: None,
+        }))
     }
 
     pub const fn is_touch_due(&self, now: i64) -> bool {
@@ -267,6 +281,17 @@ impl SessionRow {
         .bind(now - ACTIVITY_INTERVAL)
         .execute(database)
         .await?;
+        if self.login.is_some() {
+            sqlx::query(
+                r"UPDATE devices
+                SET last_seen_at = $1
+                WHERE id = (SELECT device_id FROM sessions WHERE id = $2)",
+            )
+            .bind(now)
+            .bind(self.id.as_str())
+            .execute(database)
+            .await?;
+        }
         Ok(())
     }
 

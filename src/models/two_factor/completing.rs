@@ -4,7 +4,9 @@
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, Outcome, Proof, Purpose, unfinished};
 use crate::models::client::Client;
+use crate::models::device::Browser;
 use crate::models::factor::{Delivery, Factor, RecoveryCode};
+use crate::models::login::{LoginProof, ProvenLogin};
 use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::rate_limit::{WRONG_CODES, refund, refund_login_sends, reset};
 use crate::models::session::{Issued, SessionRow};
@@ -45,15 +47,18 @@ impl Challenge {
     /// Consumes the challenge and the proof, and does what the challenge was opened for. Of
     /// parallel requests with the same code, one succeeds. Like all transactions it locks the
     /// account's row first: different orders could deadlock on PostgreSQL.
+    ///
+    /// A login with a code trusts the browser until `trust_until`. A recovery code never does.
     pub async fn complete(
         &self,
         database: &Database,
         session: &SessionRow,
         proof: Proof<'_>,
-        client: &Client,
+        browser: Browser<'_>,
+        trust_until: Option<i64>,
         now: i64,
     ) -> Result<Result<Completed, NotCompleted>> {
-        let (user, version) = (&self.user_id, self.auth_version);
+        let (user, version, client) = (&self.user_id, self.auth_version, browser.client);
         let mut transaction = database.begin().await?;
         let connection = &mut *transaction;
         if !User::lock_for_update(connection, user, version).await?
@@ -63,7 +68,14 @@ impl Challenge {
         }
         let recovery_codes_left = self.record_recovery(connection, proof, client, now).await?;
         let done = match self.purpose {
-            Purpose::LogIn => self.log_in(connection, session, proof, client, now).await?,
+            Purpose::LogIn => {
+                let proof = match proof {
+                    Proof::RecoveryCode(..) => LoginProof::RecoveryCode,
+                    Proof::Phone | Proof::Authenticator(_) => LoginProof::Code { trust_until },
+                };
+                self.log_in(connection, session, proof, browser, now)
+                    .await?
+            }
             Purpose::Reauth => {
                 self.reauthenticate(connection, session, client, now)
                     .await?
@@ -163,29 +175,27 @@ impl Challenge {
         &self,
         connection: &mut Connection,
         session: &SessionRow,
-        proof: Proof<'_>,
-        client: &Client,
+        proof: LoginProof,
+        browser: Browser<'_>,
         now: i64,
     ) -> Result<Result<Completed, NotCompleted>> {
-        let (user, version) = (&self.user_id, self.auth_version);
         if !SessionRow::end(connection, &session.id).await? {
             return Ok(Err(NotCompleted::Gone));
         }
-        let remember = self.remember;
-        let begun = SessionRow::begin_login(connection, user, version, remember, client, now);
-        let Some(issued) = begun.await? else {
+        let login = ProvenLogin {
+            user: &self.user_id,
+            auth_version: self.auth_version,
+            proof,
+            remember: self.remember,
+            browser,
+        };
+        let Some(begun) = login.complete(connection, now).await? else {
             return Ok(Err(NotCompleted::Gone));
         };
-        let has_mail = User::clear_failed_logins(connection, user, client, now).await?;
-        let event = match proof {
-            Proof::RecoveryCode(..) => Event::LoggedInWithRecoveryCode,
-            Proof::Phone | Proof::Authenticator(_) => Event::LoggedInWithCode,
-        };
-        Activity::record(connection, user, event, Some(client), now).await?;
         Ok(Ok(Completed::new(
-            issued,
+            begun.issued,
             CompletedResult::LoggedIn,
-            has_mail,
+            begun.has_mail,
         )))
     }
 

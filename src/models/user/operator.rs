@@ -15,6 +15,10 @@ pub struct Overview {
     pub recovery_codes: i64,
     /// Active logins.
     pub sessions: i64,
+    /// Browsers that have logged in.
+    pub devices: i64,
+    /// Those among them that need no code.
+    pub trusted_devices: i64,
 }
 
 impl User {
@@ -30,7 +34,15 @@ impl User {
                FROM sessions
                WHERE user_id = users.id
                  AND expires_at > $1
-                 AND idle_expires_at > $1) AS sessions
+                 AND idle_expires_at > $1) AS sessions,
+              (SELECT COUNT(*)
+               FROM devices
+               WHERE user_id = users.id) AS devices,
+              (SELECT COUNT(*)
+               FROM devices
+               WHERE user_id = users.id
+                 AND trusted_until > $1
+                 AND auth_version = users.auth_version) AS trusted_devices
             FROM users
             WHERE id = $2",
         )

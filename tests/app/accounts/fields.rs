@@ -8,7 +8,7 @@ use crate::access::{Role, app_with_users, concrete};
 use crate::support::{Browser, Page, TestApp};
 
 /// All fields of the pages.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 16] = [
     "about_me",
     "confirm_password",
     "current_password",
@@ -22,6 +22,7 @@ const FIELDS: [&str; 15] = [
     "remember_me",
     "setup",
     "token",
+    "trust_device",
     "username",
     "verification_phone",
 ];

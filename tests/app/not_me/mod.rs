@@ -11,7 +11,7 @@ use crate::support::{Browser, Page, TestApp};
 
 const DAY: u64 = 24 * 60 * 60;
 const EXPIRED: &str = "This link has expired.";
-pub const EVENTS: [NoticeKind; 12] = [
+pub const EVENTS: [NoticeKind; 13] = [
     NoticeKind::PasswordChanged,
     NoticeKind::PasswordReset,
     NoticeKind::TwoFactorEnabled,
@@ -20,6 +20,7 @@ pub const EVENTS: [NoticeKind; 12] = [
     NoticeKind::Renamed,
     NoticeKind::ManyWrongPasswords,
     NoticeKind::LoginAfterFailures,
+    NoticeKind::NewDevice,
     NoticeKind::UnfinishedLogin,
     NoticeKind::RecoveryCodeUsed,
     NoticeKind::RecoveryCodesRenewed,

@@ -178,18 +178,20 @@ async fn the_notice_of_a_login_is_sent_at_once() {
     app.browser().complete_login("harry").await;
     assert_eq!(app.next_mail().await.subject, after_failures);
 
-    app.with_two_factor("alice", PHONE).await;
+    let alice = app.with_two_factor("alice", PHONE).await;
     let _enabled = app.next_mail().await;
     fail(&app, "alice", 5).await;
     app.advance(31);
-    let pending = app.log_in_until_code("alice").await;
+    let pending = alice.logged_out(); // no notice about a new device
+    pending.log_in("alice", PASSWORD).await;
     pending.verify(&app.last_code()).await.redirects_to("/home");
     assert_eq!(app.next_mail().await.subject, after_failures);
 
     let used = "A recovery code of your Twostep account was used";
     let codes = app.recovery_codes("alice").await;
     app.advance(31);
-    let pending = app.log_in_until_code("alice").await;
+    let pending = alice.logged_out();
+    pending.log_in("alice", PASSWORD).await;
     pending.recover(&codes[0]).await.redirects_to("/home");
     assert_eq!(app.next_mail().await.subject, used);
 

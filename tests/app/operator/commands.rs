@@ -153,7 +153,7 @@ async fn purge_reports_the_deleted_rows() {
     )
     .await;
     let output = run(&app, &["purge"]).await.output();
-    assert_eq!(output.lines().count(), 9, "{output}");
+    assert_eq!(output.lines().count(), 10, "{output}");
     assert!(output.contains("         2  activity\n"), "{output}");
     assert!(output.contains("         0  emailed links\n"), "{output}");
     assert_eq!(app.count("SELECT COUNT(*) FROM activity").await, 1);

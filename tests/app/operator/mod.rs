@@ -89,12 +89,12 @@ fn database_of(app: &TestApp) -> String {
 }
 
 /// Runs the program on an app's database.
-async fn run(app: &TestApp, arguments: &[&str]) -> Outcome {
+pub async fn run(app: &TestApp, arguments: &[&str]) -> Outcome {
     run_with(&[("DATABASE_URL", &database_of(app))], arguments).await
 }
 
 /// Moves the app's clock to the machine's time, which the program uses.
-fn catch_up(app: &TestApp) {
+pub fn catch_up(app: &TestApp) {
     let behind = Clock::system().now() - app.state.clock.now();
     app.advance(u64::try_from(behind).unwrap_or(0));
 }

@@ -1,10 +1,9 @@
 //! `/reset_password`: the password rules, and the access that a reset revokes.
 
 use tokio::task::JoinSet;
-use twostep::models::session::SessionRow;
 
 use super::{EXPIRED, LINKS, NEW, assert_errors, assert_password, change, reset, with_link};
-use crate::support::{OTHER_PHONE, PASSWORD, PHONE, THIRD_PHONE, TestApp, a_client};
+use crate::support::{OTHER_PHONE, PASSWORD, PHONE, THIRD_PHONE, TestApp};
 use crate::two_factor::wrong;
 
 const RESET_DONE: &str = "Your password has been reset.";
@@ -332,12 +331,7 @@ async fn a_login_that_was_checked_before_the_reset_does_not_survive_it() {
     let checked = app.authenticated("alice").await;
     let browser = with_link(&app, "alice").await;
     reset(&browser, NEW).await.redirects_to("/login");
-    let mut connection = app.pool.acquire().await.unwrap();
-    let (version, now) = (checked.auth_version, 0);
-    let client = a_client();
-    let issued = SessionRow::begin_login(&mut connection, &checked.id, version, true, &client, now);
-    assert!(issued.await.unwrap().is_none());
-    drop(connection);
+    assert!(!app.begins_login(&checked).await);
 
     // The same with parallel requests.
     for (round, password) in [NEW, "the first new one", "the second new one"]

@@ -15,9 +15,14 @@ pub const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100
 pub const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) \
     AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1";
 
+/// The texts of the devices that are logged in or trusted, without their sessions and buttons.
+fn devices(page: &Page) -> Vec<String> {
+    page.all(".entry-device > div")
+}
+
 /// The texts of the listed sessions.
 fn sessions(page: &Page) -> Vec<String> {
-    page.all("[aria-labelledby=sessions] li > div")
+    page.all(".entry-sessions > li > div")
 }
 
 /// The texts of the listed events.

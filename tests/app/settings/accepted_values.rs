@@ -19,6 +19,7 @@ fn every_setting_has_a_default() {
     assert!(config.twilio.is_none() && config.smtp_url.is_none() && config.sms_countries.is_none());
     assert_eq!(config.mail_from.to_string(), "Twostep <no-reply@localhost>");
     assert_eq!(config.sms_daily_limit, 1000);
+    assert_eq!(config.trust_device_days, 30);
     assert!(config.trusted_proxies.is_empty());
     assert_eq!(config.metrics_addr, None);
     assert_eq!(config.log_format, LogFormat::Text);
@@ -53,6 +54,8 @@ fn single_values_are_parsed() {
         ("METRICS_ADDR", "127.0.0.1:9464", "127.0.0.1:9464"),
         ("METRICS_ADDR", "[::1]:9464", "[::1]:9464"),
         ("SMS_DAILY_LIMIT", "0", "0"),
+        ("TRUST_DEVICE_DAYS", "0", "0"),
+        ("TRUST_DEVICE_DAYS", "400", "400"),
         ("LOG_FORMAT", "json", "Json"),
         (
             "RUST_LOG",
@@ -67,6 +70,7 @@ fn single_values_are_parsed() {
             "BASE_URL" => config.base_url_for(3000).to_string(),
             "METRICS_ADDR" => config.metrics_addr.unwrap().to_string(),
             "SMS_DAILY_LIMIT" => config.sms_daily_limit.to_string(),
+            "TRUST_DEVICE_DAYS" => config.trust_device_days.to_string(),
             "LOG_FORMAT" => format!("{:?}", config.log_format),
             _ => config.rust_log.to_string(),
         };

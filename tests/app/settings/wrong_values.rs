@@ -126,6 +126,7 @@ fn wrong_values_are_errors_that_name_the_setting() {
                 "us", "USA", "US,XX", "US;DE", "US,", "001", "+1", "ALL", "US,all",
             ],
         ),
+        ("TRUST_DEVICE_DAYS", &["-1", "401", "1.5", "never"]),
         ("SMS_DAILY_LIMIT", &["-1", "many", "4294967296", "1,000"]),
         (
             "TRUSTED_PROXIES",

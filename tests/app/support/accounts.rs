@@ -2,7 +2,9 @@
 
 use secrecy::ExposeSecret;
 use twostep::models::authentication::Credentials;
+use twostep::models::device;
 use twostep::models::factor::RecoveryCode;
+use twostep::models::login::{LoginProof, ProvenLogin};
 use twostep::models::mail_token::{LinkPurpose, MailToken};
 use twostep::models::outbox::{Notice, NoticeKind};
 use twostep::models::user::User;
@@ -50,13 +52,34 @@ impl TestApp {
             username,
             current_user: None,
             password: PASSWORD.into(),
-            client: &client,
+            browser: device::Browser {
+                client: &client,
+                device: None,
+            },
             limited_client: None,
             limits: &[],
         };
         let now = state.clock.now();
         let user = User::authenticate(&state.database, &state.passwords, credentials, now).await;
         user.unwrap().expect("refused")
+    }
+
+    /// Whether a login begins whose password was checked when the account was `checked`.
+    pub async fn begins_login(&self, checked: &User) -> bool {
+        let client = a_client();
+        let login = ProvenLogin {
+            user: &checked.id,
+            auth_version: checked.auth_version,
+            proof: LoginProof::Password,
+            remember: false,
+            browser: device::Browser {
+                client: &client,
+                device: None,
+            },
+        };
+        let mut connection = self.pool.acquire().await.unwrap();
+        let begun = login.complete(&mut connection, self.state.clock.now());
+        begun.await.unwrap().is_some()
     }
 
     /// A browser with a pending login, which needs the code.

@@ -79,6 +79,17 @@ impl Browser {
         cookies.insert(name.into(), value.into());
     }
 
+    /// The same browser without its session: logged out, but a known device.
+    pub fn logged_out(&self) -> Self {
+        let browser = self.copy();
+        browser.remove_cookie("session");
+        browser
+    }
+
+    pub fn remove_cookie(&self, name: &str) {
+        self.cookies.lock().unwrap().remove(name);
+    }
+
     /// A request with this browser's cookies.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut request = self.client.request(method, format!("{}{path}", self.base));

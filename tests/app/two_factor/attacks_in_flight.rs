@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 use twostep::models::challenge::{Challenge, NewChallenge, Purpose};
-use twostep::models::session::SessionRow;
-use twostep::models::user::User;
 
 use super::register_and_log_in;
 use super::slow_twilio::SlowTwilio;
@@ -187,11 +185,11 @@ async fn a_password_checked_before_the_factor_changed_logs_nobody_in() {
     let checked = async || app.authenticated("alice").await;
     let before = checked().await;
     app.enable(&browser, PHONE).await;
-    assert!(!logs_in(&app, &before).await, "without a code");
+    assert!(!app.begins_login(&before).await, "without a code");
 
     let before = checked().await;
     app.enable(&browser, OTHER_PHONE).await;
-    assert!(!logs_in(&app, &before).await);
+    assert!(!app.begins_login(&before).await);
     let sent = app.messages_sent();
     let new = NewChallenge {
         user: &before,
@@ -206,15 +204,7 @@ async fn a_password_checked_before_the_factor_changed_logs_nobody_in() {
     let opened = Challenge::open(&sender, new, NOW).await;
     assert!(opened.unwrap().is_err(), "with a code to the old number");
     assert_eq!(app.messages_sent(), sent);
-    assert!(logs_in(&app, &checked().await).await);
-}
-
-async fn logs_in(app: &TestApp, user: &User) -> bool {
-    let mut connection = app.pool.acquire().await.unwrap();
-    let (version, user) = (user.auth_version, &user.id);
-    let begun =
-        SessionRow::begin_login(&mut connection, user, version, false, &a_client(), NOW).await;
-    begun.unwrap().is_some()
+    assert!(app.begins_login(&checked().await).await);
 }
 
 /// Whichever comes first: the login is refused, or the change ends it.

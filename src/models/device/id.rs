@@ -1,0 +1,24 @@
+//! The id of a device, apart from [`super`], since sessions refer to it too.
+
+/// The id of a device, which paths contain.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct DeviceId(String);
+
+impl DeviceId {
+    /// An id from a request, if its characters are valid: PostgreSQL fails on some others.
+    pub fn received(text: &str) -> Option<Self> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        text.bytes().all(fits).then(|| Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for DeviceId {
+    fn from(id: String) -> Self {
+        Self(id)
+    }
+}
