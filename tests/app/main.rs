@@ -14,6 +14,7 @@ mod architecture;
 mod authenticator;
 mod clients;
 mod csrf;
+mod devices;
 mod embedding;
 mod error_pages;
 mod headers;

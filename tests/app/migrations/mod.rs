@@ -1,5 +1,6 @@
 //! The migrations, on databases of earlier versions.
 
+mod devices;
 mod factors;
 mod rate_limits;
 
