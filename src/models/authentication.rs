@@ -75,7 +75,8 @@ impl Credentials<'_> {
     }
 
     /// The buckets of the username and the client. For a logged-in user they count the account
-    /// besides the username. Otherwise a session thief could rename the account after every ten guesses.
+    /// besides the username. Otherwise a session thief could rename the account after every ten
+    /// guesses.
     fn buckets_by_name(&self) -> Vec<Bucket> {
         let client = self.browser.client;
         let mut subjects = vec![format!("name {}", case_key(self.typed))];

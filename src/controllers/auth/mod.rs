@@ -132,14 +132,18 @@ async fn complete_login(
     if begun.has_mail {
         app.mail.wake();
     }
-    let (user, on_trusted_device) = (user.id.as_str(), proof == LoginProof::TrustedDevice);
-    tracing::info!(
-        event = "login",
-        user,
-        amr = "pwd",
-        on_trusted_device,
-        "logged in"
-    );
+    let user = user.id.as_str();
+    match proof {
+        LoginProof::TrustedDevice => {
+            tracing::info!(
+                event = "login",
+                user,
+                amr = "pwd",
+                "logged in on a trusted device"
+            );
+        }
+        _ => tracing::info!(event = "login", user, amr = "pwd", "logged in"),
+    }
     Ok(Ok(redirect_to_next(form.next().as_ref())))
 }
 

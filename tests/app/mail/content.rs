@@ -53,7 +53,10 @@ fn both_parts_of_a_notice_say_what_happened_when_and_from_where() {
             }
         }
         assert_eq!(links(&mail.html), [LINK]);
-        assert!(mail.subject.contains("Twostep"));
+        match event {
+            NoticeKind::NewDevice => assert_eq!(mail.subject, "New login to your account"),
+            _ => assert!(mail.subject.contains("Twostep")),
+        }
         subjects.insert(mail.subject);
     }
     assert_eq!(subjects.len(), EVENTS.len());

@@ -62,8 +62,11 @@ async fn password_changes_are_ten_an_hour_and_another_users_reset_link_is_sent_f
     let now = app.state.clock.now() + 15 * 60;
     let app = app.restarted_at(now, &[BEHIND_PROXY]).await;
     let mut mails = Vec::new();
-    for _ in 0..12 {
-        mails.push(app.next_mail().await);
+    while mails.len() < 12 {
+        let mail = app.next_mail().await;
+        if mail.subject != "New login to your account" {
+            mails.push(mail);
+        }
     }
     let to_mallory = mails.iter().filter(|it| it.to == "mallory@example.com");
     assert_eq!(to_mallory.count(), 11);
