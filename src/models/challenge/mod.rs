@@ -46,6 +46,8 @@ struct Row {
     next: Option<String>,
     #[sqlx(try_from = "Flag")]
     remember: bool,
+    #[sqlx(try_from = "Flag")]
+    fraud_guard: bool,
     expires_at: i64,
 }
 
@@ -65,6 +67,8 @@ pub struct Challenge {
     pub next: Option<String>,
     /// Whether the login outlives the browser.
     pub remember: bool,
+    /// Whether Twilio's fraud guard blocked the last code.
+    fraud_guard: bool,
     expires_at: i64,
 }
 
@@ -129,6 +133,7 @@ impl Challenge {
             verification,
             next: row.next,
             remember: row.remember,
+            fraud_guard: row.fraud_guard,
             expires_at: row.expires_at,
         }
     }
@@ -153,6 +158,12 @@ impl Challenge {
             Some(it) if it.is_open(now) || !it.delivery.may_have_arrived() => it.delivery,
             _ => Delivery::HeldBack,
         }
+    }
+
+    /// Whether the next SMS is sent despite Twilio's fraud guard. Only at a login: its number is
+    /// verified, and an attacker can't choose it.
+    pub fn overrides_fraud_guard(&self) -> bool {
+        self.purpose == Purpose::LogIn && self.fraud_guard
     }
 
     /// Seconds until the challenge expires.

@@ -20,7 +20,8 @@ pub struct NewChallenge<'a> {
     pub purpose: Purpose,
     /// The factor to use first. None while a phone is being added.
     pub factor: Option<&'a Factor>,
-    /// The number that the code goes to. None if the factor is no phone.
+    /// The number that the code goes to. None if the factor is no phone, or if the user wants
+    /// to enter a recovery code.
     pub phone: Option<&'a str>,
     /// A local path to go to afterwards.
     pub next: Option<&'a str>,
@@ -115,7 +116,11 @@ impl Challenge {
         let mut challenge = Self::from_parts(row, new.factor.cloned(), code.verification);
         if let (Some(attempt), Some(verification)) = (code.attempt, &mut challenge.verification) {
             let method = SendMethod::Any;
-            verification.delivery = verification.deliver(sender, method, attempt, now).await?;
+            let delivery = verification.deliver(sender, method, attempt, now).await?;
+            verification.delivery = delivery;
+            challenge
+                .record_fraud_guard(sender.database, delivery)
+                .await?;
         }
         // A login gets its new cookie last: Twilio is slow, and the user may press the button
         // again with the old one.

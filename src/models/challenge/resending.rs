@@ -93,37 +93,62 @@ impl Challenge {
         let open = before.filter(|it| it.is_open(now));
         let (open, country) = (open.as_ref(), sender.country);
         let sent = Verification::begin_send(&mut transaction, open, &request, country, now).await?;
-        if !self
+        let counted = self
             .count_send(&mut transaction, &sent, is_call, now)
-            .await?
-        {
-            return Err(ResendRefused::Gone);
-        }
+            .await?;
+        let fraud_guard = counted.ok_or(ResendRefused::Gone)?;
         transaction.commit().await?;
-        Ok(sent.deliver(sender, method, attempt, now).await?)
+        let method = match (method, self.purpose) {
+            (SendMethod::Any, Purpose::LogIn) if fraud_guard => SendMethod::DespiteFraudGuard,
+            _ => method,
+        };
+        let delivery = sent.deliver(sender, method, attempt, now).await?;
+        self.record_fraud_guard(sender.database, delivery).await?;
+        Ok(delivery)
     }
 
-    /// Counts the send in the challenge. Returns whether the challenge is open.
+    /// Records whether Twilio's fraud guard blocked a code. Another failure changes nothing.
+    pub(super) async fn record_fraud_guard(
+        &self,
+        database: &Database,
+        delivery: Delivery,
+    ) -> Result<()> {
+        let is_blocked = delivery == Delivery::FraudGuard;
+        if is_blocked || delivery.may_have_arrived() {
+            sqlx::query(
+                "UPDATE challenges SET fraud_guard = $1 WHERE id = $2 AND fraud_guard <> $1",
+            )
+            .bind(i64::from(is_blocked))
+            .bind(self.id.as_str())
+            .execute(database)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Counts the send in the challenge. Returns whether fraud guard blocked the last one, or
+    /// `None` if the challenge is closed.
     async fn count_send(
         &self,
         connection: &mut Connection,
         sent: &Verification,
         is_call: bool,
         now: i64,
-    ) -> Result<bool> {
-        let done = sqlx::query(
+    ) -> Result<Option<bool>> {
+        let fraud_guard: Option<i64> = sqlx::query_scalar(
             r"UPDATE challenges
               SET sends = sends + 1, calls = calls + $1, verification_id = $2
-              WHERE id = $3 AND closed_at IS NULL AND expires_at > $4 AND checks < $5",
+              WHERE id = $3 AND closed_at IS NULL AND expires_at > $4 AND checks < $5
+              RETURNING fraud_guard",
         )
         .bind(i64::from(is_call))
         .bind(&sent.id)
         .bind(self.id.as_str())
         .bind(now)
         .bind(CHECKS_OF_CHALLENGE)
-        .execute(connection)
+        .fetch_optional(connection)
         .await?;
-        Ok(done.rows_affected() == 1)
+        Ok(fraud_guard.map(|it| it != 0))
     }
 
     /// When another code or call may be sent. [`Challenge::resend`] decides with the same

@@ -55,6 +55,8 @@ impl From<&SendError> for Delivery {
 pub enum SendMethod {
     /// An SMS, or a call if the SMS fails.
     Any,
+    /// An SMS that Twilio's fraud guard doesn't block. No call follows if it fails.
+    DespiteFraudGuard,
     /// A call that the user requested.
     Call,
 }

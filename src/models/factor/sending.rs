@@ -44,6 +44,13 @@ impl Verification {
                     .send(service, phone, RiskCheck::Enable, may_call)
                     .await
             }
+            SendMethod::DespiteFraudGuard => {
+                let (service, phone) = (self.service(), &self.phone);
+                let no_call = async { false };
+                verify
+                    .send(service, phone, RiskCheck::Disable, no_call)
+                    .await
+            }
             SendMethod::Call => verify.call(self.service(), &self.phone).await,
         };
         match &answer {
