@@ -1,5 +1,6 @@
 //! The recovery codes page.
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
@@ -7,12 +8,14 @@ use crate::controllers::{redirect_to_login, redirect_to_profile, too_many, too_m
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, Page, RouteLimits};
 use crate::forms::Errors;
+use crate::forms::recovery_codes::replaced_set;
 use crate::models::activity::{Activity, Event};
 use crate::models::client::Client;
 use crate::models::factor::RecoveryCode;
 use crate::models::outbox::{Notice, NoticeKind};
 use crate::models::user::User;
 use crate::session::Session;
+use crate::session::redirects::redirect_shown_once;
 use crate::state::AppState;
 use crate::views::layout::MessageKind;
 use crate::views::recovery_codes::{RecoveryCodesPage, RenewedPage};
@@ -31,7 +34,8 @@ pub async fn show(
     Ok(page.into_response())
 }
 
-/// `POST /recovery_codes`: replaces the set and shows the new one, only in this response.
+/// `POST /recovery_codes`: replaces the set and shows the new one, only in this response. The
+/// same form again, as after a reload, makes no second set.
 pub async fn renew(
     State(app): State<AppState>,
     session: Session,
@@ -39,6 +43,7 @@ pub async fn renew(
     client: Client,
     limits: RouteLimits,
     CurrentUser(user): CurrentUser,
+    body: Bytes,
 ) -> Result<Response, AppError> {
     if !user.has_two_factor() {
         return redirect_without_two_factor(&session, &user).await;
@@ -47,6 +52,12 @@ pub async fn renew(
     let mut transaction = app.database.begin().await?;
     if !session.lock_if_active(&mut transaction).await? {
         return Ok(redirect_to_login());
+    }
+    if let Some(set) = replaced_set(&body)
+        && set != RecoveryCode::set_id(&mut transaction, &user.id).await?
+    {
+        drop(transaction);
+        return redirect_shown_once(&session).await;
     }
     if let Err(exceeded) = limits.take(&mut transaction, user.id.as_str(), now).await? {
         drop(transaction);
@@ -82,9 +93,10 @@ async fn codes_page(
 ) -> Result<RecoveryCodesPage, AppError> {
     let mut connection = app.database.acquire().await?;
     let left = RecoveryCode::count_unused(&mut connection, &user.id).await?;
+    let set = RecoveryCode::set_id(&mut connection, &user.id).await?;
     drop(connection);
     let layout = page.layout("Recovery codes").await?;
-    Ok(RecoveryCodesPage::new(layout, left, errors))
+    Ok(RecoveryCodesPage::new(layout, left, set, errors))
 }
 
 async fn redirect_without_two_factor(session: &Session, user: &User) -> Result<Response, AppError> {

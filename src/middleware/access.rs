@@ -13,9 +13,10 @@ use crate::extractors::{DeclaredLimits, Pending};
 use crate::forms::local_path::LocalPath;
 use crate::middleware::client_address::ClientAddress;
 use crate::models::challenge::{Challenge, Purpose};
-use crate::models::rate_limit::RateLimit;
+use crate::models::factor::RecoveryCode;
+use crate::models::rate_limit::{CHALLENGE_LIFE, RateLimit};
 use crate::session::redirects::{
-    redirect_expired, redirect_to_login, redirect_with_message, with_next,
+    redirect_expired, redirect_shown_once, redirect_to_login, redirect_with_message, with_next,
 };
 use crate::session::{Session, Visitor};
 use crate::state::AppState;
@@ -58,7 +59,7 @@ pub struct Guard {
 impl Guard {
     /// Admits a request with `None`, or redirects it to a page that lets the visitor in.
     pub async fn refuse(&self, session: &Session, request: &mut Request) -> Option<Response> {
-        let user = session.user();
+        let (user, is_post) = (session.user(), request.method() == Method::POST);
         let refusal = match self.access {
             Access::Any => None,
             Access::Guest => user.map(|_| Redirect::to("/home").into_response()),
@@ -78,6 +79,9 @@ impl Guard {
                     request.extensions_mut().insert(Pending(challenge));
                     None
                 }
+                Err(NotPending::Missing) if is_post && self.repeats_enabling(session).await => {
+                    Some(redirect_shown_once(session).await.into_response())
+                }
                 Err(not_pending) => Some(not_pending.redirect(session).await),
             },
             Access::Dev if is_local(request) => None,
@@ -93,6 +97,19 @@ impl Guard {
             tracing::info!(event = "access_refused", ?access, user, "access refused");
         }
         refusal
+    }
+
+    /// Whether the request may repeat the code that turned two-factor authentication on, as a
+    /// reload of the page with the recovery codes does: their set was just made.
+    async fn repeats_enabling(&self, session: &Session) -> bool {
+        let (app, now) = (&self.app, self.app.clock.now());
+        match session.user() {
+            Some(user) if self.path == "/verify_2fa" => {
+                let made = RecoveryCode::made_at(&app.database, &user.id).await;
+                made.is_ok_and(|at| at.is_some_and(|at| (now - at).abs() < CHALLENGE_LIFE))
+            }
+            _ => false,
+        }
     }
 
     /// Whether the site requires a second factor of the user, who has none, and this is no page

@@ -6,6 +6,7 @@ use crate::error::AppError;
 use crate::forms::local_path::LocalPath;
 use crate::session::Session;
 use crate::views::layout::MessageKind;
+use crate::views::recovery_codes::SHOWN_ONCE;
 
 pub const CODE_EXPIRED: &str = "That code has expired.";
 
@@ -36,6 +37,12 @@ pub async fn redirect_with_message(
 ) -> Result<Response, AppError> {
     session.add_message(kind, text).await?;
     Ok(Redirect::to(path).into_response())
+}
+
+/// Redirects a user who sent a form again after its response showed recovery codes, as a reload
+/// does.
+pub async fn redirect_shown_once(session: &Session) -> Result<Response, AppError> {
+    redirect_with_message(session, MessageKind::Info, SHOWN_ONCE, "/recovery_codes").await
 }
 
 /// Redirects a user whose challenge is closed.

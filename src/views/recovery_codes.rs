@@ -8,6 +8,10 @@ use super::layout::Layout;
 use crate::forms::Errors;
 use crate::models::challenge::Purpose;
 
+/// The flash message after a form that showed codes was sent a second time.
+pub const SHOWN_ONCE: &str =
+    "Recovery codes are shown only once. If you didn't save them, make a new set.";
+
 /// This many or fewer codes show a warning.
 const FEW: i64 = 3;
 
@@ -19,15 +23,18 @@ pub struct RecoveryCodesPage {
     /// A sentence that says how many are left.
     pub left: String,
     pub few: bool,
+    /// The present set, which the form replaces.
+    pub set: String,
     pub errors: Errors,
 }
 
 impl RecoveryCodesPage {
-    pub fn new(layout: Layout, count: i64, errors: Errors) -> Self {
+    pub fn new(layout: Layout, count: i64, set: String, errors: Errors) -> Self {
         Self {
             layout,
             left: describe_left(count),
             few: count <= FEW,
+            set,
             errors,
         }
     }

@@ -1,4 +1,5 @@
-// Adds buttons to copy, download and print recovery codes.
+// Adds buttons to copy, download and print recovery codes. Asks before the user leaves without
+// having saved them.
 (() => {
   "use strict";
 
@@ -9,6 +10,15 @@
   const list = section.querySelector(".recovery-codes");
   const codes = [...list.querySelectorAll("code")].map((code) => code.textContent.trim());
   const title = document.getElementById("recovery-codes-title").textContent.trim();
+
+  const askBeforeLeaving = (event) => event.preventDefault();
+  addEventListener("beforeunload", askBeforeLeaving);
+  const markSaved = () => removeEventListener("beforeunload", askBeforeLeaving);
+  // Also without the buttons below.
+  for (const event of ["copy", "beforeprint"]) {
+    addEventListener(event, markSaved);
+  }
+  document.querySelector("[data-saved]").addEventListener("click", markSaved);
 
   // Screen readers announce changes of an element that already exists.
   const status = document.createElement("p");
@@ -35,6 +45,7 @@
     try {
       // The clipboard needs HTTPS.
       await navigator.clipboard.writeText(`${codes.join("\n")}\n`);
+      markSaved();
       announce("Codes copied.");
     } catch {
       select();
@@ -50,6 +61,7 @@
     link.download = `twostep-recovery-codes-${section.dataset.username}.txt`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+    markSaved();
     announce("Codes saved to your downloads.");
   };
 

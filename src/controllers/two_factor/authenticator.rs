@@ -20,6 +20,7 @@ use crate::models::two_factor::{FactorChange, NotChanged};
 use crate::models::user::User;
 use crate::services::totp::{TotpSecret, open_setup, seal_setup};
 use crate::session::Session;
+use crate::session::redirects::redirect_shown_once;
 use crate::state::AppState;
 use crate::views::authenticator::AuthenticatorPage;
 use crate::views::layout::MessageKind;
@@ -51,7 +52,13 @@ pub async fn add(
 ) -> Result<Response, AppError> {
     let keys = app.secret_keys.as_ref().ok_or(AppError::NotFound)?;
     let (id, version, now) = (user.id.as_str(), user.auth_version, app.clock.now());
-    let Ok(secret) = open_setup(keys, form.setup.expose_secret(), id, version, now) else {
+    let setup = form.setup.expose_secret();
+    let Ok(secret) = open_setup(keys, setup, id, version, now) else {
+        // The form that turned two-factor authentication on, sent again.
+        let is_first = user.phone.is_none() && user.factors == 1;
+        if is_first && open_setup(keys, setup, id, version - 1, now).is_ok() {
+            return redirect_shown_once(&session).await;
+        }
         let text = "That page has expired.";
         return redirect_with_message(&session, MessageKind::Info, text, "/authenticator").await;
     };

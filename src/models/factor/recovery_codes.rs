@@ -14,6 +14,9 @@ const CODES: usize = 10;
 /// Symbols of a code, of five random bits each: 120 bits (ASVS 6.5.4 requires 20).
 const SYMBOLS: usize = 24;
 
+/// Characters of a set's id.
+const SET_ID: usize = 16;
+
 /// Symbols between two dashes of a displayed code.
 const GROUP: usize = 4;
 
@@ -140,6 +143,30 @@ impl RecoveryCode {
         .bind(user.as_str())
         .fetch_one(connection)
         .await?)
+    }
+
+    /// Identifies the present set, used codes included. Empty without codes. It reveals none of
+    /// them: it is a part of a hash.
+    pub async fn set_id(connection: &mut Connection, user: &UserId) -> Result<String> {
+        let first: Option<String> = sqlx::query_scalar(
+            r"SELECT MIN(code_hash)
+            FROM recovery_codes
+            WHERE user_id = $1",
+        )
+        .bind(user.as_str())
+        .fetch_one(connection)
+        .await?;
+        Ok(first.unwrap_or_default().chars().take(SET_ID).collect())
+    }
+
+    /// When the present set was made, in Unix seconds.
+    pub async fn made_at(database: &Database, user: &UserId) -> Result<Option<i64>> {
+        let made = sqlx::query_scalar(
+            r"SELECT MAX(created_at)
+            FROM recovery_codes
+            WHERE user_id = $1",
+        );
+        Ok(made.bind(user.as_str()).fetch_one(database).await?)
     }
 
     pub async fn delete_all(connection: &mut Connection, user: &UserId) -> Result<()> {

@@ -4,6 +4,7 @@ mod attacks;
 mod entering;
 mod format;
 mod limits;
+mod shown_once;
 
 use std::collections::BTreeSet;
 
