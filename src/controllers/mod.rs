@@ -14,7 +14,7 @@ pub mod security;
 pub mod two_factor;
 
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::error::AppError;
 use crate::forms::Errors;
@@ -50,7 +50,17 @@ fn too_many(exceeded: RateLimitExceeded, page: impl IntoResponse) -> Response {
 
 /// The form's error when a limit is exceeded.
 fn too_many_errors(exceeded: RateLimitExceeded) -> Errors {
-    Errors::one("form", views::describe_exceeded(exceeded))
+    let sentence = views::describe_exceeded(exceeded);
+    Errors::one("form", sentence).with_wait(Some(exceeded.retry_after))
+}
+
+/// Redirects to the page of a challenge that was just opened.
+fn redirect_to_challenge(with_recovery_code: bool) -> Response {
+    Redirect::to(match with_recovery_code {
+        true => "/verify_2fa/recovery",
+        false => "/verify_2fa",
+    })
+    .into_response()
 }
 
 /// Redirects to a user's profile with a flash message.

@@ -43,6 +43,7 @@ pub struct LoginForm {
     pub password: SecretString,
     remember_me: String,
     next: String,
+    recovery: String,
 }
 
 impl LoginForm {
@@ -69,6 +70,11 @@ impl LoginForm {
     pub fn next(&self) -> Option<LocalPath> {
         LocalPath::received(&self.next)
     }
+
+    /// The user wants to enter a recovery code, so none is sent.
+    pub fn with_recovery_code(&self) -> bool {
+        !self.recovery.is_empty()
+    }
 }
 
 /// `POST /reauth`
@@ -77,19 +83,26 @@ impl LoginForm {
 pub struct ReauthForm {
     pub password: SecretString,
     next: String,
+    recovery: String,
 }
 
 impl ReauthForm {
     pub fn next(&self) -> Option<LocalPath> {
         LocalPath::received(&self.next)
     }
+
+    /// The user wants to enter a recovery code, so none is sent.
+    pub fn with_recovery_code(&self) -> bool {
+        !self.recovery.is_empty()
+    }
 }
 
-/// `?next=` of a page with a form.
+/// `?next=` and `?recovery=` of a page with a form.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct NextQuery {
     next: String,
+    recovery: String,
 }
 
 impl NextQuery {
@@ -100,5 +113,10 @@ impl NextQuery {
     /// The visitor was redirected from a page that requires a login.
     pub fn has_next(&self) -> bool {
         !self.next.is_empty()
+    }
+
+    /// The visitor wants to enter a recovery code after the password.
+    pub fn with_recovery_code(&self) -> bool {
+        !self.recovery.is_empty()
     }
 }

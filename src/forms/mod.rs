@@ -23,7 +23,10 @@ fn is_checked(value: &str) -> bool {
 
 /// The errors of a form: at most one sentence per field, in the order of the page.
 #[derive(Debug, Default, Clone)]
-pub struct Errors(Vec<(&'static str, Cow<'static, str>)>);
+pub struct Errors {
+    sentences: Vec<(&'static str, Cow<'static, str>)>,
+    wait: Option<i64>,
+}
 
 impl Errors {
     pub fn one(field: &'static str, sentence: impl Into<Cow<'static, str>>) -> Self {
@@ -35,8 +38,18 @@ impl Errors {
     /// Adds an error, unless the field already has one.
     pub fn add(&mut self, field: &'static str, sentence: impl Into<Cow<'static, str>>) {
         if self.get(field).is_none() {
-            self.0.push((field, sentence.into()));
+            self.sentences.push((field, sentence.into()));
         }
+    }
+
+    /// The seconds that a sentence says the user must wait. The page counts them down.
+    pub const fn with_wait(mut self, seconds: Option<i64>) -> Self {
+        self.wait = seconds;
+        self
+    }
+
+    pub const fn wait(&self) -> Option<i64> {
+        self.wait
     }
 
     /// Returns a parsed field, or adds its error.
@@ -49,18 +62,18 @@ impl Errors {
     }
 
     pub fn get(&self, field: &str) -> Option<&str> {
-        self.0
+        self.sentences
             .iter()
             .find(|(name, _)| *name == field)
             .map(|(_, sentence)| sentence.as_ref())
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.sentences.is_empty()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0
+        self.sentences
             .iter()
             .map(|(field, sentence)| (*field, sentence.as_ref()))
     }

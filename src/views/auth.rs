@@ -23,6 +23,8 @@ pub struct LoginPage {
     pub layout: Layout,
     pub username: String,
     pub next: Option<String>,
+    /// The user enters a recovery code next.
+    pub with_recovery_code: bool,
     /// A login in this browser waits for its code.
     pub has_pending_login: bool,
     pub remember_me: bool,
@@ -42,5 +44,7 @@ pub struct LogoutPage {
 pub struct ReauthPage {
     pub layout: Layout,
     pub next: Option<String>,
+    /// The user enters a recovery code next.
+    pub with_recovery_code: bool,
     pub errors: Errors,
 }

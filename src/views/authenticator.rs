@@ -8,6 +8,7 @@ use askama_web::WebTemplate;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::layout::Layout;
+use super::two_factor::CHECK_CLOCK;
 use crate::forms::Errors;
 use crate::forms::authenticator::AuthenticatorForm;
 use crate::models::user::User;
@@ -64,5 +65,13 @@ impl AuthenticatorPage {
             app_name: form.name,
             errors,
         })
+    }
+
+    /// What to check after a wrong code.
+    fn advice(&self) -> &'static str {
+        match self.errors.get("token") {
+            Some(_) => CHECK_CLOCK,
+            None => "",
+        }
     }
 }

@@ -28,14 +28,24 @@ pub struct EnablePage {
 /// The error for a number that Twilio or `SMS_COUNTRIES` refuses.
 pub const CANNOT_SEND_TO_NUMBER: &str = "We cannot send codes to this number.";
 
+/// The alert after fraud guard blocked the code of a login.
+const BLOCKED_BY_FRAUD_GUARD: &str = "The code was blocked to protect your number from fraud. If you are logging in, press \u{201c}Send it anyway\u{201d}, or use a recovery code.";
+
+/// The advice after a wrong code of an authenticator app.
+pub const CHECK_CLOCK: &str =
+    "Check that the clock of your phone is right, and enter the code that the app shows now.";
+
+/// Seconds for which Twilio sends no code to a number that got too many.
+pub const TOO_MANY_WAIT: i64 = 600;
+
 /// `/verify_2fa`
 #[derive(Clone, Debug, Template, WebTemplate)]
 #[template(path = "two_factor/verify.html")]
 pub struct VerifyPage {
     pub layout: Layout,
     pub purpose: Purpose,
-    /// A sentence that says where the code went, or why none was sent.
-    pub delivery: String,
+    /// Says where the code went, or why none was sent.
+    pub delivery: Explanation,
     /// There is a code to enter.
     pub delivered: bool,
     pub sent: Option<Timestamp>,
@@ -44,13 +54,38 @@ pub struct VerifyPage {
     pub app: Option<String>,
     /// The factors that the user may use instead.
     pub others: Vec<FactorItem>,
-    /// The page to start again, if the challenge accepts no more codes.
-    pub start_again: Option<&'static str>,
     /// Days for which the user may trust this device. 0 offers no trust.
     pub trust_days: u16,
     /// Whether the user has chosen it.
     pub trust_device: bool,
+    /// What to check after a wrong code.
+    pub advice: String,
+    /// Fraud guard blocked the code, and the next one is sent anyway.
+    pub is_blocked_by_fraud_guard: bool,
+    /// The whole number, while it is being added.
+    pub new_number: Option<String>,
     pub errors: Errors,
+}
+
+/// A sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    pub sentence: String,
+    /// The seconds of the wait that the sentence names.
+    pub wait: Option<i64>,
+}
+
+impl Explanation {
+    fn without_wait(sentence: impl Into<String>) -> Self {
+        Self {
+            sentence: sentence.into(),
+            wait: None,
+        }
+    }
+
+    pub fn into_errors(self) -> Errors {
+        Errors::one("form", self.sentence).with_wait(self.wait)
+    }
 }
 
 /// The codes that the user can request next.
@@ -94,28 +129,32 @@ impl VerifyPage {
             .as_ref()
             .filter(|it| it.phone_number().is_none());
         let app = app.map(label);
-        let phone = mask_phone(challenge.phone().unwrap_or_default());
         let (purpose, delivery) = (challenge.purpose, challenge.delivery(now));
+        let number = challenge.phone().unwrap_or_default();
+        let new_number = (purpose == Purpose::AddPhone).then(|| number.to_owned());
+        let phone = new_number.clone().unwrap_or_else(|| mask_phone(number));
         let has_code = app.is_some() || delivery.may_have_arrived();
         let delivered = has_code && next.blocked.is_none();
+        let is_blocked_by_fraud_guard =
+            delivery == Delivery::FraudGuard && challenge.overrides_fraud_guard();
+        let explain = |sentence: String| Explanation::without_wait(sentence);
         let delivery = match (next.blocked, delivery) {
-            (None, _) if app.is_some() => {
-                format!(
-                    "Enter the code that {} shows.",
-                    app.as_deref().unwrap_or_default()
-                )
-            }
+            (None, _) if app.is_some() => explain(format!(
+                "Enter the code that {} shows.",
+                app.as_deref().unwrap_or_default()
+            )),
             (Some(limit), _) => explain_resend_status(ResendStatus::Limited(limit), purpose),
-            (None, Delivery::Sms) => format!("We texted a code to {phone}"),
-            (None, Delivery::Call) => format!("We are calling {phone} with your code"),
-            (None, Delivery::Sending | Delivery::Unknown) => {
-                format!("A code is on its way to {phone}. It may take a moment.")
-            }
+            (None, Delivery::Sms) => explain(format!("We texted a code to {phone}")),
+            (None, Delivery::Call) => explain(format!("We are calling {phone} with your code")),
+            (None, Delivery::Sending | Delivery::Unknown) => explain(format!(
+                "A code is on its way to {phone}. It may take a moment."
+            )),
+            (None, _) if is_blocked_by_fraud_guard => explain(BLOCKED_BY_FRAUD_GUARD.to_owned()),
             (None, other) => explain_failed_delivery(other, next.code, purpose),
         };
         // Don't repeat what `delivery` already says.
         let errors = match errors.get("form") {
-            Some(sentence) if sentence == delivery => Errors::default(),
+            Some(sentence) if sentence == delivery.sentence => Errors::default(),
             _ => errors,
         };
         // Without a field for the code, its error goes to the top.
@@ -136,48 +175,93 @@ impl VerifyPage {
             next,
             app,
             others,
-            start_again: None,
             trust_days: 0,
             trust_device: false,
+            advice: String::new(),
+            is_blocked_by_fraud_guard,
+            new_number,
             errors,
         }
     }
 
-    /// The page of a challenge that accepts no more codes.
-    pub fn exhausted(layout: Layout, challenge: &Challenge, sentence: &'static str) -> Self {
+    /// What the alert says once its wait is over.
+    const fn end_of_wait(&self) -> &'static str {
+        match self.next.blocked {
+            Some(_) => "You can try again now. Reload the page.",
+            None => "You can ask for a code now.",
+        }
+    }
+
+    /// Seconds until the user can request a code, if no other sentence says them.
+    fn unexplained_wait(&self) -> Option<i64> {
+        let is_shown = self.delivery.wait.is_some() || self.next.blocked.is_some();
+        self.next.wait().filter(|_| !is_shown)
+    }
+
+    const fn send_label(&self) -> &'static str {
+        match (self.delivered, self.is_blocked_by_fraud_guard) {
+            (true, _) => "Send again",
+            (false, true) => "Send it anyway",
+            (false, false) => "Send a code",
+        }
+    }
+
+    fn accepts_recovery_code(&self) -> bool {
+        self.purpose != Purpose::AddPhone
+    }
+}
+
+/// Says what to check after a wrong code, and how many tries are left.
+pub fn advise_after_wrong_code(challenge: &Challenge, left: i64, now: i64) -> String {
+    let is_app = challenge.factor.is_some() && challenge.phone().is_none();
+    let advice = match challenge.delivery(now) {
+        _ if is_app => CHECK_CLOCK,
+        Delivery::Call => "Check the code of the newest call.",
+        _ => "Check the newest message. Older codes may no longer work.",
+    };
+    let tries = match left {
+        1 => "You have one try left.".to_owned(),
+        more => format!("You have {more} tries left."),
+    };
+    format!("{advice} {tries}")
+}
+
+/// `/verify_2fa` after the last try, which closed the challenge.
+#[derive(Clone, Debug, Template, WebTemplate)]
+#[template(path = "two_factor/exhausted.html")]
+pub struct ExhaustedPage {
+    pub layout: Layout,
+    pub sentence: String,
+    /// The page to begin again.
+    pub begin_again: String,
+    /// The page to begin again with a recovery code.
+    pub use_recovery_code: Option<String>,
+}
+
+impl ExhaustedPage {
+    /// `sentence` says what was wrong with the last code.
+    pub fn new(layout: Layout, challenge: &Challenge, sentence: &str) -> Self {
         let page = match challenge.purpose {
             Purpose::LogIn => "/login",
             Purpose::AddPhone => "/enable_2fa",
             Purpose::Reauth => "/reauth",
         };
+        let link = |pairs: &[(&str, &str)]| {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            let query = query.extend_pairs(pairs).finish();
+            let question = if query.is_empty() { "" } else { "?" };
+            format!("{page}{question}{query}")
+        };
+        let next = challenge.next.as_deref().map(|next| ("next", next));
+        let next: Vec<_> = next.into_iter().collect();
+        let with_code = [&[("recovery", "1")], &next[..]].concat();
+        let sentence = sentence.trim_end_matches('.');
         Self {
             layout,
-            purpose: challenge.purpose,
-            delivery: "That was your last try for this code.".to_owned(),
-            delivered: false,
-            sent: None,
-            next: Next {
-                code: ResendStatus::NoMoreCodes,
-                call: ResendStatus::NoMoreCodes,
-                blocked: None,
-            },
-            app: None,
-            others: Vec::new(),
-            start_again: Some(page),
-            trust_days: 0,
-            trust_device: false,
-            errors: Errors::one("form", sentence),
+            sentence: format!("{sentence}. That was your last try for this code."),
+            begin_again: link(&next),
+            use_recovery_code: (challenge.purpose != Purpose::AddPhone).then(|| link(&with_code)),
         }
-    }
-
-    /// Seconds until the user can request a code, if `delivery` shows them.
-    fn countdown(&self) -> Option<i64> {
-        let is_shown = self.delivery == explain_resend_status(self.next.code, self.purpose);
-        self.next.wait().filter(|_| is_shown)
-    }
-
-    fn accepts_recovery_code(&self) -> bool {
-        self.purpose != Purpose::AddPhone
     }
 }
 
@@ -186,26 +270,31 @@ pub fn explain_failed_delivery(
     delivery: Delivery,
     resend: ResendStatus,
     purpose: Purpose,
-) -> String {
+) -> Explanation {
+    let explain = Explanation::without_wait;
     match delivery {
         Delivery::HeldBack => explain_resend_status(resend, purpose),
-        Delivery::TooMany => {
-            "Too many codes were sent to this number. Try again in 10 minutes.".to_owned()
-        }
+        Delivery::TooMany => Explanation {
+            sentence: format!(
+                "Too many codes were sent to this number. Try again in {}.",
+                duration(TOO_MANY_WAIT)
+            ),
+            wait: Some(TOO_MANY_WAIT),
+        },
         Delivery::FraudGuard | Delivery::Blocked | Delivery::InvalidNumber => {
-            CANNOT_SEND_TO_NUMBER.to_owned()
+            explain(CANNOT_SEND_TO_NUMBER)
         }
-        Delivery::Misconfigured => "We can't send codes right now.".to_owned(),
-        _ => format!(
+        Delivery::Misconfigured => explain("We can't send codes right now."),
+        _ => Explanation::without_wait(format!(
             "We can't send codes right now. Try again{}.",
             or_recovery_code(purpose)
-        ),
+        )),
     }
 }
 
 /// Says why the user can't request a code now, and what to do next.
-pub fn explain_resend_status(resend: ResendStatus, purpose: Purpose) -> String {
-    match resend {
+pub fn explain_resend_status(resend: ResendStatus, purpose: Purpose) -> Explanation {
+    let sentence = match resend {
         ResendStatus::Now => "You can ask for a code now.".to_owned(),
         ResendStatus::NoMoreCodes => {
             "We can't send any more codes. Cancel and start again.".to_owned()
@@ -222,6 +311,10 @@ pub fn explain_resend_status(resend: ResendStatus, purpose: Purpose) -> String {
             let sentence = sentence.trim_end_matches('.');
             format!("{sentence}{}.", or_recovery_code(purpose))
         }
+    };
+    Explanation {
+        sentence,
+        wait: Some(resend.wait()).filter(|seconds| *seconds > 0),
     }
 }
 

@@ -1,13 +1,10 @@
-// Counts down the seconds until the user can request another code. Without this script, the
-// page shows the initial value. The server enforces the wait.
+// Counts down every wait that a page shows, and enables the buttons that must wait. Without this
+// script, the page shows the initial value. The server enforces the wait.
 "use strict";
 
 (() => {
-  const sentence = document.querySelector("[data-countdown]");
-  if (!sentence) return;
-  const buttons = document.querySelectorAll("[data-countdown-waits]");
-  const wait = Number(sentence.dataset.countdown);
-  const end = Date.now() + wait * 1000;
+  const start = Date.now();
+  const buttons = [...document.querySelectorAll("[data-countdown-waits]")];
 
   // The same as `duration` on the server, rounded up.
   const duration = (seconds) => {
@@ -20,29 +17,39 @@
     return `${count} ${unit}${count === 1 ? "" : "s"}`;
   };
 
-  const isWarning = sentence.getAttribute("role") === "alert";
-  const [before, after] = sentence.textContent.split(duration(wait));
-  const remaining = document.createElement("span");
-  if (after !== undefined) {
-    sentence.replaceChildren(before, remaining, after);
+  // An element that shows the seconds left of a sentence, or of none that names its wait.
+  const sentences = [...document.querySelectorAll("[data-countdown]")].map((element) => {
+    const wait = Number(element.dataset.countdown);
+    const [before, after] = element.textContent.split(duration(wait));
+    const remaining = document.createElement("span");
+    if (after !== undefined) {
+      element.replaceChildren(before, remaining, after);
+    }
+    // Screen readers don't announce every second of a timer.
+    element.setAttribute("role", "timer");
+    return { element, remaining, wait };
+  });
+  if (sentences.length === 0 && buttons.length === 0) {
+    return;
   }
-  // Screen readers don't announce every second of a timer.
-  sentence.setAttribute("role", "timer");
-
-  const finalSentence = () => {
-    if (buttons.length === 0) return "You can try again now. Reload the page.";
-    return isWarning ? "You can ask for a code now." : "You can ask for another now.";
-  };
 
   const show = () => {
-    const seconds = Math.ceil((end - Date.now()) / 1000);
-    const isOver = seconds <= 0;
-    for (const button of buttons) button.disabled = !isOver;
-    if (isOver) {
-      sentence.textContent = finalSentence();
+    const secondsLeft = (wait) => wait - Math.floor((Date.now() - start) / 1000);
+    for (const button of buttons) {
+      button.disabled = secondsLeft(Number(button.dataset.countdownWaits)) > 0;
+    }
+    for (const { element, remaining, wait } of sentences) {
+      const seconds = secondsLeft(wait);
+      const text = seconds > 0 ? duration(seconds) : "";
+      if (text === "") {
+        element.textContent = element.dataset.countdownEnd;
+      } else if (remaining.textContent !== text) {
+        remaining.textContent = text;
+      }
+    }
+    const waits = [...sentences, ...buttons.map((it) => ({ wait: Number(it.dataset.countdownWaits) }))];
+    if (waits.every(({ wait }) => secondsLeft(wait) <= 0)) {
       clearInterval(timer);
-    } else {
-      remaining.textContent = duration(seconds);
     }
   };
   const timer = setInterval(show, 1000);

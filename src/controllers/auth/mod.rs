@@ -8,7 +8,7 @@ use axum::extract::{Query, State};
 use axum::http::header::HeaderName;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::controllers::redirect_to_next;
+use crate::controllers::{redirect_to_challenge, redirect_to_next};
 use crate::error::AppError;
 use crate::extractors::{DeviceCookie, Form, Page, RouteLimits};
 use crate::forms::Errors;
@@ -41,7 +41,7 @@ pub async fn login_form(
         None => None,
     };
     let mut layout = page.layout("Login").await?;
-    if query.has_next() && layout.messages.is_empty() {
+    if query.has_next() && !query.with_recovery_code() && layout.messages.is_empty() {
         let text = "Please log in to access this page.".to_owned();
         layout.messages.push(FlashMessage {
             kind: MessageKind::Info,
@@ -52,6 +52,7 @@ pub async fn login_form(
         layout,
         username: String::new(),
         next: query.next().map(|next| next.as_str().to_owned()),
+        with_recovery_code: query.with_recovery_code(),
         has_pending_login: open_challenge.is_some(),
         remember_me: false,
         errors: Errors::default(),
@@ -160,7 +161,8 @@ async fn start_login_challenge(
     let Some(factor) = Factor::first(&app.database, &user.id).await? else {
         return Ok(Err(AuthenticationError::InvalidCredentials)); // it was removed just now
     };
-    let phone = factor.phone_number();
+    let with_recovery_code = form.with_recovery_code();
+    let phone = factor.phone_number().filter(|_| !with_recovery_code);
     let new = NewChallenge {
         user,
         purpose: Purpose::LogIn,
@@ -184,7 +186,7 @@ async fn start_login_challenge(
     session.send(opened.issued);
     let user = user.id.as_str();
     tracing::info!(event = "login_half", user, amr = "pwd", "password verified");
-    Ok(Ok(Redirect::to("/verify_2fa").into_response()))
+    Ok(Ok(redirect_to_challenge(with_recovery_code)))
 }
 
 async fn reject_login(
@@ -197,6 +199,7 @@ async fn reject_login(
         layout: page.layout("Login").await?,
         username: form.username.clone(),
         next: form.next().map(|next| next.as_str().to_owned()),
+        with_recovery_code: form.with_recovery_code(),
         has_pending_login: false,
         remember_me: form.remember_me(),
         errors: password_check::form_errors(error, "form", "Invalid username or password"),

@@ -1,10 +1,10 @@
 //! Reauthentication: the user proves again who they are.
 
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 
 use crate::controllers::auth::password_check;
-use crate::controllers::{redirect_to_login, redirect_to_next};
+use crate::controllers::{redirect_to_challenge, redirect_to_login, redirect_to_next};
 use crate::error::AppError;
 use crate::extractors::{CurrentUser, DeviceCookie, Form, Page, RouteLimits};
 use crate::forms::Errors;
@@ -23,7 +23,9 @@ use crate::views::auth::ReauthPage;
 
 /// `GET /reauth`
 pub async fn form(page: Page, Query(query): Query<NextQuery>) -> Result<ReauthPage, AppError> {
-    reauth_page(&page, query.next().as_ref(), Errors::default()).await
+    let with_recovery_code = query.with_recovery_code();
+    let (next, errors) = (query.next(), Errors::default());
+    reauth_page(&page, next.as_ref(), with_recovery_code, errors).await
 }
 
 /// `POST /reauth`. It checks the password. With two-factor authentication, a code follows.
@@ -37,6 +39,7 @@ pub async fn reauth(
     Form(form): Form<ReauthForm>,
 ) -> Result<Response, AppError> {
     let (next, password) = (form.next(), form.password.clone());
+    let with_recovery_code = form.with_recovery_code();
     let (client, limits) = (&limits.client, limits.declared);
     let browser = Browser {
         client,
@@ -50,13 +53,15 @@ pub async fn reauth(
             let user = current.id.as_str();
             tracing::info!(event = "reauth_failed", user, "reauthentication failed");
             let errors = password_check::form_errors(error, "password", "Invalid password");
-            let shown = reauth_page(&page, next.as_ref(), errors).await?;
+            let shown = reauth_page(&page, next.as_ref(), with_recovery_code, errors).await?;
             return Ok(password_check::respond(error, shown));
         }
     };
     let next = next.as_ref();
     match user.has_two_factor() {
-        true => start_reauth_challenge(&app, &session, &user, next, client).await,
+        true => {
+            start_reauth_challenge(&app, &session, &user, next, with_recovery_code, client).await
+        }
         false => reauth_with_password(&app, &session, &user, next, client).await,
     }
 }
@@ -86,19 +91,21 @@ async fn reauth_with_password(
     Ok(redirect_to_next(next))
 }
 
-/// Opens a challenge for a user with two-factor authentication.
+/// Opens a challenge for a user with two-factor authentication. A user who wants to enter a
+/// recovery code gets no other.
 async fn start_reauth_challenge(
     app: &AppState,
     session: &Session,
     user: &User,
     next: Option<&LocalPath>,
+    with_recovery_code: bool,
     client: &Client,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
     let Some(factor) = Factor::first(&app.database, &user.id).await? else {
         return Ok(redirect_to_login()); // it was removed just now, which ended this session
     };
-    let phone = factor.phone_number();
+    let phone = factor.phone_number().filter(|_| !with_recovery_code);
     let new = NewChallenge {
         user,
         purpose: Purpose::Reauth,
@@ -117,17 +124,19 @@ async fn start_reauth_challenge(
         return Ok(redirect_to_login());
     };
     session.send(opened.issued);
-    Ok(Redirect::to("/verify_2fa").into_response())
+    Ok(redirect_to_challenge(with_recovery_code))
 }
 
 async fn reauth_page(
     page: &Page,
     next: Option<&LocalPath>,
+    with_recovery_code: bool,
     errors: Errors,
 ) -> Result<ReauthPage, AppError> {
     Ok(ReauthPage {
         layout: page.layout("Confirm it's you").await?,
         next: next.map(|next| next.as_str().to_owned()),
+        with_recovery_code,
         errors,
     })
 }

@@ -31,13 +31,21 @@ use crate::views::two_factor::{
     CANNOT_SEND_TO_NUMBER, EnablePage, explain_failed_delivery, mask_phone,
 };
 
-/// `GET /enable_2fa`
+/// `GET /enable_2fa`. The number that is being added in this session stays, so that the user can
+/// correct it.
 pub async fn enable_form(
     State(app): State<AppState>,
+    session: Session,
     page: Page,
     CurrentUser(user): CurrentUser,
 ) -> Result<EnablePage, AppError> {
-    enable_page(&app, &page, &user, String::new(), Errors::default()).await
+    let open = match session.challenge() {
+        Some(id) => Challenge::find_open(&app.database, id, app.clock.now()).await?,
+        None => None,
+    };
+    let open = open.filter(|it| it.purpose == Purpose::AddPhone && it.user_id == user.id);
+    let number = open.as_ref().and_then(Challenge::phone).unwrap_or_default();
+    enable_page(&app, &page, &user, number.to_owned(), Errors::default()).await
 }
 
 /// `POST /enable_2fa`: sends a code to the number. If two-factor authentication is on, this
@@ -123,10 +131,7 @@ fn failed_delivery_errors(delivery: Delivery, resend: ResendStatus) -> Errors {
         Delivery::FraudGuard | Delivery::Blocked => {
             Errors::one("verification_phone", CANNOT_SEND_TO_NUMBER)
         }
-        other => Errors::one(
-            "form",
-            explain_failed_delivery(other, resend, Purpose::AddPhone),
-        ),
+        other => explain_failed_delivery(other, resend, Purpose::AddPhone).into_errors(),
     }
 }
 

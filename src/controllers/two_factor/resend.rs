@@ -72,7 +72,7 @@ async fn send_again(
         }
         Err(ResendRefused::NoPhone) => Ok(Redirect::to("/verify_2fa").into_response()),
         Err(ResendRefused::NotNow(resend)) => {
-            let errors = Errors::one("form", explain_resend_status(resend, challenge.purpose));
+            let errors = explain_resend_status(resend, challenge.purpose).into_errors();
             let retry_after = match resend {
                 ResendStatus::NoMoreCodes | ResendStatus::NoMoreCalls => challenge.expires_in(now),
                 _ => resend.wait(),

@@ -5,9 +5,7 @@ use axum::http::StatusCode;
 use crate::models::challenge::ResendStatus;
 use crate::models::factor::Delivery;
 use crate::models::rate_limit::SEND_INTERVAL;
-
-/// Twilio sends no code for so many seconds to a number that got too many.
-const TOO_MANY_RETRY_AFTER: i64 = 600;
+use crate::views::two_factor::TOO_MANY_WAIT;
 
 /// The status of the answer to a delivery, and the seconds until a retry makes sense.
 pub(super) fn answer_status(delivery: Delivery, resend: ResendStatus) -> (StatusCode, Option<i64>) {
@@ -16,7 +14,7 @@ pub(super) fn answer_status(delivery: Delivery, resend: ResendStatus) -> (Status
         Delivery::InvalidNumber | Delivery::FraudGuard | Delivery::Blocked => {
             (StatusCode::UNPROCESSABLE_ENTITY, None)
         }
-        Delivery::TooMany => (StatusCode::TOO_MANY_REQUESTS, Some(TOO_MANY_RETRY_AFTER)),
+        Delivery::TooMany => (StatusCode::TOO_MANY_REQUESTS, Some(TOO_MANY_WAIT)),
         Delivery::HeldBack => (StatusCode::TOO_MANY_REQUESTS, Some(wait)),
         _ => (
             StatusCode::SERVICE_UNAVAILABLE,

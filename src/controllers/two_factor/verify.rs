@@ -21,7 +21,7 @@ use crate::session::Session;
 use crate::session::redirects::{CODE_EXPIRED, redirect_expired};
 use crate::state::AppState;
 use crate::views::factors::FactorItem;
-use crate::views::two_factor::{Next, VerifyPage};
+use crate::views::two_factor::{ExhaustedPage, Next, VerifyPage, advise_after_wrong_code};
 
 const EXPIRED_REQUEST_ANOTHER: &str = "That code has expired. Ask for a new one.";
 const UNCHECKED: &str = "We couldn't check the code.";
@@ -48,9 +48,14 @@ pub async fn verify(
     Form(form): Form<VerifyForm>,
 ) -> Result<Response, AppError> {
     let trust = form.trust_device();
-    let show = |status, message| refuse(&app, &page, &client, &challenge, status, message, trust);
+    let show = |status, message, advice| {
+        refuse(
+            &app, &page, &client, &challenge, status, message, advice, trust,
+        )
+    };
     let Some(code) = form.code() else {
-        return show(StatusCode::UNPROCESSABLE_ENTITY, "Invalid token").await;
+        let advice = "Enter only the digits of the code.".to_owned();
+        return show(StatusCode::UNPROCESSABLE_ENTITY, "Invalid token", advice).await;
     };
     let now = app.clock.now();
     let checked = challenge
@@ -88,6 +93,10 @@ pub async fn verify(
     }
     let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    let advice = match refused {
+        Refused::Wrong { left } => advise_after_wrong_code(&challenge, left, now),
+        _ => String::new(),
+    };
     let (status, message, last) = match refused {
         Refused::Gone => return redirect_expired(&session).await,
         Refused::Other(error) => return Err(error.into()),
@@ -106,7 +115,7 @@ pub async fn verify(
     };
     match last {
         true => end(&page, &challenge, status, message).await,
-        false => show(status, message).await,
+        false => show(status, message, advice).await,
     }
 }
 
@@ -137,15 +146,20 @@ async fn refuse(
     challenge: &Challenge,
     status: StatusCode,
     message: &'static str,
+    advice: String,
     trust_device: bool,
 ) -> Result<Response, AppError> {
     let errors = Errors::one("token", message);
-    let mut page = verify_page(app, page, client, challenge, errors).await?;
-    page.trust_device = trust_device;
+    let page = verify_page(app, page, client, challenge, errors).await?;
+    let page = VerifyPage {
+        advice,
+        trust_device,
+        ..page
+    };
     Ok((status, page).into_response())
 }
 
-/// The page after the last attempt, with a link to start again.
+/// The page after the last attempt, with links to begin again.
 async fn end(
     page: &Page,
     challenge: &Challenge,
@@ -153,7 +167,7 @@ async fn end(
     message: &'static str,
 ) -> Result<Response, AppError> {
     let layout = page.layout("Enter the code").await?;
-    let page = VerifyPage::exhausted(layout, challenge, message);
+    let page = ExhaustedPage::new(layout, challenge, message);
     Ok((status, page).into_response())
 }
 

@@ -9,6 +9,7 @@ use crate::support::{OTHER_PHONE, PASSWORD, PHONE, TestApp};
 
 const TOO_MANY_CODES: &str = "Too many codes were sent to this number. Try again in 10 minutes.";
 const BLOCKED_NUMBER: &str = "We cannot send codes to this number.";
+const BLOCKED_BY_FRAUD_GUARD: &str = "The code was blocked to protect your number from fraud. If you are logging in, press “Send it anyway”, or use a recovery code.";
 const MISCONFIGURED: &str = "We can't send codes right now.";
 const FAILED: &str = "We can't send codes right now. Try again.";
 
@@ -24,6 +25,13 @@ struct Row {
     at_field: bool,
     /// Requests to Twilio. The second is a call.
     requests: u64,
+}
+
+impl Row {
+    fn is_fraud_guard(&self) -> bool {
+        let code = |code| self.answer == Failure::Status(403, Some(code));
+        code(60410) || code(60605)
+    }
 }
 
 fn rows() -> Vec<Row> {
@@ -115,6 +123,7 @@ async fn a_refusal_while_enabling_shows_the_form_again_and_opens_no_challenge() 
 /// The same refusal on the code page.
 fn code_page_error(row: &Row) -> &'static str {
     match row.sentence {
+        _ if row.is_fraud_guard() => BLOCKED_BY_FRAUD_GUARD,
         _ if row.at_field => BLOCKED_NUMBER,
         FAILED => "We can't send codes right now. Try again, or use a recovery code.",
         other => other,
@@ -136,10 +145,11 @@ async fn a_refusal_at_a_login_opens_the_code_page_with_its_message() {
         assert_eq!(page.alerts(), [code_page_error(&row)], "{:?}", row.answer);
         // No code was sent, so there is no field for one.
         assert!(page.all("input[name=token]").is_empty());
-        assert_eq!(
-            page.all("form[action='/verify_2fa/resend']"),
-            ["Send a code"]
-        );
+        let button = match row.is_fraud_guard() {
+            true => "Send it anyway",
+            false => "Send a code",
+        };
+        assert_eq!(page.all("form[action='/verify_2fa/resend']"), [button]);
         assert!(!browser.is_logged_in().await);
     }
 }
@@ -150,7 +160,8 @@ async fn a_refusal_to_send_again_shows_the_code_page_with_its_status() {
     app.with_two_factor("harry", LANDLINE).await;
     let browser = app.log_in_until_code("harry").await;
     let code = app.last_code();
-    for row in rows() {
+    // The code after one that fraud guard blocked is sent: `fraud_guard.rs`.
+    for row in rows().into_iter().filter(|row| !row.is_fraud_guard()) {
         app.phone().fail_with(Some(row.answer));
         for (path, requests) in [
             ("/verify_2fa/resend", row.requests),
@@ -189,9 +200,9 @@ async fn the_page_says_that_a_code_may_take_a_moment_if_twilio_gives_no_usable_a
         let pending = app.log_in_until_code("harry").await;
         enabling.add_phone("+12025550147").await;
         assert_eq!(creates(&app), 3, "no call: {answer:?}");
-        for (browser, end) in [(&pending, "267"), (&enabling, "147")] {
+        for (browser, number) in [(&pending, "•••• 267"), (&enabling, "+12025550147")] {
             let page = browser.get("/verify_2fa").await;
-            let sentence = format!("A code is on its way to •••• {end}. It may take a moment.");
+            let sentence = format!("A code is on its way to {number}. It may take a moment.");
             assert_eq!(page.alerts(), [sentence], "{answer:?}");
             assert_eq!(
                 page.attributes("form", "action"),
@@ -202,7 +213,7 @@ async fn the_page_says_that_a_code_may_take_a_moment_if_twilio_gives_no_usable_a
                     "/verify_2fa/call",
                     "/verify_2fa/cancel"
                 ]
-                .split_at(usize::from(end == "267"))
+                .split_at(usize::from(number == "•••• 267"))
                 .1
             );
         }
@@ -216,7 +227,8 @@ async fn a_landline_is_called() {
     assert_eq!(app.last_message().channel, Channel::Call);
     assert_eq!(creates(&app), 2);
     let page = browser.get("/verify_2fa").await;
-    assert_eq!(page.alerts(), ["We are calling •••• 110 with your code"]);
+    let sentence = format!("We are calling {LANDLINE} with your code");
+    assert_eq!(page.alerts(), [sentence]);
     assert_eq!(browser.verify(&app.last_code()).await.status, 200);
 
     let pending = app.log_in_until_code("harry").await;
@@ -264,7 +276,7 @@ async fn a_code_whose_sending_was_not_confirmed_works() {
     browser.add_phone(SILENT).await;
     assert_eq!(creates(&app), 1);
     let page = browser.get("/verify_2fa").await;
-    let sentence = "A code is on its way to •••• 114. It may take a moment.";
+    let sentence = format!("A code is on its way to {SILENT}. It may take a moment.");
     assert_eq!(page.alerts(), [sentence]);
     assert_eq!(browser.verify(&app.last_code()).await.status, 200);
 
