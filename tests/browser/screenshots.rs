@@ -24,12 +24,14 @@ const MORE: [Look; 3] = [
     ("desk-light", "light", 1000, 640),
     ("desk-dark", "dark", 1000, 640),
 ];
-const SOME: [&str; 6] = [
+const SOME: [&str; 8] = [
     "login",
     "verify",
     "enabled",
+    "authenticator",
     "home-on",
     "security-on",
+    "security-factors",
     "phone",
 ];
 

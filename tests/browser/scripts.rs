@@ -132,6 +132,69 @@ async fn a_message_can_be_dismissed() {
     assert_eq!(chrome.run::<String>(ACTIVE).await, "main");
 }
 
+/// Whether the browser would ask before it leaves the page.
+const ASKS_BEFORE_LEAVING: &str = "return !dispatchEvent(
+    new Event('beforeunload', { cancelable: true }))";
+
+#[tokio::test]
+#[ignore = "needs chromium and chromium-driver"]
+async fn leaving_recovery_codes_asks_until_the_user_has_saved_them() {
+    let app = TestApp::start().await;
+    let harry = app.with_two_factor("harry", PHONE).await;
+    let chrome = Chrome::open(&app).await;
+    chrome.take_session(&harry).await;
+    for save in ["copy", "beforeprint", "Download", "I have saved them"] {
+        chrome.goto("/recovery_codes").await;
+        assert!(!chrome.run::<bool>(ASKS_BEFORE_LEAVING).await);
+        chrome.press("Make new recovery codes").await;
+        chrome.one(".recovery-tools").await;
+        assert!(chrome.run::<bool>(ASKS_BEFORE_LEAVING).await, "{save}");
+        match save {
+            "Download" => chrome.press(save).await,
+            "I have saved them" => chrome.follow(save).await,
+            event => {
+                let event = format!("dispatchEvent(new Event('{event}'))");
+                chrome.run::<()>(&event).await;
+            }
+        }
+        assert!(!chrome.run::<bool>(ASKS_BEFORE_LEAVING).await, "{save}");
+    }
+    chrome.is_at("/home").await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromium-driver"]
+async fn the_wait_of_a_limit_counts_down() {
+    let app = TestApp::start().await;
+    for _ in 0..10 {
+        app.browser().log_in("nobody", "x").await;
+    }
+    let chrome = Chrome::open(&app).await;
+    chrome.goto("/login").await;
+    chrome.fill("username", "nobody").await;
+    chrome.fill("password", "x").await;
+    chrome.press("Log in").await;
+    let alert = chrome.one("[data-countdown]").await;
+    let wait: i64 = alert
+        .attr("data-countdown")
+        .await
+        .unwrap()
+        .unwrap()
+        .parse()
+        .unwrap();
+    chrome.reads("Try again in").await;
+    let later = format!(
+        "const now = Date.now; Date.now = () => now() + {} * 1000",
+        wait - 20
+    );
+    chrome.run::<()>(&later).await;
+    chrome.reads("seconds.").await;
+    chrome
+        .run::<()>("const then = Date.now; Date.now = () => then() + 30000")
+        .await;
+    chrome.reads("You can try again now.").await;
+}
+
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
 async fn recovery_codes_can_be_copied_and_downloaded() {
@@ -148,6 +211,7 @@ async fn recovery_codes_can_be_copied_and_downloaded() {
         codes.push(code.text().await.unwrap());
     }
     assert_eq!(codes.len(), 10);
+    assert!(chrome.run::<bool>(ASKS_BEFORE_LEAVING).await);
 
     let may = serde_json::json!({
         "origin": chrome.base,
@@ -156,6 +220,7 @@ async fn recovery_codes_can_be_copied_and_downloaded() {
     chrome.devtools("Browser.grantPermissions", may).await;
     chrome.press("Copy").await;
     chrome.reads("Codes copied.").await;
+    assert!(!chrome.run::<bool>(ASKS_BEFORE_LEAVING).await);
     let read = "const done = arguments[0];
         navigator.clipboard.readText().then(done, (error) => done(String(error)))";
     let copied = chrome.driver.execute_async(read, Vec::new()).await;

@@ -1,12 +1,19 @@
 //! A tour of every page, in every state that looks different.
 
+use data_encoding::BASE32_NOPAD;
+use secrecy::ExposeSecret;
 use twostep::models::outbox::NoticeKind;
+use twostep::services::totp::TotpSecret;
 
 use crate::chrome::Chrome;
 use crate::support::{PASSWORD, PHONE, TestApp};
 
 /// A number of the demo phone that only accepts calls.
 const LANDLINE: &str = "+12025550110";
+
+fn wrong_code(code: &str) -> &'static str {
+    if code == "000000" { "000001" } else { "000000" }
+}
 
 /// Visits every page and calls `look` with its name.
 pub async fn every_page(app: &TestApp, chrome: &Chrome, look: impl AsyncFnMut(&str)) {
@@ -15,6 +22,7 @@ pub async fn every_page(app: &TestApp, chrome: &Chrome, look: impl AsyncFnMut(&s
     tour.forgotten_password().await;
     tour.user().await;
     tour.two_factor().await;
+    tour.authenticator().await;
     tour.log_in_with_code().await;
     tour.log_in_without_code().await;
     tour.not_me().await;
@@ -181,8 +189,16 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         )
         .await;
         let wrong = [("token", "12345")];
-        self.send("verify-wrong", "/verify_2fa", &wrong, "Invalid token")
+        self.send(
+            "verify-wrong",
+            "/verify_2fa",
+            &wrong,
+            "You have 4 tries left.",
+        )
+        .await;
+        self.see("enable-correct", page, "In international form")
             .await;
+        self.chrome.goto("/verify_2fa").await;
         self.chrome.fill("token", &self.app.last_code()).await;
         self.shows("enabled", "You have enabled two-factor").await;
         self.see("home-on", "/home", "Your account is protected")
@@ -195,7 +211,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.see("recovery-codes", page, "10 recovery codes").await;
         self.send("recovery-codes-new", page, &[], "New recovery codes")
             .await;
-        self.see("disable", "/disable_2fa", "We delete your phone number")
+        self.see("disable", "/disable_2fa", "We remove the phone")
             .await;
         self.see("change-phone", "/enable_2fa", "Change your phone number")
             .await;
@@ -203,6 +219,32 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.see("home-few-codes", "/home", "No recovery codes")
             .await;
         self.see("recovery-codes-none", page, "No recovery codes")
+            .await;
+    }
+
+    /// A second factor, and a login with a choice of factors.
+    async fn authenticator(&mut self) {
+        let page = "/authenticator";
+        self.see("authenticator", page, "1. Scan the code").await;
+        let wrong = [("token", "12345")];
+        self.send("authenticator-wrong", page, &wrong, "Check that the clock")
+            .await;
+        let secret = self.chrome.one("[data-secret]").await;
+        let secret = secret.attr("data-secret").await.unwrap().unwrap();
+        let secret = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
+        let secret = TotpSecret::from_bytes(&secret).unwrap();
+        let code = secret.code(self.app.state.clock.now());
+        self.chrome.fill("token", code.expose_secret()).await;
+        self.shows("security-factors", "You have added an authenticator app")
+            .await;
+        let half = self.app.log_in_until_code("harry").await;
+        self.chrome.take_session(&half).await;
+        self.see("verify-app", "/verify_2fa", "Use Phone").await;
+        self.chrome.fill("token", "000000").await;
+        self.shows("verify-app-wrong", "Check that the clock of your phone")
+            .await;
+        self.app
+            .execute("DELETE FROM factors WHERE kind = 'authenticator'")
             .await;
     }
 
@@ -226,7 +268,7 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.send("recover-limited", page, &wrong, "Too many wrong")
             .await;
         let code = self.app.last_code();
-        let wrong = if code == "000000" { "000001" } else { "000000" };
+        let wrong = wrong_code(&code);
         for _ in 1..5 {
             half.verify(wrong).await;
         }
@@ -243,6 +285,11 @@ impl<L: AsyncFnMut(&str)> Tour<'_, L> {
         self.chrome.take_session(&half).await;
         let words = "We can't send codes right now.";
         self.see("verify-unsent", "/verify_2fa", words).await;
+        self.app.set_phone("harry", "+12025550111").await;
+        let half = self.app.log_in_until_code("harry").await;
+        self.chrome.take_session(&half).await;
+        self.see("verify-blocked", "/verify_2fa", "Send it anyway")
+            .await;
         self.app.set_phone("harry", "+254720227267").await;
     }
 
