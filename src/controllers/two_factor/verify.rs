@@ -48,10 +48,15 @@ pub async fn verify(
     Form(form): Form<VerifyForm>,
 ) -> Result<Response, AppError> {
     let trust = form.trust_device();
-    let show = |status, message, advice| {
-        refuse(
-            &app, &page, &client, &challenge, status, message, advice, trust,
-        )
+    let show = async |status, message: &'static str, advice| {
+        let errors = Errors::one("token", message);
+        let page = verify_page(&app, &page, &client, &challenge, errors).await?;
+        let page = VerifyPage {
+            advice,
+            trust_device: trust,
+            ..page
+        };
+        Ok::<_, AppError>((status, page).into_response())
     };
     let Some(code) = form.code() else {
         let advice = "Enter only the digits of the code.".to_owned();
@@ -137,26 +142,6 @@ pub(super) async fn record(
     )
     .await?;
     Ok(())
-}
-
-async fn refuse(
-    app: &AppState,
-    page: &Page,
-    client: &Client,
-    challenge: &Challenge,
-    status: StatusCode,
-    message: &'static str,
-    advice: String,
-    trust_device: bool,
-) -> Result<Response, AppError> {
-    let errors = Errors::one("token", message);
-    let page = verify_page(app, page, client, challenge, errors).await?;
-    let page = VerifyPage {
-        advice,
-        trust_device,
-        ..page
-    };
-    Ok((status, page).into_response())
 }
 
 /// The page after the last attempt, with links to begin again.

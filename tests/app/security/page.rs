@@ -54,8 +54,8 @@ async fn sessions_are_listed_by_last_activity() {
     assert_eq!(
         sessions(&page),
         [
-            "started 2 minutes ago last active just now",
-            "started 1 hour ago last active 1 hour ago",
+            "session started 2 minutes ago last active just now",
+            "session started 1 hour ago last active 1 hour ago",
         ]
     );
     assert_eq!(
@@ -98,7 +98,10 @@ async fn a_session_without_an_address_is_shown_as_unknown() {
     let page = alice.get("/security").await;
     let shown = "an unknown browser This device address unknown last seen just now";
     assert_eq!(devices(&page), [shown]);
-    assert_eq!(sessions(&page), ["started just now last active just now"]);
+    assert_eq!(
+        sessions(&page),
+        ["session started just now last active just now"]
+    );
 }
 
 #[tokio::test]
