@@ -28,6 +28,18 @@ pub struct VerifyForm {
 }
 
 impl VerifyForm {
+    /// The code of a form that wasn't parsed yet.
+    pub fn read(body: &[u8]) -> Option<SecretString> {
+        let mut fields = url::form_urlencoded::parse(body);
+        let (_, token) = fields.find(|(name, _)| name == "token")?;
+        let token = token.into_owned().into();
+        let form = Self {
+            token,
+            ..Self::default()
+        };
+        form.code()
+    }
+
     /// Whether later logins from this browser need no code.
     pub fn trust_device(&self) -> bool {
         is_checked(&self.trust_device)

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, header};
@@ -11,10 +12,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use crate::error::AppError;
 use crate::extractors::{DeclaredLimits, Pending};
 use crate::forms::local_path::LocalPath;
+use crate::forms::two_factor::VerifyForm;
 use crate::middleware::client_address::ClientAddress;
 use crate::models::challenge::{Challenge, Purpose};
-use crate::models::factor::RecoveryCode;
-use crate::models::rate_limit::{CHALLENGE_LIFE, RateLimit};
+use crate::models::rate_limit::RateLimit;
 use crate::session::redirects::{
     redirect_expired, redirect_shown_once, redirect_to_login, redirect_with_message, with_next,
 };
@@ -28,6 +29,9 @@ const OPEN_WITHOUT_FACTOR: [&str; 4] = ["/enable_2fa", "/authenticator", "/reaut
 
 /// Shown to a user who needs a second factor here.
 pub const TWO_FACTOR_REQUIRED: &str = "This site requires two-factor authentication.";
+
+/// Bytes of a form with a code.
+const BODY_LIMIT: usize = 1024;
 
 /// Which visitors a route admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,7 +63,7 @@ pub struct Guard {
 impl Guard {
     /// Admits a request with `None`, or redirects it to a page that lets the visitor in.
     pub async fn refuse(&self, session: &Session, request: &mut Request) -> Option<Response> {
-        let (user, is_post) = (session.user(), request.method() == Method::POST);
+        let user = session.user();
         let refusal = match self.access {
             Access::Any => None,
             Access::Guest => user.map(|_| Redirect::to("/home").into_response()),
@@ -79,7 +83,7 @@ impl Guard {
                     request.extensions_mut().insert(Pending(challenge));
                     None
                 }
-                Err(NotPending::Missing) if is_post && self.repeats_enabling(session).await => {
+                Err(NotPending::Missing) if showed_recovery_codes(session, request).await => {
                     Some(redirect_shown_once(session).await.into_response())
                 }
                 Err(not_pending) => Some(not_pending.redirect(session).await),
@@ -97,19 +101,6 @@ impl Guard {
             tracing::info!(event = "access_refused", ?access, user, "access refused");
         }
         refusal
-    }
-
-    /// Whether the request may repeat the code that turned two-factor authentication on, as a
-    /// reload of the page with the recovery codes does: their set was just made.
-    async fn repeats_enabling(&self, session: &Session) -> bool {
-        let (app, now) = (&self.app, self.app.clock.now());
-        match session.user() {
-            Some(user) if self.path == "/verify_2fa" => {
-                let made = RecoveryCode::made_at(&app.database, &user.id).await;
-                made.is_ok_and(|at| at.is_some_and(|at| (now - at).abs() < CHALLENGE_LIFE))
-            }
-            _ => false,
-        }
     }
 
     /// Whether the site requires a second factor of the user, who has none, and this is no page
@@ -136,6 +127,22 @@ impl Guard {
 
 fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Whether the request repeats the code that turned two-factor authentication on, as a reload of
+/// the page with the recovery codes does. Takes the request's body.
+async fn showed_recovery_codes(session: &Session, request: &mut Request) -> bool {
+    if request.method() != Method::POST || request.uri().path() != "/verify_2fa" {
+        return false;
+    }
+    let body = std::mem::take(request.body_mut());
+    let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
+        return false;
+    };
+    match VerifyForm::read(&body) {
+        Some(code) => session.showed_recovery_codes(&code).await,
+        None => false,
+    }
 }
 
 /// Why a session has no open challenge.

@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::FromRequestParts;
 use axum::http::Method;
 use axum::http::request::Parts;
+use data_encoding::HEXLOWER;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use tower_sessions::session::Id;
 
 use crate::error::AppError;
@@ -31,6 +34,9 @@ const RECENT_AUTHENTICATION: i64 = 10 * 60;
 
 /// The key of the flash messages in tower-sessions' data.
 const MESSAGES: &str = "messages";
+
+/// The key of the digest of the code whose response showed recovery codes.
+const RECOVERY_CODES: &str = "recovery_codes";
 
 /// The data of a session without flash messages.
 const NO_DATA: &str = "{}";
@@ -152,6 +158,17 @@ impl Session {
         Ok(self.0.data.insert(MESSAGES, messages).await?)
     }
 
+    /// Remembers the code whose response showed recovery codes.
+    pub async fn remember_recovery_codes(&self, code: &SecretString) -> Result<(), AppError> {
+        Ok(self.0.data.insert(RECOVERY_CODES, digest(code)).await?)
+    }
+
+    /// Whether the response to this code showed recovery codes.
+    pub async fn showed_recovery_codes(&self, code: &SecretString) -> bool {
+        let found = self.0.data.get::<String>(RECOVERY_CODES).await;
+        found.is_ok_and(|found| found == Some(digest(code)))
+    }
+
     /// Removes the flash messages, for the page that shows them.
     pub async fn take_messages(&self) -> Result<Vec<FlashMessage>, AppError> {
         let messages = self.messages().await?;
@@ -207,6 +224,11 @@ impl Session {
     fn change_cookie(&self, change: CookieChange) {
         *self.0.cookie.lock().unwrap_or_else(PoisonError::into_inner) = change;
     }
+}
+
+/// The code is used up, but no code is kept as such.
+fn digest(code: &SecretString) -> String {
+    HEXLOWER.encode(&Sha256::digest(code.expose_secret()))
 }
 
 /// The data of a session that holds one message.

@@ -1,7 +1,14 @@
-//! The factors of an account, as the pages name them.
+//! The factors of an account, as the pages name them, and the pages after the first was added
+//! and before all are removed.
 
+use askama::Template;
+use askama_web::WebTemplate;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::layout::Layout;
 use super::two_factor::mask_phone;
 use super::{Timestamp, timestamp};
+use crate::forms::Errors;
 use crate::models::factor::{Factor, FactorKind};
 
 /// A factor of an account.
@@ -48,4 +55,24 @@ pub fn describe(factor: &Factor) -> String {
             format!("the authenticator app \u{201c}{name}\u{201d}")
         }
     }
+}
+
+/// The answer to the correct code when enabling.
+#[derive(Clone, Debug, Template, WebTemplate)]
+#[template(path = "two_factor/enabled.html")]
+pub struct EnabledPage {
+    pub layout: Layout,
+    pub username: String,
+    /// Recovery codes in groups of four. No other page shows them.
+    pub codes: Vec<SecretString>,
+}
+
+/// `/disable_2fa`
+#[derive(Clone, Debug, Template, WebTemplate)]
+#[template(path = "two_factor/disable.html")]
+pub struct DisablePage {
+    pub layout: Layout,
+    /// What is removed, within a sentence.
+    pub factors: Vec<String>,
+    pub errors: Errors,
 }

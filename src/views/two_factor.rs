@@ -2,7 +2,6 @@
 
 use askama::Template;
 use askama_web::WebTemplate;
-use secrecy::{ExposeSecret, SecretString};
 
 use super::factors::{FactorItem, label};
 use super::layout::Layout;
@@ -330,24 +329,4 @@ pub fn mask_phone(phone: &str) -> String {
     let hidden = phone.chars().count().saturating_sub(3);
     let end: String = phone.chars().skip(hidden).collect();
     format!("\u{2022}\u{2022}\u{2022}\u{2022}\u{a0}{end}")
-}
-
-/// The answer to the correct code when enabling.
-#[derive(Clone, Debug, Template, WebTemplate)]
-#[template(path = "two_factor/enabled.html")]
-pub struct EnabledPage {
-    pub layout: Layout,
-    pub username: String,
-    /// Recovery codes in groups of four. No other page shows them.
-    pub codes: Vec<SecretString>,
-}
-
-/// `/disable_2fa`
-#[derive(Clone, Debug, Template, WebTemplate)]
-#[template(path = "two_factor/disable.html")]
-pub struct DisablePage {
-    pub layout: Layout,
-    /// What is removed, within a sentence.
-    pub factors: Vec<String>,
-    pub errors: Errors,
 }

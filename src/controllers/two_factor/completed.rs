@@ -17,9 +17,9 @@ use crate::models::user::User;
 use crate::session::Session;
 use crate::session::redirects::redirect_expired;
 use crate::state::AppState;
+use crate::views::factors::EnabledPage;
 use crate::views::layout::MessageKind;
 use crate::views::recovery_codes::describe_used;
-use crate::views::two_factor::EnabledPage;
 
 /// Completes the challenge with what the user entered, and shows or redirects to the result.
 pub(super) async fn complete(

@@ -19,9 +19,8 @@ use crate::models::two_factor::{ChangeResult, FactorChange, NotChanged};
 use crate::models::user::User;
 use crate::session::Session;
 use crate::state::AppState;
-use crate::views::factors::describe;
+use crate::views::factors::{DisablePage, describe};
 use crate::views::layout::MessageKind;
-use crate::views::two_factor::DisablePage;
 
 const DISABLED: &str = "You have disabled two-factor authentication";
 

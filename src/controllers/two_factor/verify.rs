@@ -84,6 +84,10 @@ pub async fn verify(
     let refused = match checked {
         Ok(checked) => {
             let proof = checked.proof();
+            // A reload of the page with the recovery codes sends the code again.
+            if session.user().is_some_and(|user| !user.has_two_factor()) {
+                session.remember_recovery_codes(&code).await?;
+            }
             let browser = Browser {
                 client: &client,
                 device: device.as_ref(),

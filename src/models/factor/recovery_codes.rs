@@ -159,16 +159,6 @@ impl RecoveryCode {
         Ok(first.unwrap_or_default().chars().take(SET_ID).collect())
     }
 
-    /// When the present set was made, in Unix seconds.
-    pub async fn made_at(database: &Database, user: &UserId) -> Result<Option<i64>> {
-        let made = sqlx::query_scalar(
-            r"SELECT MAX(created_at)
-            FROM recovery_codes
-            WHERE user_id = $1",
-        );
-        Ok(made.bind(user.as_str()).fetch_one(database).await?)
-    }
-
     pub async fn delete_all(connection: &mut Connection, user: &UserId) -> Result<()> {
         sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1")
             .bind(user.as_str())

@@ -185,7 +185,7 @@ async fn a_foreign_old_or_used_form_has_expired() {
     alice
         .post("/authenticator", &fields)
         .await
-        .redirects_to("/authenticator");
+        .redirects_to("/recovery_codes");
     assert_eq!(app.count("SELECT COUNT(*) FROM factors").await, 1);
 }
 
