@@ -62,7 +62,8 @@ impl AuthenticatorPage {
             secret: secret.base32(),
             grouped_secret: secret.grouped_base32(),
             setup: form.setup,
-            app_name: form.name,
+            // HTML can't hold control characters.
+            app_name: form.name.replace(char::is_control, ""),
             errors,
         })
     }

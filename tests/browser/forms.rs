@@ -47,10 +47,10 @@ async fn password_managers_know_every_field_of_every_form() {
                 "confirm_password" => ("password", "new-password"),
                 "verification_phone" => ("tel", "tel"),
                 "token" => ("text", "one-time-code"),
-                "recovery_code" => ("text", "off"),
+                "recovery_code" | "name" => ("text", "off"),
                 "about_me" => ("textarea", ""),
-                "remember_me" => ("checkbox", ""),
-                "next" | "link" => ("hidden", ""),
+                "remember_me" | "trust_device" => ("checkbox", ""),
+                "next" | "link" | "set" | "setup" => ("hidden", ""),
                 // The username for password managers, which is not sent.
                 "" => ("text", "username"),
                 _ => panic!("{page}: {field:?}"),
@@ -61,7 +61,7 @@ async fn password_managers_know_every_field_of_every_form() {
         }
     })
     .await;
-    assert_eq!(seen.len(), 13, "{seen:?}");
+    assert_eq!(seen.len(), 17, "{seen:?}");
 }
 
 #[tokio::test]
