@@ -175,7 +175,7 @@ async fn every_route_admits_its_visitors_and_redirects_others_to_where_they_can_
     for route in &app.routes {
         for role in Role::ALL {
             let browser = role.browser(&app).await;
-            let (before, sent) = (app.dump().await, app.messages_sent());
+            let (before, sent) = (rows(&app).await, app.messages_sent());
             let answer = call(&browser, route).await;
             let (path, status) = (route.path, answer.status);
             let what = format!("{role:?}: {} {path}: {status}", route.method);
@@ -202,10 +202,18 @@ async fn every_route_admits_its_visitors_and_redirects_others_to_where_they_can_
             if route.access == Access::Pending && elsewhere == "/home" {
                 assert!(page.says("There is no code to enter."), "{what}");
             }
-            assert_eq!(app.dump().await, before, "{what}");
+            assert_eq!(rows(&app).await, before, "{what}");
             assert_eq!(app.messages_sent(), sent, "{what}");
         }
     }
+}
+
+/// All rows but those of emails about earlier logins, which the worker may send at any time.
+async fn rows(app: &TestApp) -> Vec<String> {
+    let dump = app.dump().await;
+    let is_of_mail = |line: &&str| line.starts_with("outbox|") || line.starts_with("mail_tokens|");
+    let rows = dump.lines().filter(|line| !is_of_mail(line));
+    rows.map(str::to_owned).collect()
 }
 
 #[tokio::test]

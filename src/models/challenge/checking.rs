@@ -103,7 +103,14 @@ impl Challenge {
             .filter(|it| it.phone_number().is_none());
         let verification = match app {
             Some(_) => None,
-            None => Some(self.open_verification(now).ok_or(NO_CODE)?),
+            None => match self.open_verification(now) {
+                Some(verification) => Some(verification),
+                // Another request may just have used up both.
+                None => match Self::find_open(database, &self.id, now).await? {
+                    Some(_) => return Err(NO_CODE),
+                    None => return Err(Refused::Gone),
+                },
+            },
         };
         let left = CHECKS_OF_CHALLENGE - self.count_check(database, verification, now).await?;
         let last = left <= 0;
