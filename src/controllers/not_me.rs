@@ -163,7 +163,7 @@ async fn revoke_all_access(
     Ok(closed)
 }
 
-/// What the link changes about the account's factors.
+/// Finds the changes of factors that the link undoes.
 async fn find_undo(
     connection: &mut Connection,
     link: &MailToken,

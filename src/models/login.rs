@@ -8,7 +8,7 @@ use crate::models::session::{Issued, NewSession, SessionRow};
 use crate::models::user::{User, UserId};
 use crate::models::{Connection, Result};
 
-/// What a user has proved besides the password.
+/// The proof that a user gave besides the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginProof {
     /// Nothing: two-factor authentication is off.

@@ -51,8 +51,8 @@ impl SecretKeys {
         })
     }
 
-    /// Returns base64url. Only the same `associated_data` opens it, such as the id of the row
-    /// that holds the text: whoever can write to the database can't move it to another row.
+    /// Returns base64url. Only the same `associated_data` opens it. If that is the id of a row,
+    /// someone who can write to the database can't move the text to another row.
     pub fn seal(&self, plaintext: &[u8], associated_data: &str) -> Result<String, Error> {
         // Random nonces of 96 bits are safe for 2^32 texts per key (NIST SP 800-38D).
         let mut nonce = [0; NONCE_LEN];

@@ -7,7 +7,7 @@ use crate::models::factor::{Factor, FactorId};
 use crate::models::user::UserId;
 use crate::models::{Connection, Result, UNDO_WINDOW};
 
-/// What a link does to the factors of an account.
+/// The changes that a link makes to the factors of an account.
 #[derive(Debug, Default)]
 pub struct Undo {
     pub restored: Vec<Factor>,
@@ -19,7 +19,7 @@ impl Undo {
         self.restored.is_empty() && self.removed.is_empty()
     }
 
-    /// What the link of an event at `event_at` undoes now.
+    /// Finds the changes that the link of an event at `event_at` makes now.
     pub async fn find(connection: &mut Connection, user: &UserId, event_at: i64) -> Result<Self> {
         let factors: Vec<Factor> = sqlx::query_as(
             r"SELECT *

@@ -14,7 +14,7 @@ use crate::models::two_factor::{ChangeResult, FactorChange};
 use crate::models::user::User;
 use crate::models::{Connection, Database, Result, sms_days};
 
-/// What a completed challenge did.
+/// A completed challenge.
 pub struct Completed {
     /// The new cookie of the session.
     pub issued: Issued,
