@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Config, Environment};
 use crate::dev::mailbox::DemoMailbox;
 use crate::dev::simulator::{DemoPhone, is_demo_number};
+use crate::forms::phone_number::country_of;
 use crate::models::Database;
 use crate::models::client::Client;
 use crate::models::factor::CodeSender;
@@ -89,16 +90,12 @@ impl AppState {
         self.passwords.for_client(key)
     }
 
-    /// What sending a code to a number needs, and its limits for this client.
-    pub fn code_sender<'a>(
-        &'a self,
-        phone: &str,
-        country: Option<&'a str>,
-        client: &Client,
-    ) -> CodeSender<'a> {
+    /// Sends codes to a number, within the limits of this client. `phone` is `None` if the factor
+    /// is no phone: then no code is sent.
+    pub fn code_sender(&self, phone: Option<&str>, client: &Client) -> CodeSender<'_> {
         let limits = SendLimits {
             // The demo phone's numbers, each of which simulates a failure.
-            unlimited: self.demo_phone.is_some() && is_demo_number(phone),
+            unlimited: self.demo_phone.is_some() && phone.is_some_and(is_demo_number),
             client: self.limited_client(client).cloned(),
             daily_limit: self.config.sms_daily_limit.into(),
         };
@@ -107,7 +104,7 @@ impl AppState {
             verify: &self.verify,
             metrics: &self.metrics,
             limits,
-            country,
+            country: phone.and_then(country_of),
         }
     }
 }

@@ -41,6 +41,13 @@ pub fn random_id() -> Result<String> {
     Ok(BASE64URL_NOPAD.encode(&bytes))
 }
 
+/// Whether a text from a request can be an id of [`random_id`]. PostgreSQL fails on some other
+/// characters.
+pub(super) fn can_be_id(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    text.bytes().all(fits)
+}
+
 /// Fills a buffer with the operating system's random numbers.
 pub(super) fn fill(bytes: &mut [u8]) -> Result<()> {
     Ok(getrandom::fill(bytes)?)

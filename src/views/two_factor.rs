@@ -123,10 +123,7 @@ impl VerifyPage {
         now: i64,
         errors: Errors,
     ) -> Self {
-        let app = challenge
-            .factor
-            .as_ref()
-            .filter(|it| it.phone_number().is_none());
+        let app = challenge.factor.as_ref().filter(|it| it.is_app());
         let app = app.map(label);
         let (purpose, delivery) = (challenge.purpose, challenge.delivery(now));
         let number = challenge.phone().unwrap_or_default();

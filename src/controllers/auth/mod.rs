@@ -14,7 +14,6 @@ use crate::extractors::{DeviceCookie, Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::auth::{LoginForm, NextQuery};
 use crate::forms::local_path::LocalPath;
-use crate::forms::phone_number::country_of;
 use crate::models::activity::{Activity, Event};
 use crate::models::authentication::AuthenticationError;
 use crate::models::challenge::{Challenge, NewChallenge, NewLogin, Outcome, Purpose};
@@ -85,7 +84,7 @@ pub async fn login(
     }
 }
 
-/// What completes the login besides the password. None if it takes a code.
+/// Returns the proof that a login needs no code, or `None` if it needs one.
 async fn find_proof(
     app: &AppState,
     user: &User,
@@ -175,11 +174,7 @@ async fn start_login_challenge(
             remember: form.remember_me(),
         }),
     };
-    let sender = app.code_sender(
-        phone.unwrap_or_default(),
-        phone.and_then(country_of),
-        client,
-    );
+    let sender = app.code_sender(phone, client);
     let Ok(opened) = Challenge::open(&sender, new, now).await? else {
         return Ok(Err(AuthenticationError::InvalidCredentials));
     };

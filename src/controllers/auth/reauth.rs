@@ -10,7 +10,6 @@ use crate::extractors::{CurrentUser, DeviceCookie, Form, Page, RouteLimits};
 use crate::forms::Errors;
 use crate::forms::auth::{NextQuery, ReauthForm};
 use crate::forms::local_path::LocalPath;
-use crate::forms::phone_number::country_of;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, NewChallenge, Purpose};
 use crate::models::client::Client;
@@ -115,11 +114,7 @@ async fn start_reauth_challenge(
         session: session.row(),
         login: None,
     };
-    let sender = app.code_sender(
-        phone.unwrap_or_default(),
-        phone.and_then(country_of),
-        client,
-    );
+    let sender = app.code_sender(phone, client);
     let Ok(opened) = Challenge::open(&sender, new, now).await? else {
         return Ok(redirect_to_login());
     };

@@ -99,7 +99,7 @@ async fn open(
         login: None,
     };
     let now = app.clock.now();
-    let sender = app.code_sender(phone.as_str(), Some(phone.country()), client);
+    let sender = app.code_sender(Some(phone.as_str()), client);
     let opened = match Challenge::open(&sender, new, now).await? {
         Ok(opened) => opened,
         Err(reason) => return Ok(Err(reason)),

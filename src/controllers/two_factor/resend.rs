@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::sending::answer_status;
-use super::verify::{code_sender, verify_page};
+use super::verify::verify_page;
 use crate::controllers::refusal;
 use crate::error::AppError;
 use crate::extractors::{Page, Pending};
@@ -50,7 +50,7 @@ async fn send_again(
     method: SendMethod,
 ) -> Result<Response, AppError> {
     let now = app.clock.now();
-    let sender = code_sender(app, client, &challenge);
+    let sender = app.code_sender(challenge.phone(), client);
     let sent = challenge.resend(&sender, method, now).await;
     match sent {
         Ok(delivery) if delivery.may_have_arrived() => {

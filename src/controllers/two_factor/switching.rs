@@ -5,7 +5,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::error::AppError;
 use crate::extractors::{Form, Pending};
-use crate::forms::phone_number::country_of;
 use crate::forms::two_factor::UseFactorForm;
 use crate::models::challenge::Purpose;
 use crate::models::client::Client;
@@ -28,9 +27,7 @@ pub async fn use_factor(
     let factor = found.ok_or(AppError::NotFound)?;
     let is_in_use = challenge.factor.as_ref().is_some_and(|it| it.id == id);
     if !is_in_use && challenge.purpose != Purpose::AddPhone {
-        let phone = factor.phone_number();
-        let country = phone.and_then(country_of);
-        let sender = app.code_sender(phone.unwrap_or_default(), country, &client);
+        let sender = app.code_sender(factor.phone_number(), &client);
         if !challenge.switch(&sender, &factor, app.clock.now()).await? {
             return redirect_expired(&session).await;
         }

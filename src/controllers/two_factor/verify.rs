@@ -9,13 +9,12 @@ use crate::controllers::{self, redirect_to_login, redirect_to_next};
 use crate::error::AppError;
 use crate::extractors::{DeviceCookie, Form, Page, Pending};
 use crate::forms::Errors;
-use crate::forms::phone_number::country_of;
 use crate::forms::two_factor::VerifyForm;
 use crate::models::activity::{Activity, Event};
 use crate::models::challenge::{Challenge, Outcome, Purpose, Refused};
 use crate::models::client::Client;
 use crate::models::device::Browser;
-use crate::models::factor::{CodeSender, Factor, SendMethod};
+use crate::models::factor::{Factor, SendMethod};
 use crate::models::session::SessionRow;
 use crate::session::Session;
 use crate::session::redirects::{CODE_EXPIRED, redirect_expired};
@@ -169,7 +168,7 @@ pub(super) async fn verify_page(
     errors: Errors,
 ) -> Result<VerifyPage, AppError> {
     let now = app.clock.now();
-    let sender = code_sender(app, client, challenge);
+    let sender = app.code_sender(challenge.phone(), client);
     let mut connection = app.database.acquire().await?;
     let code = challenge
         .resend_status(&mut connection, &sender, SendMethod::Any, now)
@@ -203,16 +202,6 @@ async fn other_factors(app: &AppState, challenge: &Challenge) -> Result<Vec<Fact
     let now = app.clock.now();
     let others = factors.iter().filter(|it| it.id != current.id);
     Ok(others.map(|it| FactorItem::new(it, now)).collect())
-}
-
-/// What sending another code of a challenge needs.
-pub(super) fn code_sender<'a>(
-    app: &'a AppState,
-    client: &Client,
-    challenge: &Challenge,
-) -> CodeSender<'a> {
-    let phone = challenge.phone().unwrap_or_default();
-    app.code_sender(phone, country_of(phone), client)
 }
 
 /// `POST /verify_2fa/cancel`

@@ -11,7 +11,7 @@ use crate::models::{Database, Error, Result};
 use crate::services::sealing::SecretKeys;
 use crate::services::twilio_verify::{CheckError, TwilioVerify, Verdict};
 
-/// What the user entered, once it was found right.
+/// A right code of any kind, which completes a challenge once.
 #[derive(Clone, Copy)]
 pub enum Proof<'a> {
     /// A code that Twilio approved.
@@ -97,10 +97,7 @@ impl Challenge {
         code: &SecretString,
         now: i64,
     ) -> Result<Checked, Refused> {
-        let app = self
-            .factor
-            .as_ref()
-            .filter(|it| it.phone_number().is_none());
+        let app = self.factor.as_ref().filter(|it| it.is_app());
         let verification = match app {
             Some(_) => None,
             None => match self.open_verification(now) {

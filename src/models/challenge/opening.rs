@@ -13,7 +13,7 @@ use crate::models::token::random_id;
 use crate::models::user::User;
 use crate::models::{Connection, Result};
 
-/// What a challenge is opened for.
+/// The parameters of [`Challenge::open`].
 pub struct NewChallenge<'a> {
     /// The account as it was checked.
     pub user: &'a User,

@@ -73,13 +73,11 @@ impl Challenge {
         if !User::lock_for_update(&mut transaction, &self.user_id, self.auth_version).await? {
             return Err(ResendRefused::Gone);
         }
-        if !sender.limits.unlimited {
-            let status = self
-                .resend_status(&mut transaction, sender, method, now)
-                .await?;
-            if status != ResendStatus::Now {
-                return Err(ResendRefused::NotNow(status));
-            }
+        let status = self
+            .resend_status(&mut transaction, sender, method, now)
+            .await?;
+        if status != ResendStatus::Now {
+            return Err(ResendRefused::NotNow(status));
         }
         let request = CodeRequest::new(&self.user_id, phone, self.purpose == Purpose::AddPhone);
         let request = request.with_age(&mut transaction, now).await?;

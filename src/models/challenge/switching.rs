@@ -23,7 +23,7 @@ impl Challenge {
         if !self.set_factor(database, factor, verification, now).await? {
             return Ok(false);
         }
-        if factor.phone_number().is_none() || just_sent.is_some() {
+        if factor.is_app() || just_sent.is_some() {
             return Ok(true);
         }
         let Some(switched) = Self::find_open(database, &self.id, now).await? else {

@@ -1,15 +1,16 @@
 //! The id of a factor, apart from [`super`], since challenges refer to it too.
 
+use crate::models::token::can_be_id;
+
 /// The id of a factor, which forms and paths contain.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct FactorId(String);
 
 impl FactorId {
-    /// An id from a request, if its characters are valid: PostgreSQL fails on some others.
+    /// An id from a request, if its characters are valid.
     pub fn received(text: &str) -> Option<Self> {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        text.bytes().all(fits).then(|| Self(text.to_owned()))
+        can_be_id(text).then(|| Self(text.to_owned()))
     }
 
     pub fn as_str(&self) -> &str {

@@ -38,7 +38,7 @@ pub struct Factor {
     removed_at: Option<i64>,
 }
 
-/// What the user has, and the data that it needs.
+/// The kind of a factor, with its data.
 #[derive(Debug, Clone)]
 pub enum FactorKind {
     Phone {
@@ -113,10 +113,8 @@ impl Factor {
     /// The factor that a login starts with: the one that was used last, at first an app.
     pub async fn first(database: &Database, user: &UserId) -> Result<Option<Self>> {
         let factors = Self::list(&mut *database.acquire().await?, user).await?;
-        let is_app = |it: &Self| it.phone_number().is_none();
-        Ok(factors
-            .into_iter()
-            .max_by_key(|it| (it.last_used_at, is_app(it))))
+        let factors = factors.into_iter();
+        Ok(factors.max_by_key(|it| (it.last_used_at, it.is_app())))
     }
 
     /// Records that the factor was used.
@@ -139,6 +137,10 @@ impl Factor {
             FactorKind::Phone { number } => Some(number),
             FactorKind::Authenticator { .. } => None,
         }
+    }
+
+    pub const fn is_app(&self) -> bool {
+        matches!(self.kind, FactorKind::Authenticator { .. })
     }
 
     pub async fn remove(&self, connection: &mut Connection, now: i64) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::models::{Connection, Database, Flag, Result};
 use crate::services::metrics::Metrics;
 use crate::services::twilio_verify::{CheckError, Service, TwilioVerify, Verdict};
 
-/// What sending a code to a number needs.
+/// The services, limits and country for sending codes to a number.
 pub struct CodeSender<'a> {
     pub database: &'a Database,
     pub verify: &'a TwilioVerify,

@@ -13,7 +13,7 @@ use sqlx::any::AnyRow;
 use crate::models::challenge::id::ChallengeId;
 use crate::models::client::Client;
 use crate::models::device::id::DeviceId;
-use crate::models::token::{Token, random_id};
+use crate::models::token::{Token, can_be_id, random_id};
 use crate::models::user::{User, UserId};
 use crate::models::{Connection, Database, Result};
 
@@ -51,10 +51,9 @@ impl Life {
 pub struct SessionId(String);
 
 impl SessionId {
-    /// An id from a request, if its characters are valid: PostgreSQL fails on some others.
+    /// An id from a request, if its characters are valid.
     pub fn received(text: &str) -> Option<Self> {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        text.bytes().all(fits).then(|| Self(text.to_owned()))
+        can_be_id(text).then(|| Self(text.to_owned()))
     }
 
     pub fn as_str(&self) -> &str {

@@ -109,10 +109,7 @@ impl FactorChange {
             return Ok(Err(NotChanged::Outdated));
         };
         let before = Factor::list(connection, id).await?;
-        let apps = before
-            .iter()
-            .filter(|it| it.phone_number().is_none())
-            .count();
+        let apps = before.iter().filter(|it| it.is_app()).count();
         if apps >= MAX_APPS {
             return Ok(Err(NotChanged::TooManyApps));
         }

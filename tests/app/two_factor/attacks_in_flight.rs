@@ -200,7 +200,7 @@ async fn a_password_checked_before_the_factor_changed_logs_nobody_in() {
         session: None,
         login: None,
     };
-    let sender = state.code_sender(PHONE, None, &a_client());
+    let sender = state.code_sender(Some(PHONE), &a_client());
     let opened = Challenge::open(&sender, new, NOW).await;
     assert!(opened.unwrap().is_err(), "with a code to the old number");
     assert_eq!(app.messages_sent(), sent);
