@@ -4,6 +4,7 @@ mod attacks;
 mod notice;
 mod page;
 mod trust;
+mod trust_end;
 mod wrong_passwords;
 
 use std::collections::BTreeSet;

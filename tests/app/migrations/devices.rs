@@ -1,12 +1,10 @@
 //! Devices are recorded from the first login after the update.
 
-use std::borrow::Cow;
-
-use sqlx::AnyPool;
 use twostep::models::token::Token;
 use twostep::server::Limits;
 use twostep::services::clock::Clock;
 
+use super::former_schema;
 use crate::support::{NOW, PASSWORD, TWILIO_TIMEOUT, TestApp, TestDatabase};
 
 /// The version of the migration.
@@ -15,17 +13,7 @@ const VERSION: i64 = 20261128000006;
 /// A database of the former version with alice and two of her sessions, one of them without a
 /// login.
 async fn former_database(password_hash: &str, token: &Token) -> TestDatabase {
-    let database = TestDatabase::new().await;
-    sqlx::any::install_default_drivers();
-    let url = match database.url() {
-        url if url.starts_with("sqlite:") => url + "?mode=rwc",
-        url => url,
-    };
-    let pool = AnyPool::connect(&url).await.unwrap();
-    let mut migrator = sqlx::migrate!();
-    let old = migrator.iter().filter(|it| it.version < VERSION);
-    migrator.migrations = Cow::Owned(old.cloned().collect());
-    migrator.run(&pool).await.unwrap();
+    let (database, pool) = former_schema(VERSION).await;
     sqlx::query(
         "INSERT INTO users (id, username, username_key, email, email_key, password_hash, \
          auth_version, about_me, created_at) \

@@ -1,13 +1,10 @@
 //! Phone numbers become factors.
 
-use std::borrow::Cow;
-
-use sqlx::AnyPool;
-
 use twostep::models::outbox::NoticeKind;
 use twostep::server::Limits;
 use twostep::services::clock::Clock;
 
+use super::former_schema;
 use crate::support::{NOW, OTHER_PHONE, PASSWORD, PHONE, TWILIO_TIMEOUT, TestApp, TestDatabase};
 
 /// The first version that this version's migration adds.
@@ -54,17 +51,7 @@ async fn former_database() -> TestDatabase {
         let hash: String = hash.fetch_one(&app.pool).await.unwrap();
         hash
     };
-    let database = TestDatabase::new().await;
-    sqlx::any::install_default_drivers();
-    let url = match database.url() {
-        url if url.starts_with("sqlite:") => url + "?mode=rwc",
-        url => url,
-    };
-    let pool = AnyPool::connect(&url).await.unwrap();
-    let mut migrator = sqlx::migrate!();
-    let old = migrator.iter().filter(|it| it.version < FIRST_NEW);
-    migrator.migrations = Cow::Owned(old.cloned().collect());
-    migrator.run(&pool).await.unwrap();
+    let (database, pool) = former_schema(FIRST_NEW).await;
     for account in ACCOUNTS {
         sqlx::query(
             "INSERT INTO users (id, username, username_key, email, email_key, password_hash, \

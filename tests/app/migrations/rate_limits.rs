@@ -1,7 +1,5 @@
 //! A database of the version that had a row for each attempt instead of one for each bucket.
 
-use std::borrow::Cow;
-
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use sqlx::AnyPool;
@@ -9,6 +7,7 @@ use twostep::models::rate_limit::{SENDS_OF_SERVICE, usage};
 use twostep::server::Limits;
 use twostep::services::clock::Clock;
 
+use super::former_schema;
 use crate::support::{NOW, PASSWORD, TWILIO_TIMEOUT, TestApp, TestDatabase};
 
 /// The first migration of the version after it.
@@ -16,17 +15,7 @@ const FIRST_NEW: i64 = 20261128000001;
 
 /// A database of that version with one account.
 async fn old_database() -> (TestDatabase, AnyPool) {
-    let database = TestDatabase::new().await;
-    sqlx::any::install_default_drivers();
-    let url = match database.url() {
-        url if url.starts_with("sqlite:") => url + "?mode=rwc",
-        url => url,
-    };
-    let pool = AnyPool::connect(&url).await.unwrap();
-    let mut migrator = sqlx::migrate!();
-    let old = migrator.iter().filter(|it| it.version < FIRST_NEW);
-    migrator.migrations = Cow::Owned(old.cloned().collect());
-    migrator.run(&pool).await.unwrap();
+    let (database, pool) = former_schema(FIRST_NEW).await;
     sqlx::query(
         "INSERT INTO users (id, username, username_key, email, email_key, password_hash, \
          auth_version, about_me, created_at, unfinished_login_notice_at, verification_phone) \

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod checks;
+mod demo_numbers;
 mod logging;
 mod numbers;
 mod peer;
